@@ -1,0 +1,232 @@
+"""Every error noibo raises on purpose, in one tree.
+
+    NoiboError
+    ├── UsageError              the request or the command line is wrong          400  exit 2
+    │   ├── SettingsError       noibo.toml, NOIBO_* or an option                  400  exit 2
+    │   ├── BadReference        a model name that cannot be read                  400  exit 2
+    │   ├── InvalidRequest      a request body that cannot be served              400  exit 2
+    │   └── BodyTooLarge        a request body over the limit                     413  exit 2
+    ├── NotFound                                                                  404  exit 3
+    │   ├── ModelNotFound       no such model in the store                        404  exit 3
+    │   └── UnknownModel        nothing known by that name that could be fetched  404  exit 3
+    ├── Forbidden
+    │   └── EgressRefused       the door outward is closed for this               403  exit 4
+    ├── BadModelFile            the file is not a model this can run              422  exit 5
+    ├── StoreError              the model store on disk                           500  exit 6
+    │   ├── DiskFull            not enough space, nothing lost                    507  exit 6
+    │   └── DigestMismatch      bytes that are not what was promised              502  exit 6
+    ├── FetchError              a source could not be reached or read             502  exit 7
+    ├── EngineError             an engine worker                                  502  exit 8
+    │   ├── EngineMissing       the engine is not installed                       501  exit 8
+    │   ├── WorkerStartFailed   the model did not load                            503  exit 8
+    │   ├── WorkerDied          the worker ended while it answered                502  exit 8
+    │   └── NotSupported        the engine cannot do this                         501  exit 8
+    ├── ServerUnreachable       no noibo server answers                           503  exit 9
+    │   └── ServerBusy          the address is taken                              503  exit 9
+    ├── ShuttingDown            the server is stopping                            503  exit 9
+    └── RequestFailed           a server answered with an error (client side)     as it said, exit 10
+
+Each carries what happened (`message`), what to do next (`next_step`), a stable `code`, the HTTP
+status it becomes and the exit code the command line ends with.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class NoiboError(Exception):
+    """Base of every error raised on purpose. `message` says what and why, `next_step` what now."""
+
+    code: ClassVar[str] = "noibo_error"
+    status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, next_step: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.next_step}".strip()
+
+
+class UsageError(NoiboError):
+    """The caller asked for something that makes no sense."""
+
+    code = "invalid_usage"
+    status = 400
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    """A value in noibo.toml, in NOIBO_* or in an option cannot be used."""
+
+    code = "invalid_settings"
+
+
+class BadReference(UsageError):
+    """A model name that cannot be read."""
+
+    code = "invalid_model_name"
+
+
+class InvalidRequest(UsageError):
+    """A request body that cannot be served. `param` names the field."""
+
+    code = "invalid_request"
+
+    def __init__(self, message: str, *, param: str | None = None, next_step: str = "") -> None:
+        super().__init__(message, next_step=next_step)
+        self.param = param
+
+
+class BodyTooLarge(UsageError):
+    """A request body over the configured limit."""
+
+    code = "body_too_large"
+    status = 413
+
+
+class NotFound(NoiboError):
+    """Something that was named does not exist."""
+
+    code = "not_found"
+    status = 404
+    exit_code = 3
+
+
+class ModelNotFound(NotFound):
+    """No such model in the store."""
+
+    code = "model_not_found"
+
+
+class UnknownModel(NotFound):
+    """No source is known for a model of that name."""
+
+    code = "unknown_model"
+
+
+class Forbidden(NoiboError):
+    """Policy says no."""
+
+    code = "forbidden"
+    status = 403
+    exit_code = 4
+
+
+class EgressRefused(Forbidden):
+    """An outbound connection that policy does not allow."""
+
+    code = "egress_refused"
+
+
+class BadModelFile(NoiboError):
+    """The file is malformed, truncated, or of a kind noibo does not read."""
+
+    code = "bad_model_file"
+    status = 422
+    exit_code = 5
+
+
+class StoreError(NoiboError):
+    """The model store on disk cannot do what was asked."""
+
+    code = "store_error"
+    exit_code = 6
+
+
+class DiskFull(StoreError):
+    """Not enough space; what was there before is untouched."""
+
+    code = "disk_full"
+    status = 507
+
+
+class DigestMismatch(StoreError):
+    """The bytes are not the ones that were promised."""
+
+    code = "digest_mismatch"
+    status = 502
+
+
+class FetchError(NoiboError):
+    """A source could not be reached, or answered nonsense."""
+
+    code = "fetch_failed"
+    status = 502
+    exit_code = 7
+
+
+class EngineError(NoiboError):
+    """Something about an engine or one of its workers."""
+
+    code = "engine_error"
+    status = 502
+    exit_code = 8
+
+
+class EngineMissing(EngineError):
+    """The engine is not installed, or not known."""
+
+    code = "engine_missing"
+    status = 501
+
+
+class WorkerStartFailed(EngineError):
+    """A worker ended, or stood still, before it was ready."""
+
+    code = "worker_start_failed"
+    status = 503
+
+
+class WorkerDied(EngineError):
+    """A worker ended, or stopped speaking, while it answered."""
+
+    code = "worker_died"
+    status = 502
+
+
+class NotSupported(EngineError):
+    """The engine cannot do this, and it is not emulated."""
+
+    code = "not_supported"
+    status = 501
+
+
+class ServerUnreachable(NoiboError):
+    """No noibo server answers at the address."""
+
+    code = "server_unreachable"
+    status = 503
+    exit_code = 9
+
+
+class ServerBusy(ServerUnreachable):
+    """The address is taken by another program."""
+
+    code = "address_in_use"
+
+
+class ShuttingDown(NoiboError):
+    """The server is stopping and takes no new work."""
+
+    code = "shutting_down"
+    status = 503
+    exit_code = 9
+
+
+class RequestFailed(NoiboError):
+    """A server answered with an error. `http_status` and `server_code` are what it said."""
+
+    code = "request_failed"
+    status = 502
+    exit_code = 10
+
+    def __init__(
+        self, message: str, *, http_status: int, server_code: str = "", next_step: str = ""
+    ) -> None:
+        super().__init__(message, next_step=next_step)
+        self.http_status = http_status
+        self.server_code = server_code

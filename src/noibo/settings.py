@@ -1,0 +1,265 @@
+"""All configuration: one frozen tree, and the only reader of the environment.
+
+A value comes from, in rising order: its default, `noibo.toml` (in `NOIBO_HOME`, or `--config`),
+a variable `NOIBO_<SECTION>_<KEY>`, an option of the command. `Settings.sources` remembers which.
+Unknown keys are refused with the nearest known one, so that a typing error is never silence.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from noibo.errors import SettingsError
+
+FILE_NAME: Final = "noibo.toml"
+PREFIX: Final = "NOIBO_"
+# Read before the tree exists, or (NOIBO_SHARED) by noibo's own tests: not keys of it.
+OUTSIDE_THE_TREE: Final = frozenset({"NOIBO_HOME", "NOIBO_CONFIG", "NOIBO_SHARED"})
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Whole = Annotated[int, msgspec.Meta(ge=0)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+
+
+def _key(default: Any, doc: str) -> Any:
+    return field(default=default, metadata={"doc": doc})
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where noibo listens."""
+
+    host: str = _key("127.0.0.1", "Address to listen on; only loopback addresses for now.")
+    port: Port = _key(11500, "Port to listen on; 0 takes a free one.")
+    shutdown_grace_s: Seconds = _key(
+        30.0, "Seconds that answers under way may still take when the server is told to stop."
+    )
+    max_body_bytes: Count = _key(64 * 2**20, "Largest request body taken.")
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """How models are run."""
+
+    default: str = _key("llama_cpp", "Engine for GGUF models.")
+    ctx_size: Whole = _key(
+        0, "Context length in tokens for each caller; 0: what the model was trained for, up to 8192."
+    )
+    parallel: Count = _key(4, "Answers one worker gives at the same time (its slots).")
+    threads: Whole = _key(0, "Threads for a worker; 0: one for each core.")
+    batch_seconds: Seconds = _key(
+        0.6, "A prompt is read in batches sized to take about this long, so that cancel is prompt."
+    )
+    start_stall_s: Seconds = _key(
+        60.0, "A start fails after this long without any progress (not after a total)."
+    )
+    stop_grace_s: Seconds = _key(5.0, "Seconds a worker gets to stop before it is killed.")
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Where models lie."""
+
+    path: str = _key("", "Folder for models; empty: `models` in NOIBO_HOME.")
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What is logged. Prompts and secrets never are."""
+
+    level: str = _key("info", "debug, info, warning or error.")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole tree. `home` and `sources` are facts about it, not keys of it."""
+
+    offline: bool = _key(False, "Refuse every outbound connection, whatever else is set.")
+    default_model: str = _key("smollm2:135m", "Model used when none is named.")
+    server: Server = field(default_factory=Server)
+    engine: Engine = field(default_factory=Engine)
+    store: Store = field(default_factory=Store)
+    log: Log = field(default_factory=Log)
+    home: Path = field(default=Path(), metadata={"fact": True})
+    sources: Mapping[str, str] = field(default_factory=dict, metadata={"fact": True})
+
+    @property
+    def models_folder(self) -> Path:
+        """The model store's folder."""
+        return Path(self.store.path).expanduser() if self.store.path else self.home / "models"
+
+    @property
+    def url(self) -> str:
+        """Address of the server as a client types it."""
+        host = "127.0.0.1" if self.server.host in {"0.0.0.0", "::", ""} else self.server.host  # noqa: S104
+        host = f"[{host}]" if ":" in host else host
+        return f"http://{host}:{self.server.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One leaf of the tree: its dotted name, type, default, documentation and variable."""
+
+    name: str
+    type: Any
+    default: Any
+    doc: str
+
+    @property
+    def variable(self) -> str:
+        return PREFIX + self.name.replace(".", "_").upper()
+
+
+def keys(tree: type = Settings, prefix: str = "") -> Iterator[Key]:
+    """Every key of the tree, in order of declaration."""
+    hints = get_type_hints(tree, include_extras=True)
+    for leaf in dataclasses.fields(tree):
+        if leaf.metadata.get("fact"):
+            continue
+        kind = hints[leaf.name]
+        if dataclasses.is_dataclass(kind):
+            yield from keys(kind, f"{prefix}{leaf.name}.")  # type: ignore[arg-type]
+        else:
+            yield Key(prefix + leaf.name, kind, leaf.default, leaf.metadata["doc"])
+
+
+def load(
+    *,
+    config: Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Read file, environment and options (dotted names to values; None counts as not given)."""
+    environ = os.environ if environ is None else environ
+    home = find_home(environ)
+    known = {key.name: key for key in keys()}
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+
+    def take(key: Key, value: Any, source: str) -> None:
+        values[key.name] = _typed(key, value, source)
+        sources[key.name] = source
+
+    path = config or (Path(environ["NOIBO_CONFIG"]) if environ.get("NOIBO_CONFIG") else None)
+    for name, value in _read_file(path, home).items():
+        if name not in known:
+            raise _unknown(name, known, str(path or home / FILE_NAME))
+        take(known[name], value, str(path or home / FILE_NAME))
+    variables = {key.variable: key for key in known.values()}
+    for variable in sorted(v for v in environ if v.startswith(PREFIX)):
+        if variable in OUTSIDE_THE_TREE:
+            continue
+        if variable not in variables:
+            raise _unknown(variable, variables, "the environment")
+        take(variables[variable], environ[variable], variable)
+    for name, value in (options or {}).items():
+        if value is not None:
+            take(known[name], value, "option")
+    return _build(values, home, {name: sources.get(name, "default") for name in known})
+
+
+def find_home(environ: Mapping[str, str] | None = None) -> Path:
+    """`NOIBO_HOME`, or the platform's folder for data of this user."""
+    environ = os.environ if environ is None else environ
+    if environ.get("NOIBO_HOME"):
+        return Path(environ["NOIBO_HOME"]).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("noibo", appauthor=False))
+
+
+def bare_environment() -> dict[str, str]:
+    """What a child process needs of the environment, by name: no secret is handed down."""
+    wanted = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "VIRTUAL_ENV")
+    hardware = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "OMP_NUM_THREADS")
+    bare = {name: os.environ[name] for name in wanted + hardware if name in os.environ}
+    return bare | {"PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
+
+
+def full_environment() -> dict[str, str]:
+    """The user's whole environment, for a program that is the user's own (pip)."""
+    return dict(os.environ)
+
+
+def python_executable() -> str:
+    """The interpreter that runs noibo, for its children."""
+    return sys.executable
+
+
+def _read_file(path: Path | None, home: Path) -> dict[str, Any]:
+    where = path or home / FILE_NAME
+    try:
+        text = where.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if path is None:
+            return {}
+        raise SettingsError(
+            f"There is no settings file {where}.", next_step="Check the path after --config."
+        ) from None
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SettingsError(f"{where} cannot be read: {exc}.") from exc
+    try:
+        return dict(_flatten(tomllib.loads(text)))
+    except tomllib.TOMLDecodeError as exc:
+        raise SettingsError(
+            f"{where} is not TOML: {exc}.", next_step="`noibo config show` says what it may hold."
+        ) from exc
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _unknown(name: str, known: Mapping[str, Any], where: str) -> SettingsError:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"Did you mean {near[0]!r}?" if near else "`noibo config show` lists what there is."
+    return SettingsError(f"Unknown setting {name!r} in {where}.", next_step=hint)
+
+
+def _typed(key: Key, value: Any, source: str) -> Any:
+    if isinstance(value, str) and _wants_bool(key.type):
+        value = {"1": True, "true": True, "yes": True, "on": True}.get(
+            value.lower(),
+            {"0": False, "false": False, "no": False, "off": False}.get(value.lower(), value),
+        )
+    try:
+        return msgspec.convert(value, key.type, strict=not isinstance(value, str))
+    except msgspec.ValidationError as exc:
+        raise SettingsError(
+            f"{key.name} = {value!r} (from {source}) is no good: {exc}.",
+            next_step=f"{key.name}: {key.doc}",
+        ) from exc
+
+
+def _wants_bool(kind: Any) -> bool:
+    if get_origin(kind) in {Union, UnionType, Annotated}:
+        return any(_wants_bool(part) for part in get_args(kind))
+    return kind is bool
+
+
+def _build(values: Mapping[str, Any], home: Path, sources: Mapping[str, str]) -> Settings:
+    settings = Settings(home=home, sources=sources)
+    for name, value in values.items():
+        section, _, leaf = name.rpartition(".")
+        if section:
+            part = dataclasses.replace(getattr(settings, section), **{leaf: value})
+            settings = dataclasses.replace(settings, **{section: part})
+        else:
+            settings = dataclasses.replace(settings, **{leaf: value})
+    return settings
