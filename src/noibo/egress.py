@@ -48,9 +48,8 @@ class Destination:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise EgressRefused(f"{url!r} is not an http(s) address.")
-        return cls(
-            parts.scheme, parts.hostname.lower(), parts.port or {"http": 80, "https": 443}[parts.scheme]
-        )
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        return cls(parts.scheme, parts.hostname.lower(), port)
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.host}:{self.port}"
@@ -73,7 +72,7 @@ class Door:
         if self.offline:
             raise EgressRefused(
                 f"noibo is offline (offline = true) and may not {purpose.value}.",
-                next_step="Set offline = false (or NOIBO_OFFLINE=0), or use what is on this machine.",
+                next_step="Set offline = false (or NOIBO_OFFLINE=0), or use what is here already.",
             )
 
     def note(self, purpose: Purpose, destination: Destination, method: str) -> None:
@@ -118,7 +117,8 @@ class Pass:
 
     def client(self, transport: httpx2.BaseTransport, **options: Any) -> httpx2.Client:
         """An HTTP client behind this pass: every hop, redirects too, is checked."""
-        return httpx2.Client(transport=GuardedTransport(transport, self), trust_env=False, **options)
+        guarded = GuardedTransport(transport, self)
+        return httpx2.Client(transport=guarded, trust_env=False, **options)
 
 
 class GuardedTransport(httpx2.BaseTransport):

@@ -24,7 +24,7 @@
     ├── ServerUnreachable       no noibo server answers                           503  exit 9
     │   └── ServerBusy          the address is taken                              503  exit 9
     ├── ShuttingDown            the server is stopping                            503  exit 9
-    └── RequestFailed           a server answered with an error (client side)     as it said, exit 10
+    └── RequestFailed           a server answered with an error (client side)     its own, 10
 
 Each carries what happened (`message`), what to do next (`next_step`), a stable `code`, the HTTP
 status it becomes and the exit code the command line ends with.
