@@ -55,7 +55,7 @@ class Engine:
 
     default: str = _key("llama_cpp", "Engine for GGUF models.")
     ctx_size: Whole = _key(
-        0, "Context length in tokens for each caller; 0: what the model was trained for, to 8192."
+        0, "Context length in tokens for each caller; 0: what the model was trained for, up to 4096."
     )
     parallel: Count = _key(4, "Answers one worker gives at the same time (its slots).")
     threads: Whole = _key(0, "Threads for a worker; 0: one for each core.")

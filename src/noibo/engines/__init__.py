@@ -1,0 +1,1 @@
+"""Engines: how models are run. Every engine is a process that speaks OpenAI's protocol."""

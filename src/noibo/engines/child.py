@@ -1,0 +1,53 @@
+"""The worker's side of the bond between a worker process and its parent.
+
+Down standard input comes one JSON line with the configuration; after that the pipe stays open for
+as long as the parent lives. When it closes, whatever the reason, the worker is gone: no engine
+outlives the server, also when that was killed with -9. Up standard output go JSON lines: events.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+from typing import Any
+
+PR_SET_PDEATHSIG = 1
+
+
+def read_config() -> dict[str, Any]:
+    """Take the configuration, then tie this process's life to the parent's."""
+    line = sys.stdin.buffer.readline()
+    if not line:
+        sys.exit("No configuration came on standard input: this program is started by noibo.")
+    _ask_kernel_to_kill_us()
+    threading.Thread(target=_wait_for_parent_to_go, daemon=True).start()
+    config = json.loads(line)
+    assert isinstance(config, dict)  # noqa: S101 - our own parent wrote it
+    return config
+
+
+def announce(event: str, **facts: Any) -> None:
+    """Tell the parent something: `ready` with the address, or a note on progress."""
+    sys.stdout.write(json.dumps({"event": event, **facts}) + "\n")
+    sys.stdout.flush()
+
+
+def _wait_for_parent_to_go() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(0)
+
+
+def _ask_kernel_to_kill_us() -> None:
+    # The pipe is enough once we run; while an engine loads it may hold the interpreter's lock, and
+    # then only the kernel can tell us that the parent has gone.
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,0 +1,178 @@
+"""The child process of the echo engine: a small OpenAI-compatible server with a script.
+
+A script says what to answer and how to misbehave. It comes with the model's options or, for one
+request, in the body's `x_echo` object; a request's wins.
+
+    text          what to answer (default: the prompt, or the last message)
+    delay_ms      between two words
+    prefill_ms    before the first
+    status        answer with this HTTP status and no words
+    die_after     the process ends itself after so many words
+    cut_after     the connection is cut after so many words
+
+Options for the model only: `start_delay_s`, `start_hangs`, `start_fails` (a text).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiohttp import web
+
+from noibo.engines.child import announce, read_config
+
+Json = dict[str, Any]
+
+
+class EchoServer:
+    """Speaks the protocol; holds the script of the model."""
+
+    def __init__(self, config: Json) -> None:
+        self._config = config
+        self._busy = 0
+
+    def app(self) -> web.Application:
+        app = web.Application(middlewares=[self._check_key], client_max_size=2**26)
+        app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/completions", self._completion)
+        app.router.add_post("/tokenize", self._tokenise)
+        app.router.add_get("/slots", self._slots)
+        return app
+
+    @web.middleware
+    async def _check_key(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if request.headers.get("Authorization") != f"Bearer {self._config['api_key']}":
+            return _error(401, "Invalid API Key")
+        response: web.StreamResponse = await handler(request)
+        return response
+
+    async def _slots(self, request: web.Request) -> web.Response:
+        slots = [
+            {"id": i, "is_processing": i < self._busy} for i in range(self._config["parallel"])
+        ]
+        return web.json_response(slots)
+
+    async def _tokenise(self, request: web.Request) -> web.Response:
+        text = (await request.json())["content"]
+        return web.json_response({"tokens": list(range(len(_words(text))))})
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        said = [_text(message.get("content")) for message in body["messages"]]
+        return await self._answer(
+            request, body, said[-1] if said else "", " ".join(said), chat=True
+        )
+
+    async def _completion(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        return await self._answer(request, body, body["prompt"], body["prompt"], chat=False)
+
+    async def _answer(
+        self, request: web.Request, body: Json, said: str, prompt: str, *, chat: bool
+    ) -> web.StreamResponse:
+        script: Json = {"text": said} | self._config | (body.get("x_echo") or {})
+        if status := script.get("status"):
+            return _error(int(status), "scripted failure")
+        words = _words(script["text"])
+        limit = body.get("max_completion_tokens") or body.get("max_tokens") or len(words)
+        shape = _Chunks(self._config["alias"], chat=chat)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        self._busy += 1
+        try:
+            async for word in self._speak(script, words[:limit], request):
+                await response.write(shape.word(word))
+            reason = "stop" if limit >= len(words) else "length"
+            usage = _usage(len(_words(prompt)), min(limit, len(words)))
+            await response.write(shape.end(reason, usage))
+        finally:
+            self._busy -= 1
+        return response
+
+    async def _speak(
+        self, script: Json, words: list[str], request: web.Request
+    ) -> AsyncIterator[str]:
+        await asyncio.sleep(script.get("prefill_ms", 0) / 1000)
+        for spoken, word in enumerate(words):
+            if spoken == script.get("die_after"):
+                print("scripted death", file=sys.stderr, flush=True)  # noqa: T201
+                os._exit(70)
+            if spoken == script.get("cut_after") and request.transport is not None:
+                request.transport.abort()
+            yield word
+            if delay := script.get("delay_ms"):
+                await asyncio.sleep(delay / 1000)
+
+
+class _Chunks:
+    """Stream events in the shape of a chat or of a text completion."""
+
+    def __init__(self, model: str, *, chat: bool) -> None:
+        self._chat = chat
+        self._head: Json = {
+            "id": f"echo-{time.time_ns()}",
+            "object": "chat.completion.chunk" if chat else "text_completion",
+            "created": int(time.time()),
+            "model": model,
+        }
+
+    def word(self, word: str) -> bytes:
+        said = {"delta": {"role": "assistant", "content": word}} if self._chat else {"text": word}
+        return self._event([{"index": 0, **said, "finish_reason": None}])
+
+    def end(self, reason: str, usage: Json) -> bytes:
+        last: Json = {"delta": {}} if self._chat else {"text": ""}
+        choice = {"index": 0, **last, "finish_reason": reason}
+        return self._event([choice], usage=usage) + b"data: [DONE]\n\n"
+
+    def _event(self, choices: list[Json], **more: Any) -> bytes:
+        body = self._head | {"choices": choices} | more
+        return b"data: " + json.dumps(body, ensure_ascii=False).encode() + b"\n\n"
+
+
+def _words(text: str) -> list[str]:
+    """Words with the space before them, so that they add up to the text again."""
+    return [" " * bool(i) + word for i, word in enumerate(text.split(" "))] if text else []
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, list):
+        return " ".join(part.get("text", "") for part in content)
+    return str(content or "")
+
+
+def _usage(prompt: int, completion: int) -> Json:
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+    }
+
+
+def _error(status: int, message: str) -> web.Response:
+    error = {"message": message, "type": "echo_error", "code": status}
+    return web.json_response({"error": error}, status=status)
+
+
+async def _serve(config: Json) -> None:
+    if why := config.get("start_fails"):
+        sys.exit(str(why))
+    if config.get("start_hangs"):
+        await asyncio.Event().wait()
+    await asyncio.sleep(config.get("start_delay_s", 0))
+    runner = web.AppRunner(EchoServer(config).app(), access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    announce("ready", url=f"http://127.0.0.1:{runner.addresses[0][1]}")
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(read_config()))

@@ -1,0 +1,84 @@
+"""What an adapter must say about its engine.
+
+An engine is a program that speaks OpenAI's HTTP protocol on loopback. An adapter does not wrap its
+calls: it says how a worker process is started, which of five verbs that process can do and how
+well, and the few places where its dialect differs from what noibo promises its callers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from noibo import settings
+
+
+class Verb(Enum):
+    """What noibo asks of engines."""
+
+    GENERATE = "generate"  # continue a text or a chat, streamed
+    SCORE = "score"  # log-probabilities of a given text
+    EMBED = "embed"  # a vector for a text
+    TOKENISE = "tokenise"  # text to token ids, and back
+    CANCEL = "cancel"  # free the slot of an answer nobody waits for
+
+
+class Support(Enum):
+    """How well an engine does a verb. What is `NONE` is refused, never dropped."""
+
+    NATIVE = "native"
+    EMULATED = "emulated"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model as an engine needs to see it: ready on disk, or nothing on disk at all (echo)."""
+
+    name: str
+    engine: str
+    path: Path | None = None
+    parameters: int = 0
+    trained_context: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How to start one worker.
+
+    `module` is run by our own interpreter. `config` goes down its standard input as one JSON line,
+    so that no key stands in a command line or an environment that other users can read.
+    """
+
+    module: str
+    config: Mapping[str, Any]
+    placement: Mapping[str, Any] = field(default_factory=dict)
+
+
+# One field of a request body, undecoded: what nobody needs to look at passes through as it came.
+Fields = MutableMapping[str, msgspec.Raw]
+
+
+class Engine(Protocol):
+    """An adapter. One instance serves every model of its engine."""
+
+    name: str
+    verbs: Mapping[Verb, Support]
+
+    def available(self) -> str:
+        """Version of the engine. Raises `EngineMissing` with the command that installs it."""
+
+    def launch(self, model: Model, limits: settings.Engine, prefill_rate: float | None) -> Launch:
+        """How to start a worker for `model`; `prefill_rate` in tokens/s as measured here before."""
+
+    def prepare(self, fields: Fields) -> None:
+        """Change a request's fields, in place, so that this engine streams it and can cancel it."""
+
+    def is_progress(self, event: bytes) -> bool:
+        """True for a stream event that only reports on the reading of the prompt."""

@@ -1,0 +1,85 @@
+"""Talking to one worker: the verbs over HTTP, and the one place where aiohttp's errors end.
+
+Cancelling is leaving: when the body of `generate` ends, for whatever reason, the connection is
+closed and the engine frees its slot.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import aiohttp
+import msgspec
+
+from noibo.engines.engine import Fields, Support, Verb
+from noibo.engines.worker import Worker
+from noibo.errors import EngineError, NotSupported
+
+# A worker may think for a long time before its first token; that it lives is seen by its process.
+PATIENT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=None)
+LARGEST_LINE = 2**20
+
+
+def new_session() -> aiohttp.ClientSession:
+    """A session for workers on this machine: no proxy, no cookies, no limit on connections."""
+    return aiohttp.ClientSession(
+        timeout=PATIENT,
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        auto_decompress=False,
+        read_bufsize=LARGEST_LINE,
+    )
+
+
+class Upstream:
+    """One worker as a server."""
+
+    def __init__(self, worker: Worker, session: aiohttp.ClientSession) -> None:
+        self._worker = worker
+        self._session = session
+        self._headers = {
+            "Authorization": f"Bearer {worker.key}",
+            "Content-Type": "application/json",
+        }
+
+    @contextlib.asynccontextmanager
+    async def generate(self, path: str, fields: Fields) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Post a request that the engine has prepared; yields the open, streaming response."""
+        self._require(Verb.GENERATE)
+        async with self._mapped():
+            response = await self._session.post(
+                self._worker.url + path, data=msgspec.json.encode(fields), headers=self._headers
+            )
+        try:
+            async with self._mapped():
+                yield response
+        finally:
+            # An answer that was read to its end gives its connection back; any other is cut.
+            response.release() if response.content.at_eof() else response.close()
+
+    async def tokenise(self, text: str, *, special: bool = True) -> list[int]:
+        """Token ids of `text`, by the model's own tokenizer."""
+        self._require(Verb.TOKENISE)
+        body = {"content": text, "add_special": special}
+        async with self._mapped():
+            async with self._session.post(
+                self._worker.url + "/tokenize", json=body, headers=self._headers
+            ) as response:
+                response.raise_for_status()
+                tokens: list[int] = (await response.json())["tokens"]
+                return tokens
+
+    def _require(self, verb: Verb) -> None:
+        if self._worker.engine.verbs[verb] is Support.NONE:
+            raise NotSupported(f"The engine {self._worker.engine.name} cannot {verb.value} yet.")
+
+    @contextlib.asynccontextmanager
+    async def _mapped(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except aiohttp.ClientResponseError as exc:
+            raise EngineError(f"The worker answered {exc.status}: {exc.message}.") from exc
+        except (aiohttp.ClientError, ConnectionError) as exc:
+            raise await self._worker.died() from exc

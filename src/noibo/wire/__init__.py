@@ -1,0 +1,1 @@
+"""Shapes on the wire: what other people's protocols look like. No I/O, no decisions."""

@@ -1,0 +1,160 @@
+"""OpenAI's shapes: request bodies, errors, and a stream put together into one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from noibo.errors import InvalidRequest, NoiboError
+
+Fields = dict[str, msgspec.Raw]
+Json = dict[str, Any]
+
+_decode_fields: Final = msgspec.json.Decoder(Fields).decode
+_ERROR_TYPES: Final = {401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
+# llama.cpp's own words for what OpenAI has a code for.
+_CODES: Final = {"exceed_context_size_error": "context_length_exceeded"}
+
+
+def read_fields(body: bytes) -> Fields:
+    """A request body as its fields, undecoded. Raises `InvalidRequest`."""
+    try:
+        return _decode_fields(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise InvalidRequest(
+            f"The body is not a JSON object: {exc}.",
+            next_step='Send an object such as {"model": "…", "messages": […]}.',
+        ) from exc
+
+
+def field(fields: Fields, name: str, kind: Any, default: Any = None) -> Any:
+    """One field, decoded and checked. `null` counts as not given."""
+    raw = fields.get(name)
+    if raw is None:
+        return default
+    try:
+        value = msgspec.json.decode(raw, type=kind | None)
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise InvalidRequest(f"{name}: {exc}.", param=name) from exc
+    return default if value is None else value
+
+
+def error_body(error: NoiboError) -> Json:
+    """An error in OpenAI's shape."""
+    return {
+        "error": {
+            "message": str(error),
+            "type": _error_type(error.status),
+            "param": getattr(error, "param", None),
+            "code": error.code,
+        }
+    }
+
+
+def error_from_engine(status: int, body: bytes) -> Json:
+    """An engine's error answer in OpenAI's shape; what else it said stays in it."""
+    try:
+        found = msgspec.json.decode(body)["error"]
+        message = str(found["message"])
+    except (msgspec.DecodeError, KeyError, TypeError, IndexError):
+        found, message = {}, body[:500].decode(errors="replace") or "the engine gave no reason"
+    kind = str(found.get("type") or _error_type(status))
+    shape = {"message": message, "type": kind, "param": found.get("param")}
+    return {"error": {**found, **shape, "code": _CODES.get(kind, kind)}}
+
+
+def _error_type(status: int) -> str:
+    return _ERROR_TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+
+
+def model_card(name: str, created: float) -> Json:
+    """One row of `/v1/models`."""
+    return {"id": name, "object": "model", "created": int(created), "owned_by": "noibo"}
+
+
+@dataclass(slots=True)
+class Assembler:
+    """Puts the events of a stream together into the answer an unstreamed request gets."""
+
+    chat: bool
+
+    def __post_init__(self) -> None:
+        self._head: Json = {}
+        self._choices: dict[int, Json] = {}
+        self._last: Json = {}
+
+    def add(self, event: Json) -> None:
+        """Take one decoded stream event."""
+        if not self._head:
+            self._head = {k: event[k] for k in _HEAD if k in event}
+        self._last |= {k: v for k, v in event.items() if k not in _HEAD and k != "choices"}
+        for choice in event.get("choices") or ():
+            self._add_choice(choice)
+
+    def _add_choice(self, new: Json) -> None:
+        choice = self._choices.setdefault(new.get("index", 0), self._empty(new.get("index", 0)))
+        if reason := new.get("finish_reason"):
+            choice["finish_reason"] = reason
+        if new.get("logprobs"):
+            choice["logprobs"] = _joined(choice.get("logprobs"), new["logprobs"])
+        if self.chat:
+            _add_delta(choice["message"], new.get("delta") or {})
+        else:
+            choice["text"] += new.get("text") or ""
+
+    def _empty(self, index: int) -> Json:
+        if self.chat:
+            message = {"role": "assistant", "content": None}
+            return {"index": index, "message": message, "finish_reason": None}
+        return {"index": index, "text": "", "logprobs": None, "finish_reason": None}
+
+    def answer(self) -> Json:
+        """The whole answer."""
+        choices = [self._finished(self._choices[i]) for i in sorted(self._choices)]
+        kind = "chat.completion" if self.chat else "text_completion"
+        return {**self._head, "object": kind, "choices": choices, **self._last}
+
+    def _finished(self, choice: Json) -> Json:
+        message = choice.get("message")
+        if message is not None and message["content"] is None and "tool_calls" not in message:
+            message["content"] = ""
+        return choice
+
+
+_HEAD: Final = ("id", "created", "model", "system_fingerprint", "object")
+
+
+def _add_delta(message: Json, delta: Mapping[str, Any]) -> None:
+    for name, value in delta.items():
+        if name == "tool_calls":
+            calls = message.setdefault("tool_calls", [])
+            for call in value:
+                _add_tool_call(calls, call)
+        elif isinstance(value, str) and name != "role":
+            message[name] = (message.get(name) or "") + value
+        elif value is not None:
+            message[name] = value
+
+
+def _add_tool_call(calls: list[Json], part: Json) -> None:
+    index = part.get("index", 0)
+    while len(calls) <= index:
+        calls.append({"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
+    call = calls[index]
+    call["id"] = part.get("id") or call["id"]
+    call["type"] = part.get("type") or call["type"]
+    for name, text in (part.get("function") or {}).items():
+        call["function"][name] = call["function"].get(name, "") + (text or "")
+
+
+def _joined(old: Json | None, new: Json) -> Json:
+    if old is None:
+        return dict(new)
+    return {
+        name: (old.get(name) or []) + value if isinstance(value, list) else value
+        for name, value in {**old, **new}.items()
+        if value is not None or name not in old
+    } | {name: old[name] for name in old if new.get(name) is None}
