@@ -30,7 +30,8 @@ MAX_STRINGS: Final = 8 * 2**20
 # Keys, names and texts that are kept; a chat template has 10 KB, a whole tokenizer.json 33 MB.
 MAX_TEXT_BYTES: Final = 64 * 2**20
 
-_CHUNK: Final = 256 * 2**10
+_FIRST_CHUNK: Final = 8 * 2**10  # reads double from here, so that a look at a short list is cheap
+_LAST_CHUNK: Final = 256 * 2**10
 _U64: Final = Struct("<Q")
 
 
@@ -39,6 +40,7 @@ class Cursor:
 
     __slots__ = (
         "_buffer",
+        "_chunk",
         "_file",
         "_start",
         "_strings_left",
@@ -51,6 +53,7 @@ class Cursor:
     def __init__(self, file: FileIO, name: str, size: int) -> None:
         self._file = file
         self._buffer = b""
+        self._chunk = _FIRST_CHUNK
         self._start = 0  # where in the file the buffer begins
         self._strings_left = MAX_STRINGS
         self._text_left = MAX_TEXT_BYTES
@@ -132,7 +135,8 @@ class Cursor:
         position = self.offset - self._start
         if position + count <= len(self._buffer):
             return position
-        wanted = min(max(count, _CHUNK), self.size - self.offset)
+        wanted = min(max(count, self._chunk), self.size - self.offset)
+        self._chunk = min(2 * self._chunk, _LAST_CHUNK)
         self._file.seek(self.offset)
         parts = []
         while wanted and (part := self._file.read(wanted)):
