@@ -1,0 +1,1 @@
+"""Models on disk: names, sources, download, the store."""

@@ -1,0 +1,95 @@
+"""Writing files so that a full disk, a crash or a second noibo does no harm."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from filelock import FileLock, Timeout
+
+from noibo.errors import DiskFull
+from noibo.modelstore.progress import Progress, Report, size_text
+
+# No space, over quota, over the limit for one file.
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def require_space(folder: Path, need: int) -> None:
+    """Raise `DiskFull` unless `need` more bytes fit into the folder's disk."""
+    have = shutil.disk_usage(folder).free
+    if have < need:
+        raise _disk_full(folder, f"{size_text(need)} needed, {size_text(have)} free")
+
+
+@contextlib.contextmanager
+def full_disk_named(folder: Path, need: int) -> Iterator[None]:
+    """Turns the system's word for a full disk into `DiskFull`."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno not in _FULL:
+            raise
+        have = shutil.disk_usage(folder).free
+        figures = f"{size_text(need)} needed, {size_text(have)} free: {exc.strerror}"
+        raise _disk_full(folder, figures) from exc
+
+
+def _disk_full(folder: Path, figures: str) -> DiskFull:
+    return DiskFull(
+        f"Not enough space in {folder} ({figures}). What was there is kept.",
+        next_step="Make room there (`noibo rm MODEL`), or set store.path to a bigger disk; then "
+        "the same command goes on where it stopped.",
+    )
+
+
+def write_all(file: BinaryIO, data: bytes) -> None:
+    """Write every byte to an unbuffered file: a nearly full disk takes only some of them."""
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
+
+
+def settle(temporary: Path, final: Path) -> None:
+    """Give a finished file its name: on disk before the name, and the name at once."""
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(final)
+    if os.name == "posix":
+        folder = os.open(final.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a small file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with full_disk_named(path.parent, len(data)):
+            temporary.write_bytes(data)
+            settle(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def turn(path: Path, report: Report) -> Iterator[None]:
+    """One noibo at a time; the next one waits and says so. A killed one lets go by itself."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        report(Progress("wait", note="Another noibo is fetching this; waiting for it."))
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
