@@ -6,6 +6,7 @@ another format. Recognised by their first bytes; nothing is ever unpickled, unpa
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
 from typing import Final, NamedTuple
 
 HEAD_BYTES: Final = 512  # how much of a file `recognise` wants to see
@@ -90,8 +91,17 @@ def _text(head: bytes) -> Foreign | None:
             "a web page, not a model; most likely an error or login page saved in its place",
             "Check the address, and whether the model asks for a login or a licence first.",
         )
-    if any(byte < 9 or 14 <= byte < 32 for byte in head):
+    if any(byte < 9 or 14 <= byte < 32 for byte in head) or not _is_utf8(head):
         return None
     if start.startswith((b"{", b"[")):
         return Foreign("a JSON text: an index, or a server's error message", FETCH_AGAIN)
     return Foreign("a text file, most likely a server's error message", FETCH_AGAIN)
+
+
+def _is_utf8(head: bytes) -> bool:
+    """Whether it is UTF-8, as far as it goes: the last character may be cut."""
+    try:
+        getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
