@@ -48,7 +48,8 @@ class NoiboError(Exception):
         self.next_step = next_step
 
     def __str__(self) -> str:
-        return f"{self.message} {self.next_step}".strip()
+        between = "\n" if "\n" in self.message else " "
+        return f"{self.message}{between}{self.next_step}".strip()
 
 
 class UsageError(NoiboError):

@@ -55,7 +55,8 @@ class Engine:
 
     default: str = _key("llama_cpp", "Engine for GGUF models.")
     ctx_size: Whole = _key(
-        0, "Context length in tokens for each caller; 0: what the model was trained for, up to 4096."
+        0,
+        "Context length in tokens for each caller; 0: what the model was trained for, up to 4096.",
     )
     parallel: Count = _key(4, "Answers one worker gives at the same time (its slots).")
     threads: Whole = _key(0, "Threads for a worker; 0: one for each core.")
@@ -84,7 +85,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The whole tree. `home` and `sources` are facts about it, not keys of it."""
+    """The whole tree. `home`, `file` and `sources` are facts about it, not keys of it."""
 
     offline: bool = _key(False, "Refuse every outbound connection, whatever else is set.")
     default_model: str = _key("smollm2:135m", "Model used when none is named.")
@@ -93,6 +94,7 @@ class Settings:
     store: Store = field(default_factory=Store)
     log: Log = field(default_factory=Log)
     home: Path = field(default=Path(), metadata={"fact": True})
+    file: Path = field(default=Path(), metadata={"fact": True})
     sources: Mapping[str, str] = field(default_factory=dict, metadata={"fact": True})
 
     @property
@@ -152,11 +154,12 @@ def load(
         values[key.name] = _typed(key, value, source)
         sources[key.name] = source
 
-    path = config or (Path(environ["NOIBO_CONFIG"]) if environ.get("NOIBO_CONFIG") else None)
-    for name, value in _read_file(path, home).items():
+    named = config or (Path(environ["NOIBO_CONFIG"]) if environ.get("NOIBO_CONFIG") else None)
+    path = named or home / FILE_NAME
+    for name, value in _read_file(path, required=named is not None).items():
         if name not in known:
-            raise _unknown(name, known, str(path or home / FILE_NAME))
-        take(known[name], value, str(path or home / FILE_NAME))
+            raise _unknown(name, known, str(path))
+        take(known[name], value, str(path))
     variables = {key.variable: key for key in known.values()}
     for variable in sorted(v for v in environ if v.startswith(PREFIX)):
         if variable in OUTSIDE_THE_TREE:
@@ -167,7 +170,8 @@ def load(
     for name, value in (options or {}).items():
         if value is not None:
             take(known[name], value, "option")
-    return _build(values, home, {name: sources.get(name, "default") for name in known})
+    came_from = {name: sources.get(name, "default") for name in known}
+    return _build(values, Settings(home=home, file=path, sources=came_from))
 
 
 def find_home(environ: Mapping[str, str] | None = None) -> Path:
@@ -198,15 +202,14 @@ def python_executable() -> str:
     return sys.executable
 
 
-def _read_file(path: Path | None, home: Path) -> dict[str, Any]:
-    where = path or home / FILE_NAME
+def _read_file(where: Path, *, required: bool) -> dict[str, Any]:
     try:
         text = where.read_text(encoding="utf-8")
     except FileNotFoundError:
-        if path is None:
+        if not required:
             return {}
         raise SettingsError(
-            f"There is no settings file {where}.", next_step="Check the path after --config."
+            f"There is no settings file {where}.", next_step="Check --config, or NOIBO_CONFIG."
         ) from None
     except (OSError, UnicodeDecodeError) as exc:
         raise SettingsError(f"{where} cannot be read: {exc}.") from exc
@@ -253,8 +256,7 @@ def _wants_bool(kind: Any) -> bool:
     return kind is bool
 
 
-def _build(values: Mapping[str, Any], home: Path, sources: Mapping[str, str]) -> Settings:
-    settings = Settings(home=home, sources=sources)
+def _build(values: Mapping[str, Any], settings: Settings) -> Settings:
     for name, value in values.items():
         section, _, leaf = name.rpartition(".")
         if section:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import msgspec
 
 from noibo import settings
-from noibo.engines.engine import Fields, Launch, Model, Support, Verb
+from noibo.engines.engine import Fields, Launch, Model, Speed, Support, Verb
 
 TRUE = msgspec.Raw(b"true")
 
@@ -32,11 +32,11 @@ class Echo:
     def available(self) -> str:
         return "echo 1"
 
-    def launch(self, model: Model, limits: settings.Engine, prefill_rate: float | None) -> Launch:
+    def launch(self, model: Model, limits: settings.Engine, speed: Speed) -> Launch:
         config = {"alias": model.name, "parallel": limits.parallel, **model.options}
         return Launch("noibo.engines.echo_process", config, {"device": "none"})
 
-    def prepare(self, fields: Fields) -> None:
+    def prepare(self, fields: Fields, *, streamed: bool) -> None:
         fields["stream"] = TRUE
 
     def is_progress(self, event: bytes) -> bool:

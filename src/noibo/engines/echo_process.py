@@ -10,7 +10,8 @@ request, in the body's `x_echo` object; a request's wins.
     die_after     the process ends itself after so many words
     cut_after     the connection is cut after so many words
 
-Options for the model only: `start_delay_s`, `start_hangs`, `start_fails` (a text).
+Options for the model only: `start_delay_s`, `start_works_s` (busy and silent), `start_hangs`,
+`start_fails` (a text).
 """
 
 from __future__ import annotations
@@ -91,6 +92,8 @@ class EchoServer:
             reason = "stop" if limit >= len(words) else "length"
             usage = _usage(len(_words(prompt)), min(limit, len(words)))
             await response.write(shape.end(reason, usage))
+        except ConnectionError:
+            pass  # the caller left, or the script said to cut
         finally:
             self._busy -= 1
         return response
@@ -105,6 +108,7 @@ class EchoServer:
                 os._exit(70)
             if spoken == script.get("cut_after") and request.transport is not None:
                 request.transport.abort()
+                return
             yield word
             if delay := script.get("delay_ms"):
                 await asyncio.sleep(delay / 1000)
@@ -166,6 +170,9 @@ async def _serve(config: Json) -> None:
     if config.get("start_hangs"):
         await asyncio.Event().wait()
     await asyncio.sleep(config.get("start_delay_s", 0))
+    busy_until = time.monotonic() + config.get("start_works_s", 0)
+    while time.monotonic() < busy_until:
+        sum(range(10_000))
     runner = web.AppRunner(EchoServer(config).app(), access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

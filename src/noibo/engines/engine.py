@@ -61,6 +61,14 @@ class Launch:
     placement: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What is known of a model's speed here: prompt tokens/s, and whether to measure again."""
+
+    prefill_rate: float | None = None
+    measure: bool = True
+
+
 # One field of a request body, undecoded: what nobody needs to look at passes through as it came.
 Fields = MutableMapping[str, msgspec.Raw]
 
@@ -74,11 +82,14 @@ class Engine(Protocol):
     def available(self) -> str:
         """Version of the engine. Raises `EngineMissing` with the command that installs it."""
 
-    def launch(self, model: Model, limits: settings.Engine, prefill_rate: float | None) -> Launch:
-        """How to start a worker for `model`; `prefill_rate` in tokens/s as measured here before."""
+    def launch(self, model: Model, limits: settings.Engine, speed: Speed) -> Launch:
+        """How to start a worker for `model`."""
 
-    def prepare(self, fields: Fields) -> None:
-        """Change a request's fields, in place, so that this engine streams it and can cancel it."""
+    def prepare(self, fields: Fields, *, streamed: bool) -> None:
+        """Change a request's fields, in place, so that this engine streams it and can cancel it.
+
+        `streamed` says what the caller asked for: where it was not, the stream must carry all that
+        the whole answer is put together from, the usage too."""
 
     def is_progress(self, event: bytes) -> bool:
         """True for a stream event that only reports on the reading of the prompt."""

@@ -14,13 +14,14 @@ from collections.abc import Mapping
 import msgspec
 
 from noibo import settings
-from noibo.engines.engine import Fields, Launch, Model, Support, Verb
+from noibo.engines.engine import Fields, Launch, Model, Speed, Support, Verb
 from noibo.engines.tuning import batch_tokens, estimated_rate, threads_for
 from noibo.errors import EngineMissing
 
 LONGEST_DEFAULT_CONTEXT = 4096
 SHORTEST_CONTEXT = 256
 TRUE = msgspec.Raw(b"true")
+WITH_USAGE = msgspec.Raw(b'{"include_usage":true}')
 
 
 class LlamaCpp:
@@ -43,10 +44,10 @@ class LlamaCpp:
                 "The engine llama_cpp is not installed.", next_step="pip install xllamacpp"
             ) from None
 
-    def launch(self, model: Model, limits: settings.Engine, prefill_rate: float | None) -> Launch:
+    def launch(self, model: Model, limits: settings.Engine, speed: Speed) -> Launch:
         self.available()
         threads = threads_for(limits.threads)
-        rate = prefill_rate or estimated_rate(model.parameters, threads)
+        rate = speed.prefill_rate or estimated_rate(model.parameters, threads)
         batch = batch_tokens(rate, limits.batch_seconds)
         context = context_size(model, limits)
         placement = {
@@ -59,12 +60,14 @@ class LlamaCpp:
         config = placement | {
             "path": str(model.path),
             "alias": model.name,
-            "measure_prefill": prefill_rate is None,
+            "measure_prefill": speed.measure,
         }
         return Launch("noibo.engines.llama_cpp_process", config, placement)
 
-    def prepare(self, fields: Fields) -> None:
+    def prepare(self, fields: Fields, *, streamed: bool) -> None:
         fields["stream"] = TRUE
+        if not streamed:
+            fields["stream_options"] = WITH_USAGE
         fields.setdefault("return_progress", TRUE)
 
     def is_progress(self, event: bytes) -> bool:

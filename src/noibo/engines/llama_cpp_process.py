@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import urllib.request
 from typing import Any
@@ -16,7 +17,10 @@ def main() -> None:
     import xllamacpp
 
     announce("progress", note=f"loading {config['alias']}")
-    server = xllamacpp.Server(_params(xllamacpp, config))
+    try:
+        server = xllamacpp.Server(_params(xllamacpp, config))
+    except RuntimeError as exc:
+        sys.exit(f"llama.cpp could not load {config['path']}: {exc}")
     address = server.listening_address
     rate = _measure_prefill(address, config) if config["measure_prefill"] else None
     announce("ready", url=address, prefill_tokens_per_s=rate)
@@ -37,7 +41,8 @@ def _params(xllamacpp: Any, config: dict[str, Any]) -> Any:
     params.endpoint_slots = True
     params.offline = True
     params.ui = False
-    params.verbosity = 2
+    params.fit_params = False
+    params.verbosity = 3  # below that llama.cpp does not say why a model failed
     return params
 
 

@@ -13,10 +13,10 @@ import time
 from collections.abc import AsyncIterator, Mapping
 
 from noibo import settings
-from noibo.engines.engine import Engine, Model
+from noibo.engines.engine import Engine, Model, Speed
 from noibo.engines.tuning import Tuning, threads_for
 from noibo.engines.worker import State, Worker
-from noibo.errors import EngineMissing, ModelNotFound, ShuttingDown
+from noibo.errors import EngineMissing, ModelNotFound, ShuttingDown, WorkerStartFailed
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +56,13 @@ class Supervisor:
             start = asyncio.create_task(self._start(model))
             self._starts[model.name] = start
             start.add_done_callback(lambda task: self._start_ended(model.name, task))
-        # A caller that leaves does not take the start away from the others.
-        return await asyncio.shield(start)
+        try:
+            # A caller that leaves does not take the start away from the others.
+            return await asyncio.shield(start)
+        except asyncio.CancelledError:
+            if start.cancelled():
+                raise WorkerStartFailed(f"{model.name} was stopped while it started.") from None
+            raise
 
     def _start_ended(self, name: str, start: asyncio.Task[Worker]) -> None:
         self._starts.pop(name, None)
@@ -67,7 +72,8 @@ class Supervisor:
     async def _start(self, model: Model) -> Worker:
         engine = self.engine(model.engine)
         key = f"{engine.name} {engine.available()} {model.path} threads={self._threads()}"
-        launch = engine.launch(model, self._limits, self._tuning.prefill_rate(key))
+        speed = Speed(self._tuning.prefill_rate(key), self._tuning.wants_more(key))
+        launch = engine.launch(model, self._limits, speed)
         worker = Worker(engine, model, launch, self._limits, self._forget)
         self._workers[model.name] = worker
         try:

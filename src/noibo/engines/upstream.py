@@ -63,13 +63,15 @@ class Upstream:
         """Token ids of `text`, by the model's own tokenizer."""
         self._require(Verb.TOKENISE)
         body = {"content": text, "add_special": special}
-        async with self._mapped():
-            async with self._session.post(
+        async with (
+            self._mapped(),
+            self._session.post(
                 self._worker.url + "/tokenize", json=body, headers=self._headers
-            ) as response:
-                response.raise_for_status()
-                tokens: list[int] = (await response.json())["tokens"]
-                return tokens
+            ) as response,
+        ):
+            response.raise_for_status()
+            tokens: list[int] = (await response.json())["tokens"]
+            return tokens
 
     def _require(self, verb: Verb) -> None:
         if self._worker.engine.verbs[verb] is Support.NONE:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +14,7 @@ Json = dict[str, Any]
 
 _decode_fields: Final = msgspec.json.Decoder(Fields).decode
 _ERROR_TYPES: Final = {401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
+_HEAD: Final = ("id", "created", "model", "system_fingerprint", "object")
 # llama.cpp's own words for what OpenAI has a code for.
 _CODES: Final = {"exceed_context_size_error": "context_length_exceeded"}
 
@@ -44,14 +44,13 @@ def field(fields: Fields, name: str, kind: Any, default: Any = None) -> Any:
 
 def error_body(error: NoiboError) -> Json:
     """An error in OpenAI's shape."""
-    return {
-        "error": {
-            "message": str(error),
-            "type": _error_type(error.status),
-            "param": getattr(error, "param", None),
-            "code": error.code,
-        }
-    }
+    return error_shape(str(error), error.status, error.code, getattr(error, "param", None))
+
+
+def error_shape(message: str, status: int, code: str, param: str | None = None) -> Json:
+    """OpenAI's shape for an error of any HTTP status."""
+    error = {"message": message, "type": _error_type(status), "param": param, "code": code}
+    return {"error": error}
 
 
 def error_from_engine(status: int, body: bytes) -> Json:
@@ -75,13 +74,11 @@ def model_card(name: str, created: float) -> Json:
     return {"id": name, "object": "model", "created": int(created), "owned_by": "noibo"}
 
 
-@dataclass(slots=True)
 class Assembler:
     """Puts the events of a stream together into the answer an unstreamed request gets."""
 
-    chat: bool
-
-    def __post_init__(self) -> None:
+    def __init__(self, *, chat: bool) -> None:
+        self.chat = chat
         self._head: Json = {}
         self._choices: dict[int, Json] = {}
         self._last: Json = {}
@@ -124,9 +121,6 @@ class Assembler:
         return choice
 
 
-_HEAD: Final = ("id", "created", "model", "system_fingerprint", "object")
-
-
 def _add_delta(message: Json, delta: Mapping[str, Any]) -> None:
     for name, value in delta.items():
         if name == "tool_calls":
@@ -151,10 +145,10 @@ def _add_tool_call(calls: list[Json], part: Json) -> None:
 
 
 def _joined(old: Json | None, new: Json) -> Json:
-    if old is None:
-        return dict(new)
-    return {
-        name: (old.get(name) or []) + value if isinstance(value, list) else value
-        for name, value in {**old, **new}.items()
-        if value is not None or name not in old
-    } | {name: old[name] for name in old if new.get(name) is None}
+    joined = dict(old or {})
+    for name, value in new.items():
+        if isinstance(value, list):
+            joined[name] = (joined.get(name) or []) + value
+        elif value is not None or name not in joined:
+            joined[name] = value
+    return joined

@@ -18,8 +18,11 @@ class EventBuffer:
     def feed(self, chunk: bytes) -> bytes:
         """The bytes up to and with the last whole event; what follows waits for more."""
         self._rest += chunk
-        end = max(self._rest.rfind(b"\n\n") + 2, self._rest.rfind(b"\r\n\r\n") + 4)
-        if end < 4:
+        end = max(
+            self._rest.rfind(blank) + len(blank) if blank in self._rest else 0
+            for blank in (b"\n\n", b"\r\n\r\n")
+        )
+        if not end:
             if len(self._rest) > self._largest:
                 raise ValueError(f"an event of more than {self._largest} bytes")
             return b""

@@ -1,0 +1,56 @@
+# The doors of this repository. CI goes through the same ones.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: run test test-all check format docs bench fuzz clean
+
+run: $(VENV)/.installed           ## serve the default model, fetching it first if it is not here
+	$(BIN)/noibo serve --fetch
+
+test: $(VENV)/.test               ## the core suite, under 10 minutes
+	$(BIN)/python -m pytest -m "not heavy"
+
+test-all: $(VENV)/.test           ## the core suite and the heavy lanes
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.check             ## format, lint, types, imports, docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/cog --check -r docs/*.md README.md
+
+format: $(VENV)/.check
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.check              ## write the generated parts of docs/ again
+	$(BIN)/cog -r docs/*.md README.md
+
+bench: $(VENV)/.test              ## every benchmark, as ratios against a peer or a floor
+	$(BIN)/python -m benchmarks
+
+fuzz: $(VENV)/.installed          ## the GGUF reader against atheris, ten minutes
+	$(PIP) atheris
+	$(BIN)/python -m tests.fuzz.fuzz_gguf -max_total_time=600
+
+clean:
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "noibo needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Say which one: make PYTHON=python3.12 run")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/bin/python
+	$(PIP) -e '.[test]'
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.check: pyproject.toml | $(VENV)/bin/python
+	$(PIP) -e '.[test,check]'
+	@touch $@ $(VENV)/.test $(VENV)/.installed

@@ -1,0 +1,46 @@
+"""Composition root: settings in, wired services out. Nothing is built anywhere else."""
+
+from __future__ import annotations
+
+from noibo.egress import Door
+from noibo.engines.echo import Echo
+from noibo.engines.engine import Engine
+from noibo.engines.llama_cpp import LlamaCpp
+from noibo.engines.lookup import ModelLookup
+from noibo.engines.supervisor import Supervisor
+from noibo.engines.tuning import Tuning
+from noibo.modelstore.pulling import Puller
+from noibo.modelstore.store import Store
+from noibo.settings import Settings
+
+
+def open_door(settings: Settings) -> Door:
+    """The one door outward."""
+    return Door(offline=settings.offline, record=settings.home / "egress.jsonl")
+
+
+def open_store(settings: Settings) -> Store:
+    """The models on this machine."""
+    return Store(settings.models_folder)
+
+
+def open_puller(settings: Settings) -> Puller:
+    """Fetches models into the store."""
+    return Puller(open_store(settings), open_door(settings))
+
+
+def open_lookup(settings: Settings) -> ModelLookup:
+    """Finds the model that a request names."""
+    return ModelLookup(open_store(settings), settings.default_model, settings.engine.default)
+
+
+def open_engines() -> dict[str, Engine]:
+    """Every engine there is, by name."""
+    engines: list[Engine] = [LlamaCpp(), Echo()]
+    return {engine.name: engine for engine in engines}
+
+
+def open_supervisor(settings: Settings) -> Supervisor:
+    """Runs the workers."""
+    tuning = Tuning(settings.home / "tuning.json")
+    return Supervisor(open_engines(), settings.engine, tuning)

@@ -1,0 +1,42 @@
+"""`noibo config`: the settings and where each came from."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from typing import Annotated, Any
+
+import typer
+
+from noibo.cli.context import settings
+from noibo.settings import Settings, keys
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Show the settings."
+)
+
+
+@app.callback()
+def _group() -> None:
+    """Show the settings."""
+
+
+@app.command()
+def show(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Print each value and where it came from."""
+    tree = settings()
+    rows = [(key.name, _value(tree, key.name), tree.sources[key.name]) for key in keys()]
+    if json:
+        print(jsonlib.dumps({name: {"value": v, "source": s} for name, v, s in rows}, indent=2))
+        return
+    print(f"# home: {tree.home}")
+    print(f"# file: {tree.file}{'' if tree.file.exists() else ' (not there)'}")
+    width = max(len(name) for name, _, _ in rows)
+    for name, value, source in rows:
+        print(f"{name:<{width}}  {jsonlib.dumps(value, ensure_ascii=False):<24}  {source}")
+
+
+def _value(tree: Settings, name: str) -> Any:
+    found: Any = tree
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found

@@ -1,0 +1,108 @@
+"""`noibo`: the list of commands, and errors as messages with a next step and an exit code.
+
+A command's module is imported when the command is called, so `noibo --help` costs an interpreter
+and little else. That its summary here is the command's own first line is tested.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+import noibo
+from noibo.cli.context import use_config
+from noibo.errors import NoiboError
+
+# name → (module, function or Typer app, summary)
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "serve": ("serve", "serve", "Serve models to every client on this machine."),
+    "run": ("run", "run", "Talk to a model; reads a prompt from a pipe too."),
+    "pull": ("models", "pull", "Fetch a model."),
+    "add": ("models", "add", "Use a GGUF file where it lies, without a copy."),
+    "list": ("models", "list_models", "List the models on this machine."),
+    "show": ("models", "show", "Show what is known about a model."),
+    "rm": ("models", "rm", "Remove a model."),
+    "inspect": ("inspect", "inspect", "Show what is in a GGUF file, before any engine sees it."),
+    "ps": ("workers", "ps", "List the models that are loaded."),
+    "stop": ("workers", "stop", "Unload a model, or stop the server."),
+    "config": ("config", "app", "Show the settings."),
+    "doctor": ("doctor", "doctor", "Check that everything noibo needs works here."),
+}
+
+
+class _Later(TyperCommand):
+    """A command that is imported when it is called."""
+
+    def __init__(self, name: str, module: str, attribute: str, summary: str) -> None:
+        super().__init__(name, help=summary)
+        self._where = (module, attribute)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        module, attribute = self._where
+        found = getattr(importlib.import_module(f"noibo.cli.{module}"), attribute)
+        if not isinstance(found, typer.Typer):
+            app = typer.Typer(add_completion=False, rich_markup_mode=None)
+            app.command(self.name)(found)
+            found = app
+        real = typer.main.get_command(found)
+        real.name = self.name
+        return real.make_context(*args, **kwargs)
+
+
+class _Commands(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return _Later(cmd_name, *COMMANDS[cmd_name]) if cmd_name in COMMANDS else None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"noibo {noibo.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global(
+    config: Annotated[
+        Path | None, typer.Option(help="Settings file instead of noibo.toml.")
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version)
+    ] = False,
+) -> None:
+    """noibo: private AI on your own machines."""
+    use_config(config)
+
+
+def main() -> None:
+    """Run the command line; the only place that turns errors into words and exit codes."""
+    try:
+        app()
+    except NoiboError as error:
+        print(f"noibo: {error.message}", file=sys.stderr)
+        if error.next_step:
+            print(f"       {error.next_step}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # `noibo list | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,61 @@
+"""`noibo serve`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from noibo.cli.context import settings
+
+
+def serve(
+    model: Annotated[
+        str | None, typer.Argument(help="Model to load at once; others load when asked for.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    ctx_size: Annotated[
+        int | None, typer.Option(help="Context length in tokens for each caller.")
+    ] = None,
+    parallel: Annotated[
+        int | None, typer.Option(help="Answers a model gives at the same time.")
+    ] = None,
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="Fetch the model first if it is not here.")
+    ] = False,
+) -> None:
+    """Serve models to every client on this machine."""
+    tree = settings(
+        server__host=host,
+        server__port=port,
+        engine__ctx_size=ctx_size,
+        engine__parallel=parallel,
+    )
+    from noibo import logs, serving
+
+    logs.setup(tree.log.level)
+    if fetch:
+        from noibo.cli.models import fetch_if_missing
+
+        fetch_if_missing(model or tree.default_model)
+    name = model or tree.default_model
+    serving.serve(tree, model, lambda url: _greet(url, name))
+
+
+def _greet(url: str, model: str) -> None:
+    print(f"noibo is serving on {url}")
+    if sys.stdout.isatty():
+        print(
+            f"""
+Try, in another terminal:
+  noibo run {model} "Why is the sky blue?"
+  curl {url}/v1/chat/completions -H 'Content-Type: application/json' \\
+    -d '{{"model": "{model}", "messages": [{{"role": "user", "content": "Xin chào!"}}]}}'
+Or in Python, with the official OpenAI client:
+  OpenAI(base_url="{url}/v1", api_key="none")
+
+Ctrl-C stops it."""
+        )
+    sys.stdout.flush()

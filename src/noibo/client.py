@@ -1,0 +1,329 @@
+"""The public client of a noibo server. The command line and the web app use nothing else.
+
+    from noibo import Client
+
+    with Client() as noibo:
+        print(noibo.chat("Why is the sky blue?").text)
+        for piece in noibo.stream("Count to ten."):
+            print(piece, end="", flush=True)
+
+`Client()` finds the server of this user: the one that runs now, else the address in the settings.
+What every call sends and how its answer is read is said once, as a `Call`; `Client` and
+`AsyncClient` only differ in how they wait.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+import httpx2
+import msgspec
+
+from noibo import settings
+from noibo.egress import Destination, Door, Purpose, is_loopback
+from noibo.errors import RequestFailed, ServerUnreachable
+from noibo.wire import sse
+from noibo.wire.management import GUARD_HEADER, ROOT, Done, Status, WorkerRow
+
+T = TypeVar("T")
+Messages = str | Sequence[dict[str, Any]]
+
+# Answers may take as long as a model takes; connecting to this machine may not.
+TIMEOUT = httpx2.Timeout(None, connect=5.0)
+STATE_FILE = "server.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One request and how its answer is read."""
+
+    method: str
+    path: str
+    kind: type[T]
+    body: dict[str, Any] | None = None
+
+    def read(self, response: httpx2.Response) -> T:
+        """The answer, or `RequestFailed`."""
+        if response.status_code >= 400:
+            raise failure(response.status_code, response.content)
+        return msgspec.json.decode(response.content, type=self.kind)
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a model said. `usage` and `timings` are as the engine reported them."""
+
+    text: str = ""
+    model: str = ""
+    finish_reason: str | None = None
+    usage: dict[str, Any] = field(default_factory=dict)
+    timings: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, event: dict[str, Any]) -> str:
+        """Take one stream event (or a whole answer); returns the text that it added."""
+        if "error" in event:
+            raise _error_in_stream(event["error"])
+        self.model = event.get("model") or self.model
+        self.usage = event.get("usage") or self.usage
+        self.timings = event.get("timings") or self.timings
+        added = ""
+        for choice in (event.get("choices") or [])[:1]:
+            part = choice.get("delta") or choice.get("message") or choice
+            added = part.get("content") or part.get("text") or ""
+            self.finish_reason = choice.get("finish_reason") or self.finish_reason
+        self.text += added
+        return added
+
+
+class _Calls:
+    """Every call there is, as a value."""
+
+    status = Call("GET", f"{ROOT}/status", Status)
+    workers = Call("GET", f"{ROOT}/workers", list[WorkerRow])
+    shutdown = Call("POST", f"{ROOT}/shutdown", Done)
+    models = Call("GET", "/v1/models", dict[str, Any])
+    ready = Call("GET", "/ready", dict[str, Any])
+
+    @staticmethod
+    def stop_worker(model: str) -> Call[Done]:
+        return Call("POST", f"{ROOT}/workers/{model}/stop", Done)
+
+    @staticmethod
+    def chat(said: Messages, model: str | None, fields: dict[str, Any]) -> Call[dict[str, Any]]:
+        messages = [{"role": "user", "content": said}] if isinstance(said, str) else list(said)
+        body = {"model": model or "", "messages": messages, **fields}
+        return Call("POST", "/v1/chat/completions", dict[str, Any], body)
+
+    @staticmethod
+    def stream(said: Messages, model: str | None, fields: dict[str, Any]) -> Call[dict[str, Any]]:
+        fields = {"stream": True, "stream_options": {"include_usage": True}} | fields
+        return _Calls.chat(said, model, fields)
+
+
+class _Stream:
+    """Events out of bytes, for both clients."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._buffer = sse.EventBuffer()
+
+    def feed(self, chunk: bytes) -> Iterator[str]:
+        for event in sse.events(self._buffer.feed(chunk)):
+            data = sse.data(event)
+            if data and data != sse.DONE:
+                added = self._answer.add(msgspec.json.decode(data))
+                if added:
+                    yield added
+
+
+class _Address:
+    """Where the server is and what is sent along with every request."""
+
+    def __init__(self, base_url: str | None, api_key: str | None) -> None:
+        self.base_url = (base_url or find_server(settings.load())).rstrip("/")
+        if not is_loopback(self.base_url):
+            tree = settings.load()
+            door = Door(offline=tree.offline, record=tree.home / "egress.jsonl")
+            destination = Destination.of(self.base_url)
+            door.open(Purpose.NOIBO_SERVER, [destination]).check(self.base_url, "CONNECT")
+        self.headers = {GUARD_HEADER: "1"}
+        if api_key:
+            self.headers["Authorization"] = f"Bearer {api_key}"
+
+    def options(self) -> dict[str, Any]:
+        return {
+            "base_url": self.base_url,
+            "headers": self.headers,
+            "timeout": TIMEOUT,
+            "trust_env": False,
+        }
+
+    def unreachable(self, exc: Exception) -> ServerUnreachable:
+        return ServerUnreachable(
+            f"No noibo server answers at {self.base_url} ({type(exc).__name__}).",
+            next_step="Start one with `noibo serve`.",
+        )
+
+
+class Client:
+    """Talks to a noibo server and waits for it."""
+
+    def __init__(self, base_url: str | None = None, api_key: str | None = None) -> None:
+        self._address = _Address(base_url, api_key)
+        self._http = httpx2.Client(**self._address.options())
+
+    @property
+    def base_url(self) -> str:
+        """The server's address."""
+        return self._address.base_url
+
+    def _send(self, call: Call[T]) -> T:
+        try:
+            return call.read(self._http.request(call.method, call.path, json=call.body))
+        except httpx2.TransportError as exc:
+            raise self._address.unreachable(exc) from exc
+
+    def chat(self, said: Messages, model: str | None = None, **fields: Any) -> Answer:
+        """One answer, whole. `fields` are OpenAI's: temperature, max_tokens, seed …"""
+        answer = Answer()
+        answer.add(self._send(_Calls.chat(said, model, fields)))
+        return answer
+
+    def stream(
+        self, said: Messages, model: str | None = None, answer: Answer | None = None, **fields: Any
+    ) -> Iterator[str]:
+        """The pieces of one answer as they come. `answer`, if given, is filled on the way."""
+        call = _Calls.stream(said, model, fields)
+        reader = _Stream(answer or Answer())
+        try:
+            with self._http.stream(call.method, call.path, json=call.body) as response:
+                if response.status_code >= 400:
+                    raise failure(response.status_code, response.read())
+                for chunk in response.iter_bytes():
+                    yield from reader.feed(chunk)
+        except httpx2.TransportError as exc:
+            raise self._address.unreachable(exc) from exc
+
+    def status(self) -> Status:
+        """Which noibo answers."""
+        return self._send(_Calls.status)
+
+    def ready(self) -> dict[str, Any]:
+        """Raises `RequestFailed` with the reason while the server is not ready."""
+        return self._send(_Calls.ready)
+
+    def models(self) -> list[str]:
+        """Names of the models that can be asked."""
+        return [card["id"] for card in self._send(_Calls.models)["data"]]
+
+    def workers(self) -> list[WorkerRow]:
+        """The models that are loaded."""
+        return self._send(_Calls.workers)
+
+    def stop_worker(self, model: str) -> Done:
+        """Unload one model."""
+        return self._send(_Calls.stop_worker(model))
+
+    def shutdown(self) -> Done:
+        """Stop the server; answers under way may finish."""
+        return self._send(_Calls.shutdown)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncClient:
+    """The same as `Client`, on an event loop."""
+
+    def __init__(self, base_url: str | None = None, api_key: str | None = None) -> None:
+        self._address = _Address(base_url, api_key)
+        self._http = httpx2.AsyncClient(**self._address.options())
+
+    @property
+    def base_url(self) -> str:
+        """The server's address."""
+        return self._address.base_url
+
+    async def _send(self, call: Call[T]) -> T:
+        try:
+            return call.read(await self._http.request(call.method, call.path, json=call.body))
+        except httpx2.TransportError as exc:
+            raise self._address.unreachable(exc) from exc
+
+    async def chat(self, said: Messages, model: str | None = None, **fields: Any) -> Answer:
+        """One answer, whole. `fields` are OpenAI's: temperature, max_tokens, seed …"""
+        answer = Answer()
+        answer.add(await self._send(_Calls.chat(said, model, fields)))
+        return answer
+
+    async def stream(
+        self, said: Messages, model: str | None = None, answer: Answer | None = None, **fields: Any
+    ) -> AsyncIterator[str]:
+        """The pieces of one answer as they come. `answer`, if given, is filled on the way."""
+        call = _Calls.stream(said, model, fields)
+        reader = _Stream(answer or Answer())
+        try:
+            async with self._http.stream(call.method, call.path, json=call.body) as response:
+                if response.status_code >= 400:
+                    raise failure(response.status_code, await response.aread())
+                async for chunk in response.aiter_bytes():
+                    for piece in reader.feed(chunk):
+                        yield piece
+        except httpx2.TransportError as exc:
+            raise self._address.unreachable(exc) from exc
+
+    async def status(self) -> Status:
+        """Which noibo answers."""
+        return await self._send(_Calls.status)
+
+    async def ready(self) -> dict[str, Any]:
+        """Raises `RequestFailed` with the reason while the server is not ready."""
+        return await self._send(_Calls.ready)
+
+    async def models(self) -> list[str]:
+        """Names of the models that can be asked."""
+        return [card["id"] for card in (await self._send(_Calls.models))["data"]]
+
+    async def workers(self) -> list[WorkerRow]:
+        """The models that are loaded."""
+        return await self._send(_Calls.workers)
+
+    async def stop_worker(self, model: str) -> Done:
+        """Unload one model."""
+        return await self._send(_Calls.stop_worker(model))
+
+    async def shutdown(self) -> Done:
+        """Stop the server; answers under way may finish."""
+        return await self._send(_Calls.shutdown)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def find_server(tree: settings.Settings) -> str:
+    """Address of this user's server: of the one that runs, else the one in the settings."""
+    try:
+        state = msgspec.json.decode((tree.home / STATE_FILE).read_bytes())
+        os.kill(int(state["pid"]), 0)
+        return str(state["url"])
+    except (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError):
+        return tree.url
+
+
+def failure(status: int, body: bytes) -> RequestFailed:
+    """The error that a server answered with."""
+    try:
+        found = msgspec.json.decode(body)
+        error = found.get("error") or {"message": found.get("reason") or found.get("status")}
+        message, code = str(error.get("message")), str(error.get("code") or "")
+    except (msgspec.DecodeError, AttributeError):
+        message, code = body[:300].decode(errors="replace") or "no reason given", ""
+    return RequestFailed(message, http_status=status, server_code=code)
+
+
+def _error_in_stream(error: Any) -> RequestFailed:
+    message = str(error.get("message", error)) if isinstance(error, dict) else str(error)
+    code = str(error.get("code") or "") if isinstance(error, dict) else ""
+    return RequestFailed(message, http_status=502, server_code=code)

@@ -1,0 +1,1 @@
+"""The HTTP server: routes, the one path of a request, and the relay of bytes."""

@@ -1,0 +1,83 @@
+"""noibo's own routes: health at the root, management under `/noibo/v1/`."""
+
+from __future__ import annotations
+
+import os
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse
+
+import noibo
+from noibo.errors import Forbidden
+from noibo.gateway.services import services_of
+from noibo.wire import management
+
+health = APIRouter(tags=["health"])
+
+
+@health.get("/health")
+async def alive() -> dict[str, str]:
+    """The server runs."""
+    return {"status": "ok"}
+
+
+@health.get("/ready")
+async def ready(request: Request) -> JSONResponse:
+    """The server can answer: the model it was started for, if any, is loaded."""
+    services = services_of(request)
+    if services.preload_error:
+        return JSONResponse({"status": "failed", "reason": services.preload_error}, 503)
+    if not services.preloaded:
+        return JSONResponse({"status": "loading", "model": services.preload}, 503)
+    return JSONResponse({"status": "ready"})
+
+
+def _from_a_client(request: Request) -> None:
+    if management.GUARD_HEADER not in request.headers:
+        raise Forbidden(
+            f"This needs the header {management.GUARD_HEADER}.",
+            next_step=f"Send `{management.GUARD_HEADER}: 1`: pages in a browser cannot.",
+        )
+
+
+router = APIRouter(prefix=management.ROOT, tags=["noibo"])
+guarded = [Depends(_from_a_client)]
+
+
+@router.get("/status")
+async def status(request: Request) -> JSONResponse:
+    """Which noibo this is."""
+    services = services_of(request)
+    settings = services.settings
+    return JSONResponse(
+        {
+            "noibo": noibo.__version__,
+            "pid": os.getpid(),
+            "started_at": services.started_at,
+            "default_model": settings.default_model,
+            "offline": settings.offline,
+            "home": str(settings.home),
+        }
+    )
+
+
+@router.get("/workers")
+async def workers(request: Request) -> list[dict[str, object]]:
+    """Workers that start or run, with what they hold."""
+    return [worker.facts() for worker in services_of(request).supervisor.workers()]
+
+
+@router.post("/workers/{model:path}/stop", dependencies=guarded)
+async def stop_worker(request: Request, model: str) -> JSONResponse:
+    """Unload one model."""
+    services = services_of(request)
+    name = (await services.resolve(model)).name
+    await services.supervisor.stop(name)
+    return JSONResponse({"done": f"stopped {name}"})
+
+
+@router.post("/shutdown", dependencies=guarded)
+async def shutdown(request: Request) -> JSONResponse:
+    """Stop the server: answers under way may finish."""
+    services_of(request).stop_server()
+    return JSONResponse({"done": "the server is stopping"})

@@ -1,0 +1,37 @@
+"""What the routes are given: the services of one running server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+
+from fastapi import Request
+
+from noibo.engines.engine import Model
+from noibo.engines.supervisor import Supervisor
+from noibo.gateway.pipeline import Pipeline
+from noibo.settings import Settings
+
+
+@dataclass(slots=True)
+class Services:
+    """Wired by `assembly`, read by the routes."""
+
+    settings: Settings
+    supervisor: Supervisor
+    pipeline: Pipeline
+    resolve: Callable[[str], Awaitable[Model]]
+    list_models: Callable[[], Iterable[tuple[str, float]]]
+    stop_server: Callable[[], None]
+    started_at: float = field(default_factory=time.time)
+    preload: str | None = None
+    preload_error: str = ""
+    preloaded: bool = True
+
+
+def services_of(request: Request) -> Services:
+    """The services of the app that this request came to."""
+    services = request.app.state.services
+    assert isinstance(services, Services)  # noqa: S101 - put there by create_app
+    return services

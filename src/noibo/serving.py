@@ -1,0 +1,138 @@
+"""Runs the server: the services wired for one process, and uvicorn around the application.
+
+Stands beside `assembly`. A server writes `server.json` into NOIBO_HOME while it runs, so that
+clients find it on whatever port it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import uvicorn
+
+import noibo
+from noibo.assembly import open_lookup, open_supervisor
+from noibo.client import STATE_FILE
+from noibo.egress import is_loopback
+from noibo.engines.upstream import new_session
+from noibo.errors import ServerBusy, SettingsError
+from noibo.gateway.app import create_app
+from noibo.gateway.pipeline import Pipeline
+from noibo.gateway.services import Services
+from noibo.settings import Settings
+
+
+def serve(settings: Settings, preload: str | None, on_ready: Callable[[str], None]) -> None:
+    """Serve until told to stop. `on_ready` is given the address when requests are taken."""
+    listener = _listen(settings)
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    server: _Server
+
+    @contextlib.asynccontextmanager
+    async def services() -> AsyncIterator[Services]:
+        def stop() -> None:
+            server.should_exit = True
+
+        async with open_services(settings, stop) as wired:
+            wired.preload = preload
+            with _state_file(settings.home, url):
+                yield wired
+
+    server = _Server(
+        uvicorn.Config(
+            create_app(services),
+            log_level="warning",
+            access_log=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=max(1, round(settings.server.shutdown_grace_s)),
+        ),
+        lambda: on_ready(url),
+    )
+    server.run(sockets=[listener])
+
+
+@contextlib.asynccontextmanager
+async def open_services(settings: Settings, stop: Callable[[], None]) -> AsyncIterator[Services]:
+    """The services of one server, wired; the workers stop when this is left."""
+    lookup = open_lookup(settings)
+    supervisor = open_supervisor(settings)
+    async with new_session() as session:
+        try:
+            yield Services(
+                settings=settings,
+                supervisor=supervisor,
+                pipeline=Pipeline(lookup.resolve, supervisor, session),
+                resolve=lookup.resolve,
+                list_models=lookup.list,
+                stop_server=stop,
+            )
+        finally:
+            await supervisor.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that says when it is ready and ends quietly when it is told to stop."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # uvicorn would raise the signal again at the end: a server that stopped as asked exits 0.
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
+
+
+def _listen(settings: Settings) -> socket.socket:
+    host, port = settings.server.host, settings.server.port
+    if not is_loopback(f"http://{f'[{host}]' if ':' in host else host}"):
+        raise SettingsError(
+            f"noibo does not listen on {host} yet: only on this machine, until it has keys.",
+            next_step="Use 127.0.0.1 (the default) or ::1 for server.host.",
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as exc:
+        listener.close()
+        if exc.errno == errno.EADDRINUSE:
+            raise ServerBusy(
+                f"Port {port} on {host} is taken.",
+                next_step="`noibo ps` shows a noibo that runs; or choose another port by --port.",
+            ) from exc
+        raise SettingsError(f"noibo cannot listen on {host}:{port}: {exc.strerror}.") from exc
+    return listener
+
+
+@contextlib.contextmanager
+def _state_file(home: Path, url: str) -> Iterator[None]:
+    path = home / STATE_FILE
+    home.mkdir(parents=True, exist_ok=True)
+    state = {"url": url, "pid": os.getpid(), "started_at": time.time(), "noibo": noibo.__version__}
+    fresh = path.with_suffix(f".{os.getpid()}.tmp")
+    fresh.write_text(json.dumps(state))
+    fresh.replace(path)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            if json.loads(path.read_text())["pid"] == os.getpid():
+                path.unlink()

@@ -1,0 +1,85 @@
+"""What every test stands on: a home of its own, the real model, a real server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.running import RunningServer
+
+ROOT = Path(__file__).parent.parent
+CACHE = ROOT / ".cache"
+SHARED = Path(os.environ.get("NOIBO_SHARED") or ROOT.parent / "shared")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without the shared data, the tests on it are not there."""
+    if SHARED.is_dir():
+        return
+    left_out = [item for item in items if item.get_closest_marker("shared")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A NOIBO_HOME of its own for each test, and none of the user's settings."""
+    for name in [name for name in os.environ if name.startswith("NOIBO_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("NOIBO_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The shared data; only for tests marked `shared`."""
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def model_store() -> Path:
+    """A store that holds the default model, fetched once through noibo itself."""
+    from noibo.assembly import open_puller
+    from noibo.settings import load
+
+    folder = CACHE / "models"
+    environ = {"NOIBO_HOME": str(CACHE / "home"), "NOIBO_STORE_PATH": str(folder)}
+    open_puller(load(environ=environ)).pull("smollm2:135m")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def smollm2_gguf(model_store: Path) -> Path:
+    """The real model: SmolLM2-135M-Instruct, Q4_1."""
+    from noibo.modelstore.store import Store
+
+    return Store(model_store).get("smollm2:135m").path
+
+
+@pytest.fixture(scope="session")
+def real_server(
+    model_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningServer]:
+    """One server with the real model, for all tests that do not harm it."""
+    home = tmp_path_factory.mktemp("server") / "home"
+    with RunningServer(
+        home, NOIBO_STORE_PATH=str(model_store), NOIBO_ENGINE_CTX_SIZE="2048"
+    ) as server:
+        server.load("smollm2:135m")
+        yield server
+
+
+@pytest.fixture
+def server(home: Path) -> Iterator[RunningServer]:
+    """A server of its own for one test; it has no model but echo."""
+    with RunningServer(home) as running:
+        yield running
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Tests of coroutines run on asyncio."""
+    return "asyncio"

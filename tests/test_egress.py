@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from noibo.egress import Destination, Door, Purpose, is_loopback, require_loopback
+from noibo.errors import EgressRefused
+
+INDEX = "https://index.example/simple/"
+
+
+def answered(request: httpx2.Request) -> httpx2.Response:
+    if request.url.path == "/moved":
+        return httpx2.Response(302, headers={"Location": "https://elsewhere.example/x"})
+    return httpx2.Response(200, text=str(request.url))
+
+
+def door_with(tmp_path: Path, *, offline: bool = False) -> Door:
+    return Door(offline=offline, record=tmp_path / "deep" / "egress.jsonl")
+
+
+def test_only_what_was_declared_may_be_reached(tmp_path: Path) -> None:
+    passed = door_with(tmp_path).open(Purpose.PACKAGE_INDEX, [Destination.of(INDEX)])
+    with passed.client(httpx2.MockTransport(answered)) as client:
+        assert client.get(INDEX).status_code == 200
+        for other in ("https://index.example:444/", "http://index.example/", "https://b.example/"):
+            with pytest.raises(EgressRefused, match=r"only https://index\.example:443"):
+                client.get(other)
+
+
+def test_a_redirect_is_checked_too(tmp_path: Path) -> None:
+    passed = door_with(tmp_path).open(Purpose.PACKAGE_INDEX, [Destination.of(INDEX)])
+    transport = httpx2.MockTransport(answered)
+    with passed.client(transport, follow_redirects=True) as client:
+        with pytest.raises(EgressRefused, match="elsewhere"):
+            client.get("https://index.example/moved")
+        passed.admit("https://elsewhere.example/")
+        assert client.get("https://index.example/moved").text == "https://elsewhere.example/x"
+
+
+def test_offline_opens_nothing_and_closes_what_was_open(tmp_path: Path) -> None:
+    with pytest.raises(EgressRefused, match="offline"):
+        door_with(tmp_path, offline=True).open(Purpose.PACKAGE_INDEX, [Destination.of(INDEX)])
+    door = door_with(tmp_path)
+    passed = door.open(Purpose.PACKAGE_INDEX, [Destination.of(INDEX)])
+    door.offline = True
+    with pytest.raises(EgressRefused, match="offline"):
+        passed.check(INDEX)
+
+
+def test_every_departure_is_written_down_and_no_refusal_is(tmp_path: Path) -> None:
+    door = door_with(tmp_path)
+    passed = door.open(Purpose.PACKAGE_INDEX, [Destination.of(INDEX)])
+    passed.check("https://user:secret@index.example/simple/x?token=secret")
+    with pytest.raises(EgressRefused):
+        passed.check("https://other.example/")
+    assert door.record is not None
+    text = door.record.read_text()
+    assert "secret" not in text
+    rows = [json.loads(line) for line in text.splitlines()]
+    assert [(row["purpose"], row["destination"]) for row in rows] == [
+        ("package_index", "https://index.example:443")
+    ]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:80", "http://[::1]:9", "http://localhost/", "http://127.9.9.9"]
+)
+def test_loopback_is_known(url: str) -> None:
+    assert is_loopback(url)
+    assert require_loopback(url) == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1.example/",
+        "http://10.0.0.1/",
+        "http://0.0.0.0/",
+        "http://example/@127.0.0.1",
+        "http://localhost.example/",
+        "http://2130706433/",
+        "not a url",
+    ],
+)
+def test_what_only_looks_like_loopback_is_not(url: str) -> None:
+    assert not is_loopback(url)
+    with pytest.raises(EgressRefused):
+        require_loopback(url)
+
+
+@pytest.mark.parametrize("url", ["ftp://a/", "file:///etc/passwd", "//a/b", "https:///x"])
+def test_only_http_is_a_destination(url: str) -> None:
+    with pytest.raises(EgressRefused):
+        Destination.of(url)
+
+
+def test_nothing_else_in_noibo_makes_outbound_connections() -> None:
+    """Modules that can open sockets are few, and each is known to go through the door."""
+    source = Path(__file__).parent.parent / "src" / "noibo"
+    makers = re.compile(
+        r"^\s*(?:import|from) (?:httpx2?|aiohttp|urllib\.request|requests|http\.client|socket)\b",
+        re.MULTILINE,
+    )
+    found = {
+        str(path.relative_to(source))
+        for path in source.rglob("*.py")
+        if makers.search(path.read_text())
+    }
+    assert found <= {
+        "egress.py",  # the door
+        "client.py",  # asks the door for any address but loopback
+        "serving.py",  # listens
+        "engines/upstream.py",  # workers: require_loopback
+        "engines/echo_process.py",  # listens on loopback
+        "engines/llama_cpp_process.py",  # its own server: require_loopback
+        "gateway/pipeline.py",  # a type
+        "modelstore/index_session.py",  # through a pass
+        "modelstore/network.py",
+        "modelstore/package_index.py",
+        "modelstore/download.py",
+    }
