@@ -200,6 +200,7 @@ class Download:
         status = response.status_code
         if status == 416:
             self._judge_end(response)
+            return
         if status in PASSING_FAULTS:
             raise _TryAgain(f"the server answered {status}")
         if status not in {200, 206}:
@@ -270,7 +271,7 @@ class Download:
         if response.status_code == 416:
             return
         with self._part.open("ab", buffering=0) as file:
-            for chunk in response.iter_raw(CHUNK):
+            for chunk in response.iter_raw():  # as it comes: what is held back is lost at a cut
                 if self._total is not None and self._have + len(chunk) > self._total:
                     raise FetchError(f"{self._wanted.shown} sends more bytes than it said.")
                 write_all(file, chunk)
