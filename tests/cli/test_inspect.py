@@ -103,6 +103,14 @@ def test_json_is_valid_for_any_metadata(tmp_path, capsys):
     assert printed.isascii()
 
 
+def test_json_shortens_a_text_no_model_needs(tmp_path, capsys):
+    path = write(tmp_path, Gguf().key("tokenizer.chat_template", STRING, "x" * (2**20 + 1)))
+    command.inspect(path, json=True)
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["info"]["chat_template"] is None
+    assert printed["metadata"]["tokenizer.chat_template"]["count"] == 2**20 + 1
+
+
 def test_json_lists_the_tensors(tmp_path, capsys):
     command.inspect(write(tmp_path, llama()), json=True)
     tensors = json.loads(capsys.readouterr().out)["tensors"]

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from noibo.errors import BadModelFile, ModelNotFound
 from noibo.modelstore import ggml_types
-from noibo.modelstore.gguf import GgufArray, GgufHeader, read_header
+from noibo.modelstore.gguf import MAX_KEYS, MAX_TENSORS, GgufArray, GgufHeader, read_header
+from noibo.modelstore.gguf_cursor import MAX_STRINGS, MAX_TEXT_BYTES
 from noibo.modelstore.model_info import describe
 from tests.conftest import SHARED
 from tests.modelstore.gguf_builder import ARRAY, F32, STRING, U8, U32, Gguf, llama, text, u32, u64
@@ -333,13 +334,13 @@ def key_start(kind: int, count: int) -> bytes:
     "start",
     [
         key_start(STRING, 2**33),
-        key_start(STRING, 8 * 2**20),
+        key_start(STRING, MAX_STRINGS),
         key_start(U8, 2**36),
         key_start(F32, 2**25),
         Gguf(keys=[text("k") + u32(STRING) + u64(2**35)]).header(),
-        Gguf(keys=[text("k") + u32(STRING) + u64(2**26)]).header(),
-        Gguf(said_keys=65_536).header(),
-        Gguf(said_tensors=131_072).header(),
+        Gguf(keys=[text("k") + u32(STRING) + u64(MAX_TEXT_BYTES)]).header(),
+        Gguf(said_keys=MAX_KEYS).header(),
+        Gguf(said_tensors=MAX_TENSORS).header(),
         Gguf(said_tensors=2**60).header(),
         llama().tensor("t", (2**36,), 24).header(),
     ],
@@ -382,10 +383,10 @@ def test_a_huge_sparse_file_costs_little(tmp_path, start):
 
 def test_the_most_text_a_file_may_hold_fits_in_memory(tmp_path):
     """One wide character makes Python keep four bytes for each of the others."""
-    most = "𝕏".encode() + b"a" * (2**26 - 64)
+    most = "𝕏".encode() + b"a" * (MAX_TEXT_BYTES - 64)
     path = write(tmp_path, Gguf().key("k", STRING, most).bytes())
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert len(read_header(path).metadata["k"]) == 2**26 - 63
+    assert len(read_header(path).metadata["k"]) == MAX_TEXT_BYTES - 63
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**20 * 0.9  # KiB
 
 

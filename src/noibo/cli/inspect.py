@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from json import dumps
+from json import JSONEncoder
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +20,7 @@ from noibo.modelstore.model_info import ModelInfo, describe
 from noibo.modelstore.printable import shown
 
 _LIST_HEAD = 16  # values of a list that --json gives
+_LONG_TEXT = 2**20  # characters; a text that is longer is treated as a list of them
 
 
 def inspect(
@@ -32,7 +33,10 @@ def inspect(
     header = read_header(file)
     info = describe(header)
     if json:
-        print(dumps(_everything(header, info), indent=2, allow_nan=False))
+        encoder = JSONEncoder(indent=2, allow_nan=False)
+        for piece in encoder.iterencode(_everything(header, info)):
+            sys.stdout.write(piece)
+        print()
         return
     rows = [(label, _encodable(shown(value))) for label, value in _rows(file, info)]
     if sys.stdout.isatty():
@@ -174,6 +178,8 @@ def _everything(header: GgufHeader, info: ModelInfo) -> dict[str, Any]:
 
 def _plain(value: Value) -> Any:
     """A value JSON can hold. Infinities and NaN become strings; of a list, its first values."""
+    if isinstance(value, str) and len(value) > _LONG_TEXT:
+        return {"type": "string", "count": len(value), "first": value[:1000]}
     if isinstance(value, GgufArray):
         first = [_plain(one) for one in value.read(_LIST_HEAD)]
         return {"type": value.element_type, "count": value.count, "first": first}

@@ -26,7 +26,7 @@ from noibo.modelstore.printable import shown
 # Real headers are 2 to 50 MB: a vocabulary of 260,000 tokens with its merges is about 12 MB.
 MAX_HEADER_BYTES: Final = 128 * 2**20
 # The largest vocabularies have 0.3 million tokens and 0.6 million merges.
-MAX_STRINGS: Final = 8 * 2**20
+MAX_STRINGS: Final = 4 * 2**20
 # Keys, names and texts that are kept; a chat template has 10 KB, a whole tokenizer.json 33 MB.
 MAX_TEXT_BYTES: Final = 64 * 2**20
 

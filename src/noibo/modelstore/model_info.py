@@ -21,6 +21,7 @@ _TEMPLATE_KEY: Final = "tokenizer.chat_template"
 _POOLING: Final = {0: "none", 1: "mean", 2: "cls", 3: "last", 4: "rank"}
 _MAX_WORDS: Final = 1_000  # languages or tags that are read
 _MAX_LAYERS: Final = 10_000  # layers of which per-layer values are read
+_MAX_TEXT: Final = 2**20  # characters; what is longer is no name and no template
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ class _Said:
 
     def text(self, key: str) -> str | None:
         value = self._get(key)
-        return value if isinstance(value, str) else None
+        return value if isinstance(value, str) and len(value) <= _MAX_TEXT else None
 
     def number(self, key: str) -> int | None:
         """A whole number, not negative; of a list with one for each layer, the largest."""
@@ -228,5 +229,5 @@ def _named_templates(header: GgufHeader) -> dict[str, str]:
     return {
         key.removeprefix(prefix): value
         for key, value in header.metadata.items()
-        if key.startswith(prefix) and isinstance(value, str)
+        if key.startswith(prefix) and isinstance(value, str) and len(value) <= _MAX_TEXT
     }
