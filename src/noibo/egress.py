@@ -46,9 +46,13 @@ class Destination:
     def of(cls, url: str) -> Destination:
         """The destination of a URL; the port is the scheme's own where none is given."""
         parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise EgressRefused(f"{url!r} is not an http(s) address.")
-        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        place = parts.netloc.rpartition("@")[2]  # a password is not for messages
+        try:
+            port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        except ValueError:
+            port = None
+        if port is None or parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise EgressRefused(f"{parts.scheme}://{place} is not an http(s) address.")
         return cls(parts.scheme, parts.hostname.lower(), port)
 
     def __str__(self) -> str:

@@ -15,7 +15,8 @@ import pytest
 
 from noibo.errors import DigestMismatch, DiskFull, FetchError
 from noibo.modelstore import disk
-from noibo.modelstore.download import Download, Patience, Wanted
+from noibo.modelstore.claim import Wanted
+from noibo.modelstore.download import Download, Patience
 from noibo.modelstore.progress import Progress
 from tests.modelstore.index_server import WHEEL, IndexServer
 

@@ -9,11 +9,10 @@ its name.
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -21,6 +20,7 @@ import httpx2
 import msgspec
 
 from noibo.errors import DigestMismatch, FetchError
+from noibo.modelstore.claim import Claim, Wanted, length_of, range_of
 from noibo.modelstore.disk import (
     full_disk_named,
     require_space,
@@ -28,17 +28,11 @@ from noibo.modelstore.disk import (
     write_all,
     write_atomically,
 )
-from noibo.modelstore.network import (
-    PASSING_FAULTS,
-    is_lasting,
-    network_fault,
-    status_fault,
-)
+from noibo.modelstore.faults import PASSING_FAULTS, is_lasting, network_fault, status_fault
 from noibo.modelstore.progress import Progress, Report, size_text
 
 CHUNK: Final = 256 * 1024
 LONGEST_PAUSE_S: Final = 30.0
-_RANGE: Final = re.compile(r"bytes (?:(?P<first>\d+)-\d+|\*)/(?P<total>\d+|\*)")
 
 
 class Opener(Protocol):
@@ -50,19 +44,6 @@ class Opener(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """One file: where it is, how it is named to people, its digest if known.
-
-    `reserve` is room that must be left on the disk for what comes after.
-    """
-
-    url: str = field(repr=False)
-    shown: str
-    sha256: str | None = None
-    reserve: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Patience:
     """How many faults in a row, without a new byte, are borne; pauses double from the first."""
 
@@ -71,23 +52,6 @@ class Patience:
 
     def pause(self, fault: int) -> float:
         return min(LONGEST_PAUSE_S, self.first_pause_s * 2.0 ** (fault - 1))
-
-
-class Claim(msgspec.Struct, frozen=True):
-    """Whose bytes a part holds. The URL only as a digest: it may carry a signature."""
-
-    url_sha256: str
-    sha256: str | None
-    total: int | None
-    etag: str | None
-    modified: str | None
-
-    @property
-    def validator(self) -> str | None:
-        """What If-Range may hold: a strong ETag, else the date."""
-        if self.etag and not self.etag.startswith("W/"):
-            return self.etag
-        return self.modified
 
 
 class _TryAgain(Exception):
@@ -150,11 +114,7 @@ class Download:
     def _is_ours(self, claim: Claim) -> bool:
         if self._wanted.sha256 is not None:
             return claim.sha256 == self._wanted.sha256
-        return claim.url_sha256 == self._url_sha256 and claim.validator is not None
-
-    @property
-    def _url_sha256(self) -> str:
-        return hashlib.sha256(self._wanted.url.encode()).hexdigest()
+        return claim.url_sha256 == self._wanted.url_sha256 and claim.validator is not None
 
     def _fetch(self) -> None:
         """Try until the last byte is here. Faults count as long as no new byte comes."""
@@ -189,7 +149,7 @@ class Download:
         headers = {"Accept-Encoding": "identity"}
         if self._have and self._claim:
             headers["Range"] = f"bytes={self._have}-"
-            if self._claim.validator and self._claim.url_sha256 == self._url_sha256:
+            if self._claim.validator and self._claim.url_sha256 == self._wanted.url_sha256:
                 headers["If-Range"] = self._claim.validator
         with self._open(self._wanted.url, headers) as response:
             self._judge(response)
@@ -214,13 +174,13 @@ class Download:
         else:
             if self._have:
                 self._start_over("the server sent the file from its beginning")
-            self._claim = self._claim_of(response, _length(response))
+            self._claim = Claim.of(response, self._wanted, length_of(response))
             self._save_claim()
         if self._total is not None:
             require_space(self._part.parent, self._total - self._have + self._wanted.reserve)
 
     def _judge_end(self, response: httpx2.Response) -> None:
-        _, total = _range(response)
+        _, total = range_of(response)
         if total is not None and total == self._have and self._claim:
             self._claim = msgspec.structs.replace(self._claim, total=total)
             return
@@ -228,15 +188,10 @@ class Download:
         raise _TryAgain("the server has another file now")
 
     def _judge_continuation(self, response: httpx2.Response) -> None:
-        first, total = _range(response)
-        fresh = self._claim_of(response, total)
+        first, total = range_of(response)
+        fresh = Claim.of(response, self._wanted, total)
         known = self._claim
-        same_place = known is not None and known.url_sha256 == fresh.url_sha256
-        moved = known is not None and (
-            (known.total is not None and total is not None and known.total != total)
-            or (same_place and bool(known.etag and fresh.etag and known.etag != fresh.etag))
-        )
-        if known is None or first != self._have or moved:
+        if known is None or first != self._have or not fresh.may_continue(known):
             self._start_over("the server has another file now")
             raise _TryAgain("the server has another file now")
         if fresh != known:
@@ -253,15 +208,6 @@ class Download:
             )
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             raise FetchError(f"{self._wanted.shown} was repacked on the way, and cannot be used.")
-
-    def _claim_of(self, response: httpx2.Response, total: int | None) -> Claim:
-        return Claim(
-            url_sha256=self._url_sha256,
-            sha256=self._wanted.sha256,
-            total=total,
-            etag=response.headers.get("etag"),
-            modified=response.headers.get("last-modified"),
-        )
 
     def _save_claim(self) -> None:
         self._part.touch()
@@ -319,17 +265,3 @@ class Download:
             f"{size_text(self._have)} are here and kept.",
             next_step="The same command goes on where it stopped.",
         )
-
-
-def _length(response: httpx2.Response) -> int | None:
-    text = response.headers.get("content-length", "")
-    return int(text) if text.isdigit() else None
-
-
-def _range(response: httpx2.Response) -> tuple[int | None, int | None]:
-    """First byte and total of a Content-Range."""
-    match = _RANGE.fullmatch(response.headers.get("content-range", ""))
-    if match is None:
-        return None, None
-    first, total = match["first"], match["total"]
-    return (int(first) if first else None), (int(total) if total != "*" else None)

@@ -24,16 +24,9 @@ from unearth.fetchers.sync import LocalFSTransport
 from noibo import __version__
 from noibo.egress import Destination, Door, Pass, Purpose
 from noibo.errors import EgressRefused, FetchError
-from noibo.modelstore.network import (
-    PASSING_FAULTS,
-    Credentials,
-    PipTransport,
-    clean,
-    is_lasting,
-    network_fault,
-    proxy_for,
-    status_fault,
-)
+from noibo.modelstore.credentials import Credentials, clean
+from noibo.modelstore.faults import PASSING_FAULTS, is_lasting, network_fault, status_fault
+from noibo.modelstore.network import PipTransport, proxy_for
 from noibo.modelstore.pip_settings import PipSettings
 
 MAX_HOPS: Final = 10

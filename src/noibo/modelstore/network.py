@@ -1,86 +1,20 @@
-"""The way to the network as pip has it: proxies, certificates, credentials. Behind the door.
-
-`PipTransport` carries one request over the right proxy with the right trust. `Credentials` adds
-the passwords that index addresses or netrc hold, for their own host only. `clean` takes passwords
-out of a URL before anybody reads it.
-"""
+"""The way to the network as pip has it: proxies and certificates. Behind the door."""
 
 from __future__ import annotations
 
 import ipaddress
-import netrc
 import ssl
 import urllib.request
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import httpx2
 
 from noibo.egress import Pass
 from noibo.errors import FetchError
+from noibo.modelstore.credentials import without_password
 from noibo.modelstore.pip_settings import PipSettings
-
-# Statuses after which another try may do better.
-PASSING_FAULTS: Final = frozenset({408, 429, 500, 502, 503, 504, 520, 527})
-
-
-def clean(url: str) -> str:
-    """The URL for human eyes: no user, no password, no query (it may be a signature)."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, _host_and_port(parts), parts.path, "", ""))
-
-
-def without_password(url: str) -> str:
-    """The URL without user and password, otherwise whole."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=_host_and_port(parts)))
-
-
-def _host_and_port(parts: SplitResult) -> str:
-    return parts.netloc.rpartition("@")[2]
-
-
-class Credentials(httpx2.Auth):
-    """Basic authentication from index addresses, else netrc, each for its own host and port."""
-
-    def __init__(self, urls: Iterable[str], netrc_file: str | None = None) -> None:
-        self._urls = [parts for parts in map(urlsplit, urls) if parts.username is not None]
-        self._netrc = _read_netrc(netrc_file)
-
-    def auth_flow(
-        self, request: httpx2.Request
-    ) -> Generator[httpx2.Request, httpx2.Response, None]:
-        found = self._find(request.url)
-        if found is None:
-            yield request
-        else:
-            yield from httpx2.BasicAuth(*found).auth_flow(request)
-
-    def _find(self, url: httpx2.URL) -> tuple[str, str] | None:
-        target = urlsplit(str(url))
-        same = [one for one in self._urls if _place(one) == _place(target)]
-        if same:
-            best = max(same, key=lambda one: target.path.startswith(one.path) * len(one.path))
-            return unquote(best.username or ""), unquote(best.password or "")
-        entry = self._netrc.authenticators(url.host) if self._netrc else None
-        return (entry[0], entry[2] or "") if entry else None
-
-
-def _place(parts: SplitResult) -> tuple[str, str | None, int | None]:
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    return parts.scheme, parts.hostname, port
-
-
-def _read_netrc(named: str | None) -> netrc.netrc | None:
-    names = [named] if named else ["~/.netrc", "~/_netrc"]
-    for path in (Path(name).expanduser() for name in names):
-        try:
-            return netrc.netrc(str(path))
-        except (OSError, netrc.NetrcParseError):
-            continue  # as pip: a netrc that cannot be read is no netrc
-    return None
 
 
 class PipTransport(httpx2.BaseTransport):
@@ -188,36 +122,3 @@ def _with_scheme(proxy: str) -> str:
             "http://HOST:PORT`.",
         )
     return proxy
-
-
-def status_fault(url: str, status: int) -> str:
-    """Why an address did not give what was asked, by its HTTP status."""
-    why = {
-        401: "it wants a user and a password (in the index address, or in netrc)",
-        403: "it refuses (403)",
-        404: "it does not have it (404)",
-        407: "the proxy wants a user and a password",
-    }
-    return f"{clean(url)}: {why.get(status, f'it answered {status}')}"
-
-
-def is_lasting(exc: httpx2.TransportError) -> bool:
-    """True for a fault that another try cannot mend."""
-    return "CERTIFICATE_VERIFY_FAILED" in str(exc)
-
-
-def network_fault(exc: httpx2.TransportError) -> str:
-    """What went wrong on the way, in words."""
-    text = str(exc)
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        return (
-            "its certificate is not trusted here (a company's own authority: set pip's option "
-            "cert, or REQUESTS_CA_BUNDLE)"
-        )
-    if isinstance(exc, httpx2.ProxyError):
-        return f"the proxy refused: {text}"
-    if isinstance(exc, httpx2.ConnectTimeout):
-        return "no connection within the time pip is set to"
-    if isinstance(exc, httpx2.TimeoutException):
-        return "it stood still longer than pip's timeout"
-    return f"the connection failed: {text}" if text else "the connection failed"

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, cast
 from noibo.egress import Door, Purpose
 from noibo.errors import FetchError
 from noibo.modelstore import pip_settings
+from noibo.modelstore.credentials import clean, without_password
 from noibo.modelstore.download import Opener
 from noibo.modelstore.index_session import IndexSession
-from noibo.modelstore.network import clean, without_password
 from noibo.modelstore.pip_settings import PipSettings
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from noibo.egress import Door
 from noibo.errors import DigestMismatch, FetchError, ModelNotFound, StoreError
 from noibo.modelstore import catalog
 from noibo.modelstore.catalog import Entry, KnownFile
+from noibo.modelstore.claim import Wanted
 from noibo.modelstore.disk import turn
-from noibo.modelstore.download import Download, Patience, Wanted
+from noibo.modelstore.download import Download, Patience
 from noibo.modelstore.package_index import PackageIndex, WheelLink
 from noibo.modelstore.progress import Progress, Report, ignore
 from noibo.modelstore.reference import Reference
