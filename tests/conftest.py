@@ -36,7 +36,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The shared data; only for tests marked `shared`."""
-    return SHARED
+    return SHARED / "data"
 
 
 @pytest.fixture(scope="session")

@@ -135,7 +135,9 @@ def test_exits_are_told_in_words() -> None:
     ["own_arch_unknown", "own_chat_template_ssti", "own_nul_in_key", "own_tensor_name_traversal"],
 )
 async def test_a_hostile_model_fails_to_load_cleanly(shared: Path, name: str) -> None:
-    model = Model("bad", "llama_cpp", path=shared / "hostile" / "gguf" / f"{name}.gguf")
+    path = shared / "hostile" / "gguf" / f"{name}.gguf"
+    assert path.is_file()
+    model = Model("bad", "llama_cpp", path=path)
     limits = settings.Engine(start_stall_s=30)
     worker = Worker(LlamaCpp(), model, LlamaCpp().launch(model, limits, Speed()), limits)
     with pytest.raises(WorkerStartFailed, match=r"llama\.cpp could not load"):

@@ -18,6 +18,7 @@ from noibo.errors import EngineError, NotSupported
 
 # A worker may think for a long time before its first token; that it lives is seen by its process.
 PATIENT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=None)
+BRIEF = aiohttp.ClientTimeout(total=1.5)
 LARGEST_LINE = 2**20
 
 
@@ -72,6 +73,15 @@ class Upstream:
             response.raise_for_status()
             tokens: list[int] = (await response.json())["tokens"]
             return tokens
+
+    async def busy_slots(self) -> int | None:
+        """Slots that work right now, by the engine's own word; None when it has no time to say."""
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError, ConnectionError):
+            async with self._session.get(
+                self._worker.url + "/slots", headers=self._headers, timeout=BRIEF
+            ) as response:
+                return sum(bool(slot["is_processing"]) for slot in await response.json())
+        return None
 
     def _require(self, verb: Verb) -> None:
         if self._worker.engine.verbs[verb] is Support.NONE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 from fastapi import APIRouter, Depends, Request
@@ -63,8 +64,12 @@ async def status(request: Request) -> JSONResponse:
 
 @router.get("/workers")
 async def workers(request: Request) -> list[dict[str, object]]:
-    """Workers that start or run, with what they hold."""
-    return [worker.facts() for worker in services_of(request).supervisor.workers()]
+    """Workers that start or run, with what they hold and, by their own word, do."""
+    services = services_of(request)
+    found = services.supervisor.workers()
+    busy = await asyncio.gather(*(services.busy_slots(worker) for worker in found))
+    rows = zip(found, busy, strict=True)
+    return [worker.facts() | {"slots_busy": slots} for worker, slots in rows]
 
 
 @router.post("/workers/{model:path}/stop", dependencies=guarded)

@@ -10,6 +10,8 @@ from fastapi import Request
 
 from noibo.engines.engine import Model
 from noibo.engines.supervisor import Supervisor
+from noibo.engines.upstream import Upstream
+from noibo.engines.worker import State, Worker
 from noibo.gateway.pipeline import Pipeline
 from noibo.settings import Settings
 
@@ -28,6 +30,12 @@ class Services:
     preload: str | None = None
     preload_error: str = ""
     preloaded: bool = True
+
+    async def busy_slots(self, worker: Worker) -> int | None:
+        """How many answers the engine itself says it works on."""
+        if worker.state is not State.READY:
+            return None
+        return await Upstream(worker, self.pipeline.session).busy_slots()
 
 
 def services_of(request: Request) -> Services:

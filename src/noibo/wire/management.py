@@ -31,6 +31,7 @@ class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
     note: str
     pid: int | None
     requests: int
+    slots_busy: int | None
     started_at: float
     used_at: float
     memory_bytes: int

@@ -12,6 +12,7 @@ from noibo.errors import InvalidRequest, NoiboError
 Fields = dict[str, msgspec.Raw]
 Json = dict[str, Any]
 
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _decode_fields: Final = msgspec.json.Decoder(Fields).decode
 _ERROR_TYPES: Final = {401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
 _HEAD: Final = ("id", "created", "model", "system_fingerprint", "object")
@@ -23,7 +24,7 @@ def read_fields(body: bytes) -> Fields:
     """A request body as its fields, undecoded. Raises `InvalidRequest`."""
     try:
         return _decode_fields(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+    except _UNREADABLE as exc:
         raise InvalidRequest(
             f"The body is not a JSON object: {exc}.",
             next_step='Send an object such as {"model": "…", "messages": […]}.',
@@ -37,7 +38,7 @@ def field(fields: Fields, name: str, kind: Any, default: Any = None) -> Any:
         return default
     try:
         value = msgspec.json.decode(raw, type=kind | None)
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+    except _UNREADABLE as exc:
         raise InvalidRequest(f"{name}: {exc}.", param=name) from exc
     return default if value is None else value
 
