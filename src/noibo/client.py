@@ -33,7 +33,8 @@ T = TypeVar("T")
 Messages = str | Sequence[dict[str, Any]]
 
 # Answers may take as long as a model takes; connecting to this machine may not.
-TIMEOUT = httpx2.Timeout(None, connect=5.0)
+CONNECT_S = 5.0
+TIMEOUT = httpx2.Timeout(None, connect=CONNECT_S)
 STATE_FILE = "server.json"
 
 
@@ -45,12 +46,24 @@ class Call(Generic[T]):
     path: str
     kind: type[T]
     body: dict[str, Any] | None = None
+    patience_s: float | None = None  # for its answer
+
+    @property
+    def timeout(self) -> httpx2.Timeout:
+        return httpx2.Timeout(self.patience_s, connect=CONNECT_S)
 
     def read(self, response: httpx2.Response) -> T:
         """The answer, or `RequestFailed`."""
         if response.status_code >= 400:
             raise failure(response.status_code, response.content)
-        return msgspec.json.decode(response.content, type=self.kind)
+        try:
+            return msgspec.json.decode(response.content, type=self.kind)
+        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+            raise RequestFailed(
+                f"{self.path} was not answered as noibo does",
+                http_status=response.status_code,
+                server_code="not_noibo",
+            ) from exc
 
 
 @dataclass(slots=True)
@@ -82,7 +95,7 @@ class Answer:
 class _Calls:
     """Every call there is, as a value."""
 
-    status = Call("GET", f"{ROOT}/status", Status)
+    status = Call("GET", f"{ROOT}/status", Status, patience_s=10.0)  # else it is not noibo
     workers = Call("GET", f"{ROOT}/workers", list[WorkerRow])
     shutdown = Call("POST", f"{ROOT}/shutdown", Done)
     models = Call("GET", "/v1/models", dict[str, Any])
@@ -163,7 +176,9 @@ class Client:
 
     def _send(self, call: Call[T]) -> T:
         try:
-            return call.read(self._http.request(call.method, call.path, json=call.body))
+            return call.read(
+                self._http.request(call.method, call.path, json=call.body, timeout=call.timeout)
+            )
         except httpx2.TransportError as exc:
             raise self._address.unreachable(exc) from exc
 
@@ -239,7 +254,11 @@ class AsyncClient:
 
     async def _send(self, call: Call[T]) -> T:
         try:
-            return call.read(await self._http.request(call.method, call.path, json=call.body))
+            return call.read(
+                await self._http.request(
+                    call.method, call.path, json=call.body, timeout=call.timeout
+                )
+            )
         except httpx2.TransportError as exc:
             raise self._address.unreachable(exc) from exc
 

@@ -56,11 +56,10 @@ class _Later(TyperCommand):
 
 
 class _Commands(TyperGroup):
-    def list_commands(self, ctx: Any) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        return _Later(cmd_name, *COMMANDS[cmd_name]) if cmd_name in COMMANDS else None
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        # Known to Typer, so that it can name the nearest one to a wrong name.
+        self.commands = {name: _Later(name, *where) for name, where in COMMANDS.items()}
 
 
 app = typer.Typer(

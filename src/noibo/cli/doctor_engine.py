@@ -1,0 +1,168 @@
+"""Whether the engine really runs on this machine, and on all of it.
+
+An engine build may die of an illegal instruction although the processor's list looks right. So it
+is imported, and given a real model to read with, in child processes: their death is a sentence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from noibo.cli.doctor_checks import Finding, Level
+from noibo.engines.engine import Engine, Model, Speed
+from noibo.engines.llama_cpp import LlamaCpp
+from noibo.engines.tuning import threads_for
+from noibo.engines.worker import Worker, describe_exit
+from noibo.errors import NoiboError, WorkerStartFailed
+from noibo.modelstore.store import Store, StoredModel
+from noibo.settings import Settings, bare_environment, python_executable
+
+PATIENCE_S: Final = 120.0
+LINES_TOLD: Final = 3
+DEVICES: Final = """
+import json, xllamacpp
+devices = xllamacpp.get_device_info()
+print(json.dumps([[one["description"] or one["name"], str(one["type"])] for one in devices]))
+"""
+BUILDS: Final = "python -m pip install --force-reinstall --no-deps xllamacpp --index-url "
+BUILDS_AT: Final = "https://xorbitsai.github.io/xllamacpp/whl/"
+OTHER_BUILD: Final = (
+    "This build uses instructions that this processor does not have: build it here, "
+    "`python -m pip install --force-reinstall --no-deps --no-binary xllamacpp xllamacpp`."
+)
+REINSTALL: Final = (
+    "Install it again: `python -m pip install --force-reinstall --no-deps xllamacpp`."
+)
+
+
+def machine(tree: Settings) -> Iterator[Finding]:
+    """Cores and memory."""
+    memory = psutil.virtual_memory()
+    total, free = memory.total / 2**30, memory.available / 2**30
+    cores = threads_for(0)
+    said = f"{cores} core{'s' * (cores > 1)}, {total:.1f} GiB memory, {free:.1f} GiB of it free"
+    if free < 1:
+        yield Finding(Level.WARNING, said, "A small model needs about 1 GiB: close something.")
+    else:
+        yield Finding(Level.OK, said)
+
+
+def engine(tree: Settings) -> Iterator[Finding]:
+    """The engine is installed, can be imported, and reads a real prompt if a model is here."""
+    from noibo.assembly import open_engines, open_store, open_supervisor
+
+    open_supervisor(tree).engine(tree.engine.default)  # raises, naming those that there are
+    version = LlamaCpp().available()
+    probe = _probe()
+    if probe.returncode != 0:
+        yield _died(version, probe.returncode, probe.stderr)
+        return
+    model = _some_model(open_store(tree), tree.default_model)
+    if model is None:
+        yield Finding(Level.OK, f"{version} can be imported; no model is here to try it with")
+        return
+    adapter = open_engines()[LlamaCpp.name]
+    yield asyncio.run(_try(adapter, version, model, tree))
+
+
+async def _try(adapter: Engine, version: str, stored: StoredModel, tree: Settings) -> Finding:
+    """Start a worker as the server would, only smaller; it reads a prompt before it is ready."""
+    model = Model(str(stored.reference), adapter.name, stored.path, stored.facts.parameters or 0)
+    limits = replace(tree.engine, ctx_size=512, parallel=1)
+    worker = Worker(adapter, model, adapter.launch(model, limits, Speed(measure=True)), limits)
+    try:
+        await worker.start()
+    except WorkerStartFailed as error:
+        code = worker.process.returncode if worker.process else None
+        step = OTHER_BUILD if code == -signal.SIGILL else error.next_step
+        return Finding(Level.PROBLEM, error.message, step)
+    await worker.stop()
+    return Finding(Level.OK, f"{version} runs: {model.name} loaded and read a prompt")
+
+
+def _some_model(store: Store, preferred: str) -> StoredModel | None:
+    """The default model, else the smallest that is here."""
+    try:
+        return store.get(preferred)
+    except NoiboError:
+        return min(store.list(), key=lambda model: model.size, default=None)
+
+
+def _probe() -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [python_executable(), "-c", DEVICES],
+        env=bare_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+def _died(version: str, code: int, stderr: str) -> Finding:
+    last = "".join(f"\n{line}" for line in stderr.strip().splitlines()[-LINES_TOLD:])
+    said = f"{version} cannot be used: its process {describe_exit(code)}.{last}"
+    return Finding(Level.PROBLEM, said, OTHER_BUILD if code == -signal.SIGILL else REINSTALL)
+
+
+def graphics(tree: Settings) -> Iterator[Finding]:
+    """A GPU that the system has and the installed engine cannot use."""
+    seen = _seen_by_the_system()
+    usable = _seen_by_the_engine()
+    if usable:
+        yield Finding(Level.OK, f"the engine can use {', '.join(usable)}")
+    elif seen:
+        name, build = seen
+        said = f"There is {name}, but the installed engine is a build for the processor only."
+        yield Finding(Level.WARNING, said, f"A build for it: `{BUILDS}{BUILDS_AT}{build}`.")
+    else:
+        yield Finding(Level.OK, "no GPU was seen; models run on the processor")
+
+
+def _seen_by_the_engine() -> list[str]:
+    probe = _probe()
+    if probe.returncode != 0:
+        return []
+    return [name for name, kind in json.loads(probe.stdout) if "GPU" in kind]
+
+
+def _seen_by_the_system() -> tuple[str, str] | None:
+    """A GPU's name and the engine's build for it."""
+    for line in _said_by("nvidia-smi", "-L"):
+        number, _, name = line.partition(": ")
+        if number.startswith("GPU "):
+            return name.partition(" (")[0], "cu128"
+    if Path("/dev/nvidia0").exists():
+        return "an NVIDIA GPU", "cu128"
+    if Path("/dev/kfd").exists() or any("GPU" in line for line in _said_by("rocminfo")):
+        return "an AMD GPU", "vulkan"
+    return None
+
+
+def _said_by(program: str, *arguments: str) -> list[str]:
+    """The lines of a tool of the GPU's maker; none where it is absent or fails."""
+    found = shutil.which(program)
+    if found is None:
+        return []
+    answer = subprocess.run(
+        [found, *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    return answer.stdout.splitlines() if answer.returncode == 0 else []

@@ -1,0 +1,107 @@
+"""What `noibo doctor` finds out about the server, its port, and the way outward."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+
+import noibo
+from noibo.cli.background import connect
+from noibo.cli.doctor_checks import Finding, Level
+from noibo.errors import EgressRefused, ServerBusy, ServerUnreachable
+from noibo.settings import Settings
+
+
+def server(tree: Settings) -> Iterator[Finding]:
+    """Whether a server runs, else whether one could."""
+    try:
+        with connect(tree) as client:
+            url, status = client.base_url, client.status()
+    except ServerBusy as error:
+        yield Finding(Level.PROBLEM, f"{error.message}{_holder(tree)}", error.next_step)
+        return
+    except ServerUnreachable:
+        yield _port(tree)
+        return
+    said = f"noibo {status.noibo} serves on {url} (pid {status.pid})"
+    if Path(status.home) != tree.home:
+        said += f", but with the home {status.home}."
+        step = "Choose another port for this home: server.port, or NOIBO_SERVER_PORT."
+        yield Finding(Level.WARNING, said, step)
+    elif status.noibo != noibo.__version__:
+        said += f", but this is noibo {noibo.__version__}."
+        yield Finding(Level.WARNING, said, "Stop the old one: `noibo stop`.")
+    else:
+        yield Finding(Level.OK, said)
+
+
+def _port(tree: Settings) -> Finding:
+    host, port = tree.server.host, tree.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        if os.name == "posix":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as exc:
+            if exc.errno == errno.EADDRINUSE:
+                said = f"Port {port} on {host} is taken{_holder(tree) or ' by another program.'}"
+            else:
+                said = f"noibo cannot listen on {host}:{port}: {exc.strerror}."
+            step = "Choose another: server.port in noibo.toml, or NOIBO_SERVER_PORT."
+            return Finding(Level.PROBLEM, said, step)
+    return Finding(Level.OK, f"none runs; port {port} on {host} is free for one")
+
+
+def _holder(tree: Settings) -> str:
+    """` by NAME (pid N).`, as far as the system tells."""
+    try:
+        for one in psutil.net_connections("tcp"):
+            at = one.laddr[1] if one.laddr and one.status == psutil.CONN_LISTEN else None
+            if one.pid and at == tree.server.port:
+                return f" by {psutil.Process(one.pid).name()} (pid {one.pid})."
+    except psutil.Error:
+        pass
+    return ""
+
+
+def offline(tree: Settings) -> Iterator[Finding]:
+    """Whether the door outward is shut."""
+    if tree.offline:
+        yield Finding(
+            Level.OK, f"offline = true ({tree.sources['offline']}): nothing leaves this machine"
+        )
+    else:
+        yield Finding(
+            Level.OK, "offline = false: noibo connects outward only for what you ask it to fetch"
+        )
+
+
+def package_index_unasked(tree: Settings) -> Iterator[Finding]:
+    """Nothing leaves the machine without being asked for."""
+    yield Finding(Level.OK, "the package index was not asked; `noibo doctor --online` does")
+
+
+def package_index(tree: Settings) -> Iterator[Finding]:
+    """The index that pip is set to has what the catalogue names."""
+    from noibo.assembly import open_door
+    from noibo.modelstore import catalog, pip_settings
+    from noibo.modelstore.package_index import PackageIndex
+
+    source = catalog.load().models[0].source
+    pip = replace(pip_settings.read(), retries=0)
+    try:
+        with PackageIndex(open_door(tree), pip) as index:
+            link = next(index.find(source.package, source.version))
+    except EgressRefused as error:
+        yield Finding.of(error, Level.WARNING)
+        return
+    yield Finding(
+        Level.OK, f"the package index answers: {source.package} {source.version} at {link.shown}"
+    )
