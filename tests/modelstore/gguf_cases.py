@@ -134,9 +134,10 @@ REFUSED: dict[str, bytes] = {
     "alignment_uint64": _alignment(U64, 32),
     "alignment_string": _alignment(STRING, "32"),
     "alignment_array": Gguf().list_key("general.alignment", U32, [32]).bytes(),
-    "alignment_2_31_with_tensors": Gguf().key("general.alignment", U32, 2**31).bytes()[:8]
-    + u64(1)
-    + Gguf().key("general.alignment", U32, 2**31).tensor("t", (8,)).bytes()[16:],
+    "alignment_2_31_with_tensors": Gguf()
+    .key("general.alignment", U32, 2**31)
+    .tensor("t", (8,))
+    .bytes(),
     "alignment_inconsistent": Gguf().tensor("t", (7,), 24).tensor("u", (7,), 24, offset=7).bytes(),
     "tensor_name_64_bytes": _tensor(name="n" * 64),
     "tensor_name_length_minus_1": Gguf(records=[text("t", MAX_U64)]).bytes() + bytes(64),
@@ -150,6 +151,8 @@ REFUSED: dict[str, bytes] = {
     "tensor_elements_2_63": _tensor(shape=(2**62, 2), kind=24),
     "tensor_elements_max": _tensor(shape=(2**63 - 1,), kind=24),
     "tensor_elements_wrap_to_32": _tensor(shape=(2**32, 2**32 + 1, 32), kind=24),
+    "tensor_elements_overflow_times_0": _tensor(shape=(2**40, 2**40, 0), kind=24),
+    "tensor_zero_before_an_overflow": _tensor(shape=(1, 0, 2**40, 2**40), kind=24),
     "tensor_too_many_bytes": _tensor(shape=(1_533_916_890, 1_533_916_890), kind=27),
     "tensor_padding_wraps": _tensor(shape=(4, 2**54 - 1, 2**6 * 4), kind=0),
     "tensor_row_not_of_blocks": _tensor(shape=(31,), kind=2),
@@ -182,5 +185,5 @@ REFUSED_BY_NOIBO_ONLY: dict[str, bytes] = {
 }
 
 # Where the verdict of llama.cpp's gguf reader, when it loads the data too, is not ours to follow:
-# it wants the last tensor's padding (its model loader does not), and it aborts the process.
-NOT_FOR_LLAMA_CPP = {"end_unpadded", "tensor_elements_max"}
+# it wants the last tensor's padding (its model loader does not), and two files end its process.
+NOT_FOR_LLAMA_CPP = {"end_unpadded", "tensor_elements_max", "tensor_zero_before_an_overflow"}

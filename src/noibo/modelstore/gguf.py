@@ -175,7 +175,7 @@ def _read_shape(cursor: Cursor, label: str) -> tuple[int, ...]:
     shape = tuple(cursor.scalar(_I64) for _ in range(dimensions))
     if any(length < 0 for length in shape):
         cursor.refuse(f"{label} has a negative dimension")
-    if prod(shape) > MAX_ELEMENTS:
+    if prod(length for length in shape if length) > MAX_ELEMENTS:  # a 0 hides no overflow
         cursor.refuse(f"{label} has more elements than can be counted")
     return shape
 
