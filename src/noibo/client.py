@@ -27,7 +27,7 @@ from noibo import settings
 from noibo.egress import Destination, Door, Purpose, is_loopback
 from noibo.errors import RequestFailed, ServerUnreachable
 from noibo.wire import sse
-from noibo.wire.management import GUARD_HEADER, ROOT, Done, Status, WorkerRow
+from noibo.wire.management import GUARD_HEADER, ROOT, STATE_FILE, Done, Status, WorkerRow
 
 T = TypeVar("T")
 Messages = str | Sequence[dict[str, Any]]
@@ -35,7 +35,6 @@ Messages = str | Sequence[dict[str, Any]]
 # Answers may take as long as a model takes; connecting to this machine may not.
 CONNECT_S = 5.0
 TIMEOUT = httpx2.Timeout(None, connect=CONNECT_S)
-STATE_FILE = "server.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ class Answer:
 class _Calls:
     """Every call there is, as a value."""
 
-    status = Call("GET", f"{ROOT}/status", Status, patience_s=10.0)  # else it is not noibo
+    status = Call("GET", f"{ROOT}/status", Status, patience_s=5.0)  # else it is not noibo
     workers = Call("GET", f"{ROOT}/workers", list[WorkerRow])
     shutdown = Call("POST", f"{ROOT}/shutdown", Done)
     models = Call("GET", "/v1/models", dict[str, Any])

@@ -24,7 +24,8 @@ def server(tree: Settings) -> Iterator[Finding]:
         with connect(tree) as client:
             url, status = client.base_url, client.status()
     except ServerBusy as error:
-        yield Finding(Level.PROBLEM, f"{error.message}{_holder(tree)}", error.next_step)
+        said = f"{error.message} The port is held by {_holder(tree)}."
+        yield Finding(Level.PROBLEM, said, error.next_step)
         return
     except ServerUnreachable:
         yield _port(tree)
@@ -51,7 +52,7 @@ def _port(tree: Settings) -> Finding:
             probe.bind((host, port))
         except OSError as exc:
             if exc.errno == errno.EADDRINUSE:
-                said = f"Port {port} on {host} is taken{_holder(tree) or ' by another program.'}"
+                said = f"Port {port} on {host} is taken by {_holder(tree)}."
             else:
                 said = f"noibo cannot listen on {host}:{port}: {exc.strerror}."
             step = "Choose another: server.port in noibo.toml, or NOIBO_SERVER_PORT."
@@ -60,15 +61,15 @@ def _port(tree: Settings) -> Finding:
 
 
 def _holder(tree: Settings) -> str:
-    """` by NAME (pid N).`, as far as the system tells."""
+    """Who listens on our port, as far as the system tells."""
     try:
         for one in psutil.net_connections("tcp"):
             at = one.laddr[1] if one.laddr and one.status == psutil.CONN_LISTEN else None
             if one.pid and at == tree.server.port:
-                return f" by {psutil.Process(one.pid).name()} (pid {one.pid})."
+                return f"{psutil.Process(one.pid).name()} (pid {one.pid})"
     except psutil.Error:
         pass
-    return ""
+    return "another program"
 
 
 def offline(tree: Settings) -> Iterator[Finding]:
