@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from noibo import guarded
 from noibo.egress import Destination, Door, Purpose, is_loopback, require_loopback
 from noibo.errors import EgressRefused
 
@@ -25,7 +26,7 @@ def door_with(tmp_path: Path, *, offline: bool = False) -> Door:
 
 def test_only_what_was_declared_may_be_reached(tmp_path: Path) -> None:
     passed = door_with(tmp_path).open(Purpose.PACKAGE_INDEX, [Destination.of(INDEX)])
-    with passed.client(httpx2.MockTransport(answered)) as client:
+    with guarded.client(passed, httpx2.MockTransport(answered)) as client:
         assert client.get(INDEX).status_code == 200
         for other in ("https://index.example:444/", "http://index.example/", "https://b.example/"):
             with pytest.raises(EgressRefused, match=r"only https://index\.example:443"):
@@ -35,7 +36,7 @@ def test_only_what_was_declared_may_be_reached(tmp_path: Path) -> None:
 def test_a_redirect_is_checked_too(tmp_path: Path) -> None:
     passed = door_with(tmp_path).open(Purpose.PACKAGE_INDEX, [Destination.of(INDEX)])
     transport = httpx2.MockTransport(answered)
-    with passed.client(transport, follow_redirects=True) as client:
+    with guarded.client(passed, transport, follow_redirects=True) as client:
         with pytest.raises(EgressRefused, match="elsewhere"):
             client.get("https://index.example/moved")
         passed.admit("https://elsewhere.example/")
@@ -112,7 +113,7 @@ def test_nothing_else_in_noibo_makes_outbound_connections() -> None:
         if makers.search(path.read_text())
     }
     assert found <= {
-        "egress.py",  # the door
+        "guarded.py",  # the door
         "client.py",  # asks the door for any address but loopback
         "serving.py",  # listens
         "engines/upstream.py",  # workers: require_loopback
@@ -123,4 +124,8 @@ def test_nothing_else_in_noibo_makes_outbound_connections() -> None:
         "modelstore/network.py",
         "modelstore/package_index.py",
         "modelstore/download.py",
+        "modelstore/claim.py",  # types: headers, faults and credentials of those above
+        "modelstore/faults.py",
+        "modelstore/credentials.py",
+        "cli/doctor_network.py",  # is our own port taken; --online through the puller's door
     }

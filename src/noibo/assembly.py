@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from noibo.egress import Door
 from noibo.engines.echo import Echo
 from noibo.engines.engine import Engine
@@ -9,9 +11,11 @@ from noibo.engines.llama_cpp import LlamaCpp
 from noibo.engines.lookup import ModelLookup
 from noibo.engines.supervisor import Supervisor
 from noibo.engines.tuning import Tuning
-from noibo.modelstore.pulling import Puller
 from noibo.modelstore.store import Store
 from noibo.settings import Settings
+
+if TYPE_CHECKING:
+    from noibo.modelstore.pulling import Puller
 
 
 def open_door(settings: Settings) -> Door:
@@ -26,6 +30,8 @@ def open_store(settings: Settings) -> Store:
 
 def open_puller(settings: Settings) -> Puller:
     """Fetches models into the store."""
+    from noibo.modelstore.pulling import Puller  # an HTTP client: not for a server to import
+
     return Puller(open_store(settings), open_door(settings))
 
 

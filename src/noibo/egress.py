@@ -19,10 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
-
-import httpx2
 
 from noibo.errors import EgressRefused
 
@@ -97,7 +94,7 @@ class Door:
 
 @dataclass(slots=True)
 class Pass:
-    """What one purpose may reach. Hands out HTTP clients that can reach nothing else."""
+    """What one purpose may reach; `guarded.client` gives an HTTP client that keeps to it."""
 
     door: Door
     purpose: Purpose
@@ -118,26 +115,6 @@ class Pass:
                 f"only {allowed} may be reached."
             )
         self.door.note(self.purpose, destination, method)
-
-    def client(self, transport: httpx2.BaseTransport, **options: Any) -> httpx2.Client:
-        """An HTTP client behind this pass: every hop, redirects too, is checked."""
-        guarded = GuardedTransport(transport, self)
-        return httpx2.Client(transport=guarded, trust_env=False, **options)
-
-
-class GuardedTransport(httpx2.BaseTransport):
-    """Checks each request against a pass before the wrapped transport sends it."""
-
-    def __init__(self, inner: httpx2.BaseTransport, guard: Pass) -> None:
-        self._inner = inner
-        self._guard = guard
-
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        self._guard.check(str(request.url), request.method)
-        return self._inner.handle_request(request)
-
-    def close(self) -> None:
-        self._inner.close()
 
 
 def is_loopback(url: str) -> bool:

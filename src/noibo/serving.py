@@ -19,7 +19,6 @@ import uvicorn
 
 import noibo
 from noibo.assembly import open_lookup, open_supervisor
-from noibo.client import STATE_FILE
 from noibo.egress import is_loopback
 from noibo.engines.upstream import new_session
 from noibo.errors import ServerBusy, SettingsError
@@ -27,6 +26,7 @@ from noibo.gateway.app import create_app
 from noibo.gateway.pipeline import Pipeline
 from noibo.gateway.services import Services
 from noibo.settings import Settings
+from noibo.wire.management import STATE_FILE
 
 
 def serve(settings: Settings, preload: str | None, on_ready: Callable[[str], None]) -> None:

@@ -21,13 +21,14 @@ from unearth.collector import SUPPORTED_CONTENT_TYPES, LinkCollectError
 from unearth.fetchers import DEFAULT_SECURE_ORIGINS
 from unearth.fetchers.sync import LocalFSTransport
 
-from noibo import __version__
 from noibo.egress import Destination, Door, Pass, Purpose
 from noibo.errors import EgressRefused, FetchError
+from noibo.guarded import client as guarded_client
 from noibo.modelstore.credentials import Credentials, clean
 from noibo.modelstore.faults import PASSING_FAULTS, is_lasting, network_fault, status_fault
 from noibo.modelstore.network import PipTransport, proxy_for
 from noibo.modelstore.pip_settings import PipSettings
+from noibo.version import __version__
 
 MAX_HOPS: Final = 10
 MAX_PAGE_BYTES: Final = 64 * 2**20
@@ -53,7 +54,8 @@ class IndexSession:
 
     @cached_property
     def _client(self) -> httpx2.Client:
-        return self._pass.client(
+        return guarded_client(
+            self._pass,
             PipTransport(self._pip, self._pass),
             auth=Credentials(self._places, self._pip.netrc),
             timeout=httpx2.Timeout(self._pip.timeout_s or None),

@@ -7,6 +7,8 @@ from typing import Any, Final
 import msgspec
 
 ROOT: Final = "/noibo/v1"
+# In NOIBO_HOME while a server runs: where it is. Clients find it by this.
+STATE_FILE: Final = "server.json"
 # A page in a browser cannot send this without our leave (CORS), so it cannot stop workers.
 GUARD_HEADER: Final = "X-Noibo-Client"
 
