@@ -215,6 +215,14 @@ def test_the_users_own_wheel_is_read_and_left(setup: Setup, tmp_path: Path, whee
     assert own.exists()
 
 
+def test_a_store_that_cannot_be_written_is_named_before_anything_is_asked(setup: Setup) -> None:
+    setup.store.folder.parent.mkdir()
+    setup.store.folder.write_text("a file where the folder should be")
+    with pytest.raises(StoreError, match="cannot be written"):
+        setup.pull()
+    assert setup.index.requests == []
+
+
 # Processes
 
 

@@ -272,3 +272,10 @@ def test_reading_while_another_writes_sees_whole_manifests(store: Store, file: P
     finally:
         stop.set()
         writer.join()
+
+
+def test_a_store_that_cannot_be_used_is_named(store: Store, file: Path) -> None:
+    store.folder.write_text("a file where the folder should be")
+    with pytest.raises(StoreError, match=r"cannot be (read|written)") as caught:
+        store.add(file, "mine")
+    assert "store.path" in caught.value.next_step

@@ -96,7 +96,7 @@ def show(name: Name, json: Json = False) -> None:
         "where": _where(model),
         "added": _when(model.added_at),
     }
-    rows |= {key: str(value) for key, value in info.items() if value and key not in rows}
+    rows |= {key: _said(value) for key, value in info.items() if value and key != "file_size"}
     width = max(map(len, rows))
     for key, value in rows.items():
         print(f"{key.replace('_', ' '):<{width}}  {_text(value)}")
@@ -110,6 +110,11 @@ def rm(name: Name) -> None:
     freed = store.remove(name)
     said = f"{size_text(freed)} freed" if freed else "nothing freed: its file stays"
     print(f"{name} is removed, {said}.")
+
+
+def _said(value: object) -> str:
+    """A fact in words: a list without its brackets, a mapping by its names."""
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple | dict) else str(value)
 
 
 def _print_table(survey: Survey) -> None:

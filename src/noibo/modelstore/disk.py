@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 
 from filelock import FileLock, Timeout
 
-from noibo.errors import DiskFull
+from noibo.errors import DiskFull, StoreError
 from noibo.modelstore.progress import Progress, Report, size_text
 
 # No space, over quota, over the limit for one file.
@@ -27,13 +27,16 @@ def require_space(folder: Path, need: int) -> None:
 
 
 @contextlib.contextmanager
-def full_disk_named(folder: Path, need: int) -> Iterator[None]:
-    """Turns the system's word for a full disk into `DiskFull`."""
+def faults_named(folder: Path, need: int = 0) -> Iterator[None]:
+    """Turns the system's word for a disk that is full or closed to us into errors of ours."""
     try:
         yield
     except OSError as exc:
         if exc.errno not in _FULL:
-            raise
+            raise StoreError(
+                f"{exc.filename or folder} cannot be written: {exc.strerror or exc}.",
+                next_step="Mend that, or set store.path to a folder of yours.",
+            ) from exc
         have = shutil.disk_usage(folder).free
         figures = f"{size_text(need)} needed, {size_text(have)} free: {exc.strerror}"
         raise _disk_full(folder, figures) from exc
@@ -56,7 +59,7 @@ def write_all(file: BinaryIO, data: bytes) -> None:
 
 def settle(temporary: Path, final: Path) -> None:
     """Give a finished file its name: on disk before the name, and the name at once."""
-    with temporary.open("rb") as file:
+    with temporary.open("r+b") as file:
         os.fsync(file.fileno())
     temporary.replace(final)
     if os.name == "posix":
@@ -71,7 +74,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write a small file whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with full_disk_named(path.parent, len(data)):
+        with faults_named(path.parent, len(data)):
+            path.parent.mkdir(parents=True, exist_ok=True)
             temporary.write_bytes(data)
             settle(temporary, path)
     except BaseException:
@@ -82,13 +86,14 @@ def write_atomically(path: Path, data: bytes) -> None:
 @contextlib.contextmanager
 def turn(path: Path, report: Report) -> Iterator[None]:
     """One noibo at a time; the next one waits and says so. A killed one lets go by itself."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        report(Progress("wait", note="Another noibo is fetching this; waiting for it."))
-        lock.acquire()
+    with faults_named(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            report(Progress("wait", note="Another noibo is fetching this; waiting for it."))
+            lock.acquire()
     try:
         yield
     finally:

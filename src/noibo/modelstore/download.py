@@ -22,7 +22,7 @@ import msgspec
 from noibo.errors import DigestMismatch, FetchError
 from noibo.modelstore.claim import Claim, Wanted, length_of, range_of
 from noibo.modelstore.disk import (
-    full_disk_named,
+    faults_named,
     require_space,
     settle,
     write_all,
@@ -78,10 +78,10 @@ class Download:
 
     def run(self) -> None:
         """Fetch until the target is there; raises `FetchError`, `DigestMismatch`, `DiskFull`."""
-        self._target.parent.mkdir(parents=True, exist_ok=True)
         if self._target.exists() and self._is_right(self._target):
             return
-        with full_disk_named(self._target.parent, self._wanted.reserve):
+        with faults_named(self._target.parent, self._wanted.reserve):
+            self._target.parent.mkdir(parents=True, exist_ok=True)
             self._recover()
             self._fetch()
             if not self._has_right_digest() and self._continued:

