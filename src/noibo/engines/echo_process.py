@@ -173,7 +173,8 @@ async def _serve(config: Json) -> None:
     busy_until = time.monotonic() + config.get("start_works_s", 0)
     while time.monotonic() < busy_until:
         sum(range(10_000))
-    runner = web.AppRunner(EchoServer(config).app(), access_log=None)
+    app = EchoServer(config).app()
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
