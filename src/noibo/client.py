@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
+from urllib.parse import quote
 
 import httpx2
 import msgspec
@@ -99,6 +100,10 @@ class _Calls:
     shutdown = Call("POST", f"{ROOT}/shutdown", Done)
     models = Call("GET", "/v1/models", dict[str, Any])
     ready = Call("GET", "/ready", dict[str, Any])
+
+    @staticmethod
+    def model(name: str) -> Call[dict[str, Any]]:
+        return Call("GET", f"/v1/models/{quote(name, safe=':')}", dict[str, Any])
 
     @staticmethod
     def stop_worker(model: str) -> Call[Done]:
@@ -214,6 +219,10 @@ class Client:
         """Names of the models that can be asked."""
         return [card["id"] for card in self._send(_Calls.models)["data"]]
 
+    def model(self, name: str) -> str:
+        """A model's full name, from that or a shorter one."""
+        return str(self._send(_Calls.model(name))["id"])
+
     def workers(self) -> list[WorkerRow]:
         """The models that are loaded."""
         return self._send(_Calls.workers)
@@ -295,6 +304,10 @@ class AsyncClient:
         """Names of the models that can be asked."""
         return [card["id"] for card in (await self._send(_Calls.models))["data"]]
 
+    async def model(self, name: str) -> str:
+        """A model's full name, from that or a shorter one."""
+        return str((await self._send(_Calls.model(name)))["id"])
+
     async def workers(self) -> list[WorkerRow]:
         """The models that are loaded."""
         return await self._send(_Calls.workers)
@@ -326,7 +339,7 @@ def find_server(tree: settings.Settings) -> str:
         state = msgspec.json.decode((tree.home / STATE_FILE).read_bytes())
         os.kill(int(state["pid"]), 0)
         return str(state["url"])
-    except (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError):
+    except (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError, OverflowError):
         return tree.url
 
 

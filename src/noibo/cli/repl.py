@@ -5,20 +5,23 @@ Ctrl-C stops the answer, not the program; what was said until then stays in the 
 
 from __future__ import annotations
 
+import contextlib
 import json
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import WordCompleter
 from prompt_toolkit.history import FileHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
+from noibo.cli.conversations import Conversation, Turn, file_of, private
+from noibo.cli.terminal import harmless, say
 from noibo.client import Answer, Client
-from noibo.errors import NoiboError, UsageError
+from noibo.errors import NoiboError, RequestFailed, UsageError
 
 HELP = """\
   /model NAME      talk to another model; without a name: list them
@@ -35,6 +38,7 @@ HELP = """\
   Ctrl-C stops an answer."""
 
 BLOCK = '"""'
+OURS = frozenset({"model", "messages", "stream", "stream_options"})
 
 
 class Repl:
@@ -48,7 +52,7 @@ class Repl:
         self._system = system or ""
         self._fields = dict(fields)
         self._home = home
-        self._turns: list[dict[str, str]] = []
+        self._turns: list[Turn] = []
         self._last = ""
         self._commands: dict[str, Callable[[str], None]] = {
             "/model": self._choose_model,
@@ -61,7 +65,7 @@ class Repl:
             "/help": lambda _: print(HELP),
         }
         self._session: PromptSession[str] = PromptSession(
-            history=FileHistory(_made(home / "history")),
+            history=FileHistory(str(private(home / "history"))),
             completer=WordCompleter([*self._commands, "/bye"], sentence=True),
             complete_while_typing=False,
             key_bindings=_newline_on_alt_enter(),
@@ -92,7 +96,9 @@ class Repl:
             else:
                 self._answer(line)
         except NoiboError as error:
-            print(f"{error.message}\n{error.next_step}".strip())
+            print(harmless(f"{error.message}\n{error.next_step}".strip()))
+        except KeyboardInterrupt:
+            print("(stopped)")
 
     def _command(self, name: str) -> Callable[[str], None]:
         if name not in self._commands:
@@ -111,37 +117,34 @@ class Repl:
         return line
 
     def _answer(self, said: str) -> None:
-        system = [{"role": "system", "content": self._system}] if self._system else []
-        question = {"role": "user", "content": said}
+        system = [Turn("system", self._system)] if self._system else []
+        question = Turn("user", said)
+        messages = msgspec.to_builtins([*system, *self._turns, question])
         answer = Answer()
         began, first = time.monotonic(), None
-        stream = self._client.stream(
-            [*system, *self._turns, question], self._model, answer, **self._fields
-        )
+        stream = self._client.stream(messages, self._model, answer, **self._fields)
         try:
-            for piece in stream:
-                first = first or time.monotonic()
-                print(piece, end="", flush=True)
-            print()
-        except KeyboardInterrupt:
-            print("\n(stopped)")
+            # Leaving the stream is how an answer is cancelled.
+            with contextlib.closing(stream):  # type: ignore[type-var]
+                for piece in stream:
+                    first = first or time.monotonic()
+                    say(piece)
         finally:
-            stream.close()  # type: ignore[attr-defined]  # leaving is how an answer is cancelled
-        if answer.text:
-            self._turns += [question, {"role": "assistant", "content": answer.text}]
-        self._last = _stats(answer, began, first, time.monotonic())
+            if answer.text:
+                print()
+                self._turns += [question, Turn("assistant", answer.text)]
+            self._last = _stats(answer, began, first, time.monotonic())
 
     def _choose_model(self, name: str) -> None:
-        known = self._client.models()
         if not name:
+            known = self._client.models()
             print("\n".join(f"{'*' if n == self._model else ' '} {n}" for n in known))
             return
-        if name not in known and name != "echo":
-            raise UsageError(
-                f"There is no model {name} here.", next_step=f"In a shell: noibo pull {name}"
-            )
-        self._model = name
-        print(f"Now {name}; the conversation goes on.")
+        try:
+            self._model = self._client.model(name)
+        except RequestFailed as exc:
+            raise UsageError(exc.message, next_step=f"In a shell: noibo pull {name}") from exc
+        print(f"Now {self._model}; the conversation goes on.")
 
     def _set_system(self, text: str) -> None:
         if text:
@@ -150,6 +153,8 @@ class Repl:
 
     def _set_field(self, words: str) -> None:
         key, _, value = words.partition(" ")
+        if key in OURS:
+            raise UsageError(f"{key} is not set this way.", next_step="/help lists what is.")
         if value:
             self._fields[key] = _value(value.strip())
         elif key:
@@ -157,37 +162,18 @@ class Repl:
         print(json.dumps(self._fields, ensure_ascii=False))
 
     def _save(self, name: str) -> None:
-        path = self._chat_file(name)
-        kept = {"model": self._model, "system": self._system, "turns": self._turns}
-        path.write_text(json.dumps(kept, ensure_ascii=False, indent=1), encoding="utf-8")
+        kept = Conversation(self._model, self._system, self._turns)
+        kept.write(file_of(self._home, name))
         print(f"Saved {len(self._turns)} messages as {name}.")
 
     def _load(self, name: str) -> None:
-        path = self._chat_file(name)
-        try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            model, system, turns = kept["model"], kept["system"], list(kept["turns"])
-        except FileNotFoundError:
-            names = ", ".join(sorted(p.stem for p in path.parent.glob("*.json"))) or "none"
-            raise UsageError(f"Nothing is saved as {name}.", next_step=f"Saved: {names}.") from None
-        except (OSError, ValueError, KeyError, TypeError) as exc:
-            raise UsageError(f"{path} is damaged: {exc}.") from exc
-        self._model, self._system, self._turns = model, system, turns
-        print(f"Loaded {len(turns)} messages; talking to {model}.")
+        kept = Conversation.read(file_of(self._home, name))
+        self._model, self._system, self._turns = kept.model, kept.system, list(kept.turns)
+        print(f"Loaded {len(kept.turns)} messages; talking to {kept.model}.")
 
     def _clear(self, _: str) -> None:
         self._turns.clear()
         print("Forgotten.")
-
-    def _chat_file(self, name: str) -> Path:
-        if not re.fullmatch(r"[\w][\w .-]{0,80}", name):
-            raise UsageError("That is no name for a conversation.", next_step="/save my-chat")
-        return Path(_made(self._home / "conversations" / f"{name}.json"))
-
-
-def _made(path: Path) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return str(path)
 
 
 def _value(text: str) -> Any:

@@ -9,6 +9,7 @@ import typer
 
 from noibo.cli.background import connect_or_start
 from noibo.cli.context import settings
+from noibo.cli.terminal import say, say_what_can_be_said
 from noibo.client import Answer, Client
 from noibo.errors import RequestFailed, UsageError
 
@@ -28,7 +29,10 @@ def run(
     """Talk to a model; reads a prompt from a pipe too."""
     tree = settings()
     name = model or tree.default_model
+    say_what_can_be_said()
     asked = _prompt(prompt)
+    if asked is not None and not asked.strip():
+        raise UsageError("There is nothing to ask.", next_step='noibo run MODEL "your question"')
     client = connect_or_start(tree)
     _fetch_if_missing(client, name)
     given = {"temperature": temperature, "max_tokens": max_tokens, "seed": seed}
@@ -38,8 +42,6 @@ def run(
 
         Repl(client, name, system, fields, tree.home).loop()
         return
-    if not asked.strip():
-        raise UsageError("There is nothing to ask.", next_step='noibo run MODEL "your question"')
     _ask_once(client, name, system, asked, fields)
 
 
@@ -68,8 +70,7 @@ def _ask_once(
     answer = Answer()
     try:
         for piece in client.stream(messages, model, answer, **fields):
-            sys.stdout.write(piece)
-            sys.stdout.flush()
+            say(piece)
     finally:
         if answer.text and not answer.text.endswith("\n"):
             print()
