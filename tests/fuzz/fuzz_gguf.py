@@ -6,9 +6,9 @@
 The corpus folder is seeded from tests/modelstore/gguf_cases.py and the shared hostile set; further
 arguments are libFuzzer's. In place of the folder, a finding's file is run again. A finding is any
 exception but BadModelFile, more than 2 s of processor time for one input (5 s by the clock), or
-256 MiB more memory than at the start. One input in eight is lengthened with a hole of 1 MiB, so that
-hostile counts have something to run into: instrumented and read three times over, each string in it
-costs 5 microseconds, against 0.2 for a user. What a hole of 128 GiB costs a user is a test.
+256 MiB more memory than at the start. One input in eight is lengthened with a hole of 1 MiB, so
+that hostile counts have something to run into: instrumented and read three times over, a string in
+it costs 5 microseconds, against 0.2 for a user. What a hole of 128 GiB costs a user is a test.
 """
 
 from __future__ import annotations
