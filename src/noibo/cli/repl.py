@@ -159,7 +159,7 @@ class Repl:
             self._fields[key] = _value(value.strip())
         elif key:
             self._fields.pop(key, None)
-        print(json.dumps(self._fields, ensure_ascii=False))
+        print(harmless(json.dumps(self._fields, ensure_ascii=False)))
 
     def _save(self, name: str) -> None:
         kept = Conversation(self._model, self._system, self._turns)
