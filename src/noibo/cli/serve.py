@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -45,17 +48,23 @@ def serve(
 
 
 def _greet(url: str, model: str) -> None:
-    print(f"noibo is serving on {url}")
-    if sys.stdout.isatty():
-        print(
-            f"""
+    print(
+        f"""noibo is serving on {url}
+
 Try, in another terminal:
-  noibo run {model} "Why is the sky blue?"
+  {_command()} run {model} "Why is the sky blue?"
   curl {url}/v1/chat/completions -H 'Content-Type: application/json' \\
     -d '{{"model": "{model}", "messages": [{{"role": "user", "content": "Xin chào!"}}]}}'
 Or in Python, with the official OpenAI client:
   OpenAI(base_url="{url}/v1", api_key="none")
 
-Ctrl-C stops it."""
-        )
-    sys.stdout.flush()
+Ctrl-C stops it.""",
+        flush=True,
+    )
+
+
+def _command() -> str:
+    """What to type for noibo here: its name, or its path where that is not on PATH."""
+    if shutil.which("noibo") or Path(sys.argv[0]).name != "noibo":
+        return "noibo"
+    return os.path.relpath(sys.argv[0])

@@ -1,0 +1,91 @@
+"""The real engine in a real worker, without a server around it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from noibo import settings
+from noibo.engines.engine import Model, Speed, Verb
+from noibo.engines.llama_cpp import LlamaCpp, context_size
+from noibo.engines.supervisor import Supervisor
+from noibo.engines.tuning import Tuning
+from noibo.engines.upstream import Upstream, new_session
+
+pytestmark = pytest.mark.anyio
+LIMITS = settings.Engine(ctx_size=1024, parallel=2)
+
+
+@pytest.fixture
+async def upstream(smollm2_gguf: Path, tmp_path: Path) -> AsyncIterator[Upstream]:
+    tuning = Tuning(tmp_path / "tuning.json")
+    supervisor = Supervisor({"llama_cpp": LlamaCpp()}, LIMITS, tuning)
+    model = Model("m", "llama_cpp", smollm2_gguf, 134_515_008, 8192)
+    async with new_session() as session, supervisor.lease(model) as worker:
+        yield Upstream(worker, session)
+    await supervisor.close()
+
+
+def fields(**values: Any) -> dict[str, msgspec.Raw]:
+    return {name: msgspec.Raw(json.dumps(value).encode()) for name, value in values.items()}
+
+
+async def answer(upstream: Upstream, path: str, **values: Any) -> dict[str, Any]:
+    async with upstream.generate(path, fields(**values)) as response:
+        assert response.status == 200
+        found: dict[str, Any] = await response.json()
+        return found
+
+
+async def test_usage_counts_what_the_tokenizer_counts(upstream: Upstream) -> None:
+    for prompt in ("The sky is blue.", "Trời xanh và nắng vàng ở Hà Nội.", "x = [1, 2]\n"):
+        found = await answer(upstream, "/v1/completions", prompt=prompt, max_tokens=5)
+        assert found["usage"]["prompt_tokens"] == len(await upstream.tokenise(prompt))
+        text = found["choices"][0]["text"]
+        assert found["usage"]["completion_tokens"] == 5
+        assert abs(len(await upstream.tokenise(text, special=False)) - 5) <= 1  # cut at the end
+
+
+async def test_a_leave_frees_the_slot(upstream: Upstream) -> None:
+    endless = fields(prompt="Once", max_tokens=900, ignore_eos=True, stream=True)
+    async with upstream.generate("/v1/completions", endless) as response:
+        await response.content.readany()
+        assert await upstream.busy_slots() == 1
+    while await upstream.busy_slots() != 0:
+        pass
+
+
+def test_the_context_is_what_was_asked_or_what_was_trained_bounded() -> None:
+    model = Model("m", "llama_cpp", trained_context=2048)
+    assert context_size(model, settings.Engine()) == 2048
+    assert context_size(model, settings.Engine(ctx_size=512)) == 512
+    assert context_size(Model("m", "llama_cpp", trained_context=131072), settings.Engine()) == 4096
+
+
+def test_the_batch_follows_the_measured_speed() -> None:
+    model = Model("m", "llama_cpp", parameters=7_000_000_000)
+    slow = LlamaCpp().launch(model, LIMITS, Speed(20.0, measure=False))
+    fast = LlamaCpp().launch(model, LIMITS, Speed(2000.0, measure=False))
+    assert slow.placement["batch"] == 8
+    assert fast.placement["batch"] == 1024
+    assert slow.config["measure_prefill"] is False
+
+
+def test_every_verb_is_spoken_of() -> None:
+    assert set(LlamaCpp().verbs) == set(Verb)
+
+
+def test_a_request_is_always_streamed_and_can_be_cancelled() -> None:
+    body = fields(stream=False, stream_options={"include_usage": False})
+    LlamaCpp().prepare(body, streamed=False)
+    assert bytes(body["stream"]) == b"true"
+    assert bytes(body["return_progress"]) == b"true"
+    assert json.loads(bytes(body["stream_options"])) == {"include_usage": True}
+    asked = fields(stream=True, stream_options={"include_usage": False})
+    LlamaCpp().prepare(asked, streamed=True)
+    assert json.loads(bytes(asked["stream_options"])) == {"include_usage": False}
