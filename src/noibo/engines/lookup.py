@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +64,7 @@ class ModelLookup:
             self._headers[key] = (info.parameters, info.context_length or 0)
         return self._headers[key]
 
-    def list(self) -> Iterator[tuple[str, float]]:
+    async def list(self) -> list[tuple[str, float]]:
         """Names and times of the models in the store."""
-        for stored in self._store.list():
-            yield str(stored.reference), stored.added_at
+        found = await asyncio.to_thread(self._store.list)
+        return [(str(stored.reference), stored.added_at) for stored in found]

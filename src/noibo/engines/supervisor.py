@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 
 from noibo import settings
-from noibo.engines.engine import Engine, Model, Speed
+from noibo.engines.engine import Engine, Launch, Model, Speed
 from noibo.engines.tuning import Tuning, threads_for
 from noibo.engines.worker import State, Worker
 from noibo.errors import EngineMissing, ModelNotFound, ShuttingDown, WorkerStartFailed
@@ -71,9 +71,7 @@ class Supervisor:
 
     async def _start(self, model: Model) -> Worker:
         engine = self.engine(model.engine)
-        key = f"{engine.name} {engine.available()} {model.path} threads={self._threads()}"
-        speed = Speed(self._tuning.prefill_rate(key), self._tuning.wants_more(key))
-        launch = engine.launch(model, self._limits, speed)
+        key, launch = await asyncio.to_thread(self._plan, engine, model)
         worker = Worker(engine, model, launch, self._limits, self._forget)
         self._workers[model.name] = worker
         try:
@@ -82,8 +80,15 @@ class Supervisor:
             self._forget(worker)
             raise
         if worker.prefill_rate:
-            self._tuning.record(key, worker.prefill_rate)
+            await asyncio.to_thread(self._tuning.record, key, worker.prefill_rate)
         return worker
+
+    def _plan(self, engine: Engine, model: Model) -> tuple[str, Launch]:
+        """How to start a worker, and under which key its speed is kept. Reads files."""
+        threads = threads_for(self._limits.threads)
+        key = f"{engine.name} {engine.available()} {model.path} threads={threads}"
+        speed = Speed(self._tuning.prefill_rate(key), self._tuning.wants_more(key))
+        return key, engine.launch(model, self._limits, speed)
 
     def engine(self, name: str) -> Engine:
         """The adapter of that name."""
@@ -94,9 +99,6 @@ class Supervisor:
                 f"There is no engine {name!r}.",
                 next_step=f"Engines here: {', '.join(sorted(self._engines))}.",
             ) from None
-
-    def _threads(self) -> int:
-        return threads_for(self._limits.threads)
 
     def _forget(self, worker: Worker) -> None:
         if self._workers.get(worker.model.name) is worker:

@@ -137,7 +137,7 @@ class Worker:
         while not self.url:
             if self._exit_note:
                 await self._give_up(self._exit_note)
-            if self._heard.is_set() or progress.made():
+            if self._heard.is_set() or await asyncio.to_thread(progress.made):
                 self._heard.clear()
                 deadline = time.monotonic() + self._limits.start_stall_s
             if time.monotonic() > deadline:

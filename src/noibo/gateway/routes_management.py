@@ -68,8 +68,8 @@ async def workers(request: Request) -> list[dict[str, object]]:
     services = services_of(request)
     found = services.supervisor.workers()
     busy = await asyncio.gather(*(services.busy_slots(worker) for worker in found))
-    rows = zip(found, busy, strict=True)
-    return [worker.facts() | {"slots_busy": slots} for worker, slots in rows]
+    facts = await asyncio.to_thread(lambda: [worker.facts() for worker in found])
+    return [row | {"slots_busy": slots} for row, slots in zip(facts, busy, strict=True)]
 
 
 @router.post("/workers/{model:path}/stop", dependencies=guarded)

@@ -17,15 +17,15 @@ router = APIRouter(prefix="/v1", tags=["openai"])
 @router.get("/models")
 async def models(request: Request) -> dict[str, object]:
     """The models that can be asked."""
-    cards = [openai.model_card(name, made) for name, made in services_of(request).list_models()]
-    return {"object": "list", "data": cards}
+    found = await services_of(request).list_models()
+    return {"object": "list", "data": [openai.model_card(*model) for model in found]}
 
 
 @router.get("/models/{name:path}")
 async def model(request: Request, name: str) -> dict[str, object]:
     """One model."""
     found = (await services_of(request).resolve(name)).name
-    made = dict(services_of(request).list_models()).get(found, 0)
+    made = dict(await services_of(request).list_models()).get(found, 0)
     return openai.model_card(found, made)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from fastapi import Request
@@ -24,7 +24,7 @@ class Services:
     supervisor: Supervisor
     pipeline: Pipeline
     resolve: Callable[[str], Awaitable[Model]]
-    list_models: Callable[[], Iterable[tuple[str, float]]]
+    list_models: Callable[[], Awaitable[list[tuple[str, float]]]]
     stop_server: Callable[[], None]
     started_at: float = field(default_factory=time.time)
     preload: str | None = None
