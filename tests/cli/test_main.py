@@ -102,7 +102,7 @@ def test_help_imports_no_command(home: Path) -> None:
     )
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     own = {name for name in imported if name.startswith("noibo.cli.")}
-    assert own == {"noibo.cli.main", "noibo.cli.context"}
+    assert own == {"noibo.cli.main", "noibo.cli.context", "noibo.cli.terminal"}
 
 
 # ── wrong use ───────────────────────────────────────────────────────────────
@@ -237,6 +237,14 @@ def test_config_show_has_the_same_as_json(home: Path) -> None:
     shown = json.loads(done.stdout)
     assert list(shown) == [key.name for key in keys()]
     assert shown["offline"] == {"value": True, "source": "NOIBO_OFFLINE"}
+
+
+def test_a_character_that_the_output_cannot_say_is_escaped(home: Path) -> None:
+    home.mkdir()
+    (home / "noibo.toml").write_text("default_model = 'từ'\n")
+    done = run_noibo("config", "show", home=home, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert '"t\\u1eeb"' in done.stdout
 
 
 def test_an_unknown_key_in_the_file_is_refused_with_the_nearest(home: Path) -> None:

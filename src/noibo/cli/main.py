@@ -17,6 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 
 import noibo
 from noibo.cli.context import use_config
+from noibo.cli.terminal import say_what_can_be_said
 from noibo.errors import NoiboError
 
 # name → (module, function or Typer app, summary)
@@ -93,6 +94,7 @@ def _global(
 
 def main() -> None:
     """Run the command line; the only place that turns errors into words and exit codes."""
+    say_what_can_be_said()
     try:
         app()
     except NoiboError as error:

@@ -9,7 +9,7 @@ import typer
 
 from noibo.cli.background import connect_or_start
 from noibo.cli.context import settings
-from noibo.cli.terminal import say, say_what_can_be_said
+from noibo.cli.terminal import say
 from noibo.client import Answer, Client
 from noibo.errors import RequestFailed, UsageError
 
@@ -29,7 +29,6 @@ def run(
     """Talk to a model; reads a prompt from a pipe too."""
     tree = settings()
     name = model or tree.default_model
-    say_what_can_be_said()
     asked = _prompt(prompt)
     if asked is not None and not asked.strip():
         raise UsageError("There is nothing to ask.", next_step='noibo run MODEL "your question"')

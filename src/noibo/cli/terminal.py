@@ -1,4 +1,4 @@
-"""What a model says, on a terminal.
+"""Text that leaves noibo on standard output: in the encoding there is, and harmless.
 
 A model can be led to say anything, the codes too that make a terminal change its title, its
 clipboard or what stands in earlier lines. They are left out where a person reads, and only there.
@@ -25,7 +25,7 @@ def say(piece: str) -> None:
 
 
 def say_what_can_be_said() -> None:
-    """A character that the terminal's encoding lacks is escaped, and is no traceback."""
+    """From now on, a character that the output's encoding lacks is escaped, and no traceback."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
