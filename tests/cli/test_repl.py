@@ -18,6 +18,7 @@ from typing import Self
 
 import pytest
 
+from noibo import Client
 from tests.running import RunningServer, clean_environment, run_noibo, until
 
 PATIENCE_S = 60.0
@@ -120,10 +121,19 @@ class Terminal:
         return self._screen()[self._read :]
 
 
+@pytest.fixture(scope="module")
+def one_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """One server with echo, for all conversations that do not harm it."""
+    with RunningServer(tmp_path_factory.mktemp("repl") / "home") as server:
+        yield server
+
+
 @pytest.fixture
-def repl(server: RunningServer) -> Iterator[Terminal]:
-    """A conversation with echo."""
-    with Terminal(server.home) as terminal:
+def repl(one_server: RunningServer, home: Path) -> Iterator[Terminal]:
+    """A conversation with echo, in a home of its own."""
+    home.mkdir()
+    (home / "server.json").write_bytes((one_server.home / "server.json").read_bytes())
+    with Terminal(home) as terminal:
         yield terminal
 
 
@@ -134,8 +144,9 @@ def kept(home: Path, name: str) -> list[str]:
 
 
 def requests_of(home: Path) -> list[int]:
-    rows = json.loads(run_noibo("ps", "--json", home=home).stdout)
-    return [row["requests"] for row in rows]
+    """Answers under way, worker by worker."""
+    with Client(json.loads((home / "server.json").read_text())["url"]) as client:
+        return [row.requests for row in client.workers()]
 
 
 # ── talking ─────────────────────────────────────────────────────────────────
@@ -360,6 +371,8 @@ def test_ctrl_c_during_an_answer_stops_it_and_frees_its_slot(repl: Terminal, hom
     repl.expect("(stopped)")
     repl.expect(PROMPT)
     until(lambda: requests_of(home) == [0], "the slot is free")
+    (shown,) = json.loads(run_noibo("ps", "--json", home=home).stdout)
+    assert shown["requests"] == 0
     assert "ended by          you" in repl.ask("/stats")
     repl.ask('/set x_echo {"text": "an answer"}')
     assert "an answer" in repl.ask("and now?")
