@@ -73,21 +73,36 @@ def noibo(home: Path, port: int, no_process_left: str) -> Iterator[Shell]:
         psutil.wait_procs(shell.servers(), timeout=30)
 
 
+@pytest.fixture(scope="module")
+def one_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server with echo, for questions to which it does not matter which server answers."""
+    with RunningServer(tmp_path_factory.mktemp("run") / "home") as server:
+        yield server
+
+
+@pytest.fixture
+def served(noibo: Shell, one_server: RunningServer) -> Shell:
+    """A shell that finds a server running."""
+    noibo.home.mkdir()
+    (noibo.home / "server.json").write_bytes((one_server.home / "server.json").read_bytes())
+    return noibo
+
+
 # ── one question ────────────────────────────────────────────────────────────
 
 
-def test_a_prompt_on_the_command_line_is_answered_in_plain_text(noibo: Shell) -> None:
-    done = noibo("run", "echo", "Why", "is the sky blue?")
+def test_a_prompt_on_the_command_line_is_answered_in_plain_text(served: Shell) -> None:
+    done = served("run", "echo", "Why", "is the sky blue?")
     assert (done.returncode, done.stdout) == (0, "Why is the sky blue?\n")
 
 
-def test_a_prompt_from_a_pipe_is_answered(noibo: Shell) -> None:
-    done = noibo("run", "echo", stdin="Tiếng Việt có dấu: ẵ ợ ữ đ\n")
+def test_a_prompt_from_a_pipe_is_answered(served: Shell) -> None:
+    done = served("run", "echo", stdin="Tiếng Việt có dấu: ẵ ợ ữ đ\n")
     assert (done.returncode, done.stdout) == (0, "Tiếng Việt có dấu: ẵ ợ ữ đ\n")
 
 
-def test_a_prompt_and_a_pipe_are_joined(noibo: Shell) -> None:
-    done = noibo("run", "echo", "Summarise:", stdin="line one\nline two\n")
+def test_a_prompt_and_a_pipe_are_joined(served: Shell) -> None:
+    done = served("run", "echo", "Summarise:", stdin="line one\nline two\n")
     assert (done.returncode, done.stdout) == (0, "Summarise:\n\nline one\nline two\n")
 
 
@@ -99,8 +114,8 @@ def test_nothing_to_ask_is_an_error_and_starts_no_server(noibo: Shell) -> None:
     assert noibo.servers() == []
 
 
-def test_options_reach_the_model(noibo: Shell) -> None:
-    done = noibo("run", "echo", "one two three four", "--max-tokens", "2")
+def test_options_reach_the_model(served: Shell) -> None:
+    done = served("run", "echo", "one two three four", "--max-tokens", "2")
     assert done.stdout == "one two\n"
 
 
@@ -109,8 +124,8 @@ def test_an_answer_that_the_encoding_cannot_say_is_escaped(noibo: Shell) -> None
     assert (done.returncode, done.stdout) == (0, "\\u0111\\u01b0\\u1ee3c\n")
 
 
-def test_control_characters_of_an_answer_reach_a_pipe_unchanged(noibo: Shell) -> None:
-    done = noibo("run", "echo", "\x1b[31mred\x1b[0m")
+def test_control_characters_of_an_answer_reach_a_pipe_unchanged(served: Shell) -> None:
+    done = served("run", "echo", "\x1b[31mred\x1b[0m")
     assert done.stdout == "\x1b[31mred\x1b[0m\n"
 
 
@@ -135,8 +150,8 @@ def test_the_real_model_obeys_the_system_prompt_option(real_server: RunningServe
 # ── errors ──────────────────────────────────────────────────────────────────
 
 
-def test_an_unknown_model_is_an_error_that_names_those_there_are(noibo: Shell) -> None:
-    done = noibo("run", "nosuch", "hi")
+def test_an_unknown_model_is_an_error_that_names_those_there_are(served: Shell) -> None:
+    done = served("run", "nosuch", "hi")
     assert (done.returncode, done.stdout) == (3, "")
     assert "No source is known for a model named nosuch" in done.stderr
 
