@@ -26,7 +26,7 @@ async def hang_up(noibo: Running, prompt: str, wait: float, *, stream: bool) -> 
     _, writer = await asyncio.open_connection(address.hostname, address.port)
     body = {"model": MODEL, "prompt": prompt, "max_tokens": 2000, "ignore_eos": True}
     payload = json.dumps(body | {"stream": stream}).encode()
-    head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(payload)}\r\n\r\n"
+    head = f"POST /v1/completions HTTP/1.1\r\nHost: [::1]\r\nContent-Length: {len(payload)}\r\n\r\n"
     writer.write(head.encode() + payload)
     await writer.drain()
     await asyncio.sleep(wait)

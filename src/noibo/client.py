@@ -107,18 +107,18 @@ class _Calls:
 
     @staticmethod
     def stop_worker(model: str) -> Call[Done]:
-        return Call("POST", f"{ROOT}/workers/{model}/stop", Done)
+        return Call("POST", f"{ROOT}/workers/{quote(model, safe=':')}/stop", Done)
 
     @staticmethod
     def chat(said: Messages, model: str | None, fields: dict[str, Any]) -> Call[dict[str, Any]]:
         messages = [{"role": "user", "content": said}] if isinstance(said, str) else list(said)
-        body = {"model": model or "", "messages": messages, **fields}
+        body = {"model": model or "", "messages": messages, "stream": False, **fields}
         return Call("POST", "/v1/chat/completions", dict[str, Any], body)
 
     @staticmethod
     def stream(said: Messages, model: str | None, fields: dict[str, Any]) -> Call[dict[str, Any]]:
-        fields = {"stream": True, "stream_options": {"include_usage": True}} | fields
-        return _Calls.chat(said, model, fields)
+        usage = {"stream_options": {"include_usage": True}}
+        return _Calls.chat(said, model, usage | fields | {"stream": True})
 
 
 class _Stream:
@@ -127,21 +127,32 @@ class _Stream:
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
         self._buffer = sse.EventBuffer()
+        self._ended = False
 
     def feed(self, chunk: bytes) -> Iterator[str]:
         for event in sse.events(self._buffer.feed(chunk)):
             data = sse.data(event)
+            self._ended = self._ended or data == sse.DONE
             if data and data != sse.DONE:
-                added = self._answer.add(msgspec.json.decode(data))
+                try:
+                    added = self._answer.add(msgspec.json.decode(data))
+                except (ValueError, TypeError, AttributeError, RecursionError) as exc:
+                    raise _broken("An event of the answer cannot be read.") from exc
                 if added:
                     yield added
+
+    def end(self) -> None:
+        """Raise unless the stream said that it was whole."""
+        if not self._ended:
+            raise _broken("The answer broke off.")
 
 
 class _Address:
     """Where the server is and what is sent along with every request."""
 
     def __init__(self, base_url: str | None, api_key: str | None) -> None:
-        self.base_url = (base_url or find_server(settings.load())).rstrip("/")
+        found = base_url or find_server(settings.load())
+        self.base_url = found.rstrip("/").removesuffix("/v1")
         if not is_loopback(self.base_url):
             tree = settings.load()
             door = Door(offline=tree.offline, record=tree.home / "egress.jsonl")
@@ -183,13 +194,13 @@ class Client:
             return call.read(
                 self._http.request(call.method, call.path, json=call.body, timeout=call.timeout)
             )
-        except httpx2.TransportError as exc:
+        except httpx2.RequestError as exc:
             raise self._address.unreachable(exc) from exc
 
     def chat(self, said: Messages, model: str | None = None, **fields: Any) -> Answer:
         """One answer, whole. `fields` are OpenAI's: temperature, max_tokens, seed …"""
         answer = Answer()
-        answer.add(self._send(_Calls.chat(said, model, fields)))
+        answer.add(self._send(_Calls.chat(said, model, fields | {"stream": False})))
         return answer
 
     def stream(
@@ -204,7 +215,8 @@ class Client:
                     raise failure(response.status_code, response.read())
                 for chunk in response.iter_bytes():
                     yield from reader.feed(chunk)
-        except httpx2.TransportError as exc:
+                reader.end()
+        except httpx2.RequestError as exc:
             raise self._address.unreachable(exc) from exc
 
     def status(self) -> Status:
@@ -267,13 +279,13 @@ class AsyncClient:
                     call.method, call.path, json=call.body, timeout=call.timeout
                 )
             )
-        except httpx2.TransportError as exc:
+        except httpx2.RequestError as exc:
             raise self._address.unreachable(exc) from exc
 
     async def chat(self, said: Messages, model: str | None = None, **fields: Any) -> Answer:
         """One answer, whole. `fields` are OpenAI's: temperature, max_tokens, seed …"""
         answer = Answer()
-        answer.add(await self._send(_Calls.chat(said, model, fields)))
+        answer.add(await self._send(_Calls.chat(said, model, fields | {"stream": False})))
         return answer
 
     async def stream(
@@ -289,7 +301,8 @@ class AsyncClient:
                 async for chunk in response.aiter_bytes():
                     for piece in reader.feed(chunk):
                         yield piece
-        except httpx2.TransportError as exc:
+                reader.end()
+        except httpx2.RequestError as exc:
             raise self._address.unreachable(exc) from exc
 
     async def status(self) -> Status:
@@ -349,9 +362,13 @@ def failure(status: int, body: bytes) -> RequestFailed:
         found = msgspec.json.decode(body)
         error = found.get("error") or {"message": found.get("reason") or found.get("status")}
         message, code = str(error.get("message")), str(error.get("code") or "")
-    except (msgspec.DecodeError, AttributeError):
-        message, code = body[:300].decode(errors="replace") or "no reason given", ""
+    except (ValueError, AttributeError, RecursionError):
+        message, code = body[:120].decode(errors="replace") or "no reason given", ""
     return RequestFailed(message, http_status=status, server_code=code)
+
+
+def _broken(message: str) -> RequestFailed:
+    return RequestFailed(message, http_status=502, server_code="broken_stream")
 
 
 def _error_in_stream(error: Any) -> RequestFailed:

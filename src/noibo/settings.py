@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -30,7 +30,8 @@ OUTSIDE_THE_TREE: Final = frozenset({"NOIBO_HOME", "NOIBO_CONFIG", "NOIBO_SHARED
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Whole = Annotated[int, msgspec.Meta(ge=0)]
-Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 def _key(default: Any, doc: str) -> Any:
@@ -80,7 +81,7 @@ class Store:
 class Log:
     """What is logged. Prompts and secrets never are."""
 
-    level: str = _key("info", "debug, info, warning or error.")
+    level: LogLevel = _key("info", "debug, info, warning or error.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ def load(
         sources[key.name] = source
 
     named = config or (Path(environ["NOIBO_CONFIG"]) if environ.get("NOIBO_CONFIG") else None)
-    path = named or home / FILE_NAME
+    path = (named or home / FILE_NAME).expanduser().absolute()
     for name, value in _read_file(path, required=named is not None).items():
         if name not in known:
             raise _unknown(name, known, str(path))
@@ -170,6 +171,9 @@ def load(
     for name, value in (options or {}).items():
         if value is not None:
             take(known[name], value, "option")
+    if values.get("store.path"):  # a server in the background runs in another folder
+        beside = path.parent if sources["store.path"] == str(path) else Path.cwd()
+        values["store.path"] = str(beside / Path(values["store.path"]).expanduser())
     came_from = {name: sources.get(name, "default") for name in known}
     return _build(values, Settings(home=home, file=path, sources=came_from))
 
@@ -215,7 +219,7 @@ def _read_file(where: Path, *, required: bool) -> dict[str, Any]:
         raise SettingsError(f"{where} cannot be read: {exc}.") from exc
     try:
         return dict(_flatten(tomllib.loads(text)))
-    except tomllib.TOMLDecodeError as exc:
+    except (tomllib.TOMLDecodeError, RecursionError) as exc:
         raise SettingsError(
             f"{where} is not TOML: {exc}.", next_step="`noibo config show` says what it may hold."
         ) from exc

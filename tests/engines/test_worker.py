@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -142,3 +143,29 @@ async def test_a_hostile_model_fails_to_load_cleanly(shared: Path, name: str) ->
     worker = Worker(LlamaCpp(), model, LlamaCpp().launch(model, limits, Speed()), limits)
     with pytest.raises(WorkerStartFailed, match=r"llama\.cpp could not load"):
         await worker.start()
+
+
+async def test_a_worker_that_talks_nonsense_leaves_no_process() -> None:
+    for said in ({"url": "http://10.0.0.1:80"}, {}):
+        worker = echo_worker(announces=said)
+        with pytest.raises(WorkerStartFailed, match="no progress"):
+            await worker.start()
+        assert worker.state is State.FAILED
+
+
+def grandchildren() -> list[psutil.Process]:
+    said = "noibo-test-grandchild"
+    return [p for p in psutil.process_iter(["cmdline"]) if said in str(p.info["cmdline"])]
+
+
+async def test_a_death_is_seen_although_a_grandchild_holds_the_pipes() -> None:
+    worker = echo_worker(grandchild_s=30)
+    await worker.start()
+    assert worker.process is not None
+    assert grandchildren()
+    os.kill(worker.process.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while worker.state is not State.FAILED:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+    until(lambda: not grandchildren(), "the grandchild is gone too")

@@ -30,7 +30,7 @@ def post(server: RunningServer, body: dict[str, object]) -> socket.socket:
     assert address.hostname is not None
     connection = socket.create_connection((address.hostname, address.port or 80))
     payload = json.dumps({"model": MODEL} | body).encode()
-    head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(payload)}\r\n\r\n"
+    head = f"POST /v1/completions HTTP/1.1\r\nHost: [::1]\r\nContent-Length: {len(payload)}\r\n\r\n"
     connection.sendall(head.encode() + payload)
     return connection
 

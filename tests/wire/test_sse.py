@@ -40,3 +40,10 @@ def test_an_event_without_end_is_not_collected_for_ever() -> None:
     with pytest.raises(ValueError, match="more than 100"):
         for _ in range(3):
             buffer.feed(b"x" * 60)
+
+
+def test_a_last_event_without_its_blank_line_is_not_lost() -> None:
+    buffer = sse.EventBuffer()
+    assert buffer.feed(b"data: 1\n\ndata: [DONE]") == b"data: 1\n\n"
+    assert buffer.end() == b"data: [DONE]\n\n"
+    assert buffer.end() == b""

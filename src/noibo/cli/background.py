@@ -20,15 +20,28 @@ LINES_TOLD = 12
 
 
 def connect(tree: Settings) -> Client:
-    """A client of the running server. Raises `ServerUnreachable` where none runs."""
-    client = Client(find_server(tree))
+    """A client of this home's running server. Raises `ServerUnreachable` where none runs."""
     try:
-        client.status()
+        return _connect(tree, find_server(tree))
+    except ServerBusy:
+        if find_server(tree) == tree.url:
+            raise
+        return _connect(tree, tree.url)  # what server.json says is long gone
+
+
+def _connect(tree: Settings, url: str) -> Client:
+    client = Client(url)
+    choose = "Choose another port: `noibo serve --port N`, or server.port in noibo.toml."
+    try:
+        status = client.status()
     except RequestFailed as exc:
         raise ServerBusy(
-            f"Something answers at {client.base_url}, but it is not noibo ({exc.message}).",
-            next_step="Choose another port: `noibo serve --port N`, or server.port in noibo.toml.",
+            f"Something answers at {url}, but it is not noibo ({exc.message}).", next_step=choose
         ) from exc
+    if Path(status.home) != tree.home:
+        raise ServerBusy(
+            f"The noibo at {url} is another one: its home is {status.home}.", next_step=choose
+        )
     return client
 
 
@@ -64,8 +77,12 @@ def _start(tree: Settings) -> Client:
 
 
 def _same_settings(tree: Settings) -> dict[str, str]:
-    read = {"NOIBO_CONFIG": str(tree.file)} if tree.file.exists() else {}
-    return {"NOIBO_HOME": str(tree.home), **read}
+    same = {"NOIBO_HOME": str(tree.home)}
+    if tree.file.exists():
+        same["NOIBO_CONFIG"] = str(tree.file)
+    if tree.store.path:
+        same["NOIBO_STORE_PATH"] = tree.store.path
+    return same
 
 
 def _spawn(tree: Settings, log: Path) -> Client:

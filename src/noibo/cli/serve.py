@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -48,8 +49,7 @@ def serve(
 
 
 def _greet(url: str, model: str) -> None:
-    print(
-        f"""noibo is serving on {url}
+    greeting = f"""noibo is serving on {url}
 
 Try, in another terminal:
   {_command()} run {model} "Why is the sky blue?"
@@ -58,9 +58,11 @@ Try, in another terminal:
 Or in Python, with the official OpenAI client:
   OpenAI(base_url="{url}/v1", api_key="none")
 
-Ctrl-C stops it.""",
-        flush=True,
-    )
+Ctrl-C stops it.
+"""
+    with contextlib.suppress(OSError):  # whoever started us may have read enough
+        sys.stdout.write(greeting)
+        sys.stdout.flush()
 
 
 def _command() -> str:

@@ -11,7 +11,8 @@ request, in the body's `x_echo` object; a request's wins.
     cut_after     the connection is cut after so many words
 
 Options for the model only: `start_delay_s`, `start_works_s` (busy and silent), `start_hangs`,
-`start_fails` (a text).
+`start_fails` (a text), `announces` (instead of its address), `grandchild_s` (a child of its own
+that holds its pipes so long).
 """
 
 from __future__ import annotations
@@ -178,7 +179,12 @@ async def _serve(config: Json) -> None:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    announce("ready", url=f"http://127.0.0.1:{runner.addresses[0][1]}")
+    port = runner.addresses[0][1]
+    if seconds := config.get("grandchild_s"):
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", f"import time; time.sleep({seconds})  # noibo-test-grandchild"
+        )
+    announce("ready", **config.get("announces", {"url": f"http://127.0.0.1:{port}"}))
     await asyncio.Event().wait()
 
 

@@ -68,7 +68,7 @@ class LlamaCpp:
         fields["stream"] = TRUE
         if not streamed:
             fields["stream_options"] = WITH_USAGE
-        fields.setdefault("return_progress", TRUE)
+        fields["return_progress"] = TRUE
 
     def is_progress(self, event: bytes) -> bool:
         return b'"prompt_progress":{' in event

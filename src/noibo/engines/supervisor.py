@@ -50,7 +50,9 @@ class Supervisor:
             raise ShuttingDown("The server is stopping.", next_step="Try again when it is back.")
         worker = self._workers.get(model.name)
         if worker is not None and worker.state is State.READY:
-            return worker
+            if worker.model == model or worker.leases:
+                return worker
+            await worker.stop()  # the name now means another file
         start = self._starts.get(model.name)
         if start is None:
             start = asyncio.create_task(self._start(model))

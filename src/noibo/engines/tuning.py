@@ -77,7 +77,7 @@ class Tuning:
     def _read(self) -> dict[str, Measured]:
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=dict[str, Measured])
-        except (OSError, msgspec.DecodeError):
+        except (OSError, ValueError, RecursionError):
             return {}
 
 

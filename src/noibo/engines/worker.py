@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import secrets
 import signal
 import tempfile
@@ -30,7 +31,7 @@ import psutil
 from noibo import settings
 from noibo.egress import require_loopback
 from noibo.engines.engine import Engine, Launch, Model
-from noibo.errors import NoiboError, WorkerDied, WorkerStartFailed
+from noibo.errors import EgressRefused, NoiboError, WorkerDied, WorkerStartFailed
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ class Worker:
             await self._until_ready(self.process)
         except OSError as exc:
             await self._give_up(f"the process could not be started: {exc}")
-        except asyncio.CancelledError:
+        except BaseException:  # cancelled, or a worker that talks nonsense: no process is left
             await self.stop()
             raise
         self._move(State.READY)
@@ -174,15 +175,28 @@ class Worker:
         try:
             await asyncio.wait_for(asyncio.shield(self._watch), self._limits.stop_grace_s)
         except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                self.process.kill()
+            self._kill(self.process.pid)
             await self._watch
+
+    @staticmethod
+    def _kill(pid: int) -> None:
+        """The worker and all that it started: it leads a process group of its own."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if hasattr(os, "killpg"):
+                os.killpg(pid, signal.SIGKILL)
+            else:
+                psutil.Process(pid).kill()
 
     async def _watch_process(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None  # noqa: S101 - we asked for the pipes
         assert process.stderr is not None  # noqa: S101
-        await asyncio.gather(self._listen(process.stdout), self._keep_log(process.stderr))
-        self._exit_note = describe_exit(await process.wait())
+        talk = asyncio.gather(self._listen(process.stdout), self._keep_log(process.stderr))
+        code = await _exit_code(process)
+        try:
+            await asyncio.wait_for(talk, 1.0)
+        except (TimeoutError, OSError):
+            self._kill(process.pid)  # a child of the worker's own holds its pipes: it goes too
+        self._exit_note = describe_exit(code)
         self._heard.set()
         if self.state is State.READY:
             self._move(State.FAILED)
@@ -193,14 +207,13 @@ class Worker:
         while (line := await _line(stream)) is not None:
             try:
                 event = json.loads(line)
-                kind = event["event"]
-            except (ValueError, TypeError, KeyError):
-                self._log.append(line)
+                if event["event"] == "ready":
+                    self.prefill_rate = event.get("prefill_tokens_per_s")
+                    self.url = require_loopback(event["url"])
+                self.note = str(event.get("note", ""))
+            except (ValueError, TypeError, KeyError, AttributeError, EgressRefused) as exc:
+                self._log.append(line if isinstance(exc, ValueError) else f"{line} ({exc!r})")
                 continue
-            self.note = str(event.get("note", ""))
-            if kind == "ready":
-                self.prefill_rate = event.get("prefill_tokens_per_s")
-                self.url = require_loopback(event["url"])
             self._heard.set()
 
     async def _keep_log(self, stream: asyncio.StreamReader) -> None:
@@ -272,6 +285,15 @@ def describe_exit(code: int) -> str:
         "SIGILL": ", an illegal instruction",
     }
     return f"was ended by {name}{known.get(name, '')}"
+
+
+async def _exit_code(process: asyncio.subprocess.Process) -> int:
+    """The exit code as soon as there is one: `wait` alone may wait for the pipes too."""
+    waiting = asyncio.ensure_future(process.wait())
+    while process.returncode is None:
+        await asyncio.wait({waiting}, timeout=0.5)
+    waiting.cancel()
+    return process.returncode
 
 
 async def _line(stream: asyncio.StreamReader) -> str | None:

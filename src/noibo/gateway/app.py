@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 import noibo
 from noibo.errors import InvalidRequest, NoiboError
 from noibo.gateway import routes_management, routes_openai
+from noibo.gateway.origin import LocalOnly
 from noibo.gateway.services import Services
 from noibo.wire import openai
 
@@ -37,6 +38,7 @@ def create_app(open_services: OpenServices) -> FastAPI:
                 yield
             finally:
                 preload.cancel()
+                await asyncio.gather(preload, return_exceptions=True)
 
     app = FastAPI(
         title="noibo",
@@ -45,7 +47,9 @@ def create_app(open_services: OpenServices) -> FastAPI:
         docs_url=None,  # its page would load scripts from another host
         redoc_url=None,
         openapi_url="/noibo/v1/openapi.json",
+        telemetry={"auto_configure": False},  # it would export past the door outward
     )
+    app.add_middleware(LocalOnly)
     app.include_router(routes_management.health)
     app.include_router(routes_management.router)
     app.include_router(routes_openai.router)
@@ -59,13 +63,17 @@ def create_app(open_services: OpenServices) -> FastAPI:
 async def _preload(services: Services) -> None:
     if not services.preload:
         return
-    services.preloaded = False
     try:
-        async with services.supervisor.lease(await services.resolve(services.preload)):
+        model = await services.resolve(services.preload)
+        services.preload = model.name
+        async with services.supervisor.lease(model):
             services.preloaded = True
     except NoiboError as error:
         services.preload_error = str(error)
         log.error("%s could not be loaded: %s", services.preload, error)
+    except Exception as error:
+        services.preload_error = f"{type(error).__name__}; the log says more"
+        log.exception("%s could not be loaded", services.preload)
 
 
 def _respond(error: NoiboError) -> JSONResponse:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable
+import re
+from collections.abc import AsyncIterator
 
 import msgspec
 from starlette.responses import Response
@@ -26,7 +27,7 @@ _EVENT_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
 _JSON = (b"content-type", b"application/json")
 _NO_BUFFERING = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 _PROGRESS = b'"prompt_progress":{'
-_ERROR = b'data: {"error":'
+_END = re.compile(rb'(?m)^data: ?(\[DONE\]|\{"error":)')
 
 
 class Relay(Response):
@@ -48,7 +49,6 @@ class Relay(Response):
         except asyncio.CancelledError:  # the server stops and the deadline has passed
             await _cancel(answering)
             await self._tell(send, ShuttingDown("The server stopped before the answer ended."))
-            raise
         finally:
             await _cancel(leaving)
             await _cancel(answering)
@@ -70,25 +70,25 @@ class Relay(Response):
 
     async def _stream(self, stream: Stream, send: Send) -> None:
         await self._begin(send, 200, [_EVENT_STREAM, *_NO_BUFFERING, _model_header(stream)])
-        buffer = sse.EventBuffer()
         ended = False
-        async for chunk in stream.response.content.iter_any():
-            whole = buffer.feed(chunk)
-            if _PROGRESS in whole and not self._request.wants_progress:
-                whole = b"".join(_without_progress(stream, whole))
-            if whole:
-                ended = whole.endswith(b"data: [DONE]\n\n") or _ERROR in whole
-                await send({"type": "http.response.body", "body": whole, "more_body": True})
+        async for block in _whole_events(stream):
+            ended = ended or _END.search(block) is not None
+            if body := self._for_caller(stream, block):
+                await send({"type": "http.response.body", "body": body, "more_body": True})
         if not ended:
             raise WorkerDied(f"The answer of {stream.model.name} broke off in the middle.")
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
+    def _for_caller(self, stream: Stream, block: bytes) -> bytes:
+        if _PROGRESS not in block or self._request.wants_progress:
+            return block
+        return b"".join(e for e in sse.events(block) if not stream.engine.is_progress(e))
+
     async def _assemble(self, stream: Stream, send: Send) -> None:
-        buffer = sse.EventBuffer()
         assembler = openai.Assembler(chat=self._request.chat)
         ended = False
-        async for chunk in stream.response.content.iter_any():
-            for event in sse.events(buffer.feed(chunk)):
+        async for block in _whole_events(stream):
+            for event in sse.events(block):
                 ended = _add(assembler, stream, event) or ended
         if not ended:
             raise WorkerDied(f"The answer of {stream.model.name} broke off in the middle.")
@@ -97,7 +97,7 @@ class Relay(Response):
 
     async def _refuse(self, stream: Stream, send: Send) -> None:
         """The engine said no: its reason, in OpenAI's shape."""
-        status = stream.response.status
+        status = stream.response.status if stream.response.status >= 400 else 502
         body = openai.error_from_engine(status, await stream.response.read())
         await self._whole(send, status, msgspec.json.encode(body), [_model_header(stream)])
 
@@ -121,21 +121,35 @@ class Relay(Response):
         await send({"type": "http.response.start", "status": status, "headers": headers})
 
 
+async def _whole_events(stream: Stream) -> AsyncIterator[bytes]:
+    """Blocks of whole events, as they come."""
+    buffer = sse.EventBuffer()
+    try:
+        async for chunk in stream.response.content.iter_any():
+            if whole := buffer.feed(chunk):
+                yield whole
+    except ValueError as exc:
+        raise EngineError(f"The engine sent {exc}.") from exc
+    if last := buffer.end():
+        yield last
+
+
 def _add(assembler: openai.Assembler, stream: Stream, event: bytes) -> bool:
     """Give one event to the assembler; True when it was the last."""
     data = sse.data(event)
     if data == sse.DONE:
         return True
     if data and not stream.engine.is_progress(event):
-        found = msgspec.json.decode(data)
-        if "error" in found:
-            raise EngineError(str(found["error"].get("message", found["error"])))
+        try:
+            found = msgspec.json.decode(data)
+        except openai.UNREADABLE as exc:
+            raise EngineError(f"{stream.model.name} sent an event that is not JSON.") from exc
+        if not isinstance(found, dict):
+            raise EngineError(f"{stream.model.name} sent an event that is not an object.")
+        if error := found.get("error"):
+            raise EngineError(str(error.get("message") if isinstance(error, dict) else error))
         assembler.add(found)
     return False
-
-
-def _without_progress(stream: Stream, block: bytes) -> Iterable[bytes]:
-    return (event for event in sse.events(block) if not stream.engine.is_progress(event))
 
 
 def _model_header(stream: Stream) -> tuple[bytes, bytes]:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 
 import noibo
+from noibo.engines.worker import State
 from noibo.errors import Forbidden
 from noibo.gateway.services import services_of
 from noibo.wire import management
@@ -26,11 +27,12 @@ async def alive() -> dict[str, str]:
 async def ready(request: Request) -> JSONResponse:
     """The server can answer: the model it was started for, if any, is loaded."""
     services = services_of(request)
+    loaded = {w.model.name for w in services.supervisor.workers() if w.state is State.READY}
+    if services.preload is None or services.preloaded or services.preload in loaded:
+        return JSONResponse({"status": "ready"})
     if services.preload_error:
         return JSONResponse({"status": "failed", "reason": services.preload_error}, 503)
-    if not services.preloaded:
-        return JSONResponse({"status": "loading", "model": services.preload}, 503)
-    return JSONResponse({"status": "ready"})
+    return JSONResponse({"status": "loading", "model": services.preload}, 503)
 
 
 def _from_a_client(request: Request) -> None:
@@ -76,7 +78,9 @@ async def workers(request: Request) -> list[dict[str, object]]:
 async def stop_worker(request: Request, model: str) -> JSONResponse:
     """Unload one model."""
     services = services_of(request)
-    name = (await services.resolve(model)).name
+    running = {worker.model.name for worker in services.supervisor.workers()}
+    # What runs may have left the store since.
+    name = model if model in running else (await services.resolve(model)).name
     await services.supervisor.stop(name)
     return JSONResponse({"done": f"stopped {name}"})
 

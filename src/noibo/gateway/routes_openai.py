@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
 
 from noibo.errors import BodyTooLarge, NoiboError
 from noibo.gateway import pipeline
@@ -37,21 +38,27 @@ async def generate(request: Request) -> Response:
         asked = pipeline.Request.parse(request.url.path, body)
     except NoiboError as error:
         return JSONResponse(openai.error_body(error), error.status)
+    except ClientDisconnect:
+        return Response(status_code=499)  # nobody is there to read it
     return Relay(services.pipeline, asked)
 
 
 async def read_body(request: Request, services: Services) -> bytes:
     """The body, up to the limit. Raises `BodyTooLarge`."""
     limit = services.settings.server.max_body_bytes
+    said = request.headers.get("content-length", "")
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise BodyTooLarge(
-                f"The request body is larger than {limit} bytes.",
-                next_step="Send less, or raise server.max_body_bytes.",
-            )
-    return bytes(body)
+    if not (said.isdecimal() and int(said) > limit):
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit:
+                break
+        else:
+            return bytes(body)
+    raise BodyTooLarge(
+        f"The request body is larger than {limit} bytes.",
+        next_step="Send less, or raise server.max_body_bytes.",
+    )
 
 
 # Plain routes: on the hot path nothing is injected and nothing is validated twice.

@@ -29,7 +29,7 @@ class Services:
     started_at: float = field(default_factory=time.time)
     preload: str | None = None
     preload_error: str = ""
-    preloaded: bool = True
+    preloaded: bool = False
 
     async def busy_slots(self, worker: Worker) -> int | None:
         """How many answers the engine itself says it works on."""

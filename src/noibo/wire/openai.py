@@ -7,14 +7,15 @@ from typing import Any, Final
 
 import msgspec
 
-from noibo.errors import InvalidRequest, NoiboError
+from noibo.errors import EngineError, InvalidRequest, NoiboError
 
 Fields = dict[str, msgspec.Raw]
 Json = dict[str, Any]
 
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _decode_fields: Final = msgspec.json.Decoder(Fields).decode
 _ERROR_TYPES: Final = {401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
+MOST_TOOL_CALLS: Final = 256
 _HEAD: Final = ("id", "created", "model", "system_fingerprint", "object")
 # llama.cpp's own words for what OpenAI has a code for.
 _CODES: Final = {"exceed_context_size_error": "context_length_exceeded"}
@@ -24,7 +25,7 @@ def read_fields(body: bytes) -> Fields:
     """A request body as its fields, undecoded. Raises `InvalidRequest`."""
     try:
         return _decode_fields(body)
-    except _UNREADABLE as exc:
+    except UNREADABLE as exc:
         raise InvalidRequest(
             f"The body is not a JSON object: {exc}.",
             next_step='Send an object such as {"model": "…", "messages": […]}.',
@@ -38,7 +39,7 @@ def field(fields: Fields, name: str, kind: Any, default: Any = None) -> Any:
         return default
     try:
         value = msgspec.json.decode(raw, type=kind | None)
-    except _UNREADABLE as exc:
+    except UNREADABLE as exc:
         raise InvalidRequest(f"{name}: {exc}.", param=name) from exc
     return default if value is None else value
 
@@ -59,7 +60,7 @@ def error_from_engine(status: int, body: bytes) -> Json:
     try:
         found = msgspec.json.decode(body)["error"]
         message = str(found["message"])
-    except (msgspec.DecodeError, KeyError, TypeError, IndexError):
+    except (*UNREADABLE, KeyError, TypeError, IndexError):
         found, message = {}, body[:500].decode(errors="replace") or "the engine gave no reason"
     kind = str(found.get("type") or _error_type(status))
     shape = {"message": message, "type": kind, "param": found.get("param")}
@@ -126,16 +127,18 @@ def _add_delta(message: Json, delta: Mapping[str, Any]) -> None:
     for name, value in delta.items():
         if name == "tool_calls":
             calls = message.setdefault("tool_calls", [])
-            for call in value:
-                _add_tool_call(calls, call)
+            for place, call in enumerate(value or ()):
+                index = call.get("index")
+                _add_tool_call(calls, index if isinstance(index, int) else place, call)
         elif isinstance(value, str) and name != "role":
             message[name] = (message.get(name) or "") + value
         elif value is not None:
             message[name] = value
 
 
-def _add_tool_call(calls: list[Json], part: Json) -> None:
-    index = part.get("index", 0)
+def _add_tool_call(calls: list[Json], index: int, part: Json) -> None:
+    if not 0 <= index < MOST_TOOL_CALLS:
+        raise EngineError(f"The engine sent a tool call with the index {index}.")
     while len(calls) <= index:
         calls.append({"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
     call = calls[index]
@@ -146,10 +149,12 @@ def _add_tool_call(calls: list[Json], part: Json) -> None:
 
 
 def _joined(old: Json | None, new: Json) -> Json:
-    joined = dict(old or {})
+    joined = old or {}
     for name, value in new.items():
         if isinstance(value, list):
-            joined[name] = (joined.get(name) or []) + value
+            joined.setdefault(name, [])
+            joined[name] = joined[name] or []
+            joined[name] += value
         elif value is not None or name not in joined:
             joined[name] = value
     return joined

@@ -12,27 +12,34 @@ class EventBuffer:
     """Collects bytes until whole events are there. Feed it chunks of any size."""
 
     def __init__(self, largest: int = 64 * 2**20) -> None:
-        self._rest = b""
+        self._rest = bytearray()
         self._largest = largest
 
     def feed(self, chunk: bytes) -> bytes:
         """The bytes up to and with the last whole event; what follows waits for more."""
+        start = max(len(self._rest) - 3, 0)  # a blank line may have been cut in two
         self._rest += chunk
-        end = max(
-            self._rest.rfind(blank) + len(blank) if blank in self._rest else 0
-            for blank in (b"\n\n", b"\r\n\r\n")
-        )
+        end = 0
+        for blank in (b"\n\n", b"\r\n\r\n"):
+            if (at := self._rest.rfind(blank, start)) >= 0:
+                end = max(end, at + len(blank))
         if not end:
             if len(self._rest) > self._largest:
                 raise ValueError(f"an event of more than {self._largest} bytes")
             return b""
-        whole, self._rest = self._rest[:end], self._rest[end:]
+        whole = bytes(self._rest[:end])
+        del self._rest[:end]
         return whole
+
+    def end(self) -> bytes:
+        """What came after the last whole event, as an event: some streams forget the blank line."""
+        last, self._rest = bytes(self._rest), bytearray()
+        return last + b"\n\n" if last.strip() else b""
 
     @property
     def rest(self) -> bytes:
         """What came after the last whole event."""
-        return self._rest
+        return bytes(self._rest)
 
 
 def events(block: bytes) -> Iterator[bytes]:

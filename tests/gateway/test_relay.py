@@ -1,0 +1,176 @@
+"""The relay with engines that do not speak exactly as llama.cpp does: a real server each time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from starlette.types import Message
+
+from noibo import settings
+from noibo.engines.echo import Echo
+from noibo.engines.engine import Model, Speed
+from noibo.engines.upstream import new_session
+from noibo.engines.worker import State, Worker
+from noibo.gateway.pipeline import Pipeline, Request
+from noibo.gateway.relay import Relay
+
+pytestmark = pytest.mark.anyio
+
+CHUNK = {"id": "c", "choices": [{"index": 0, "delta": {"content": "xin"}, "finish_reason": None}]}
+LAST = {"id": "c", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+
+
+def sse(*events: dict[str, Any]) -> bytes:
+    return b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events)
+
+
+class OneWorker:
+    """Leases a worker whose address is a server of the test's."""
+
+    def __init__(self, url: str) -> None:
+        model = Model("m", "echo")
+        launch = Echo().launch(model, settings.Engine(), Speed())
+        self.worker = Worker(Echo(), model, launch, settings.Engine())
+        self.worker.url, self.worker.state = url, State.READY
+
+    @asynccontextmanager
+    async def lease(self, model: Model) -> AsyncIterator[Worker]:
+        yield self.worker
+
+
+async def relayed(
+    said: bytes, *, stream: bool, status: int = 200, cut: int = 0
+) -> tuple[int, bytes]:
+    """What a caller gets of an engine that answers with these bytes, in pieces of `cut`."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=status, headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for at in range(0, len(said), cut or len(said) or 1):
+            await response.write(said[at : at + (cut or len(said))])
+        return response
+
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    sent: list[Message] = []
+
+    async def resolve(name: str) -> Model:
+        return Model(name, "echo")
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async with new_session() as session:
+        supervisor = OneWorker(f"http://127.0.0.1:{runner.addresses[0][1]}")
+        pipeline = Pipeline(resolve, supervisor, session)  # type: ignore[arg-type]
+        body = json.dumps({"model": "m", "messages": [], "stream": stream}).encode()
+        relay = Relay(pipeline, Request.parse("/v1/chat/completions", body))
+        await relay({"type": "http"}, receive, send)
+    await runner.cleanup()
+    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        b"data: [DONE]\n\n",
+        b"data:[DONE]\n\n",
+        b"data: [DONE]\r\n\r\n",
+        b"data: [DONE]\n\n: bye\n\n",
+        b"data: [DONE]",
+    ],
+)
+@pytest.mark.parametrize("cut", [0, 1, 7])
+async def test_a_whole_stream_is_whole_however_it_ends(end: bytes, cut: int) -> None:
+    status, body = await relayed(sse(CHUNK, LAST) + end, stream=True, cut=cut)
+    assert (status, b"error" in body) == (200, False)
+    assert body.count(b"[DONE]") == 1
+    status, body = await relayed(sse(CHUNK, LAST) + end, stream=False, cut=cut)
+    assert status == 200
+    assert json.loads(body)["choices"][0]["message"]["content"] == "xin"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        sse(CHUNK),
+        sse(CHUNK) + b"data: {broken\n\n",
+        sse(CHUNK) + b"data: 5\n\n",
+        sse(CHUNK) + b"data: \xff\n\n",
+        sse(CHUNK, {"error": "boom"}),
+        sse(CHUNK, {"error": {"message": "boom", "code": 500}}),
+        b"",
+        b"<html>not a stream</html>",
+    ],
+)
+async def test_an_unstreamed_answer_that_breaks_off_is_a_502(said: bytes) -> None:
+    status, body = await relayed(said, stream=False)
+    assert status == 502
+    assert json.loads(body)["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "error", [b'{"id":"c","error":{"message":"x"}}', b'{"error":{"message":"x"}}', b'{"error":"x"}']
+)
+async def test_an_engines_error_in_a_stream_reaches_the_caller(error: bytes) -> None:
+    _, body = await relayed(sse(CHUNK) + b"data: " + error + b"\n\n", stream=True)
+    assert b'"error"' in body
+    assert b"[DONE]" not in body
+
+
+@pytest.mark.parametrize("status", [400, 404, 418, 500, 503])
+@pytest.mark.parametrize(
+    "said", [b'{"error":{"message":"no","type":"t"}}', b"\xff", b"[" * 100_000, b'{"error":"\xff"}']
+)
+async def test_an_engines_refusal_keeps_its_status(status: int, said: bytes) -> None:
+    got, body = await relayed(said, stream=True, status=status)
+    assert got == status
+    assert json.loads(body)["error"]["message"]
+
+
+@pytest.mark.parametrize("status", [201, 206, 302])
+async def test_a_status_that_is_no_answer_is_a_502(status: int) -> None:
+    got, _ = await relayed(b"{}", stream=False, status=status)
+    assert got == 502
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        {"tool_calls": None},
+        {"tool_calls": [{"index": None, "function": {"name": "f"}}]},
+        {"content": None, "reasoning_content": None},
+        {},
+    ],
+)
+async def test_odd_but_harmless_deltas_are_taken(delta: dict[str, Any]) -> None:
+    odd = {"id": "c", "choices": [{"index": 0, "delta": delta}]}
+    status, body = await relayed(sse(odd, LAST) + b"data: [DONE]\n\n", stream=False)
+    assert status == 200, body
+
+
+async def test_a_tool_call_index_from_nowhere_is_refused() -> None:
+    calls = [{"index": 10**9, "function": {"name": "f"}}]
+    odd = {"id": "c", "choices": [{"index": 0, "delta": {"tool_calls": calls}}]}
+    status, _ = await relayed(sse(odd, LAST) + b"data: [DONE]\n\n", stream=False)
+    assert status == 502
+
+
+async def test_the_session_keeps_no_connection() -> None:
+    async with new_session() as session:
+        assert isinstance(session.connector, aiohttp.TCPConnector)
+        assert session.connector.force_close
