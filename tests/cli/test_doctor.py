@@ -303,10 +303,10 @@ def test_a_running_server_is_told_with_its_address(home: Path) -> None:
         assert f"serves on {server.url} (pid {server.process.pid})" in said(found, "server")
 
 
-def test_a_server_with_another_home_is_a_warning(home: Path, tmp_path: Path, port: int) -> None:
+def test_a_server_with_another_home_is_a_problem(home: Path, tmp_path: Path, port: int) -> None:
     with RunningServer(tmp_path / "other", "--port", str(port)):
         _, found = diagnose(home)
-        assert levels(found)["server"] == "warning"
+        assert levels(found)["server"] == "problem"
         assert str(tmp_path / "other") in said(found, "server")
 
 

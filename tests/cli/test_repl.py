@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import stat
 import subprocess
 import sys
@@ -129,11 +130,18 @@ def one_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServ
 
 
 @pytest.fixture
-def repl(one_server: RunningServer, home: Path) -> Iterator[Terminal]:
-    """A conversation with echo, in a home of its own."""
-    home.mkdir()
-    (home / "server.json").write_bytes((one_server.home / "server.json").read_bytes())
-    with Terminal(home) as terminal:
+def own(one_server: RunningServer) -> Iterator[Path]:
+    """The home of that server, as if nothing had been said there yet."""
+    yield one_server.home
+    for said in ("history", "conversations"):
+        path = one_server.home / said
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def repl(own: Path) -> Iterator[Terminal]:
+    """A conversation with echo."""
+    with Terminal(own) as terminal:
         yield terminal
 
 
@@ -173,11 +181,11 @@ def test_a_real_model_answers_in_the_conversation(real_server: RunningServer) ->
         assert "ended by          length" in stats
 
 
-def test_vietnamese_goes_in_and_comes_out_whole(repl: Terminal, home: Path) -> None:
+def test_vietnamese_goes_in_and_comes_out_whole(repl: Terminal, own: Path) -> None:
     said = "Tiếng Việt: ẵ ợ ữ đ Đ ỹ"
     assert said in repl.ask(said)
     repl.ask("/save tiếng-việt")
-    assert kept(home, "tiếng-việt") == [said, said]
+    assert kept(own, "tiếng-việt") == [said, said]
 
 
 def test_the_conversation_goes_along_with_each_question(repl: Terminal) -> None:
@@ -258,11 +266,11 @@ def test_clear_forgets_the_conversation(repl: Terminal) -> None:
 # ── keeping ─────────────────────────────────────────────────────────────────
 
 
-def test_a_saved_conversation_is_taken_up_in_a_new_process(repl: Terminal, home: Path) -> None:
+def test_a_saved_conversation_is_taken_up_in_a_new_process(repl: Terminal, own: Path) -> None:
     repl.ask("/system Ngắn gọn")
     repl.ask("một hai")
     assert "Saved 2 messages as trò chuyện." in repl.ask("/save trò chuyện")
-    with Terminal(home) as later:
+    with Terminal(own) as later:
         assert "Loaded 2 messages; talking to echo." in later.ask("/load trò chuyện")
         assert "Ngắn gọn" in later.ask("/system")
         later.ask("ba")
@@ -270,10 +278,10 @@ def test_a_saved_conversation_is_taken_up_in_a_new_process(repl: Terminal, home:
         assert "prompt            7 tokens" in later.ask("/stats")
 
 
-def test_what_was_said_is_for_its_owner_only(repl: Terminal, home: Path) -> None:
+def test_what_was_said_is_for_its_owner_only(repl: Terminal, own: Path) -> None:
     repl.ask("secret")
     repl.ask("/save mine")
-    for file in (home / "history", home / "conversations" / "mine.json"):
+    for file in (own / "history", own / "conversations" / "mine.json"):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
@@ -283,10 +291,10 @@ def test_what_was_said_is_for_its_owner_only(repl: Terminal, home: Path) -> None
     ids=["cut", "other shape", "something missing", "no text"],
 )
 def test_a_damaged_saved_conversation_is_an_error_message(
-    repl: Terminal, home: Path, damage: bytes
+    repl: Terminal, own: Path, damage: bytes
 ) -> None:
     repl.ask("/save broken")
-    (home / "conversations" / "broken.json").write_bytes(damage)
+    (own / "conversations" / "broken.json").write_bytes(damage)
     assert "broken.json is damaged" in repl.ask("/load broken")
     assert "still here" in repl.ask("still here")
 
@@ -300,16 +308,16 @@ def test_a_conversation_that_was_not_saved_is_an_error_that_lists_those_that_wer
     assert "Saved: one." in shown
 
 
-def test_a_name_that_would_leave_the_folder_is_refused(repl: Terminal, home: Path) -> None:
+def test_a_name_that_would_leave_the_folder_is_refused(repl: Terminal, own: Path) -> None:
     assert "That is no name for a conversation." in repl.ask("/save ../evil")
     assert "That is no name for a conversation." in repl.ask("/save")
-    assert not (home / "evil.json").exists()
+    assert not (own / "evil.json").exists()
 
 
 def test_a_conversation_that_cannot_be_written_is_an_error_message(
-    repl: Terminal, home: Path
+    repl: Terminal, own: Path
 ) -> None:
-    (home / "conversations").write_text("a file where the folder should be")
+    (own / "conversations").write_text("a file where the folder should be")
     assert "cannot be written" in repl.ask("/save one")
     assert "still here" in repl.ask("still here")
 
@@ -317,79 +325,77 @@ def test_a_conversation_that_cannot_be_written_is_an_error_message(
 # ── typing ──────────────────────────────────────────────────────────────────
 
 
-def test_the_up_arrow_brings_the_last_line_back_in_a_new_process(
-    repl: Terminal, home: Path
-) -> None:
+def test_the_up_arrow_brings_the_last_line_back_in_a_new_process(repl: Terminal, own: Path) -> None:
     repl.ask("một câu hỏi dài")
     repl.press(CTRL_D)
     assert repl.end() == 0
-    with Terminal(home) as later:
+    with Terminal(own) as later:
         later.press(UP)
         later.expect("một câu hỏi dài")
         later.press("\r")
         later.expect(PROMPT)
         later.ask("/save again")
-    assert kept(home, "again") == ["một câu hỏi dài"] * 2
+    assert kept(own, "again") == ["một câu hỏi dài"] * 2
 
 
-def test_text_between_triple_quotes_is_one_message(repl: Terminal, home: Path) -> None:
+def test_text_between_triple_quotes_is_one_message(repl: Terminal, own: Path) -> None:
     repl.type('"""dòng một')
     repl.expect(PROMPT)
     repl.type("dòng hai\\")
     repl.expect(PROMPT)
     repl.ask('dòng ba"""')
     repl.ask("/save lines")
-    assert kept(home, "lines")[0] == "dòng một\ndòng hai\\\ndòng ba"
+    assert kept(own, "lines")[0] == "dòng một\ndòng hai\\\ndòng ba"
 
 
-def test_a_backslash_at_the_end_of_a_line_goes_on_in_the_next(repl: Terminal, home: Path) -> None:
+def test_a_backslash_at_the_end_of_a_line_goes_on_in_the_next(repl: Terminal, own: Path) -> None:
     repl.type("một \\")
     repl.expect(PROMPT)
     repl.ask("hai")
     repl.ask("/save lines")
-    assert kept(home, "lines")[0] == "một \nhai"
+    assert kept(own, "lines")[0] == "một \nhai"
 
 
-def test_alt_enter_begins_a_new_line(repl: Terminal, home: Path) -> None:
+def test_alt_enter_begins_a_new_line(repl: Terminal, own: Path) -> None:
     repl.press("một\x1b\rhai")
     repl.expect("hai")
     repl.press("\r")
     repl.expect(PROMPT)
     repl.ask("/save lines")
-    assert kept(home, "lines")[0] == "một\nhai"
+    assert kept(own, "lines")[0] == "một\nhai"
 
 
 # ── stopping ────────────────────────────────────────────────────────────────
 
 
-def test_ctrl_c_during_an_answer_stops_it_and_frees_its_slot(repl: Terminal, home: Path) -> None:
+def test_ctrl_c_during_an_answer_stops_it_and_frees_its_slot(repl: Terminal, own: Path) -> None:
     repl.ask('/set x_echo {"delay_ms": 50}')
     repl.type("word " * 400 + "end")
     repl.expect("word word word")
-    assert requests_of(home) == [1]
+    assert requests_of(own) == [1]
     repl.press(CTRL_C)
     repl.expect("(stopped)")
     repl.expect(PROMPT)
-    until(lambda: requests_of(home) == [0], "the slot is free")
-    (shown,) = json.loads(run_noibo("ps", "--json", home=home).stdout)
+    until(lambda: requests_of(own) == [0], "the slot is free")
+    (shown,) = json.loads(run_noibo("ps", "--json", home=own).stdout)
     assert shown["requests"] == 0
     assert "ended by          you" in repl.ask("/stats")
     repl.ask('/set x_echo {"text": "an answer"}')
     assert "an answer" in repl.ask("and now?")
     repl.ask("/save after")
-    asked, answered, *_ = kept(home, "after")
+    asked, answered, *_ = kept(own, "after")
     assert answered.startswith("word word")
     assert len(answered) < len(asked)
 
 
-def test_ctrl_c_before_the_first_word_stops_the_answer(repl: Terminal, home: Path) -> None:
+def test_ctrl_c_before_the_first_word_stops_the_answer(repl: Terminal, own: Path) -> None:
     repl.ask('/set x_echo {"prefill_ms": 600000}')
     repl.type("wait for it")
-    until(lambda: requests_of(home) == [1], "the request is under way")
+    until(lambda: requests_of(own) == [1], "the request is under way")
     repl.press(CTRL_C)
     repl.expect("(stopped)")
     repl.expect(PROMPT)
-    until(lambda: requests_of(home) == [0], "the slot is free")
+    until(lambda: requests_of(own) == [0], "the slot is free")
 
 
 def test_ctrl_c_during_an_answer_of_the_real_model_frees_its_slot(

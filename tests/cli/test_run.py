@@ -81,11 +81,9 @@ def one_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServ
 
 
 @pytest.fixture
-def served(noibo: Shell, one_server: RunningServer) -> Shell:
+def served(one_server: RunningServer, port: int, no_process_left: str) -> Shell:
     """A shell that finds a server running."""
-    noibo.home.mkdir()
-    (noibo.home / "server.json").write_bytes((one_server.home / "server.json").read_bytes())
-    return noibo
+    return Shell(one_server.home, port, no_process_left)
 
 
 # ── one question ────────────────────────────────────────────────────────────

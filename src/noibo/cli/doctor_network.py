@@ -7,7 +7,6 @@ import os
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import psutil
 
@@ -31,11 +30,7 @@ def server(tree: Settings) -> Iterator[Finding]:
         yield _port(tree)
         return
     said = f"noibo {status.noibo} serves on {url} (pid {status.pid})"
-    if Path(status.home) != tree.home:
-        said += f", but with the home {status.home}."
-        step = "Choose another port for this home: server.port, or NOIBO_SERVER_PORT."
-        yield Finding(Level.WARNING, said, step)
-    elif status.noibo != noibo.__version__:
+    if status.noibo != noibo.__version__:
         said += f", but this is noibo {noibo.__version__}."
         yield Finding(Level.WARNING, said, "Stop the old one: `noibo stop`.")
     else:
