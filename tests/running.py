@@ -74,7 +74,8 @@ class RunningServer:
     @property
     def pid(self) -> int:
         """The server's own process, under whatever wraps it."""
-        return self.client().status().pid
+        with self.client() as client:
+            return client.status().pid
 
     def client(self) -> Client:
         return Client(self.url)

@@ -104,6 +104,25 @@ def test_home_is_the_platforms_where_none_is_named() -> None:
     assert find_home({"NOIBO_HOME": "/srv/noibo"}) == Path("/srv/noibo")
 
 
+def test_a_relative_store_is_beside_its_file_or_where_the_user_stands(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(home, '[store]\npath = "weights"\n')
+    assert load().models_folder == home / "weights"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NOIBO_STORE_PATH", "mine")
+    assert load().models_folder == tmp_path / "mine"
+    monkeypatch.chdir(home)
+    assert load(config=Path("noibo.toml")).file == home / "noibo.toml"
+
+
+@pytest.mark.parametrize("name", ["NOIBO_HOME", "NOIBO_STORE_PATH", "NOIBO_CONFIG"])
+def test_the_home_of_nobody_is_a_clear_error(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "~no-such-user/x")
+    with pytest.raises(SettingsError, match="no-such-user"):
+        load()
+
+
 def test_every_key_has_documentation_and_a_variable_of_its_own() -> None:
     found = list(keys())
     assert all(key.doc.endswith(".") for key in found)

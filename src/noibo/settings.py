@@ -101,7 +101,7 @@ class Settings:
     @property
     def models_folder(self) -> Path:
         """The model store's folder."""
-        return Path(self.store.path).expanduser() if self.store.path else self.home / "models"
+        return Path(self.store.path) if self.store.path else self.home / "models"
 
     @property
     def url(self) -> str:
@@ -156,7 +156,7 @@ def load(
         sources[key.name] = source
 
     named = config or (Path(environ["NOIBO_CONFIG"]) if environ.get("NOIBO_CONFIG") else None)
-    path = (named or home / FILE_NAME).expanduser().absolute()
+    path = _expanded(named or home / FILE_NAME, "--config").absolute()
     for name, value in _read_file(path, required=named is not None).items():
         if name not in known:
             raise _unknown(name, known, str(path))
@@ -173,7 +173,7 @@ def load(
             take(known[name], value, "option")
     if values.get("store.path"):  # a server in the background runs in another folder
         beside = path.parent if sources["store.path"] == str(path) else Path.cwd()
-        values["store.path"] = str(beside / Path(values["store.path"]).expanduser())
+        values["store.path"] = str(beside / _expanded(values["store.path"], "store.path"))
     came_from = {name: sources.get(name, "default") for name in known}
     return _build(values, Settings(home=home, file=path, sources=came_from))
 
@@ -182,10 +182,17 @@ def find_home(environ: Mapping[str, str] | None = None) -> Path:
     """`NOIBO_HOME`, or the platform's folder for data of this user."""
     environ = os.environ if environ is None else environ
     if environ.get("NOIBO_HOME"):
-        return Path(environ["NOIBO_HOME"]).expanduser().absolute()
+        return _expanded(environ["NOIBO_HOME"], "NOIBO_HOME").absolute()
     import platformdirs
 
     return Path(platformdirs.user_data_dir("noibo", appauthor=False))
+
+
+def _expanded(path: str | Path, name: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as exc:
+        raise SettingsError(f"{name}: {path} names no home of a user here ({exc}).") from exc
 
 
 def bare_environment() -> dict[str, str]:
