@@ -10,7 +10,7 @@ run: $(VENV)/.installed           ## serve the default model, fetching it first 
 	$(BIN)/noibo serve --fetch
 
 test: $(VENV)/.test               ## the core suite, under 10 minutes
-	$(BIN)/python -m pytest -m "not heavy"
+	$(BIN)/python -m pytest -m "not heavy" -n 2 --dist loadfile
 
 test-all: $(VENV)/.test           ## the core suite and the heavy lanes
 	$(BIN)/python -m pytest

@@ -29,8 +29,9 @@ def echo_worker(**options: object) -> Worker:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind() -> Iterator[None]:
+    before = set(psutil.Process().children(recursive=True))
     yield
-    until(lambda: not psutil.Process().children(recursive=True), "workers are gone")
+    until(lambda: set(psutil.Process().children(recursive=True)) <= before, "workers are gone")
 
 
 def test_every_state_has_its_moves() -> None:

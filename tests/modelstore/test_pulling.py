@@ -30,6 +30,7 @@ from noibo.modelstore.progress import Progress
 from noibo.modelstore.pulling import Puller
 from noibo.modelstore.store import Store
 from tests.modelstore.index_server import (
+    CHUNK,
     PACKAGE,
     WHEEL,
     IndexServer,
@@ -292,7 +293,8 @@ def test_a_killed_download_goes_on_where_it_stopped(
     last = Process(large, tmp_path)
     assert list(last.lines())[-1][0] == "done"
     assert last.end() == 0
-    assert large.index.file_bytes == whole - reached
+    # The server may still write a chunk or two to the one that was killed last.
+    assert 0 <= large.index.file_bytes - (whole - reached) <= 4 * CHUNK
     assert large.index.ranges()[-1] == f"bytes={reached}-"
     assert large.store.get("tiny:1m").path.read_bytes() == LARGE
     assert large.left_over == []
