@@ -44,10 +44,13 @@ async def answer(upstream: Upstream, path: str, **values: Any) -> dict[str, Any]
 
 async def test_usage_counts_what_the_tokenizer_counts(upstream: Upstream) -> None:
     for prompt in ("The sky is blue.", "Trời xanh và nắng vàng ở Hà Nội.", "x = [1, 2]\n"):
-        found = await answer(upstream, "/v1/completions", prompt=prompt, max_tokens=5)
+        # The likeliest tokens: text drawn by chance need not be cut into the same tokens again.
+        asked = {"prompt": prompt, "max_tokens": 5, "temperature": 0, "logprobs": 1}
+        found = await answer(upstream, "/v1/completions", **asked)
         assert found["usage"]["prompt_tokens"] == len(await upstream.tokenise(prompt))
         text = found["choices"][0]["text"]
         assert found["usage"]["completion_tokens"] == 5
+        assert len(found["choices"][0]["logprobs"]["content"]) == 5
         assert abs(len(await upstream.tokenise(text, special=False)) - 5) <= 1  # cut at the end
 
 

@@ -9,12 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
 from noibo import settings
-from noibo.engines.engine import Fields, Launch, Model, Speed, Support, Verb
-
-TRUE = msgspec.Raw(b"true")
+from noibo.engines.engine import TRUE, Fields, Launch, Model, Speed, Support, Verb
 
 
 class Echo:
@@ -39,5 +35,5 @@ class Echo:
     def prepare(self, fields: Fields, *, streamed: bool) -> None:
         fields["stream"] = TRUE
 
-    def is_progress(self, event: bytes) -> bool:
+    def is_progress(self, events: bytes) -> bool:
         return False

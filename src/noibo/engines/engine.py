@@ -71,6 +71,7 @@ class Speed:
 
 # One field of a request body, undecoded: what nobody needs to look at passes through as it came.
 Fields = MutableMapping[str, msgspec.Raw]
+TRUE = msgspec.Raw(b"true")
 
 
 class Engine(Protocol):
@@ -91,5 +92,5 @@ class Engine(Protocol):
         `streamed` says what the caller asked for: where it was not, the stream must carry all that
         the whole answer is put together from, the usage too."""
 
-    def is_progress(self, event: bytes) -> bool:
-        """True for a stream event that only reports on the reading of the prompt."""
+    def is_progress(self, events: bytes) -> bool:
+        """True if one of these stream events only reports on the reading of the prompt."""

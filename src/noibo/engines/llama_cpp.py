@@ -14,13 +14,12 @@ from collections.abc import Mapping
 import msgspec
 
 from noibo import settings
-from noibo.engines.engine import Fields, Launch, Model, Speed, Support, Verb
+from noibo.engines.engine import TRUE, Fields, Launch, Model, Speed, Support, Verb
 from noibo.engines.tuning import batch_tokens, estimated_rate, threads_for
 from noibo.errors import EngineMissing
 
 LONGEST_DEFAULT_CONTEXT = 4096
 SHORTEST_CONTEXT = 256
-TRUE = msgspec.Raw(b"true")
 WITH_USAGE = msgspec.Raw(b'{"include_usage":true}')
 
 
@@ -70,8 +69,8 @@ class LlamaCpp:
             fields["stream_options"] = WITH_USAGE
         fields["return_progress"] = TRUE
 
-    def is_progress(self, event: bytes) -> bool:
-        return b'"prompt_progress":{' in event
+    def is_progress(self, events: bytes) -> bool:
+        return b'"prompt_progress":{' in events
 
 
 def context_size(model: Model, limits: settings.Engine) -> int:

@@ -26,7 +26,6 @@ Headers = list[tuple[bytes, bytes]]
 _EVENT_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
 _JSON = (b"content-type", b"application/json")
 _NO_BUFFERING = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
-_PROGRESS = b'"prompt_progress":{'
 _END = re.compile(rb'(?m)^data: ?(\[DONE\]|\{"error":)')
 
 
@@ -80,7 +79,7 @@ class Relay(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _for_caller(self, stream: Stream, block: bytes) -> bytes:
-        if _PROGRESS not in block or self._request.wants_progress:
+        if self._request.wants_progress or not stream.engine.is_progress(block):
             return block
         return b"".join(e for e in sse.events(block) if not stream.engine.is_progress(e))
 
