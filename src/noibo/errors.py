@@ -10,12 +10,16 @@
     │   ├── ModelNotFound       no such model in the store                        404  exit 3
     │   └── UnknownModel        nothing known by that name that could be fetched  404  exit 3
     ├── Forbidden
-    │   └── EgressRefused       the door outward is closed for this               403  exit 4
+    │   ├── EgressRefused       the door outward is closed for this               403  exit 4
+    │   └── LicenceRefused      its licence is not on the allow-list              403  exit 4
     ├── BadModelFile            the file is not a model this can run              422  exit 5
     ├── StoreError              the model store on disk                           500  exit 6
     │   ├── DiskFull            not enough space, nothing lost                    507  exit 6
     │   └── DigestMismatch      bytes that are not what was promised              502  exit 6
     ├── FetchError              a source could not be reached or read             502  exit 7
+    │   ├── NotOffered          the source was asked and does not have it         404  exit 7
+    │   └── AccessNeeded        it wants a sign-in or an accepted licence first   403  exit 7
+    ├── Cancelled               somebody stopped it; what was there is kept       499  exit 11
     ├── EngineError             an engine worker                                  502  exit 8
     │   ├── EngineMissing       the engine is not installed                       501  exit 8
     │   ├── WorkerStartFailed   the model did not load                            503  exit 8
@@ -123,6 +127,12 @@ class EgressRefused(Forbidden):
     code = "egress_refused"
 
 
+class LicenceRefused(Forbidden):
+    """The model's licence is not one that `licences.allowed` lists."""
+
+    code = "licence_refused"
+
+
 class BadModelFile(NoiboError):
     """The file is malformed, truncated, or of a kind noibo does not read."""
 
@@ -158,6 +168,28 @@ class FetchError(NoiboError):
     code = "fetch_failed"
     status = 502
     exit_code = 7
+
+
+class NotOffered(FetchError):
+    """A source was reached and does not have what was asked."""
+
+    code = "not_offered"
+    status = 404
+
+
+class AccessNeeded(FetchError):
+    """A source has it, and gives it only after a sign-in or an accepted licence."""
+
+    code = "access_needed"
+    status = 403
+
+
+class Cancelled(NoiboError):
+    """Work was stopped on request; what it had so far is kept."""
+
+    code = "cancelled"
+    status = 499
+    exit_code = 11
 
 
 class EngineError(NoiboError):

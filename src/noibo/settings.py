@@ -30,6 +30,7 @@ OUTSIDE_THE_TREE: Final = frozenset({"NOIBO_HOME", "NOIBO_CONFIG", "NOIBO_SHARED
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Whole = Annotated[int, msgspec.Meta(ge=0)]
+Words = tuple[str, ...]  # in the environment: with commas between
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -78,6 +79,33 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetch:
+    """How models are fetched, and from where."""
+
+    connections: Count = _key(4, "Parts of one file that are fetched at the same time.")
+    hub: str = _key(
+        "", "Address of Hugging Face or a mirror; empty: HF_ENDPOINT, else https://huggingface.co."
+    )
+    hub_mirrors: Words = _key((), "Further addresses of the hub, tried in turn.")
+    registry: str = _key("https://registry.ollama.ai", "Address of Ollama's registry or a mirror.")
+    github: str = _key("https://api.github.com", "Address of GitHub's API.")
+    private_hosts: Words = _key(
+        (), "Hosts of your own network that a redirect may lead to, as HOST or HOST:PORT."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Licences:
+    """Which licences models may have here."""
+
+    allowed: Words = _key(
+        (),
+        "Kinds (permissive, llama, gemma, non-commercial, research, other, unknown) or names of "
+        "licences that may be pulled, imported and loaded; empty: all.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     """What is logged. Prompts and secrets never are."""
 
@@ -93,6 +121,8 @@ class Settings:
     server: Server = field(default_factory=Server)
     engine: Engine = field(default_factory=Engine)
     store: Store = field(default_factory=Store)
+    fetch: Fetch = field(default_factory=Fetch)
+    licences: Licences = field(default_factory=Licences)
     log: Log = field(default_factory=Log)
     home: Path = field(default=Path(), metadata={"fact": True})
     file: Path = field(default=Path(), metadata={"fact": True})
@@ -252,6 +282,8 @@ def _typed(key: Key, value: Any, source: str) -> Any:
             value.lower(),
             {"0": False, "false": False, "no": False, "off": False}.get(value.lower(), value),
         )
+    if isinstance(value, str) and key.type == Words:
+        value = [word.strip() for word in value.split(",") if word.strip()]
     try:
         return msgspec.convert(value, key.type, strict=not isinstance(value, str))
     except msgspec.ValidationError as exc:

