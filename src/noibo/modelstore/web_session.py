@@ -1,0 +1,175 @@
+"""Speaks HTTP with the places a model may come from, and with those that they redirect to.
+
+Redirects are followed here, hop by hop: never from https to http, never to an address of this
+machine or its network that nobody named (`web_address`), never with a password meant for another
+place, and not for ever. Nothing connects before it must; every request passes the door.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Final, Self
+
+import httpx2
+
+from noibo.egress import Destination, Door, Purpose
+from noibo.errors import EgressRefused, FetchError
+from noibo.guarded import client as guarded_client
+from noibo.modelstore.credentials import clean, without_password
+from noibo.modelstore.download import Patience
+from noibo.modelstore.faults import PASSING_FAULTS, is_lasting, network_fault
+from noibo.modelstore.web_address import AddressBook
+from noibo.modelstore.web_transport import WebTransport
+from noibo.version import __version__
+
+MAX_HOPS: Final = 10
+MAX_PAGE_BYTES: Final = 8 * 2**20
+LONGEST_WAIT_S: Final = 10.0  # for a server that says how long; longer ones are the caller's
+_SECRETS: Final = ("Authorization", "Proxy-Authorization", "Cookie")
+
+
+class WebSession:
+    """Pages and files of `places`, and of where those send us. Used by several threads at once.
+
+    `auth` is used at the places only, exactly as named (scheme, host and port), and neither it nor
+    an Authorization header goes anywhere else. `private_hosts` (HOST or HOST:PORT) may be reached
+    though they are inside. Raises `EgressRefused` at once when noibo is offline.
+    """
+
+    def __init__(
+        self,
+        door: Door,
+        purpose: Purpose,
+        places: Iterable[str],
+        private_hosts: Iterable[str] = (),
+        auth: httpx2.Auth | None = None,
+    ) -> None:
+        self._door = door
+        self._purpose = purpose
+        self._places = frozenset(Destination.of(place) for place in places)
+        self._auth = auth
+        self.patience = Patience(retries=3)  # for pages; a download has its own
+        self._pass = door.open(purpose, self._places)
+        self._transport = WebTransport(self._pass, AddressBook(self._places, private_hosts))
+        self._client = guarded_client(
+            self._pass,
+            self._transport,
+            timeout=httpx2.Timeout(30.0, connect=10.0),
+            headers={"User-Agent": f"noibo/{__version__}"},
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            follow_redirects=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def get(
+        self, url: str, headers: Mapping[str, str] | None = None, *, limit: int = MAX_PAGE_BYTES
+    ) -> httpx2.Response:
+        """A whole page, whatever its status; passing faults are tried again first.
+
+        `FetchError` when nobody answers, or with more than `limit` bytes."""
+        for attempt in range(1, self.patience.retries + 2):
+            is_last = attempt > self.patience.retries
+            try:
+                response = self._whole(url, headers or {}, limit)
+            except httpx2.TransportError as exc:
+                if is_last or is_lasting(exc):
+                    raise FetchError(f"{clean(url)}: {network_fault(exc)}.") from exc
+                time.sleep(self.patience.pause(attempt))
+                continue
+            pause = self._pause_after(response, attempt)
+            if is_last or pause is None:
+                return response
+            time.sleep(pause)
+        raise AssertionError
+
+    @contextmanager
+    def open(self, url: str, headers: Mapping[str, str]) -> Iterator[httpx2.Response]:
+        """An answer whose body is still to be read, after redirects, whatever its status.
+
+        Faults on the way stay `httpx2.TransportError`: the download bears and counts them."""
+        response = self._follow(url, headers)
+        try:
+            yield response
+        finally:
+            response.close()
+
+    def admit(self, url: str, source: str | None = None) -> None:
+        """Let in a place that an answer of `source` names (else: of one of the places).
+
+        Under the rules for redirects; raises `EgressRefused`."""
+        sources = {Destination.of(source)} if source else self._places
+        self._admit(Destination.of(url), url, sources)
+
+    def _admit(self, target: Destination, url: str, sources: Iterable[Destination]) -> None:
+        if target.scheme == "http" and any(one.scheme == "https" for one in sources):
+            raise EgressRefused(
+                f"{', '.join(sorted(map(str, sources)))} points from https down to {target}: not "
+                "followed."
+            )
+        self._judge(url)
+        self._pass.admit(url)
+
+    def _whole(self, url: str, headers: Mapping[str, str], limit: int) -> httpx2.Response:
+        with self.open(url, headers) as response:
+            taken = bytearray()
+            for chunk in response.iter_bytes():
+                taken += chunk
+                if len(taken) > limit:
+                    raise FetchError(f"{clean(url)} answers with more than it should.")
+        packed = {"content-encoding", "content-length", "transfer-encoding"}
+        plain = [(k, v) for k, v in response.headers.multi_items() if k.lower() not in packed]
+        return httpx2.Response(
+            response.status_code, headers=plain, content=bytes(taken), request=response.request
+        )
+
+    def _pause_after(self, response: httpx2.Response, attempt: int) -> float | None:
+        """How long to wait before another try; None when it would not help."""
+        if response.status_code not in PASSING_FAULTS:
+            return None
+        said = response.headers.get("retry-after", "")
+        pause = float(said) if said.isdecimal() else self.patience.pause(attempt)
+        return pause if pause <= LONGEST_WAIT_S else None
+
+    def _follow(self, url: str, headers: Mapping[str, str]) -> httpx2.Response:
+        request = self._client.build_request("GET", without_password(url), headers=dict(headers))
+        for _ in range(MAX_HOPS + 1):
+            response = self._send(request)
+            if not response.has_redirect_location or response.next_request is None:
+                return response
+            response.close()
+            request = self._redirected(request, response.next_request)
+        raise FetchError(f"{clean(url)} redirects in a circle.")
+
+    def _send(self, request: httpx2.Request) -> httpx2.Response:
+        """One request, with the places' own credentials where it goes to one of them."""
+        place = Destination.of(str(request.url))
+        if place in self._pass.destinations:  # what is not will be refused, without a look-up
+            self._judge(str(request.url))
+        auth = self._auth if place in self._places else None
+        return self._client.send(request, auth=auth, stream=True)
+
+    def _judge(self, url: str) -> None:
+        self._door.open(self._purpose, ())  # raises when offline: before a name is looked up
+        self._transport.judge(url)
+
+    def _redirected(self, request: httpx2.Request, following: httpx2.Request) -> httpx2.Request:
+        url = without_password(str(following.url))
+        source, target = Destination.of(str(request.url)), Destination.of(url)
+        self._admit(target, url, {source})
+        following.url = httpx2.URL(url)
+        if target != source:
+            for name in _SECRETS:
+                following.headers.pop(name, None)
+        return following

@@ -1,0 +1,97 @@
+"""The way to the web: the environment's proxies and certificates, and addresses that stay put.
+
+Without a proxy, a request goes to the very address that the address book judged; the name stays in
+the Host header and in the TLS handshake, whose certificate is checked against it. Each place has a
+pool of its own, so that no connection made for one name ever carries a request for another.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from functools import cached_property
+
+import httpx2
+
+from noibo import settings
+from noibo.egress import Destination, Pass
+from noibo.modelstore.credentials import without_password
+from noibo.modelstore.faults import is_lasting
+from noibo.modelstore.network import proxy_for, trust
+from noibo.modelstore.pip_settings import PipSettings
+from noibo.modelstore.web_address import Address, AddressBook
+
+
+class WebTransport(httpx2.BaseTransport):
+    """Sends a request where `book` says; a proxy passes the door as well."""
+
+    def __init__(self, guard: Pass, book: AddressBook) -> None:
+        self._guard = guard
+        self._book = book
+        self._ways: dict[Destination | str, httpx2.HTTPTransport] = {}
+        self._lock = threading.Lock()
+        environ = settings.full_environment()
+        bundle = environ.get("REQUESTS_CA_BUNDLE") or environ.get("CURL_CA_BUNDLE")
+        self._environment = PipSettings(ca_bundle=bundle)  # of pip's options: none
+
+    @cached_property
+    def _trust(self) -> ssl.SSLContext:
+        return trust(self._environment)
+
+    def judge(self, url: str) -> None:
+        """Raise unless `url` may be connected to; what was looked up is kept for the connection."""
+        place = Destination.of(url)
+        if proxy_for(url, self._environment) is None:
+            self._book.of(place)
+        else:
+            self._book.judge_by_name(place)
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        proxy = proxy_for(str(request.url), self._environment)
+        if proxy is None:
+            return self._send_directly(request)
+        self._book.judge_by_name(Destination.of(str(request.url)))
+        self._guard.admit(proxy)  # the user's own setting
+        self._guard.check(without_password(proxy), "CONNECT")
+        return self._way(proxy, proxy).handle_request(request)
+
+    def _send_directly(self, request: httpx2.Request) -> httpx2.Response:
+        place = Destination.of(str(request.url))
+        way = self._way(place)
+        fault: httpx2.TransportError | None = None
+        for address in self._book.of(place):
+            try:
+                response = way.handle_request(_pinned(request, place, address))
+            except (httpx2.ConnectError, httpx2.ConnectTimeout) as exc:
+                if is_lasting(exc):
+                    raise
+                fault = exc
+                continue
+            self._book.prefer(place, address)
+            return response
+        self._book.forget(place)
+        raise fault or httpx2.ConnectError(f"{place.host} has no address")
+
+    def _way(self, key: Destination | str, proxy: str | None = None) -> httpx2.HTTPTransport:
+        with self._lock:
+            if key not in self._ways:
+                self._ways[key] = httpx2.HTTPTransport(
+                    verify=self._trust, proxy=proxy, trust_env=False
+                )
+            return self._ways[key]
+
+    def close(self) -> None:
+        with self._lock:
+            for way in self._ways.values():
+                way.close()
+
+
+def _pinned(request: httpx2.Request, place: Destination, address: Address) -> httpx2.Request:
+    """The same request, to `address`. Its Host header is there already, from the client."""
+    return httpx2.Request(
+        request.method,
+        request.url.copy_with(host=str(address)),
+        headers=request.headers,
+        stream=request.stream,
+        extensions={**request.extensions, "sni_hostname": place.host},
+    )
