@@ -1,104 +1,251 @@
-"""What noibo knows how to fetch by name: a data file, `catalog.json`, read once.
+"""What noibo knows how to fetch by name: the data in `catalog_data/`, read once.
 
-An entry says which file it is (size, digest), where it can be had, under which licence, and what
-it is good at. More kinds of source become more members of the union `Source`.
+A name means a family, a size and a quantisation (`llama3:70b-q8_0`); what is left out is the
+first size and that size's default. Ollama's long tags (`llama3:8b-instruct-q4_K_M`) and the names
+that model repositories have (`Qwen/Qwen2.5-7B-Instruct`) mean the same models.
 """
 
 from __future__ import annotations
 
 import difflib
 import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import resources
-from typing import Annotated
 
 import msgspec
 
 from noibo.errors import UnknownModel
-from noibo.modelstore.reference import Reference
+from noibo.modelstore import catalog_tags
+from noibo.modelstore import quantisation as q
+from noibo.modelstore.catalog_entry import (
+    CheckpointPlace,
+    Family,
+    HubPlace,
+    KnownFile,
+    Model,
+    OllamaPlace,
+    PackagePlace,
+    Size,
+    Text,
+)
+from noibo.modelstore.offer import Defaults
+from noibo.modelstore.origin import Origin
+from noibo.modelstore.reference import DEFAULT_TAG, Reference
 
-Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
-Bytes = Annotated[int, msgspec.Meta(gt=0)]
 
+@dataclass(frozen=True, slots=True)
+class CatalogOrigin:
+    """One place to try. `file` where the exact bytes are known beforehand."""
 
-class KnownFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The exact bytes: nothing else is accepted under this name."""
-
-    size: Bytes
-    sha256: Sha256
-
-
-class PackageSource(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="package", tag_field="kind"
-):
-    """A member of a wheel on the package index. The wheel is never installed or run."""
-
-    package: str
-    version: str
-    member: str
+    origin: Origin
+    file: KnownFile | None = None
+    gated: bool = False
 
     def __str__(self) -> str:
-        return f"{self.package} {self.version} on the package index, {self.member}"
+        return str(self.origin)
 
 
-Source = PackageSource
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One model in one quantisation, and where to get it: what a name came to mean."""
 
-
-class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One model that noibo can fetch. `parameters` is a count, `languages` are BCP 47 tags."""
-
-    name: str
-    tag: str
-    file: KnownFile
-    source: Source
-    licence: str
-    family: str
-    parameters: Bytes
-    quantisation: str
-    languages: tuple[str, ...]
-    strengths: str
-    aliases: tuple[str, ...] = ()
+    reference: Reference
+    model: Model
+    quantisation: str | None
+    origins: tuple[CatalogOrigin, ...]
+    defaults: Defaults
+    aliases: tuple[Reference, ...]
 
     @property
-    def reference(self) -> Reference:
-        return Reference(self.name, self.tag)
+    def family(self) -> Family:
+        return self.model.family
 
     @property
-    def references(self) -> tuple[Reference, ...]:
-        """Every name it answers to, its own first."""
-        return (self.reference, *(Reference.parse(alias) for alias in self.aliases))
+    def licence(self) -> str:
+        return self.model.licence
+
+    @property
+    def api_only(self) -> bool:
+        return self.model.family.api_only
 
 
-class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All entries of one catalogue file."""
+class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
+    """Every family. `publishers` are the quantisations that a publisher's repositories all have,
+    `templates` the chat templates by name."""
 
     schema: int
-    models: tuple[Entry, ...]
+    families: tuple[Family, ...]
+    publishers: dict[str, tuple[str, ...]] = {}
+    templates: dict[str, str] = {}
 
-    def find(self, reference: Reference) -> Entry | None:
-        """The entry of that name or alias, or None."""
-        for entry in self.models:
-            if reference in entry.references:
-                return entry
+    @property
+    def models(self) -> Iterator[Model]:
+        """Every size of every family, in order; a family that is only an API once."""
+        for family in self.families:
+            if family.sizes:
+                yield from (Model(family, size) for size in family.sizes)
+            else:
+                yield Model(family)
+
+    def resolve(self, reference: Reference) -> Choice | None:
+        """What `reference` means, or None for a name that is not known here.
+
+        Raises `UnknownModel` for a known family that has no such size or quantisation."""
+        if found := self._upstream.get((reference.namespace, reference.name)):
+            rest = "" if reference.tag == DEFAULT_TAG else reference.tag
+            return self._choose(found, rest, reference)
+        family = self._named.get(reference.name)
+        if family is None or reference.short != reference.name:
+            return None
+        if not family.sizes:
+            model = Model(family)
+            own = Reference(family.name)
+            return Choice(own, model, None, (), Defaults(), tuple(map(Reference, family.aliases)))
+        for size, rest in catalog_tags.split(family, reference.tag):
+            choice = self._choose(Model(family, size), rest, reference)
+            if choice is not None:
+                return choice
+        if catalog_tags.names_no_size(family, reference.tag):
+            raise _no_such_size(family, reference)
         return None
 
-    def require(self, reference: Reference) -> Entry:
-        """The entry of that name or alias; `UnknownModel` names the nearest ones."""
-        entry = self.find(reference)
-        if entry is not None:
-            return entry
-        known = [str(one.reference) for one in self.models]
-        near = difflib.get_close_matches(str(reference), known, n=3, cutoff=0.5)
-        said = "Did you mean" if near else "Known:"
-        names = ", ".join(f"`noibo pull {name}`" for name in near or known)
+    def find(self, reference: Reference) -> Choice | None:
+        """As `resolve`, and None too for a size or quantisation that is not known."""
+        try:
+            return self.resolve(reference)
+        except UnknownModel:
+            return None
+
+    def require(self, reference: Reference) -> Choice:
+        """As `resolve`; a name that is not known raises `UnknownModel` with the nearest ones."""
+        found = self.resolve(reference)
+        if found is not None:
+            return found
+        near = self.nearest(reference)
+        names = ", ".join(f"`noibo pull {name}`" for name in near)
         raise UnknownModel(
             f"No source is known for a model named {reference}.",
-            next_step=f"{said} {names}{'?' if near else '.'} "
-            "For a file you have: `noibo add FILE.gguf`.",
+            next_step=(f"Did you mean {names}? " if near else "")
+            + "`noibo search WORDS` finds others; for a file you have: `noibo add FILE.gguf`.",
         )
+
+    def nearest(self, reference: Reference, count: int = 3) -> list[str]:
+        """Names that are like this one, the likest first."""
+        known = [model.name for model in self.models]
+        names = difflib.get_close_matches(reference.name, self._named, n=count, cutoff=0.6)
+        whole = difflib.get_close_matches(str(reference), known, n=count, cutoff=0.6)
+        families = [
+            Model(f, f.sizes[0] if f.sizes else None).name
+            for f in map(self._named.__getitem__, names)
+        ]
+        return list(dict.fromkeys((*whole, *families)))[:count]
+
+    def quantisations(self, model: Model) -> tuple[str, ...]:
+        """What `model` can be had in, the default first."""
+        if model.size is None:
+            return ()
+        has = (name for place in model.size.places for name in place.has(self.publishers))
+        return (model.size.default, *q.ordered(set(has) - {model.size.default}))
+
+    def _choose(self, model: Model, rest: str, asked: Reference) -> Choice | None:
+        """The choice for a size and the rest of a tag; None if the rest says nothing known."""
+        if model.size is None:
+            return None
+        here = self.quantisations(model)
+        wanted = q.parse(rest) if rest else (model.size.default,)
+        for name in wanted:
+            if name in here:
+                return self._choice(model, model.size, name)
+        if wanted or q.looks_like_one(rest):
+            raise UnknownModel(
+                f"{model.name} is not to be had in {rest.upper()}.",
+                next_step=f"There is {', '.join(here)}: `noibo pull "
+                f"{catalog_tags.canonical(model.family, model.size, here[0])}`. "
+                f"Another source: `noibo search {asked.name}`.",
+            )
+        return None
+
+    def _choice(self, model: Model, size: Size, quantisation: str) -> Choice:
+        origins = tuple(
+            CatalogOrigin(
+                place.origin(quantisation),
+                getattr(place, "file", None),
+                getattr(place, "gated", False),
+            )
+            for place in size.places
+            if quantisation in place.has(self.publishers)
+        )
+        own = catalog_tags.canonical(model.family, size, quantisation)
+        here = self.quantisations(model)
+        names = catalog_tags.every_name(model.family, size, quantisation, here)
+        template = self.templates[model.template] if model.template else None
+        stop = list(model.family.stop)
+        return Choice(
+            own,
+            model,
+            quantisation,
+            origins,
+            Defaults(template=template, parameters={"stop": stop} if stop else {}),
+            tuple(dict.fromkeys(name for name in names if name != own)),
+        )
+
+    @functools.cached_property
+    def _named(self) -> dict[str, Family]:
+        return {name: family for family in self.families for name in (family.name, *family.aliases)}
+
+    @functools.cached_property
+    def _upstream(self) -> dict[tuple[str, str], Model]:
+        """Names of repositories, folded as references are, to what is in them."""
+        found: dict[tuple[str, str], Model] = {}
+        for model in self.models:
+            for name in catalog_tags.upstream(model.size):
+                found.setdefault(name, model)
+        return found
+
+
+def _no_such_size(family: Family, asked: Reference) -> UnknownModel:
+    sizes = ", ".join(size.tag for size in family.sizes)
+    return UnknownModel(
+        f"{family.title} has no {asked.tag}.",
+        next_step=f"There is {sizes}: `noibo pull {family.name}:{family.sizes[0].tag}`. "
+        f"Ollama's library may have it: `noibo pull ollama.com/library/{asked}`.",
+    )
 
 
 @functools.cache
 def load() -> Catalog:
     """The catalogue that noibo ships."""
-    data = resources.files("noibo.modelstore").joinpath("catalog.json").read_bytes()
-    return msgspec.json.decode(data, type=Catalog)
+    folder = resources.files("noibo.modelstore").joinpath("catalog_data")
+    parts = sorted(folder.joinpath("families").iterdir(), key=lambda file: file.name)
+    families = [
+        msgspec.json.decode(part.read_bytes(), type=tuple[Family, ...])
+        for part in parts
+        if part.name.endswith(".json")
+    ]
+    publishers = msgspec.json.decode(
+        folder.joinpath("publishers.json").read_bytes(), type=dict[str, tuple[str, ...]]
+    )
+    templates = {
+        file.name.removesuffix(".jinja"): file.read_text(encoding="utf-8")
+        for file in folder.joinpath("templates").iterdir()
+        if file.name.endswith(".jinja")
+    }
+    return Catalog(2, tuple(one for part in families for one in part), publishers, templates)
+
+
+__all__ = [
+    "Catalog",
+    "CatalogOrigin",
+    "CheckpointPlace",
+    "Choice",
+    "Family",
+    "HubPlace",
+    "KnownFile",
+    "Model",
+    "OllamaPlace",
+    "PackagePlace",
+    "Size",
+    "Text",
+    "load",
+]
