@@ -19,7 +19,6 @@ from noibo.egress import Destination, Door, Purpose
 from noibo.errors import EgressRefused, FetchError
 from noibo.guarded import client as guarded_client
 from noibo.modelstore.credentials import clean, without_password
-from noibo.modelstore.download import Patience
 from noibo.modelstore.faults import PASSING_FAULTS, is_lasting, network_fault
 from noibo.modelstore.web_address import AddressBook
 from noibo.modelstore.web_transport import WebTransport
@@ -51,7 +50,8 @@ class WebSession:
         self._purpose = purpose
         self._places = frozenset(Destination.of(place) for place in places)
         self._auth = auth
-        self.patience = Patience(retries=3)  # for pages; a download has its own
+        self.retries = 3  # of a page; a download bears more, and counts by itself
+        self.first_pause_s = 0.25
         self._pass = door.open(purpose, self._places)
         self._transport = WebTransport(self._pass, AddressBook(self._places, private_hosts))
         self._client = guarded_client(
@@ -79,14 +79,14 @@ class WebSession:
         """A whole page, whatever its status; passing faults are tried again first.
 
         `FetchError` when nobody answers, or with more than `limit` bytes."""
-        for attempt in range(1, self.patience.retries + 2):
-            is_last = attempt > self.patience.retries
+        for attempt in range(self.retries + 1):
+            is_last = attempt == self.retries
             try:
                 response = self._whole(url, headers or {}, limit)
             except httpx2.TransportError as exc:
                 if is_last or is_lasting(exc):
                     raise FetchError(f"{clean(url)}: {network_fault(exc)}.") from exc
-                time.sleep(self.patience.pause(attempt))
+                time.sleep(self._pause(attempt))
                 continue
             pause = self._pause_after(response, attempt)
             if is_last or pause is None:
@@ -139,8 +139,11 @@ class WebSession:
         if response.status_code not in PASSING_FAULTS:
             return None
         said = response.headers.get("retry-after", "")
-        pause = float(said) if said.isdecimal() else self.patience.pause(attempt)
+        pause = float(said) if said.isdecimal() else self._pause(attempt)
         return pause if pause <= LONGEST_WAIT_S else None
+
+    def _pause(self, attempt: int) -> float:
+        return self.first_pause_s * 2.0**attempt
 
     def _follow(self, url: str, headers: Mapping[str, str]) -> httpx2.Response:
         request = self._client.build_request("GET", without_password(url), headers=dict(headers))
