@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from noibo.egress import Door
 from noibo.engines.echo import Echo
 from noibo.engines.engine import Engine
@@ -11,11 +9,10 @@ from noibo.engines.llama_cpp import LlamaCpp
 from noibo.engines.lookup import ModelLookup
 from noibo.engines.supervisor import Supervisor
 from noibo.engines.tuning import Tuning
+from noibo.modelstore.pulling import Puller
+from noibo.modelstore.sources import Sources
 from noibo.modelstore.store import Store
 from noibo.settings import Settings
-
-if TYPE_CHECKING:
-    from noibo.modelstore.pulling import Puller
 
 
 def open_door(settings: Settings) -> Door:
@@ -25,14 +22,13 @@ def open_door(settings: Settings) -> Door:
 
 def open_store(settings: Settings) -> Store:
     """The models on this machine."""
-    return Store(settings.models_folder)
+    return Store(settings.models_folder, allowed_licences=settings.licences.allowed)
 
 
 def open_puller(settings: Settings) -> Puller:
     """Fetches models into the store."""
-    from noibo.modelstore.pulling import Puller  # an HTTP client: not for a server to import
-
-    return Puller(open_store(settings), open_door(settings))
+    store = open_store(settings)
+    return Puller(store, Sources(open_door(settings), settings.fetch, store.partial))
 
 
 def open_lookup(settings: Settings) -> ModelLookup:

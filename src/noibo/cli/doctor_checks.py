@@ -112,18 +112,19 @@ def default_model(tree: Settings) -> Iterator[Finding]:
     inspect_model(model.path)
     if _is_other_than_promised(model):
         said = f"The file of {model.reference} is damaged: {model.path}."
-        step = f"`noibo rm {model.reference}`, then `noibo pull {model.reference}`."
+        step = "Mend it, by fetching only the bad part: `noibo store check --repair`."
         yield Finding(Level.PROBLEM, said, step)
         return
     yield _ok(f"{model.reference} is here and whole ({size_text(model.size)})")
 
 
 def _is_other_than_promised(model: StoredModel) -> bool:
-    if not isinstance(model.manifest.file, InStore) or model.size > LARGEST_HASHED:
+    first = model.manifest.files[0]
+    if not isinstance(first.file, InStore) or model.size > LARGEST_HASHED:
         return False  # size and time are what is known of it, and were looked at
     with model.path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return digest != model.manifest.file.sha256
+    return digest != first.file.sha256
 
 
 def store(tree: Settings) -> Iterator[Finding]:

@@ -88,9 +88,15 @@ def package_index(tree: Settings) -> Iterator[Finding]:
     """The index that pip is set to has what the catalogue names."""
     from noibo.assembly import open_door
     from noibo.modelstore import catalog, pip_settings
+    from noibo.modelstore.origin import Package, reference_of
     from noibo.modelstore.package_index import PackageIndex
 
-    source = catalog.load().models[0].source
+    choice = catalog.load().resolve(reference_of(tree.default_model))
+    packages = [o.origin for o in choice.origins if isinstance(o.origin, Package)] if choice else []
+    if not packages:
+        yield Finding(Level.OK, f"{tree.default_model} does not come from the package index")
+        return
+    source = packages[0]
     pip = replace(pip_settings.read(), retries=0)
     try:
         with PackageIndex(open_door(tree), pip) as index:

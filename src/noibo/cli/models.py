@@ -106,10 +106,13 @@ def rm(name: Name) -> None:
     """Remove a model."""
     from noibo.assembly import open_store
 
-    store = open_store(settings())
-    freed = store.remove(name)
-    said = f"{size_text(freed)} freed" if freed else "nothing freed: its file stays"
-    print(f"{name} is removed, {said}.")
+    gone = open_store(settings()).remove(name)
+    kept = [
+        f"{size_text(gone.shared)} stay, other models use them" if gone.shared else "",
+        f"{size_text(gone.in_place)} stay where they lie" if gone.in_place else "",
+    ]
+    said = ", ".join([f"{size_text(gone.freed)} freed", *filter(None, kept)])
+    print(f"{gone.reference} is removed: {said}.")
 
 
 def _said(value: object) -> str:

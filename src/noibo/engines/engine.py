@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import msgspec
 
 from noibo import settings
+from noibo.modelstore.offer import Defaults
 
 
 class Verb(Enum):
@@ -38,13 +39,21 @@ class Support(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model as an engine needs to see it: ready on disk, or nothing on disk at all (echo)."""
+    """A model as an engine needs to see it: ready on disk, or nothing on disk at all (echo).
+
+    `template` is a chat template to use instead of the one in the file, or for want of one.
+    """
 
     name: str
     engine: str
     path: Path | None = None
     parameters: int = 0
     trained_context: int = 0
+    format: str = "gguf"
+    projector: Path | None = None
+    adapters: tuple[Path, ...] = ()
+    template: str | None = None
+    defaults: Defaults = Defaults()
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

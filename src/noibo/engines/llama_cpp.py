@@ -16,7 +16,7 @@ import msgspec
 from noibo import settings
 from noibo.engines.engine import TRUE, Fields, Launch, Model, Speed, Support, Verb
 from noibo.engines.tuning import batch_tokens, estimated_rate, threads_for
-from noibo.errors import EngineMissing
+from noibo.errors import EngineMissing, NotSupported
 
 LONGEST_DEFAULT_CONTEXT = 4096
 SHORTEST_CONTEXT = 256
@@ -45,6 +45,11 @@ class LlamaCpp:
 
     def launch(self, model: Model, limits: settings.Engine, speed: Speed) -> Launch:
         self.available()
+        if model.format != "gguf":
+            raise NotSupported(
+                f"{model.name} is a {model.format} checkpoint, which llama.cpp does not run.",
+                next_step=f"Pull a GGUF of the same model: `noibo search {model.name}`.",
+            )
         threads = threads_for(limits.threads)
         rate = speed.prefill_rate or estimated_rate(model.parameters, threads)
         batch = batch_tokens(rate, limits.batch_seconds)
@@ -60,6 +65,9 @@ class LlamaCpp:
             "path": str(model.path),
             "alias": model.name,
             "measure_prefill": speed.measure,
+            "projector": str(model.projector or ""),
+            "adapters": [str(adapter) for adapter in model.adapters],
+            "template": model.template or "",
         }
         return Launch("noibo.engines.llama_cpp_process", config, placement)
 
@@ -74,8 +82,11 @@ class LlamaCpp:
 
 
 def context_size(model: Model, limits: settings.Engine) -> int:
-    """Tokens for each caller: what was asked for, else what the model was trained for, bounded."""
+    """Tokens for each caller: what was asked for, else what came with the model (`num_ctx`), else
+    what it was trained for, bounded."""
     if limits.ctx_size:
         return max(limits.ctx_size, SHORTEST_CONTEXT)
-    trained = model.trained_context or LONGEST_DEFAULT_CONTEXT
-    return max(min(trained, LONGEST_DEFAULT_CONTEXT), SHORTEST_CONTEXT)
+    wanted = model.defaults.parameters.get("num_ctx")
+    wanted = wanted if isinstance(wanted, int) and wanted > 0 else LONGEST_DEFAULT_CONTEXT
+    trained = model.trained_context or wanted
+    return max(min(trained, wanted), SHORTEST_CONTEXT)

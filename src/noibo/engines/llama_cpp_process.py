@@ -42,8 +42,19 @@ def _params(xllamacpp: Any, config: dict[str, Any]) -> Any:
     params.offline = True
     params.ui = False
     params.fit_params = False
+    if config["projector"]:
+        params.mmproj.path = config["projector"]
+    if config["template"]:
+        params.chat_template = config["template"]
+    params.lora_adapters = [_adapter(xllamacpp, path) for path in config["adapters"]]
     params.verbosity = 3  # below that llama.cpp does not say why a model failed
     return params
+
+
+def _adapter(xllamacpp: Any, path: str) -> Any:
+    adapter = xllamacpp.CommonAdapterLoraInfo()
+    adapter.path, adapter.scale = path, 1.0
+    return adapter
 
 
 def _measure_prefill(address: str, config: dict[str, Any]) -> float:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from noibo.engines.engine import Model
 from noibo.modelstore.gguf import read_header
-from noibo.modelstore.model_info import describe
-from noibo.modelstore.store import Store
+from noibo.modelstore.model_info import ModelInfo, describe
+from noibo.modelstore.store import Store, StoredModel
 
 ECHO = Model("echo", "echo")
 FRESH_FOR_S = 1.0
@@ -30,7 +30,7 @@ class ModelLookup:
         self._default_model = default_model
         self._default_engine = default_engine
         self._seen: dict[str, _Seen] = {}
-        self._headers: dict[tuple[Path, int, int], tuple[int, int]] = {}
+        self._headers: dict[tuple[Path, int, int], ModelInfo] = {}
 
     async def resolve(self, name: str) -> Model:
         """The model of that name; the default where there is no name. Raises `ModelNotFound`."""
@@ -46,22 +46,39 @@ class ModelLookup:
         if name == ECHO.name:
             return ECHO
         stored = self._store.get(name)
-        parameters, context = self._sizes(stored.path)
+        self._store.require_allowed(stored.manifest.licence, str(stored.reference))
+        facts, defaults = stored.facts, stored.defaults
         return Model(
             name=str(stored.reference),
             engine=self._default_engine,
             path=stored.path,
-            parameters=parameters,
-            trained_context=context,
+            parameters=facts.parameters or 0,
+            trained_context=facts.context_length or self._context(stored),
+            format=facts.format,
+            projector=stored.projector,
+            adapters=stored.adapters,
+            template=self._template(stored),
+            defaults=defaults,
         )
 
-    def _sizes(self, path: Path) -> tuple[int, int]:
-        """Parameters and trained context, read from the header once for each state of the file."""
+    def _template(self, stored: StoredModel) -> str | None:
+        """The chat template to use instead of the file's: one that came with the model from where
+        it was pulled; one of the catalogue only where the file has none."""
+        defaults = stored.defaults
+        if defaults.template is None or defaults.source_template is not None:
+            return defaults.template
+        return None if self._header(stored.path).chat_template else defaults.template
+
+    def _context(self, stored: StoredModel) -> int:
+        is_file = stored.facts.format == "gguf"
+        return (self._header(stored.path).context_length or 0) if is_file else 0
+
+    def _header(self, path: Path) -> ModelInfo:
+        """What the file's header says, read once for each state of the file."""
         stat = path.stat()
         key = (path, stat.st_mtime_ns, stat.st_size)
         if key not in self._headers:
-            info = describe(read_header(path))
-            self._headers[key] = (info.parameters, info.context_length or 0)
+            self._headers[key] = describe(read_header(path))
         return self._headers[key]
 
     async def list(self) -> list[tuple[str, float]]:

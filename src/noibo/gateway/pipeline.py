@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from noibo.engines import asking
 from noibo.engines.engine import Engine, Model
 from noibo.engines.supervisor import Supervisor
 from noibo.engines.upstream import Upstream
@@ -71,6 +72,7 @@ class Pipeline:
         model = await self.resolve(request.model)
         async with self.supervisor.lease(model) as worker:
             fields = dict(request.fields)
+            asking.apply(model.defaults, fields, chat=request.chat)
             worker.engine.prepare(fields, streamed=request.streamed)
             async with Upstream(worker, self.session).generate(request.path, fields) as response:
                 yield Stream(model, worker.engine, response)

