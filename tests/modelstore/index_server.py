@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from noibo.modelstore.catalog import Catalog, Entry, KnownFile, PackageSource
+from noibo.modelstore.catalog import Catalog, Family, KnownFile, PackagePlace, Size, Text
 from tests.modelstore.gguf_builder import Gguf, llama
 
 PACKAGE = "llm-tiny"
@@ -50,20 +50,26 @@ def make_wheel(gguf: bytes, member: str = MEMBER, compress: bool = False) -> byt
 
 def make_catalog(gguf: bytes, member: str = MEMBER) -> Catalog:
     """A catalogue that knows the tiny model as `tiny:1m`, also called `tiny`."""
-    entry = Entry(
+    file = KnownFile(len(gguf), hashlib.sha256(gguf).hexdigest())
+    said = Text("Tests.", "Thử.")
+    tiny = Family(
         name="tiny",
-        tag="1m",
-        aliases=("tiny:latest",),
-        file=KnownFile(len(gguf), hashlib.sha256(gguf).hexdigest()),
-        source=PackageSource(PACKAGE, VERSION, member),
+        title="Tiny",
+        maker="noibo",
+        released="2026-01",
         licence="Apache-2.0",
-        family="Tiny",
-        parameters=1,
-        quantisation="F32",
         languages=("en",),
-        strengths="Tests.",
-    )
-    return Catalog(1, (entry,))
+        abilities=("chat",),
+        strengths=said,
+        best_for=said,
+        sizes=(
+            Size(
+                "1m", 1, default="F32",
+                places=(PackagePlace(PACKAGE, VERSION, "F32", file, member),),
+            ),
+        ),
+    )  # fmt: skip
+    return Catalog(2, (tiny,))
 
 
 @dataclass

@@ -18,6 +18,7 @@ from noibo.modelstore.reference import Reference
         ("SmolLM2:135M-Q4_1", "smollm2", "135m-q4_1"),
         (" qwen2.5:0.5b ", "qwen2.5", "0.5b"),
         ("x", "x", "latest"),
+        ("a-", "a-", "latest"),
     ],
 )
 def test_name_and_tag_are_read(text: str, name: str, tag: str) -> None:
@@ -27,8 +28,8 @@ def test_name_and_tag_are_read(text: str, name: str, tag: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", ":", "a:", ":b", "a:b:c", ".", "..", "../a", "a/b", "a\\b", "/etc/passwd", "a:../b",
-        "-a", "a-", ".a", "a.", "a..b", "a b", "a\nb", "a\x00", "c:\\x", "con", "NUL.txt", "a:aux",
+        "", ":", "a:", ":b", "a:b:c", ".", "..", "../a", "a/b/c/d", "a\\b", "/etc/passwd", "a:../b",
+        "-a", ".a", "a.", "a..b", "a b", "a\nb", "a\x00", "c:\\x", "con", "NUL.txt", "a:aux",
         "mô-hình", "\u212a", "x" * 81, "a:" + "b" * 81, "a%2fb", "~", "$HOME", "*",
     ],
 )  # fmt: skip
@@ -46,8 +47,8 @@ def test_no_name_leaves_its_folder(text: str) -> None:
     except BadReference:
         return
     folder = Path("/store/manifests")
-    path = folder / reference.name / f"{reference.tag}.json"
-    assert path.resolve().parent.parent == folder
+    path = folder / f"{reference.path}.json"
+    assert path.resolve().parents[3] == folder
     assert Reference.parse(str(reference)) == reference
     assert str(reference).islower() or str(reference).upper() == str(reference).lower()
 

@@ -80,7 +80,8 @@ def write_atomically(path: Path, data: bytes) -> None:
             temporary.write_bytes(data)
             settle(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
 
 

@@ -50,9 +50,10 @@ class Wish:
     licence: str | None = None
     defaults: Defaults = Defaults()
 
-    @property
-    def is_pinned(self) -> bool:
-        """True if what is here under that name can have nothing newer at its place."""
+    def means_just(self, here: StoredModel) -> bool:
+        """True if its places can have nothing newer than what is here under that name."""
+        if here.manifest.origin != self.origin:
+            return True
         return all(one.file is not None or not _may_move(one.origin) for one in self.places)
 
 
@@ -118,7 +119,7 @@ class Puller:
             return self._add(origin, name, tell)
         wish = self.wish(origin, name)
         here = self._here(wish)
-        if here is not None and (wish.is_pinned or self._sources.door.offline):
+        if here is not None and (self._sources.door.offline or wish.means_just(here)):
             return _tell(here, report, "It is here already; nothing was fetched.")
         wants = Wants.of(self._store.partial, wish.reference)
         with turn(wants.lock_file, tell, lambda: how_far(self._store.partial, wants)):
