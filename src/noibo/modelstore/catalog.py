@@ -94,14 +94,12 @@ class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
         Raises `UnknownModel` for a known family that has no such size or quantisation."""
         if found := self._upstream.get((reference.namespace, reference.name)):
             rest = "" if reference.tag == DEFAULT_TAG else reference.tag
-            return self._choose(found, rest, reference)
+            return self._choose(found, rest, reference) if found.size else _hosted(found)
         family = self._named.get(reference.name)
         if family is None or reference.short != reference.name:
             return None
         if not family.sizes:
-            model = Model(family)
-            own = Reference(family.name)
-            return Choice(own, model, None, (), Defaults(), tuple(map(Reference, family.aliases)))
+            return _hosted(Model(family))
         for size, rest in catalog_tags.split(family, reference.tag):
             choice = self._choose(Model(family, size), rest, reference)
             if choice is not None:
@@ -192,16 +190,23 @@ class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
 
     @functools.cached_property
     def _named(self) -> dict[str, Family]:
-        return {name: family for family in self.families for name in (family.name, *family.aliases)}
+        named = ((name, family) for family in self.families for name in catalog_tags.names(family))
+        return dict(named)
 
     @functools.cached_property
     def _upstream(self) -> dict[tuple[str, str], Model]:
         """Names of repositories, folded as references are, to what is in them."""
         found: dict[tuple[str, str], Model] = {}
         for model in self.models:
-            for name in catalog_tags.upstream(model.size):
+            for name in catalog_tags.upstream(model):
                 found.setdefault(name, model)
         return found
+
+
+def _hosted(model: Model) -> Choice:
+    own, *others = map(Reference, catalog_tags.names(model.family))
+    others += [Reference(name, namespace=space) for space, name in catalog_tags.upstream(model)]
+    return Choice(own, model, None, (), Defaults(), tuple(others))
 
 
 def _no_such_size(family: Family, asked: Reference) -> UnknownModel:

@@ -24,7 +24,7 @@ Language = Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-[
 Day = Annotated[str, msgspec.Meta(pattern=r"^20\d\d-[01]\d(-[0-3]\d)?$")]
 # completion: goes on with a text, and was not taught to answer (a base model).
 Ability = Literal["chat", "completion", "tools", "vision", "audio", "thinking", "embedding", "code"]
-Stems: TypeAlias = dict[str, tuple[str, ...]]
+Publishers: TypeAlias = dict[str, tuple[str, ...]]
 
 DEFAULT_QUANTISATION: Final = "Q4_K_M"
 
@@ -59,7 +59,7 @@ class PackagePlace(_Data, frozen=True, tag="package", tag_field="kind"):
     file: KnownFile
     member: str | None = None
 
-    def has(self, publishers: Stems) -> tuple[str, ...]:
+    def has(self, publishers: Publishers) -> tuple[str, ...]:
         return (self.quantisation,)
 
     def origin(self, quantisation: str) -> Origin:
@@ -68,16 +68,21 @@ class PackagePlace(_Data, frozen=True, tag="package", tag_field="kind"):
 
 class HubPlace(_Data, frozen=True, tag="hub", tag_field="kind"):
     """A repository of GGUF files on Hugging Face; `quantisations` where it is not what its
-    publisher always has. `gated`: one must sign in and accept the licence first."""
+    publisher always has, `files` where a name does not say which it is. `gated`: one must sign in
+    and accept the licence first."""
 
     repo: str
     quantisations: tuple[str, ...] = ()
+    files: dict[str, str] = {}
     gated: bool = False
 
-    def has(self, publishers: Stems) -> tuple[str, ...]:
-        return self.quantisations or publishers.get(self.repo.partition("/")[0], ())
+    def has(self, publishers: Publishers) -> tuple[str, ...]:
+        listed = self.quantisations or tuple(self.files)
+        return listed or publishers.get(self.repo.partition("/")[0], ())
 
     def origin(self, quantisation: str) -> Origin:
+        if file := self.files.get(quantisation):
+            return Hub(self.repo, file=file)
         return Hub(self.repo, quantisation)
 
 
@@ -90,7 +95,7 @@ class OllamaPlace(_Data, frozen=True, tag="ollama", tag_field="kind"):
     long: str | None = None
     quantisations: tuple[str, ...] = ()
 
-    def has(self, publishers: Stems) -> tuple[str, ...]:
+    def has(self, publishers: Publishers) -> tuple[str, ...]:
         others = self.quantisations or publishers.get("ollama", ())
         return tuple(dict.fromkeys((self.quantisation, *(others if self.long else ()))))
 
@@ -110,7 +115,7 @@ class CheckpointPlace(_Data, frozen=True, tag="checkpoint", tag_field="kind"):
     quantisation: str = "BF16"
     gated: bool = False
 
-    def has(self, publishers: Stems) -> tuple[str, ...]:
+    def has(self, publishers: Publishers) -> tuple[str, ...]:
         return (self.quantisation,)
 
     def origin(self, quantisation: str) -> Origin:
@@ -143,7 +148,7 @@ class Family(_Data, frozen=True):
 
     The first size is the one without a tag. `variant` are the words that Ollama's tags have for
     what is here the plain size (`8b-instruct`). `languages` are those its maker names as
-    supported, as BCP 47 tags; `context` in tokens. `template` names a file of `templates/`, for
+    supported, as BCP 47 tags, `mul` first where there are too many to name; `context` in tokens. `template` names a file of `templates/`, for
     models whose files hold none; `stop` ends an answer.
     """
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from noibo.errors import BadReference
 from noibo.modelstore import quantisation as q
-from noibo.modelstore.catalog_entry import CheckpointPlace, Family, HubPlace, Size
+from noibo.modelstore.catalog_entry import CheckpointPlace, Family, HubPlace, Model, Size
 from noibo.modelstore.reference import DEFAULT_TAG, Reference
 
 _SIZE: Final = re.compile(r"[ae]?(?:\d+x)?\d+(?:\.\d+)?[bm](?:-|$)")
@@ -53,12 +53,20 @@ def names_no_size(family: Family, tag: str) -> bool:
     return not known and _SIZE.match(tag) is not None
 
 
-def upstream(size: Size | None) -> Iterator[tuple[str, str]]:
+def names(family: Family) -> tuple[str, ...]:
+    """What the family itself is called, its own name first."""
+    return (family.name, *(alias for alias in family.aliases if "/" not in alias))
+
+
+def upstream(model: Model) -> Iterator[tuple[str, str]]:
     """Namespace and name of each repository that holds this size, and of aliases written so."""
-    if size is None:
-        return
-    repos = [place.repo for place in size.places if isinstance(place, CheckpointPlace | HubPlace)]
-    for repo in (*(alias for alias in size.aliases if "/" in alias), *repos):
+    size, written = model.size, model.family.aliases
+    repos: list[str] = []
+    if size is not None:
+        written = size.aliases
+        hubs = (place for place in size.places if isinstance(place, CheckpointPlace | HubPlace))
+        repos = [place.repo for place in hubs]
+    for repo in (*(alias for alias in written if "/" in alias), *repos):
         try:
             read = Reference.parse(repo)
         except BadReference:
@@ -75,13 +83,13 @@ def every_name(
         *_quantisation_words(quantisation, here),
     ]
     starts = (*_starts(size), *([""] if size is family.sizes[0] else []))
-    for name in (family.name, *family.aliases):
+    for name in names(family):
         for start in starts:
             for variant in ("", *family.variant):
                 for end in ends:
                     tag = "-".join(part for part in (start, variant, end) if part)
                     yield Reference(name, tag or DEFAULT_TAG)
-    for namespace, name in upstream(size):
+    for namespace, name in upstream(Model(family, size)):
         for end in ends:
             yield Reference(name, end or DEFAULT_TAG, namespace)
 
