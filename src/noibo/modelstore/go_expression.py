@@ -51,8 +51,8 @@ class Expressions:
         code = printed(value)
         if code is None:
             raise UntranslatableTemplate("it prints a whole structure of Go's")
-        if value.kind is Kind.ANY:
-            self.macros.add("go_text")
+        if value.kind in {Kind.ANY, Kind.LIST}:
+            self.macros.update({"go_list", "go_text"} if value.kind is Kind.LIST else {"go_text"})
         return code
 
     def pipe(self, pipe: Pipe, scope: Scope) -> Value:
@@ -65,6 +65,9 @@ class Expressions:
     def _command(self, command: Command, piped: Value | None, scope: Scope) -> Value:
         first, *rest = command
         if isinstance(first, Function):
+            if first.name == "len" and len(rest) == 1 and (spaces := _padded(rest[0])):
+                count = self._operand(spaces[1], scope).code
+                return Value(f"({count} + {spaces[0]})", Kind.NUMBER)
             arguments = [self._operand(operand, scope) for operand in rest]
             return self._call(first.name, arguments + ([piped] if piped else []))
         if rest or piped:
@@ -173,6 +176,16 @@ class Expressions:
             return Value("'any'", Kind.TEXT)
         self.macros.add("go_typescript")
         return Value(f"go_typescript({value.code})", Kind.TEXT)
+
+
+def _padded(operand: Operand) -> tuple[int, Operand] | None:
+    """`printf "a%*s" $n ""`: how templates count, since Go's have no sum. The "a", and the `$n`."""
+    match operand:
+        case Pipe(
+            commands=((Function(name="printf"), Constant(value=str(text)), count, Constant("")),)
+        ) if text.count("%") == 1 and "%*s" in text:
+            return len(text.replace("%*s", "").encode()), count
+    return None
 
 
 def _constant(value: str | float | bool | None) -> Value:

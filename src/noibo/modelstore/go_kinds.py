@@ -128,7 +128,6 @@ _AS_JSON: Final = frozenset(
         Kind.PARAMETERS,
         Kind.PROPERTIES,
         Kind.PROPERTY,
-        Kind.LIST,
     }
 )
 
@@ -163,6 +162,8 @@ def printed(value: Value) -> str | None:
             code = f"('true' if {code} else 'false')"
         case Kind.ANY:
             code = f"go_text({code})"
+        case Kind.LIST:
+            code = f"go_list({code})"
         case Kind.ARGUMENTS:  # by OpenAI's protocol a text that is JSON already
             code = f"({code} if {code} is string else {as_json(code)})"
         case Kind.WORDS:

@@ -87,6 +87,13 @@ MACROS: Final = {
         "{%- endif -%}",
         "{%- endmacro -%}",
     ),
+    "go_list": (
+        "{%- macro go_list(x) -%}",
+        "{{- '[' -}}",
+        "{%- for one in x -%}{{- '' if loop.first else ' ' -}}{{- go_text(one) -}}{%- endfor -%}",
+        "{{- ']' -}}",
+        "{%- endmacro -%}",
+    ),
     "go_yesterday": (
         "{%- macro go_yesterday() -%}",
         "{%- set y = strftime_now('%Y') | int -%}",

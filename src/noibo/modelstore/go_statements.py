@@ -15,14 +15,21 @@ from noibo.modelstore.go_tree import Action, Branch, Field, Jump, Node, Pipe, Te
 class Statements:
     """Translates nodes into `lines`.
 
-    With `cut_by`, a condition, what follows `.Response` is printed only where it holds.
+    With `cut_by`, a condition, what follows `.Response` is printed only where it holds. `kinds`
+    learns what variables are given later, which says more than what they start with (an empty
+    text, mostly): whoever finds something in it afterwards translates once more with it.
     """
 
     def __init__(
-        self, nodes: tuple[Node, ...], root: dict[str, Value], cut_by: str | None = None
+        self,
+        nodes: tuple[Node, ...],
+        root: dict[str, Value],
+        kinds: dict[str, Kind],
+        cut_by: str | None = None,
     ) -> None:
         self.lines: list[str] = []
         self.expressions = Expressions(root)
+        self._kinds = kinds
         self._cut_by = cut_by
         self._cut = False  # what comes now stands behind the place where the answer begins
         self._assigned = _assigned(nodes)
@@ -78,7 +85,8 @@ class Statements:
         if known is None or not name:
             raise UntranslatableTemplate(f"${name} is not declared")
         self._say(f"set {known.code} = {value.code}")
-        scope.variables[name] = Value(known.code, value.kind)
+        if value.kind is not known.kind:
+            self._kinds.setdefault(known.code, value.kind)
 
     def _declare(self, name: str, value: Value, scope: Scope) -> None:
         """A name of its own for each; what is assigned to later must be seen outside of loops."""
@@ -90,7 +98,7 @@ class Statements:
             new = f"{new}.value"
         else:
             self._say(f"set {new} = {value.code}")
-        scope.variables[name] = Value(new, value.kind)
+        scope.variables[name] = Value(new, self._kinds.get(new, value.kind))
 
     def _branch(self, node: Branch, scope: Scope) -> None:
         """`if` and `with`. A chain of `else if` becomes one of `elif`."""

@@ -43,19 +43,29 @@ def to_jinja(text: str) -> str:
     """The same template in Jinja; raises `UntranslatableTemplate`."""
     nodes = parse(text.replace("\r\n", "\n"))
     names = names_of(nodes)
+    before = go_prelude.messages(names)
     if "messages" in names:
-        chat = Statements(nodes, _OF_CHAT)
-        return _assembled(chat, go_prelude.messages(names), chat.lines)
+        chat = _translated(nodes, _OF_CHAT, None)
+        return _assembled(chat, before, chat.lines)
     if "response" not in names:
         nodes = (*nodes, _RESPONSE)
-    return _in_turns(nodes, names)
-
-
-def _in_turns(nodes: tuple[Node, ...], names: set[str]) -> str:
-    turn = Statements(nodes, _OF_TURN, cut_by="turn['whole']")
-    before = [*go_prelude.messages(names), *go_prelude.turns()]
+    turn = _translated(nodes, _OF_TURN, "turn['whole']")
     body = ["{%- for turn in go.turns -%}", *turn.lines, "{%- endfor -%}"]
-    return _assembled(turn, before, body)
+    return _assembled(turn, [*before, *go_prelude.turns()], body)
+
+
+def _translated(nodes: tuple[Node, ...], root: dict[str, Value], cut_by: str | None) -> Statements:
+    """Twice where a variable turns out to be given another kind of value than it starts with."""
+    kinds: dict[str, Kind] = {}
+    try:
+        first = Statements(nodes, root, kinds, cut_by)
+    except UntranslatableTemplate:
+        if not kinds:
+            raise
+    else:
+        if not kinds:
+            return first
+    return Statements(nodes, root, kinds, cut_by)
 
 
 def _assembled(translated: Statements, before: list[str], body: list[str]) -> str:
