@@ -234,11 +234,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _send(self, data: bytes, headers: dict[str, str]) -> None:
         index, trouble = self.index, self.index.trouble
-        start = 0
-        asked = re.fullmatch(r"bytes=(\d+)-", headers.get("range", ""))
+        start, end, status = 0, len(data), 200
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", headers.get("range", ""))
         unchanged = headers.get("if-range") in {None, index.etag}
         if asked and unchanged and not trouble.ignore_range:
-            start = int(asked[1])
+            start, status = int(asked[1]), 206
+            end = min(len(data), int(asked[2]) + 1) if asked[2] else len(data)
             if start >= len(data):
                 self._answer(416, b"", {"Content-Range": f"bytes */{len(data)}"})
                 return
@@ -246,19 +247,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             flipped = bytearray(data)
             flipped[trouble.flip_at] ^= 0xFF
             data = bytes(flipped)
-        self.send_response(206 if start else 200)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        self.send_response(status)
+        if status == 206:
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(data)}")
         if index.etag:
             self.send_header("ETag", index.etag)
         if trouble.say_nothing_of_length:
             self.send_header("Connection", "close")
             self.close_connection = True
         else:
-            self.send_header("Content-Length", str(len(data) - start))
+            self.send_header("Content-Length", str(end - start))
         self.send_header("Content-Type", "application/octet-stream")
         self.end_headers()
-        self._body(data, start)
+        self._body(data[:end], start)
 
     def _body(self, data: bytes, start: int) -> None:
         trouble, sent = self.index.trouble, 0

@@ -13,7 +13,9 @@ from noibo.errors import NoiboError
 from noibo.modelstore.catalog import Catalog
 from noibo.modelstore.progress import Progress
 from noibo.modelstore.pulling import Puller
+from noibo.modelstore.sources import Sources
 from noibo.modelstore.store import Store
+from noibo.settings import Fetch
 
 
 def tell(progress: Progress) -> None:
@@ -22,7 +24,8 @@ def tell(progress: Progress) -> None:
 
 def main(home: Path, known: Path, name: str) -> None:
     catalog = msgspec.json.decode(known.read_bytes(), type=Catalog)
-    puller = Puller(Store(home / "models"), Door(record=home / "egress.jsonl"), catalog)
+    store, door = Store(home / "models"), Door(record=home / "egress.jsonl")
+    puller = Puller(store, Sources(door, Fetch(), store.partial), catalog)
     try:
         puller.pull(name, tell)
     except NoiboError as error:

@@ -94,7 +94,7 @@ def turn(
     `look` says how far the other one is, in bytes. What `report` raises (a cancel) ends the wait.
     """
     lock = FileLock(path)
-    note = "Another noibo is at work on this; waiting for it."
+    note = "Another noibo is fetching this; waiting for it."
     with faults_named(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         while True:

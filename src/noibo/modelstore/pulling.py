@@ -126,9 +126,11 @@ class Puller:
             now = self._here(wish)
             if now is not None and here is None:
                 return _tell(now, report, "Another noibo has just fetched it.")
-            model = self._fetch(wish, now, Bringing(self._store, wants, tell, asked))
-            wants.drop()
-            return model
+            try:
+                return self._fetch(wish, now, Bringing(self._store, wants, tell, asked))
+            except BaseException:
+                wants.prune(self._store.has_any_of)
+                raise
 
     def wish(self, origin: Origin, name: str | None = None) -> Wish:
         """Where to look for it, and what to call it. Raises `UnknownModel`."""
@@ -213,7 +215,9 @@ class Puller:
             licence = Licence(wish.licence)
             self._refuse_licence(wish, licence, report)
             known = Provenance(str(place.origin), wish.origin, licence, wish.defaults)
-            return self._store.keep(wish.reference, [_whole(place.file, place.origin)], known)
+            files: Sequence[ModelFile] = [_whole(place.file, place.origin)]
+            kept = self._store.keep(wish.reference, files, known, bringing.wants)
+            return _tell(kept, report, "It was here already; nothing was fetched.")
         with self._sources.of(place.origin).offer(place.origin, report) as offer:
             if here is not None and _is_current(here.manifest, offer):
                 return _tell(here, report, "It is here already, and the newest there is.")
@@ -221,7 +225,8 @@ class Puller:
             self._refuse_licence(wish, licence, report)
             files = bringing.all(offer, place.file)
             known = Provenance(offer.source, wish.origin, licence, _both(wish, offer.defaults))
-            return self._store.keep(wish.reference, files, known)
+            kept = self._store.keep(wish.reference, files, known, bringing.wants)
+        return _tell(kept, report, "")
 
     def _refuse_licence(self, wish: Wish, licence: Licence, report: Report) -> None:
         """Say which licence it is before anything is fetched; refuse what is not allowed."""
@@ -274,14 +279,14 @@ def _both(wish: Wish, offered: Defaults) -> Defaults:
 
 
 def _with_names_near(error: NoiboError, wish: Wish, near: Sequence[str]) -> NoiboError:
-    """A name nobody has is most often a typing error."""
-    if not isinstance(error, FetchError) or not near or wish.reference.tag != DEFAULT_TAG:
+    """A bare name that nobody has is most often a typing error."""
+    if not near or not wish.is_named:
         return error
     names = ", ".join(f"`noibo pull {name}`" for name in near[:3])
+    next_step = f"Did you mean {names}? {error.next_step}".strip()
     if isinstance(error, NotOffered):
-        return UnknownModel(error.message, next_step=f"Did you mean {names}? {error.next_step}")
-    error.next_step = f"Did you mean {names}? {error.next_step}".strip()
-    return error
+        return UnknownModel(error.message, next_step=next_step)
+    return type(error)(error.message, next_step=next_step)
 
 
 def _tell(model: StoredModel, report: Report, note: str) -> StoredModel:

@@ -39,6 +39,7 @@ from noibo.modelstore.manifest import (
 )
 from noibo.modelstore.offer import Defaults, Fetched
 from noibo.modelstore.origin import reference_of
+from noibo.modelstore.pieces_table import table_of
 from noibo.modelstore.progress import ignore
 from noibo.modelstore.reference import DEFAULT_HOST, DEFAULT_NAMESPACE, Reference
 from noibo.modelstore.runnable import describe_files, files_of
@@ -194,9 +195,14 @@ class Store:
         return self.keep(reference, files, Provenance(f"file {path}"))
 
     def keep(
-        self, reference: Reference, files: Sequence[ModelFile], provenance: Provenance
+        self,
+        reference: Reference,
+        files: Sequence[ModelFile],
+        provenance: Provenance,
+        wants: Wants | None = None,
     ) -> StoredModel:
-        """Give files a name, after their headers were read.
+        """Give files a name, after their headers were read. `wants` is the note of the pull that
+        brought them: the manifest takes its place.
 
         Raises `BadModelFile` or `LicenceRefused`; blobs are removed then, unless another model
         uses them.
@@ -207,6 +213,8 @@ class Store:
             found = Licence(given.name or said.name, given.text, given.link or said.link)
             self.require_allowed(found, str(reference))
         except (BadModelFile, LicenceRefused):
+            if wants is not None:
+                wants.drop()
             self._free_all(files)
             raise
         manifest = Manifest(
@@ -224,6 +232,8 @@ class Store:
         manifest.write(path)
         if (first := self._first_file(reference)) != path:
             first.unlink(missing_ok=True)
+        if wants is not None:
+            wants.drop()
         if before:
             self._free_all(before.files)  # what the name meant before
         return self._whole(manifest)
@@ -268,11 +278,29 @@ class Store:
         blob = self.blob(fetched.sha256)
         with faults_named(self.blobs):
             self.blobs.mkdir(parents=True, exist_ok=True)
-            table = fetched.path.with_name(f"{fetched.path.name}.pieces")
+            table = table_of(fetched.path)
             if table.exists():
-                table.replace(blob.with_name(f"{blob.name}.pieces"))
+                table.replace(table_of(blob))
             fetched.path.replace(blob)
         return InStore(fetched.sha256, fetched.size)
+
+    def set_aside(self, sha256: str) -> None:
+        """Take a damaged blob out of the way: its good pieces need not be fetched again.
+
+        With its table beside it, it becomes the part of a download in which only what is bad is
+        missing; without, nobody could tell good from bad, and it goes.
+        """
+        from noibo.modelstore.pieces import adopt  # an HTTP client comes with it
+
+        blob = self.blob(sha256)
+        with faults_named(self.folder):
+            if not adopt(blob, table_of(blob), self.partial / blob.name, sha256):
+                blob.unlink(missing_ok=True)
+
+    def has_any_of(self, sha256: str) -> bool:
+        """True if the blob is here, or was begun."""
+        blob = self.blob(sha256)
+        return blob.exists() or (self.partial / f"{blob.name}.part").exists()
 
     def copy_in_place(self, sha256: str) -> InPlace | None:
         """A file of somebody else's with these bytes that a model here uses already, unchanged."""
@@ -305,7 +333,7 @@ class Store:
             size = blob.stat().st_size if blob.exists() else 0
             try:
                 blob.unlink(missing_ok=True)
-                blob.with_name(f"{blob.name}.pieces").unlink(missing_ok=True)
+                table_of(blob).unlink(missing_ok=True)
             except PermissionError as exc:  # Windows: it is loaded
                 raise StoreError(
                     f"{blob} cannot be removed: {exc.strerror}.",

@@ -7,6 +7,7 @@ used. The note outlives a kill, so that what came is still there for the next tr
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,6 +49,14 @@ class Wants:
             self.digests.add(sha256)
             write_atomically(self.path, msgspec.json.encode(sorted(self.digests)))
 
+    def prune(self, is_here: Callable[[str], bool]) -> None:
+        """Forget what nothing is here of; a note that wants nothing goes."""
+        self.digests = {digest for digest in self.digests if is_here(digest)}
+        if self.digests:
+            write_atomically(self.path, msgspec.json.encode(sorted(self.digests)))
+        else:
+            self.drop()
+
     def drop(self) -> None:
         """The manifest says it now."""
         self.path.unlink(missing_ok=True)
@@ -59,7 +68,7 @@ def how_far(partial: Path, wants: Wants) -> tuple[int, int | None]:
 
     done, total = 0, 0
     for digest in Wants.read(wants.path).digests:
-        found = seen(partial / f"{digest}.part")
+        found = seen(partial / f"sha256-{digest}.part")
         if found is not None:
             done, total = done + found[0], total + (found[1] or 0)
     return done, total or None

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Final, Self
+from typing import BinaryIO, Final, Protocol, Self
 
 from noibo.errors import DigestMismatch, FetchError
 from noibo.modelstore.disk import write_all
@@ -42,6 +42,12 @@ class Member:
     def plain_name(self) -> str:
         """Without folders."""
         return PurePosixPath(self.name).name
+
+
+class Digest(Protocol):
+    """What `hashlib` gives."""
+
+    def update(self, data: bytes, /) -> None: ...
 
 
 class Wheel:
@@ -81,8 +87,12 @@ class Wheel:
                 raise FetchError(f"{name} in {self._path.name} is too large to read.")
             return self._archive.read(name).decode("utf-8", "replace")
 
-    def copy(self, member: Member, target: BinaryIO, report: Report, cancel: Cancel) -> str:
-        """Write a member's bytes to `target`; returns their SHA-256. Exactly its size, or none."""
+    def copy(
+        self, member: Member, target: BinaryIO, whole: Digest, report: Report, cancel: Cancel
+    ) -> None:
+        """Write a member's bytes to `target`, and add them to the digest of the `whole`.
+
+        Raises `DigestMismatch` unless they are of the size and digest that the wheel says."""
         _require_plain(member.name)
         digest, done = hashlib.sha256(), 0
         with self._faults_named():
@@ -97,6 +107,7 @@ class Wheel:
                         raise _wrong_size(member, done)
                     write_all(target, chunk)
                     digest.update(chunk)
+                    whole.update(chunk)
                     report(Progress("unpack", done, member.size))
         if done != member.size:
             raise _wrong_size(member, done)
@@ -106,7 +117,6 @@ class Wheel:
                 f"instead of {member.sha256}. It was thrown away.",
                 next_step=_OURS,
             )
-        return digest.hexdigest()
 
     def _info(self, name: str) -> zipfile.ZipInfo:
         if name not in self._infos:

