@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from noibo.egress import Door
 from noibo.engines.echo import Echo
 from noibo.engines.engine import Engine
@@ -9,6 +11,7 @@ from noibo.engines.llama_cpp import LlamaCpp
 from noibo.engines.lookup import ModelLookup
 from noibo.engines.supervisor import Supervisor
 from noibo.engines.tuning import Tuning
+from noibo.modelstore.management import Management
 from noibo.modelstore.pulling import Puller
 from noibo.modelstore.sources import Sources
 from noibo.modelstore.store import Store
@@ -29,6 +32,11 @@ def open_puller(settings: Settings) -> Puller:
     """Fetches models into the store."""
     store = open_store(settings)
     return Puller(store, Sources(open_door(settings), settings.fetch, store.partial))
+
+
+def open_management(settings: Settings, changed: Callable[[], None] = lambda: None) -> Management:
+    """What commands and routes do to the store; `changed` is called after a change."""
+    return Management(open_store(settings), open_puller(settings), changed)
 
 
 def open_lookup(settings: Settings) -> ModelLookup:

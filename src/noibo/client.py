@@ -29,12 +29,27 @@ from noibo.egress import Destination, Door, Purpose, is_loopback
 from noibo.errors import RequestFailed, ServerUnreachable
 from noibo.wire import sse
 from noibo.wire.management import GUARD_HEADER, ROOT, STATE_FILE, Done, Status, WorkerRow
+from noibo.wire.models import (
+    CheckedRow,
+    CheckEvents,
+    CollectedRow,
+    ModelList,
+    ModelRow,
+    ModelShown,
+    ProgressRow,
+    PullEvent,
+    PullEvents,
+    PullRow,
+    RemovedRow,
+    UsageRow,
+)
 
 T = TypeVar("T")
 Messages = str | Sequence[dict[str, Any]]
 
 # Answers may take as long as a model takes; connecting to this machine may not.
 CONNECT_S = 5.0
+SILENCE_S = 60.0  # a stream of progress says every ten seconds that it is alive
 TIMEOUT = httpx2.Timeout(None, connect=CONNECT_S)
 
 
@@ -120,6 +135,44 @@ class _Calls:
         usage = {"stream_options": {"include_usage": True}}
         return _Calls.chat(said, model, usage | fields | {"stream": True})
 
+    stored_models = Call("GET", f"{ROOT}/models", ModelList)
+    pulls = Call("GET", f"{ROOT}/pulls", list[PullRow])
+    store_usage = Call("GET", f"{ROOT}/store/usage", UsageRow)
+
+    @staticmethod
+    def show(name: str) -> Call[ModelShown]:
+        return Call("GET", f"{ROOT}/models/{quote(name, safe=':')}", ModelShown)
+
+    @staticmethod
+    def remove(name: str) -> Call[RemovedRow]:
+        return Call("DELETE", f"{ROOT}/models/{quote(name, safe=':')}", RemovedRow)
+
+    @staticmethod
+    def add(path: str, name: str | None) -> Call[ModelRow]:
+        return Call("POST", f"{ROOT}/models/add", ModelRow, {"path": path, "name": name})
+
+    @staticmethod
+    def pull(model: str, name: str | None) -> Call[ModelRow]:
+        body = {"model": model, "name": name, "stream": True}
+        return Call("POST", f"{ROOT}/models/pull", ModelRow, body, SILENCE_S)
+
+    @staticmethod
+    def watch_pull(pull_id: str) -> Call[ModelRow]:
+        path = f"{ROOT}/pulls/{quote(pull_id, safe='')}/events"
+        return Call("GET", path, ModelRow, patience_s=SILENCE_S)
+
+    @staticmethod
+    def cancel_pull(pull_id: str) -> Call[PullRow]:
+        return Call("DELETE", f"{ROOT}/pulls/{quote(pull_id, safe='')}", PullRow)
+
+    @staticmethod
+    def check_store(repair: bool) -> Call[CheckedRow]:
+        return Call("POST", f"{ROOT}/store/check", CheckedRow, {"repair": repair}, SILENCE_S)
+
+    @staticmethod
+    def collect_garbage(partial: bool) -> Call[CollectedRow]:
+        return Call("POST", f"{ROOT}/store/gc", CollectedRow, {"partial": partial})
+
 
 class _Stream:
     """Events out of bytes, for both clients."""
@@ -140,6 +193,34 @@ class _Stream:
                     raise _broken("An event of the answer cannot be read.") from exc
                 if added:
                     yield added
+
+    def end(self) -> None:
+        """Raise unless the stream said that it was whole."""
+        if not self._ended:
+            raise _broken("The answer broke off.")
+
+
+class _Steps(Generic[T]):
+    """Progress and, last, what came of it, out of bytes; an error is raised. For both clients."""
+
+    def __init__(self, kind: type[T]) -> None:
+        self._kind = kind
+        self._buffer = sse.EventBuffer()
+        self._ended = False
+
+    def feed(self, chunk: bytes) -> Iterator[ProgressRow | T]:
+        for event in sse.events(self._buffer.feed(chunk)):
+            name, data = sse.name(event), sse.data(event)
+            try:
+                if name == "error":
+                    raise failure(502, data)
+                if name == "progress":
+                    yield msgspec.json.decode(data, type=ProgressRow)
+                if name == "done":
+                    self._ended = True
+                    yield msgspec.json.decode(data, type=self._kind)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+                raise _broken("An event of the answer cannot be read.") from exc
 
     def end(self) -> None:
         """Raise unless the stream said that it was whole."""
@@ -247,6 +328,67 @@ class Client:
         """Stop the server; answers under way may finish."""
         return self._send(_Calls.shutdown)
 
+    # ── the models of the server's machine ──────────────────────────────────
+
+    def _follow(self, call: Call[T]) -> Iterator[ProgressRow | T]:
+        reader = _Steps(call.kind)
+        try:
+            with self._http.stream(
+                call.method, call.path, json=call.body, timeout=call.timeout
+            ) as response:
+                if response.status_code >= 400:
+                    raise failure(response.status_code, response.read())
+                for chunk in response.iter_bytes():
+                    yield from reader.feed(chunk)
+                reader.end()
+        except httpx2.RequestError as exc:
+            raise self._address.unreachable(exc) from exc
+
+    def stored_models(self) -> ModelList:
+        """The models that can be used, and what is wrong with the others."""
+        return self._send(_Calls.stored_models)
+
+    def show(self, name: str) -> ModelShown:
+        """All that is known of one model."""
+        return self._send(_Calls.show(name))
+
+    def add(self, path: str, name: str | None = None) -> ModelRow:
+        """Use a file or a folder of the server's machine where it lies."""
+        return self._send(_Calls.add(path, name))
+
+    def remove(self, name: str) -> RemovedRow:
+        """Remove a model; says what that freed."""
+        return self._send(_Calls.remove(name))
+
+    def pull(self, model: str, name: str | None = None) -> PullEvents:
+        """Fetch a model: how it goes, and in the end the model. To leave does not stop it."""
+        return self._follow(_Calls.pull(model, name))
+
+    def watch_pull(self, pull_id: str) -> PullEvents:
+        """A pull that runs or has just ended, from its beginning."""
+        return self._follow(_Calls.watch_pull(pull_id))
+
+    def pulls(self) -> list[PullRow]:
+        """Pulls that run or ended lately."""
+        return self._send(_Calls.pulls)
+
+    def cancel_pull(self, pull_id: str) -> PullRow:
+        """Stop a pull. What is here is kept: the same pull goes on there."""
+        return self._send(_Calls.cancel_pull(pull_id))
+
+    def check_store(self, repair: bool = False) -> CheckEvents:
+        """Read every file and compare: how it goes, and in the end what was found. To leave
+        stops it. `repair`: fetch again what is bad."""
+        return self._follow(_Calls.check_store(repair))
+
+    def collect_garbage(self, partial: bool = False) -> CollectedRow:
+        """Remove what nothing needs; with `partial` downloads too that were not finished."""
+        return self._send(_Calls.collect_garbage(partial))
+
+    def store_usage(self) -> UsageRow:
+        """Where the store's bytes are."""
+        return self._send(_Calls.store_usage)
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
@@ -333,6 +475,68 @@ class AsyncClient:
         """Stop the server; answers under way may finish."""
         return await self._send(_Calls.shutdown)
 
+    # ── the models of the server's machine ──────────────────────────────────
+
+    async def _follow(self, call: Call[T]) -> AsyncIterator[ProgressRow | T]:
+        reader = _Steps(call.kind)
+        try:
+            async with self._http.stream(
+                call.method, call.path, json=call.body, timeout=call.timeout
+            ) as response:
+                if response.status_code >= 400:
+                    raise failure(response.status_code, await response.aread())
+                async for chunk in response.aiter_bytes():
+                    for step in reader.feed(chunk):
+                        yield step
+                reader.end()
+        except httpx2.RequestError as exc:
+            raise self._address.unreachable(exc) from exc
+
+    async def stored_models(self) -> ModelList:
+        """The models that can be used, and what is wrong with the others."""
+        return await self._send(_Calls.stored_models)
+
+    async def show(self, name: str) -> ModelShown:
+        """All that is known of one model."""
+        return await self._send(_Calls.show(name))
+
+    async def add(self, path: str, name: str | None = None) -> ModelRow:
+        """Use a file or a folder of the server's machine where it lies."""
+        return await self._send(_Calls.add(path, name))
+
+    async def remove(self, name: str) -> RemovedRow:
+        """Remove a model; says what that freed."""
+        return await self._send(_Calls.remove(name))
+
+    def pull(self, model: str, name: str | None = None) -> AsyncIterator[PullEvent]:
+        """Fetch a model: how it goes, and in the end the model. To leave does not stop it."""
+        return self._follow(_Calls.pull(model, name))
+
+    def watch_pull(self, pull_id: str) -> AsyncIterator[PullEvent]:
+        """A pull that runs or has just ended, from its beginning."""
+        return self._follow(_Calls.watch_pull(pull_id))
+
+    async def pulls(self) -> list[PullRow]:
+        """Pulls that run or ended lately."""
+        return await self._send(_Calls.pulls)
+
+    async def cancel_pull(self, pull_id: str) -> PullRow:
+        """Stop a pull. What is here is kept: the same pull goes on there."""
+        return await self._send(_Calls.cancel_pull(pull_id))
+
+    def check_store(self, repair: bool = False) -> AsyncIterator[ProgressRow | CheckedRow]:
+        """Read every file and compare: how it goes, and in the end what was found. To leave
+        stops it. `repair`: fetch again what is bad."""
+        return self._follow(_Calls.check_store(repair))
+
+    async def collect_garbage(self, partial: bool = False) -> CollectedRow:
+        """Remove what nothing needs; with `partial` downloads too that were not finished."""
+        return await self._send(_Calls.collect_garbage(partial))
+
+    async def store_usage(self) -> UsageRow:
+        """Where the store's bytes are."""
+        return await self._send(_Calls.store_usage)
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
@@ -362,9 +566,12 @@ def failure(status: int, body: bytes) -> RequestFailed:
         found = msgspec.json.decode(body)
         error = found.get("error") or {"message": found.get("reason") or found.get("status")}
         message, code = str(error.get("message")), str(error.get("code") or "")
+        next_step = str(error.get("next_step") or "")
     except (ValueError, AttributeError, RecursionError):
         message, code = body[:120].decode(errors="replace") or "no reason given", ""
-    return RequestFailed(message, http_status=status, server_code=code)
+        next_step = ""
+    said = message.removesuffix(next_step).rstrip() or message
+    return RequestFailed(said, http_status=status, server_code=code, next_step=next_step)
 
 
 def _broken(message: str) -> RequestFailed:

@@ -6,6 +6,7 @@ clients find it on whatever port it is.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import json
@@ -18,7 +19,7 @@ from pathlib import Path
 import uvicorn
 
 import noibo
-from noibo.assembly import open_lookup, open_supervisor
+from noibo.assembly import open_lookup, open_management, open_supervisor
 from noibo.egress import is_loopback
 from noibo.engines.upstream import new_session
 from noibo.errors import ServerBusy, SettingsError
@@ -43,6 +44,7 @@ def serve(settings: Settings, preload: str | None, on_ready: Callable[[str], Non
 
         async with open_services(settings, stop) as wired:
             wired.preload = preload
+            server.before_stop = wired.management.stop
             with _state_file(settings.home, url):
                 yield wired
 
@@ -64,6 +66,7 @@ async def open_services(settings: Settings, stop: Callable[[], None]) -> AsyncIt
     """The services of one server, wired; the workers stop when this is left."""
     lookup = open_lookup(settings)
     supervisor = open_supervisor(settings)
+    management = open_management(settings, lookup.forget)
     async with new_session() as session:
         try:
             yield Services(
@@ -72,10 +75,11 @@ async def open_services(settings: Settings, stop: Callable[[], None]) -> AsyncIt
                 pipeline=Pipeline(lookup.resolve, supervisor, session),
                 resolve=lookup.resolve,
                 list_models=lookup.list,
+                management=management,
                 stop_server=stop,
             )
         finally:
-            await supervisor.close()
+            await asyncio.gather(supervisor.close(), asyncio.to_thread(management.close))
 
 
 class _Server(uvicorn.Server):
@@ -84,11 +88,16 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_ready = on_ready
+        self.before_stop: Callable[[], None] = lambda: None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.before_stop()  # those who watch a pull would keep their connections till its end
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

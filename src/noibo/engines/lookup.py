@@ -30,6 +30,7 @@ class ModelLookup:
         self._default_model = default_model
         self._default_engine = default_engine
         self._seen: dict[str, _Seen] = {}
+        self._changes = 0
         self._headers: dict[tuple[Path, int, int], ModelInfo] = {}
 
     async def resolve(self, name: str) -> Model:
@@ -38,9 +39,16 @@ class ModelLookup:
         seen = self._seen.get(name)
         if seen is not None and time.monotonic() < seen.until:
             return seen.model
+        changes = self._changes
         model = await asyncio.to_thread(self._find, name)
-        self._seen[name] = _Seen(model, time.monotonic() + FRESH_FOR_S)
+        if changes == self._changes:
+            self._seen[name] = _Seen(model, time.monotonic() + FRESH_FOR_S)
         return model
+
+    def forget(self) -> None:
+        """Look again the next time: the store has changed. From any thread."""
+        self._changes += 1
+        self._seen.clear()
 
     def _find(self, name: str) -> Model:
         if name == ECHO.name:

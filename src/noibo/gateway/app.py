@@ -16,10 +16,10 @@ from starlette.exceptions import HTTPException
 
 import noibo
 from noibo.errors import InvalidRequest, NoiboError
-from noibo.gateway import routes_management, routes_openai
+from noibo.gateway import routes_management, routes_models, routes_openai
 from noibo.gateway.origin import LocalOnly
 from noibo.gateway.services import Services
-from noibo.wire import openai
+from noibo.wire import models, openai
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ def create_app(open_services: OpenServices) -> FastAPI:
     app.add_middleware(LocalOnly)
     app.include_router(routes_management.health)
     app.include_router(routes_management.router)
+    app.include_router(routes_models.router)
     app.include_router(routes_openai.router)
     app.add_exception_handler(NoiboError, _known_error)
     app.add_exception_handler(HTTPException, _http_error)
@@ -77,7 +78,7 @@ async def _preload(services: Services) -> None:
 
 
 def _respond(error: NoiboError) -> JSONResponse:
-    return JSONResponse(openai.error_body(error), error.status)
+    return JSONResponse(models.error_body(error), error.status)
 
 
 async def _known_error(request: Request, exc: Exception) -> JSONResponse:
@@ -97,7 +98,19 @@ async def _http_error(request: Request, exc: Exception) -> JSONResponse:
 
 
 async def _invalid(request: Request, exc: Exception) -> JSONResponse:
-    return _respond(InvalidRequest(str(exc)))
+    assert isinstance(exc, RequestValidationError)  # noqa: S101 - registered for it
+    found = [
+        (".".join(str(part) for part in one["loc"][1:]) or "the body", one["msg"])
+        for one in exc.errors()
+    ]
+    said = "; ".join(f"{where}: {what}" for where, what in found)
+    return _respond(
+        InvalidRequest(
+            f"{said}.",
+            param=found[0][0] if found else None,
+            next_step="GET /noibo/v1/openapi.json says what each route takes.",
+        )
+    )
 
 
 async def _unknown_error(request: Request, exc: Exception) -> JSONResponse:

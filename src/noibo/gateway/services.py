@@ -13,6 +13,7 @@ from noibo.engines.supervisor import Supervisor
 from noibo.engines.upstream import Upstream
 from noibo.engines.worker import State, Worker
 from noibo.gateway.pipeline import Pipeline
+from noibo.modelstore.management import Management
 from noibo.settings import Settings
 
 
@@ -25,6 +26,7 @@ class Services:
     pipeline: Pipeline
     resolve: Callable[[str], Awaitable[Model]]
     list_models: Callable[[], Awaitable[list[tuple[str, float]]]]
+    management: Management
     stop_server: Callable[[], None]
     started_at: float = field(default_factory=time.time)
     preload: str | None = None

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 DONE: Final = b"[DONE]"
+# A comment: it says only that the connection is alive.
+ALIVE: Final = b": alive\n\n"
 
 
 class EventBuffer:
@@ -55,6 +57,13 @@ def data(event: bytes) -> bytes:
     return b"\n".join(line[5:].removeprefix(b" ") for line in lines if line[4:5] == b":")
 
 
-def event(payload: bytes) -> bytes:
+def name(event: bytes) -> str:
+    """What kind of event it is; "message" for one that does not say."""
+    lines = (line[6:].strip() for line in event.split(b"\n") if line.startswith(b"event:"))
+    return next(lines, b"").decode(errors="replace") or "message"
+
+
+def event(payload: bytes, name: str = "") -> bytes:
     """One event that carries `payload`, which has no line break (JSON has none)."""
-    return b"data: " + payload + b"\n\n"
+    head = f"event: {name}\n".encode() if name else b""
+    return head + b"data: " + payload + b"\n\n"

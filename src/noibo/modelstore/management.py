@@ -1,0 +1,167 @@
+"""What `noibo pull | add | list | show | rm | store` and their routes do: one place for both.
+
+The command line uses it in its own process while no server runs, and through the server else; so
+the methods that it calls have the names, the shapes and the errors of `client.Client`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from noibo.modelstore import housekeeping, rows
+from noibo.modelstore.errand import Errand
+from noibo.modelstore.mending import mend
+from noibo.modelstore.origin import Named, parse
+from noibo.modelstore.progress import Cancel, Report
+from noibo.modelstore.pulling import Puller
+from noibo.modelstore.pulls import Asked, Pulls
+from noibo.modelstore.store import Store
+from noibo.wire.models import (
+    CheckedRow,
+    CheckEvents,
+    CollectedRow,
+    ModelList,
+    ModelRow,
+    ModelShown,
+    PullEvents,
+    PullRow,
+    RemovedRow,
+    UsageRow,
+)
+
+
+def _nothing() -> None:
+    """Nobody needs to know."""
+
+
+class Management:
+    """The models of one store, and the pulls of this process. For any thread; every method may
+    read the disk. `changed` is called whenever a name may mean something else than before."""
+
+    def __init__(
+        self, store: Store, puller: Puller, changed: Callable[[], None] = _nothing
+    ) -> None:
+        self._store = store
+        self._puller = puller
+        self._changed = changed
+        self.under_way = Pulls(self._pull, self._read)
+        self._checks: list[Errand[CheckedRow]] = []
+
+    def stored_models(self) -> ModelList:
+        """The models that can be used, and what is wrong with the others."""
+        return rows.model_list(self._store.survey())
+
+    def model(self, name: str) -> str:
+        """A model's full name, from that or a shorter one. Raises what is wrong with it."""
+        return str(self._store.get(name).reference)
+
+    def show(self, name: str) -> ModelShown:
+        """All that is known of one model."""
+        return rows.model_shown(self._store.get(name), self._store)
+
+    def add(self, path: str, name: str | None = None) -> ModelRow:
+        """Use a file or a folder of this machine where it lies."""
+        try:
+            return rows.model_row(self._store.add(Path(path), name))
+        finally:
+            self._changed()
+
+    def remove(self, name: str) -> RemovedRow:
+        """Forget a model, and free what nothing else uses."""
+        try:
+            return rows.removed_row(self._store.remove(name))
+        finally:
+            self._changed()
+
+    def pull(self, model: str, name: str | None = None) -> PullEvents:
+        """Fetch a model: how it goes, and in the end the model. To leave does not stop it."""
+        return self._events(self.under_way.start(model, name).id)
+
+    def watch_pull(self, pull_id: str) -> PullEvents:
+        """A pull that runs or has just ended, from its beginning."""
+        return self._events(self.under_way.get(pull_id).id)
+
+    def pulls(self) -> list[PullRow]:
+        """Pulls that run or ended lately."""
+        return [pull.row() for pull in self.under_way.all()]
+
+    def cancel_pull(self, pull_id: str) -> PullRow:
+        """Stop a pull; what is here is kept."""
+        return self.under_way.cancel(pull_id).row()
+
+    def check(self, repair: bool) -> Errand[CheckedRow]:
+        """Begin to read every file of every model and compare; mend what is bad if wanted."""
+
+        def work(report: Report, cancel: Cancel) -> CheckedRow:
+            checked = housekeeping.check(self._store, report, cancel)
+            left = list(checked.faults)
+            if repair and left:
+                try:
+                    left = mend(self._store, self._puller, left, report, cancel)
+                finally:
+                    self._changed()
+            return rows.checked_row(checked, left)
+
+        errand = Errand(work, "store check")
+        self._checks = [errand, *(one for one in self._checks if not one.seen.ended)]
+        return errand
+
+    def check_store(self, repair: bool = False) -> CheckEvents:
+        """As `check`: how it goes, and in the end what was found. To leave stops it."""
+        errand = self.check(repair)
+        try:
+            for progress in errand.watch():
+                yield rows.progress_row(progress)
+            yield errand.outcome()
+        finally:
+            errand.cancel()
+            errand.wait(5)
+
+    def collect_garbage(self, partial: bool = False) -> CollectedRow:
+        """Remove what nothing needs; with `partial` downloads too that were not finished."""
+        return rows.collected_row(housekeeping.collect(self._store, partial=partial))
+
+    def store_usage(self) -> UsageRow:
+        """Where the store's bytes are."""
+        return rows.usage_row(housekeeping.usage(self._store), self._store)
+
+    def stop(self) -> None:
+        """Ask everything that is under way to stop, without waiting; what it has is kept."""
+        self.under_way.cancel_all()
+        for check in self._checks:
+            check.cancel()
+
+    def close(self) -> None:
+        """Stop everything, and wait until it has stopped; but not for ever."""
+        self.stop()
+        self.under_way.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _events(self, pull_id: str) -> PullEvents:
+        pull = self.under_way.get(pull_id)
+        for progress in pull.watch():
+            yield pull.told(progress)
+        yield pull.outcome()
+
+    def _pull(self, model: str, name: str | None, report: Report, cancel: Cancel) -> ModelRow:
+        try:
+            return rows.model_row(self._puller.pull(model, report, name=name, cancel=cancel))
+        finally:
+            self._changed()
+
+    def _read(self, model: str, name: str | None) -> Asked:
+        origin = parse(model)
+        if isinstance(origin, Named):
+            wish = self._puller.wish(origin, name)
+            return Asked(wish.origin, wish.reference)
+        return Asked(str(origin), (origin, name))
