@@ -17,13 +17,15 @@ LONGEST_PAUSE_S: Final = 30.0
 class Patience:
     """How many faults in a row, without a new byte, are borne; pauses double from the first.
 
-    `longest_pause_s` also caps what a server asks for in Retry-After. A connection that was silent
-    for `silent_s` gives its work to an idle one; one silent for `dead_s` is hung up.
+    `longest_pause_s` also caps what a server asks for in Retry-After. Idle connections share the
+    work of one that would need more than `help_s`, and take over that of one silent for `silent_s`;
+    one silent for `dead_s` is hung up.
     """
 
     retries: int = 5
     first_pause_s: float = 0.25
     longest_pause_s: float = LONGEST_PAUSE_S
+    help_s: float = 1.0
     silent_s: float = 2.0
     dead_s: float = 60.0
 

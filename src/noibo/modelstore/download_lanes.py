@@ -64,7 +64,7 @@ class Lanes:
         self._means = means
         self._begin = begin
         self._sink = sink
-        self._spans = Spans(means.cut.chunk, means.patience.silent_s)
+        self._spans = Spans(means.cut.chunk, means.patience)
         self._threads: list[threading.Thread] = []
         self._tick = threading.Event()
         self._failure: BaseException | None = None
@@ -97,7 +97,7 @@ class Lanes:
                 if not watch():
                     self._tick.wait(TICK_S)
                     self._tick.clear()
-                self._spans.hang_up_silent(self._means.patience.dead_s)
+                self._spans.hang_up_dead()
         finally:
             self._stop()
         watch()

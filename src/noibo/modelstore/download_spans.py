@@ -18,7 +18,8 @@ from typing import Final
 
 import httpx2
 
-WORTH_S: Final = 1.0  # a stretch that ends sooner by itself is left alone
+from noibo.modelstore.download_faults import Patience
+
 SLOWER: Final = 4.0  # so many times slower than oneself: it is taken over whole
 
 
@@ -68,9 +69,9 @@ class Span:
 class Spans:
     """All stretches of one file. Every method may be called from any thread."""
 
-    def __init__(self, chunk: int, silent_s: float) -> None:
+    def __init__(self, chunk: int, patience: Patience) -> None:
         self._chunk = chunk
-        self._silent_s = silent_s
+        self._patience = patience
         self._waiting: deque[Span] = deque()
         self._active: list[Span] = []
         self._changed = threading.Condition()
@@ -111,9 +112,10 @@ class Spans:
 
     def _share(self, my_rate: float) -> Span | None:
         now = time.monotonic()
-        slowest = max(self._active, key=lambda span: span.seconds_left(now, self._silent_s))
-        left = slowest.seconds_left(now, self._silent_s)
-        if left < WORTH_S or slowest.end is None:
+        silent_s = self._patience.silent_s
+        slowest = max(self._active, key=lambda span: span.seconds_left(now, silent_s))
+        left = slowest.seconds_left(now, silent_s)
+        if left < self._patience.help_s or slowest.end is None:
             return None
         if left == math.inf or slowest.rate * SLOWER < my_rate:
             slowest.is_lost = True
@@ -164,12 +166,12 @@ class Spans:
         with self._changed:
             return any(other is not span for other in self._active)
 
-    def hang_up_silent(self, dead_s: float) -> None:
-        """End connections that brought nothing for so long."""
+    def hang_up_dead(self) -> None:
+        """End connections that brought nothing for too long."""
         now = time.monotonic()
         with self._changed:
             for span in self._active:
-                if now - span.moved > dead_s:
+                if now - span.moved > self._patience.dead_s:
                     span.hang_up()
 
     def stop(self) -> None:
