@@ -83,7 +83,7 @@ MACROS: Final = {
     "go_text": (
         "{%- macro go_text(x) -%}",
         "{%- if x is string -%}{{- x -}}",
-        "{%- else -%}{{- x | tojson(separators=[',', ':']) -}}",
+        "{%- elif x is defined -%}{{- x | tojson(separators=[',', ':']) -}}",
         "{%- endif -%}",
         "{%- endmacro -%}",
     ),
