@@ -89,6 +89,8 @@ class AddressBook:
 
 def look_up(place: Destination) -> tuple[Address, ...]:
     """Every address of a name, in the system's order of preference."""
+    if place.host != "localhost" and (known := spelled(place.host)):
+        return known
     try:
         found = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as exc:

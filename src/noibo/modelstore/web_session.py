@@ -48,7 +48,7 @@ class WebSession:
     ) -> None:
         self._door = door
         self._purpose = purpose
-        self._places = frozenset(Destination.of(place) for place in places)
+        self._places = frozenset(map(_place, places))
         self._auth = auth
         self.retries = 3  # of a page; a download bears more, and counts by itself
         self.first_pause_s = 0.25
@@ -85,7 +85,8 @@ class WebSession:
                 response = self._whole(url, headers or {}, limit)
             except httpx2.TransportError as exc:
                 if is_last or is_lasting(exc):
-                    raise FetchError(f"{clean(url)}: {network_fault(exc)}.") from exc
+                    fault = network_fault(exc).rstrip(".")
+                    raise FetchError(f"{clean(url)}: {fault}.") from exc
                 time.sleep(self._pause(attempt))
                 continue
             pause = self._pause_after(response, attempt)
@@ -109,8 +110,8 @@ class WebSession:
         """Let in a place that an answer of `source` names (else: of one of the places).
 
         Under the rules for redirects; raises `EgressRefused`."""
-        sources = {Destination.of(source)} if source else self._places
-        self._admit(Destination.of(url), url, sources)
+        sources = {_place(source)} if source else self._places
+        self._admit(_place(url), url, sources)
 
     def _admit(self, target: Destination, url: str, sources: Iterable[Destination]) -> None:
         if target.scheme == "http" and any(one.scheme == "https" for one in sources):
@@ -146,18 +147,26 @@ class WebSession:
         return self.first_pause_s * 2.0**attempt
 
     def _follow(self, url: str, headers: Mapping[str, str]) -> httpx2.Response:
-        request = self._client.build_request("GET", without_password(url), headers=dict(headers))
+        _place(url)  # raises for what is none
+        try:
+            request = self._client.build_request(
+                "GET", without_password(url), headers=dict(headers)
+            )
+        except httpx2.InvalidURL as exc:
+            raise FetchError(f"{clean(url)} is no address: {exc}") from exc
         for _ in range(MAX_HOPS + 1):
             response = self._send(request)
-            if not response.has_redirect_location or response.next_request is None:
+            if not response.has_redirect_location:
                 return response
             response.close()
+            if response.next_request is None:
+                raise FetchError(f"{clean(url)} redirects to what is no address.")
             request = self._redirected(request, response.next_request)
         raise FetchError(f"{clean(url)} redirects in a circle.")
 
     def _send(self, request: httpx2.Request) -> httpx2.Response:
         """One request, with the places' own credentials where it goes to one of them."""
-        place = Destination.of(str(request.url))
+        place = _place(str(request.url))
         if place in self._pass.destinations:  # what is not will be refused, without a look-up
             self._judge(str(request.url))
         auth = self._auth if place in self._places else None
@@ -169,10 +178,18 @@ class WebSession:
 
     def _redirected(self, request: httpx2.Request, following: httpx2.Request) -> httpx2.Request:
         url = without_password(str(following.url))
-        source, target = Destination.of(str(request.url)), Destination.of(url)
+        source, target = _place(str(request.url)), _place(url)
         self._admit(target, url, {source})
         following.url = httpx2.URL(url)
         if target != source:
             for name in _SECRETS:
                 following.headers.pop(name, None)
         return following
+
+
+def _place(url: str) -> Destination:
+    try:
+        return Destination.of(url)
+    except ValueError as exc:  # brackets without an address in them
+        shown = url.rpartition("@")[2].partition("?")[0][:80]
+        raise EgressRefused(f"{shown!r} is not an http(s) address.") from exc

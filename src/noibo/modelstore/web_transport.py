@@ -75,8 +75,10 @@ class WebTransport(httpx2.BaseTransport):
     def _way(self, key: Destination | str, proxy: str | None = None) -> httpx2.HTTPTransport:
         with self._lock:
             if key not in self._ways:
+                is_plain = isinstance(key, Destination) and key.scheme == "http"
+                bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # what is not used is not loaded
                 self._ways[key] = httpx2.HTTPTransport(
-                    verify=self._trust, proxy=proxy, trust_env=False
+                    verify=bare if is_plain else self._trust, proxy=proxy, trust_env=False
                 )
             return self._ways[key]
 

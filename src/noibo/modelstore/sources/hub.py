@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 from huggingface_hub import ModelInfo
 
 from noibo.egress import Door
-from noibo.errors import AccessNeeded, FetchError, NotOffered
+from noibo.errors import AccessNeeded, BadReference, FetchError, NotOffered
 from noibo.modelstore.credentials import clean
 from noibo.modelstore.offer import Offer
-from noibo.modelstore.origin import Hub
+from noibo.modelstore.origin import Hub, parse
 from noibo.modelstore.progress import Report
 from noibo.modelstore.remote_file import RemoteFile
 from noibo.modelstore.sources import hub_library
@@ -34,7 +34,6 @@ from noibo.settings import Fetch
 FORMATS: Final = ("gguf", "safetensors")
 OWN_HOSTS: Final = frozenset({"huggingface.co", "hf.co"})
 MAX_LICENCE_BYTES: Final = 256 * 1024
-_REPO: Final = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}", re.ASCII)
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 
 
@@ -86,7 +85,7 @@ class HubSource:
             except FetchError as exc:
                 tried.append(str(exc))
                 continue
-            hits = [_hit(info) for info in found if _REPO.fullmatch(str(info.id))]
+            hits = [_hit(info) for info in found if _is_repo(info.id)]
             return [hit for hit in hits if hit.formats][:limit]
         raise _unreachable(tried)
 
@@ -152,6 +151,15 @@ def _source(endpoint: HubEndpoint, repo: str, commit: str, chosen: tuple[Chosen,
     host = urlsplit(endpoint.url).hostname
     through = "" if host in OWN_HOSTS else f" (through {host})"
     return f"hf.co/{repo} at {commit[:9]}, {chosen[0].file.path}{more}{through}"
+
+
+def _is_repo(name: object) -> bool:
+    """True for what can be pulled as hf.co/NAME."""
+    try:
+        found = parse(f"hf.co/{name}")
+    except BadReference:
+        return False
+    return isinstance(found, Hub) and found.repo == name
 
 
 def _hit(info: ModelInfo) -> HubHit:

@@ -8,6 +8,7 @@ A call of anybody else finds the door shut.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,7 +19,6 @@ import httpx2
 import huggingface_hub
 from huggingface_hub import constants
 from huggingface_hub.errors import OIDCError
-from huggingface_hub.utils import logging as library_logging
 
 from noibo.errors import AccessNeeded, EgressRefused, FetchError
 from noibo.modelstore.web_session import WebSession
@@ -100,6 +100,4 @@ def token() -> str | None:
 
 
 huggingface_hub.set_client_factory(_client)
-library_logging.set_verbosity(
-    library_logging.ERROR
-)  # its warnings repeat what servers say, as it comes
+logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # warnings repeat servers' own words

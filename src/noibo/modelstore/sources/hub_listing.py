@@ -60,4 +60,4 @@ def _leads_out(path: str) -> bool:
     parts = re.split(r"[/\\]", path)
     return (
         not path or not path.isprintable() or "" in parts or ".." in parts or "." in parts
-    ) or re.match(r"[A-Za-z]:", path) is not None
+    ) or re.match(r"[A-Za-z]:[\\/]", path) is not None
