@@ -1,367 +1,273 @@
+"""One file, from the first byte to its name: parts, claims, digests and disks."""
+
 from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2
+import msgspec
 import pytest
 
 from noibo.errors import DigestMismatch, DiskFull, FetchError
 from noibo.modelstore import disk
 from noibo.modelstore.claim import Wanted
-from noibo.modelstore.download import Download, Patience
-from noibo.modelstore.progress import Progress
-from tests.modelstore.index_server import WHEEL, IndexServer
+from noibo.modelstore.offer import Fetched
+from noibo.modelstore.pieces import seen
+from noibo.modelstore.progress import Cancel
+from noibo.modelstore.remote_file import RemoteFile
+from tests.modelstore.file_server import QUICK, SMALL, FileServer, Get, noise, opener
 
-QUICK = Patience(retries=2, first_pause_s=0.01)
-
-
-class Get:
-    """One download of the server's wheel, and what it said."""
-
-    def __init__(self, index: IndexServer, folder: Path, **wanted: object) -> None:
-        self.index = index
-        self.target = folder / "a.whl"
-        self.part = folder / "a.whl.part"
-        self.sidecar = folder / "a.whl.part.json"
-        self.said: list[Progress] = []
-        data = index.wheels[WHEEL]
-        facts = {"sha256": hashlib.sha256(data).hexdigest()} | wanted
-        self.wanted = Wanted(index.file_url(), index.file_url(), **facts)  # type: ignore[arg-type]
-
-    def run(
-        self, patience: Patience = QUICK, report: Callable[[Progress], None] | None = None
-    ) -> None:
-        with httpx2.Client(trust_env=False, timeout=2) as client:
-
-            @contextmanager
-            def open_url(url: str, headers: Mapping[str, str]) -> Iterator[httpx2.Response]:
-                with client.stream("GET", url, headers=dict(headers)) as response:
-                    yield response
-
-            Download(self.wanted, self.target, open_url, report or self.said.append, patience).run()
-
-    @property
-    def notes(self) -> str:
-        return " ".join(one.note for one in self.said if one.note)
-
-    def leave_part(self, length: int) -> None:
-        """Stop a download after `length` bytes, as Ctrl-C would."""
-
-        def stop(progress: Progress) -> None:
-            if progress.done >= length:
-                raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            self.run(report=stop)
-        assert self.part.exists()
-        assert not self.target.exists()
+P, C = SMALL.piece, SMALL.chunk
+SIZE = 32 * P + 77
 
 
 @pytest.fixture
-def get(index: IndexServer, tmp_path: Path) -> Get:
-    return Get(index, tmp_path / "partial")
+def server() -> Iterator[FileServer]:
+    with FileServer(noise(SIZE)) as one:
+        yield one
 
 
-def test_a_file_arrives_whole_and_leaves_no_crumbs(get: Get, wheel: bytes) -> None:
+@pytest.fixture
+def get(server: FileServer, tmp_path: Path) -> Get:
+    return Get(server, tmp_path / "partial")
+
+
+@pytest.mark.parametrize("size", [0, 1, C - 1, C, C + 1, P, P + 1, 3 * P, 9 * P + 5])
+def test_a_file_of_any_size_arrives_whole(size: int, tmp_path: Path) -> None:
+    with FileServer(noise(size)) as server:
+        get = Get(server, tmp_path)
+        fetched = get.run()
+        get.assert_whole()
+        assert fetched == Fetched(get.target, size, hashlib.sha256(server.data).hexdigest())
+        assert server.sent == size
+        assert (get.said[-1].stage, get.said[-1].done) == ("download", size)
+
+
+def test_a_small_file_is_one_request(tmp_path: Path) -> None:
+    with FileServer(noise(P)) as server:
+        Get(server, tmp_path).run()
+        assert len(server.requests) == 1
+
+
+def test_without_a_promise_the_digest_is_told(server: FileServer, tmp_path: Path) -> None:
+    fetched = Get(server, tmp_path, sha256=None).run()
+    assert fetched.sha256 == hashlib.sha256(server.data).hexdigest()
+
+
+def test_a_finished_file_is_not_fetched_again(get: Get) -> None:
+    first = get.run()
+    get.server.requests.clear()
+    assert get.run() == first
+    assert get.server.requests == []
+
+
+def test_a_kill_between_the_name_and_the_table_leaves_both(get: Get) -> None:
     get.run()
-    assert get.target.read_bytes() == wheel
-    assert [path.name for path in get.target.parent.iterdir()] == ["a.whl"]
-    assert get.said[-1] == Progress("download", len(wheel), len(wheel))
-    assert [one.done for one in get.said] == sorted(one.done for one in get.said)
-
-
-def test_a_finished_file_is_not_fetched_again(get: Get, index: IndexServer) -> None:
+    table = get.target.with_name("file.bin.pieces")
+    table.rename(get.journal)
+    get.sidecar.write_text("{}")
+    get.server.requests.clear()
     get.run()
-    asked = len(index.requests)
-    get.run()
-    assert len(index.requests) == asked
+    assert get.server.requests == []
+    get.assert_whole()
 
 
-def test_ctrl_c_leaves_a_part_that_the_next_run_continues(
-    get: Get, index: IndexServer, wheel: bytes
-) -> None:
-    get.leave_part(1_000_000)
-    have = get.part.stat().st_size
-    assert 1_000_000 <= have < len(wheel)
-    index.file_bytes = 0
+def test_a_finished_file_that_went_bad_is_mended_not_fetched_again(get: Get) -> None:
     get.run()
-    assert index.ranges()[-1] == f"bytes={have}-"
-    assert index.file_requests()[-1]["if-range"] == '"one"'
-    assert index.file_bytes == len(wheel) - have
-    assert get.target.read_bytes() == wheel
+    get.server.forget()
+    data = bytearray(get.server.data)
+    data[5 * C + 3] ^= 4
+    get.target.write_bytes(data)
+    get.run()
+    get.assert_whole()
+    assert get.server.sent == C
+    assert "has gone bad" in get.notes
+
+
+# Parts
+
+
+def test_ctrl_c_leaves_a_part_that_the_next_run_continues(get: Get) -> None:
+    get.leave_part(10 * P)
+    here = seen(get.part)
+    assert here is not None
+    assert 10 * P <= here[0] < SIZE
+    get.run()
+    assert get.server.sent == SIZE - here[0]
     assert "Continuing at" in get.notes
+    get.assert_whole()
 
 
-@pytest.mark.parametrize("length", [1, 16 * 1024, 100_001, -1])
-def test_a_part_of_any_length_is_continued(
-    get: Get, index: IndexServer, wheel: bytes, length: int
+def test_a_whole_part_is_checked_and_named_without_the_server(get: Get) -> None:
+    get.run()
+    get.target.rename(get.part)
+    get.target.with_name("file.bin.pieces").rename(get.journal)
+    claim = {"url_sha256": "", "sha256": get.wanted.sha256, "total": SIZE}
+    get.sidecar.write_bytes(msgspec.json.encode(claim | {"etag": None, "modified": None}))
+    get.server.requests.clear()
+    get.run()
+    assert get.server.requests == []
+    get.assert_whole()
+
+
+@pytest.mark.parametrize("lost", ["sidecar", "journal", "part"])
+def test_a_part_of_which_something_is_missing_is_not_believed(get: Get, lost: str) -> None:
+    get.leave_part(10 * P)
+    getattr(get, lost).unlink()
+    get.run()
+    assert get.server.sent == SIZE
+    get.assert_whole()
+
+
+@pytest.mark.parametrize("nonsense", [b"", b'{"url_sha256": 7}', b"\0" * 64, b"noibopc1" * 9])
+@pytest.mark.parametrize("which", ["sidecar", "journal"])
+def test_nonsense_beside_a_part_is_not_believed(get: Get, which: str, nonsense: bytes) -> None:
+    get.leave_part(10 * P)
+    getattr(get, which).write_bytes(nonsense)
+    get.run()
+    assert get.server.sent == SIZE
+    get.assert_whole()
+
+
+@pytest.mark.parametrize("at", [0, C - 1, 3 * P + 5, 9 * P])
+def test_of_a_damaged_part_only_what_is_damaged_is_fetched_again(get: Get, at: int) -> None:
+    get.connections = 1
+    get.leave_part(10 * P)
+    here = seen(get.part)
+    assert here is not None
+    data = bytearray(get.part.read_bytes())
+    data[at] ^= 1
+    get.part.write_bytes(data)
+    get.run()
+    assert get.server.sent == SIZE - here[0] + C
+    assert "8.2 kB of what was here are damaged" in get.notes
+    get.assert_whole()
+
+
+def test_a_part_that_was_cut_short_is_continued_where_it_ends(get: Get) -> None:
+    get.connections = 1
+    get.leave_part(10 * P)
+    os.truncate(get.part, 4 * P + 10)
+    get.run()
+    assert get.server.sent == SIZE - 4 * P
+    get.assert_whole()
+
+
+def test_a_part_is_continued_from_another_address(get: Get, tmp_path: Path) -> None:
+    get.leave_part(10 * P)
+    here = seen(get.part)
+    assert here is not None
+    with FileServer(get.server.data) as mirror:
+        mirror.etag = '"of the mirror"'
+        other = Get(mirror, get.target.parent)
+        other.run()
+        assert mirror.sent == SIZE - here[0]
+        other.assert_whole()
+
+
+def test_without_a_promise_a_part_is_continued_only_with_a_validator(
+    server: FileServer, tmp_path: Path
 ) -> None:
-    get.leave_part(1)
-    length %= len(wheel)
-    get.part.write_bytes(wheel[:length])
-    index.file_bytes = 0
-    get.run()
-    assert index.file_bytes == len(wheel) - length
-    assert get.target.read_bytes() == wheel
-
-
-def test_a_whole_part_is_checked_and_named_without_the_server(
-    get: Get, index: IndexServer, wheel: bytes
-) -> None:
-    get.leave_part(1)
-    get.part.write_bytes(wheel)
-    index.requests.clear()
-    get.run()
-    assert index.requests == []
-    assert get.target.read_bytes() == wheel
-
-
-def test_a_part_without_its_sidecar_is_not_believed(
-    get: Get, index: IndexServer, wheel: bytes
-) -> None:
-    get.part.parent.mkdir()
-    get.part.write_bytes(b"x" * 1000)
-    get.run()
-    assert index.ranges() == [None]
-    assert get.target.read_bytes() == wheel
-
-
-def test_a_sidecar_of_nonsense_is_not_believed(get: Get, index: IndexServer, wheel: bytes) -> None:
-    get.leave_part(1000)
-    get.sidecar.write_text('{"url_sha256": 7}')
-    get.run()
-    assert index.ranges()[-1] is None
-    assert get.target.read_bytes() == wheel
-
-
-def test_a_cut_connection_is_continued_where_it_broke(
-    get: Get, index: IndexServer, wheel: bytes
-) -> None:
-    index.trouble.cuts = [500_000, 500_000, 500_000, 500_000]
-    get.run()
-    assert get.target.read_bytes() == wheel
-    assert index.ranges() == [None, *(f"bytes={n}00000-" for n in (5, 10, 15, 20))]
-    assert index.file_bytes == len(wheel)
-
-
-def test_cuts_that_bring_no_byte_end_it_after_the_retries(get: Get, index: IndexServer) -> None:
-    index.trouble.cuts = [500_000, *[0] * 10]
-    with pytest.raises(FetchError, match=r"500\.0 kB are here and kept"):
+    for server.etag, sent in (('"one"', SIZE - 10 * P), (None, SIZE)):
+        get = Get(server, tmp_path / str(sent), sha256=None)
+        get.connections = 1
+        get.leave_part(10 * P)
         get.run()
-    assert get.part.stat().st_size == 500_000
-    assert len(index.file_requests()) == 1 + QUICK.retries
+        assert server.sent == sent
+        get.assert_whole()
+        server.forget()
 
 
-def test_a_server_that_ignores_range_starts_over_and_says_so(
-    get: Get, index: IndexServer, wheel: bytes
-) -> None:
-    get.leave_part(1_000_000)
-    index.trouble.ignore_range = True
+def test_a_changed_file_is_not_continued(server: FileServer, tmp_path: Path) -> None:
+    get = Get(server, tmp_path, sha256=None)
+    get.leave_part(10 * P)
+    server.data, server.etag = noise(SIZE, "changed"), '"two"'
     get.run()
-    assert get.target.read_bytes() == wheel
-    assert "Starting over: the server sent the file from its beginning" in get.notes
+    assert "Starting over: the server has another file now." in get.notes
+    get.assert_whole()
 
 
-def test_ignored_ranges_and_cuts_at_one_place_come_to_an_end(get: Get, index: IndexServer) -> None:
-    index.trouble.ignore_range = True
-    index.trouble.cuts = [300_000] * 50
-    with pytest.raises(FetchError):
-        get.run()
-    assert len(index.file_requests()) <= 1 + QUICK.retries
+def test_the_sidecar_holds_no_address(get: Get) -> None:
+    get.leave_part(10 * P)
+    assert "127.0.0.1" not in get.sidecar.read_text()
 
 
-def test_a_file_that_changed_between_two_runs_is_fetched_anew(
-    index: IndexServer, tmp_path: Path, wheel: bytes
-) -> None:
-    get = Get(index, tmp_path, sha256=None)
-    get.leave_part(1_000_000)
-    changed = bytes(reversed(wheel))
-    index.wheels[WHEEL], index.etag = changed, '"two"'
-    get.run()
-    assert get.target.read_bytes() == changed
-    assert "Starting over" in get.notes
-
-
-def test_a_file_that_changed_in_mid_download_is_fetched_anew(
-    index: IndexServer, tmp_path: Path, wheel: bytes
-) -> None:
-    get = Get(index, tmp_path, sha256=None)
-    changed = bytes(reversed(wheel))
-    index.trouble.cuts = [1_000_000]
-
-    def swap(progress: Progress) -> None:
-        get.said.append(progress)
-        if "trying again" in progress.note:
-            index.wheels[WHEEL], index.etag = changed, '"two"'
-
-    get.run(report=swap)
-    assert get.target.read_bytes() == changed
-
-
-def test_a_changed_length_behind_the_same_etag_is_noticed(
-    index: IndexServer, tmp_path: Path, wheel: bytes
-) -> None:
-    get = Get(index, tmp_path, sha256=None)
-    get.leave_part(1_000_000)
-    index.wheels[WHEEL] = wheel + b"more"
-    get.run()
-    assert get.target.read_bytes() == wheel + b"more"
-    assert "another file" in get.notes
-
-
-def test_a_shorter_file_answers_416_and_is_fetched_anew(
-    index: IndexServer, tmp_path: Path, wheel: bytes
-) -> None:
-    get = Get(index, tmp_path, sha256=None)
-    get.leave_part(1_000_000)
-    index.wheels[WHEEL] = wheel[:1000]
-    get.run()
-    assert get.target.read_bytes() == wheel[:1000]
-
-
-def test_416_at_the_end_of_the_file_is_the_end(get: Get, index: IndexServer, wheel: bytes) -> None:
-    index.trouble.say_nothing_of_length = True
-    get.leave_part(1000)
-    get.part.write_bytes(wheel)
-    get.run()
-    assert index.ranges()[-1] == f"bytes={len(wheel)}-"
-    assert get.target.read_bytes() == wheel
-
-
-def test_without_etag_and_digest_a_part_is_not_continued(
-    index: IndexServer, tmp_path: Path, wheel: bytes
-) -> None:
-    index.etag = None
-    get = Get(index, tmp_path, sha256=None)
-    get.leave_part(1000)
-    get.run()
-    assert index.ranges()[-1] is None
-    assert get.target.read_bytes() == wheel
-
-
-def test_without_etag_the_known_digest_is_enough_to_continue(
-    get: Get, index: IndexServer, wheel: bytes
-) -> None:
-    index.etag = None
-    get.leave_part(1_000_000)
-    get.run()
-    assert index.ranges()[-1] is not None
-    assert "if-range" not in index.file_requests()[-1]
-    assert get.target.read_bytes() == wheel
-
-
-def test_a_rotten_part_is_found_out_and_fetched_anew_once(
-    get: Get, index: IndexServer, wheel: bytes
-) -> None:
-    get.leave_part(1_000_000)
-    get.part.write_bytes(b"\0" * 1_000_000)
-    get.run()
-    assert get.target.read_bytes() == wheel
-    assert "what was here before did not fit" in get.notes
-    assert index.ranges()[-2:] == ["bytes=1000000-", None]
-
-
-def test_a_flipped_byte_is_refused_and_nothing_kept(
-    get: Get, index: IndexServer, wheel: bytes
-) -> None:
-    index.trouble.flip_at = len(wheel) // 2
-    with pytest.raises(DigestMismatch, match="thrown away"):
-        get.run()
-    assert list(get.target.parent.iterdir()) == []
-
-
-def test_a_file_without_a_length_is_taken_to_its_end(
-    get: Get, index: IndexServer, wheel: bytes
-) -> None:
-    index.trouble.say_nothing_of_length = True
-    get.run()
-    assert get.target.read_bytes() == wheel
-
-
-def test_an_empty_file_is_a_file(index: IndexServer, tmp_path: Path) -> None:
-    index.wheels[WHEEL] = b""
-    get = Get(index, tmp_path)
-    get.run()
-    assert get.target.read_bytes() == b""
-
-
-def test_a_web_page_instead_of_the_file_is_named(get: Get, index: IndexServer) -> None:
-    index.trouble.web_page = True
-    with pytest.raises(FetchError, match="web page instead of the file") as caught:
-        get.run()
-    assert "sign-in page" in caught.value.next_step
-    assert not get.part.exists()
-
-
-def test_503_and_429_pass(get: Get, index: IndexServer, wheel: bytes) -> None:
-    index.trouble.statuses = [503, 429]
-    get.run()
-    assert get.target.read_bytes() == wheel
-    assert "answered 503; trying again" in get.notes
-
-
-@pytest.mark.parametrize("status", [403, 404, 410])
-def test_a_refusal_is_not_asked_again(get: Get, index: IndexServer, status: int) -> None:
-    index.trouble.statuses = [status] * 5
-    with pytest.raises(FetchError, match=str(status)):
-        get.run()
-    assert len(index.requests) == 1
-
-
-def test_a_server_that_stands_still_is_left_and_tried_again(
-    get: Get, index: IndexServer, wheel: bytes
-) -> None:
-    index.trouble.stall_at = 1_000_000
-
-    def wake(progress: Progress) -> None:
-        get.said.append(progress)
-        if "stood still" in progress.note:
-            index.trouble.stall_at = None
-
-    get.run(report=wake)
-    assert get.target.read_bytes() == wheel
-    assert "stood still" in get.notes
-
-
-def test_a_server_that_is_not_there_is_an_error_with_a_reason(get: Get, index: IndexServer) -> None:
-    get.wanted = Wanted("http://127.0.0.1:1/a.whl", "http://127.0.0.1:1/a.whl")
+def test_a_server_that_is_not_there_is_an_error_with_a_reason(get: Get) -> None:
+    get.wanted = Wanted("http://127.0.0.1:1/a", "http://127.0.0.1:1/a")
     with pytest.raises(FetchError, match="could not be fetched: the connection failed"):
         get.run()
 
 
-def test_the_sidecar_holds_no_address(get: Get) -> None:
-    get.leave_part(1000)
-    assert "127.0.0.1" not in get.sidecar.read_text()
+# Promises
+
+
+def git_id(data: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+
+
+def test_an_id_of_git_is_checked(server: FileServer, tmp_path: Path) -> None:
+    get = Get(server, tmp_path, sha256=None, git_sha1=git_id(server.data))
+    server.trouble.flips = {5: 1}
+    get.run()
+    get.assert_whole()
+    other = Get(server, tmp_path / "other", sha256=None, git_sha1=git_id(b""))
+    with pytest.raises(DigestMismatch, match=f"git's id .* instead of {git_id(b'')}"):
+        other.run()
+    assert other.here == []
+
+
+def test_a_remote_file_is_named_after_its_digest(server: FileServer, tmp_path: Path) -> None:
+    sha256 = hashlib.sha256(server.data).hexdigest()
+    with opener() as open_url:
+        for name, digest, git in (
+            (f"sha256-{sha256}", sha256, None),
+            (f"git-{git_id(server.data)}", None, git_id(server.data)),
+            (f"url-{hashlib.sha256(server.url.encode()).hexdigest()}", None, None),
+        ):
+            file = RemoteFile("file", "a/b", server.url, "b", SIZE, digest, open_url, git, QUICK)
+            assert "127.0.0.1" not in repr(file)
+            fetched = file.fetch(tmp_path / "partial", 0, lambda _: None, Cancel())
+            assert fetched == Fetched(tmp_path / "partial" / name, SIZE, sha256)
+
+
+# Disks
 
 
 def test_space_is_looked_at_before_the_first_byte(
-    get: Get, index: IndexServer, monkeypatch: pytest.MonkeyPatch
+    get: Get, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage("/")._replace(free=1_000_000)
     monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(DiskFull, match=r"3\.1 MB needed, 1\.0 MB free") as caught:
+    with pytest.raises(DiskFull, match=r"2\.1 MB needed, 1\.0 MB free") as caught:
         get.run()
     assert "noibo rm" in caught.value.next_step
-    assert not get.part.exists() or get.part.stat().st_size == 0
+    assert get.here == []
 
 
-def test_room_for_what_comes_after_is_reserved(index: IndexServer, tmp_path: Path) -> None:
-    get = Get(index, tmp_path, reserve=2**60)
-    with pytest.raises(DiskFull):
-        get.run()
-
-
-def test_a_limit_on_file_size_is_a_full_disk_and_keeps_what_is_there(
-    get: Get, wheel: bytes
+def test_for_the_rest_of_a_part_only_its_own_room_is_needed(
+    get: Get, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    get.leave_part(24 * P)
+    usage = shutil.disk_usage("/")._replace(free=1_000_000)
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: usage)
+    get.run()
+    get.assert_whole()
+
+
+def test_room_for_what_comes_after_is_reserved(server: FileServer, tmp_path: Path) -> None:
+    with pytest.raises(DiskFull):
+        Get(server, tmp_path, reserve=2**60).run()
+
+
+def test_a_limit_on_file_size_is_a_full_disk_and_keeps_what_is_there(get: Get) -> None:
+    get.connections = 1
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_234_567, before[1]))
     try:
@@ -369,17 +275,19 @@ def test_a_limit_on_file_size_is_a_full_disk_and_keeps_what_is_there(
             get.run()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert get.part.read_bytes() == wheel[:1_234_567]
+    assert get.part.read_bytes() == get.server.data[:1_234_567]
+    get.server.forget()
     get.run()
-    assert get.target.read_bytes() == wheel
+    assert get.server.sent == SIZE - 1_234_567
+    get.assert_whole()
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 2 MB; where none may be mounted, the folder as it is."""
+    """A disk of 1 MB; where none may be mounted, the folder as it is."""
     folder = tmp_path / "small"
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
     mounted = sys.platform == "linux" and shutil.which("mount") is not None
     mounted = mounted and subprocess.run(command, capture_output=True, check=False).returncode == 0
     yield folder
@@ -388,33 +296,29 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_disk_that_fills_up_keeps_what_was_there(
-    index: IndexServer,
-    small_disk: Path,
-    wheel: bytes,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    get: Get, small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plenty = shutil.disk_usage("/")._replace(free=2**40)  # it fills up while we write
-    get = Get(index, small_disk)
-    is_real = shutil.disk_usage(small_disk).total < 2**22
+    small = Get(get.server, small_disk)
+    is_real = shutil.disk_usage(small_disk).total < 2**21
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     with monkeypatch.context() as patch:
         patch.setattr(disk.shutil, "disk_usage", lambda _: plenty)
         if not is_real:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (2 * 2**20, before[1]))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, before[1]))
         try:
             with pytest.raises(DiskFull) as caught:
-                get.run()
+                small.run()
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
     cause = caught.value.__cause__
     assert isinstance(cause, OSError)
     assert cause.errno == (errno.ENOSPC if is_real else errno.EFBIG)
-    kept = get.part.read_bytes()
-    assert len(kept) > 1_500_000
-    assert kept == wheel[: len(kept)]
-    bigger = Get(index, tmp_path / "bigger")
-    shutil.copytree(small_disk, bigger.target.parent)
-    bigger.run()
-    assert index.ranges()[-1] == f"bytes={len(kept)}-"
-    assert bigger.target.read_bytes() == wheel
+    here = seen(small.part)
+    assert here is not None
+    assert here[0] > P
+    shutil.copytree(small_disk, get.target.parent)
+    get.server.forget()
+    get.run()
+    assert get.server.sent == SIZE - here[0]
+    get.assert_whole()
