@@ -14,7 +14,6 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 
 import uvicorn
 
@@ -26,6 +25,7 @@ from noibo.errors import ServerBusy, SettingsError
 from noibo.gateway.app import create_app
 from noibo.gateway.pipeline import Pipeline
 from noibo.gateway.services import Services
+from noibo.modelstore import surroundings
 from noibo.settings import Settings
 from noibo.wire.management import STATE_FILE
 
@@ -45,7 +45,7 @@ def serve(settings: Settings, preload: str | None, on_ready: Callable[[str], Non
         async with open_services(settings, stop) as wired:
             wired.preload = preload
             server.before_stop = wired.management.stop
-            with _state_file(settings.home, url):
+            with _state_file(settings, url):
                 yield wired
 
     server = _Server(
@@ -132,11 +132,18 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 @contextlib.contextmanager
-def _state_file(home: Path, url: str) -> Iterator[None]:
-    path = home / STATE_FILE
-    home.mkdir(parents=True, exist_ok=True)
-    state = {"url": url, "pid": os.getpid(), "started_at": time.time(), "noibo": noibo.__version__}
+def _state_file(settings: Settings, url: str) -> Iterator[None]:
+    path = settings.home / STATE_FILE
+    settings.home.mkdir(parents=True, exist_ok=True)
+    state = {
+        "url": url,
+        "pid": os.getpid(),
+        "started_at": time.time(),
+        "noibo": noibo.__version__,
+        "surroundings": surroundings.digest(settings),
+    }
     fresh = path.with_suffix(f".{os.getpid()}.tmp")
+    fresh.touch(0o600)
     fresh.write_text(json.dumps(state))
     fresh.replace(path)
     try:

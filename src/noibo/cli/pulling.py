@@ -1,0 +1,92 @@
+"""A pull from beginning to end, shown; Ctrl-C stops it and keeps what is here."""
+
+from __future__ import annotations
+
+import sys
+import time
+from json import dumps
+from typing import Any, Final
+
+import msgspec
+
+from noibo.cli.context import settings
+from noibo.cli.models_service import ModelService, model_service
+from noibo.cli.pull_view import View, view
+from noibo.errors import NoiboError
+from noibo.modelstore.origin import Local, parse
+from noibo.wire.models import ErrorRow, ModelRow, ProgressRow
+
+_LEFT_WITHIN_S: Final = 1.0  # the server sees by then that we have hung up
+
+
+def pull_shown(text: str, name: str | None = None, json: bool = False) -> ModelRow:
+    """Pull a model and show how it goes: on standard error, or as lines of JSON on the output."""
+    asked = _absolute(text)
+    if not json:
+        with model_service(settings()) as models, view() as show:
+            return _follow(models, asked, name, show)
+    try:
+        with model_service(settings()) as models, JsonLines() as lines:
+            row = _follow(models, asked, name, lines)
+    except NoiboError as exc:
+        _print_event("error", ErrorRow.of(exc))
+        raise
+    _print_event("done", row)
+    return row
+
+
+def _follow(models: ModelService, text: str, name: str | None, show: View) -> ModelRow:
+    pull_id = ""
+    try:
+        for event in models.pull(text, name):
+            if isinstance(event, ModelRow):
+                return event
+            pull_id = event.pull
+            show(event)
+    except KeyboardInterrupt:
+        print(f"\n{_stop(models, pull_id)}", file=sys.stderr)
+        raise
+    raise AssertionError("a pull ends with a model or an error")
+
+
+def _stop(models: ModelService, pull_id: str) -> str:
+    """Stop a pull that nobody else waits for; what has become of it, in words."""
+    until = time.monotonic() + _LEFT_WITHIN_S
+    try:
+        while pull_id:
+            waiting = [one.watchers for one in models.pulls() if one.id == pull_id]
+            if not any(waiting):
+                models.cancel_pull(pull_id)
+                break
+            if time.monotonic() > until:
+                return "Somebody else waits for it too: it goes on without you."
+            time.sleep(0.05)
+    except NoiboError:
+        pass  # its server has gone, and the pull with it
+    return "Stopped. What is here is kept; the same command goes on where it stopped."
+
+
+def _absolute(text: str) -> str:
+    """What was typed; a path as the server, in another folder, would have to be told it."""
+    origin = parse(text)
+    if not isinstance(origin, Local):
+        return text
+    slash = "/" if text.endswith(("/", "\\")) else ""
+    return f"{origin.path.expanduser().absolute()}{slash}"
+
+
+class JsonLines:
+    """Every event as a line of JSON on standard output."""
+
+    def __enter__(self) -> JsonLines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def __call__(self, progress: ProgressRow, /) -> None:
+        _print_event("progress", progress)
+
+
+def _print_event(kind: str, row: Any) -> None:
+    print(dumps({"event": kind, **msgspec.to_builtins(row)}), flush=True)
