@@ -30,7 +30,7 @@ from noibo.modelstore.manifest import InStore, Licence, Manifest, ModelFile, Pro
 from noibo.modelstore.offer import Defaults, Offer
 from noibo.modelstore.origin import Hub, Local, Named, Origin, Package, Registry, Release, parse
 from noibo.modelstore.progress import Cancel, Progress, Report, ignore
-from noibo.modelstore.reference import DEFAULT_TAG, Reference
+from noibo.modelstore.reference import Reference
 from noibo.modelstore.sources import Sources
 from noibo.modelstore.store import Store, StoredModel
 from noibo.modelstore.wants import Wants, how_far
@@ -47,6 +47,7 @@ class Wish:
     reference: Reference
     places: tuple[CatalogOrigin, ...]
     is_named: bool = False  # by a bare name: whatever has that name here is it
+    is_guess: bool = False  # the catalogue does not know the name
     licence: str | None = None
     defaults: Defaults = Defaults()
 
@@ -141,7 +142,13 @@ class Puller:
         choice = self._choose(origin.reference)
         if choice is None:
             place = CatalogOrigin(Registry(origin.reference))
-            return Wish(str(origin), reference or origin.reference, (place,), is_named=True)
+            return Wish(
+                str(origin),
+                reference or origin.reference,
+                (place,),
+                is_named=True,
+                is_guess=True,
+            )
         if choice.api_only or not choice.origins:
             raise UnknownModel(
                 f"{choice.reference} is API only: its weights are not published, so it cannot run "
@@ -152,9 +159,9 @@ class Puller:
             str(choice.reference),
             reference or choice.reference,
             choice.origins,
-            True,
-            choice.licence,
-            choice.defaults,
+            is_named=True,
+            licence=choice.licence,
+            defaults=choice.defaults,
         )
 
     def _choose(self, reference: Reference) -> Choice | None:
@@ -280,7 +287,7 @@ def _both(wish: Wish, offered: Defaults) -> Defaults:
 
 def _with_names_near(error: NoiboError, wish: Wish, near: Sequence[str]) -> NoiboError:
     """A bare name that nobody has is most often a typing error."""
-    if not near or not wish.is_named:
+    if not near or not wish.is_guess:
         return error
     names = ", ".join(f"`noibo pull {name}`" for name in near[:3])
     next_step = f"Did you mean {names}? {error.next_step}".strip()
