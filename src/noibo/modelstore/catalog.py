@@ -16,7 +16,7 @@ from importlib import resources
 import msgspec
 
 from noibo.errors import UnknownModel
-from noibo.modelstore import catalog_tags
+from noibo.modelstore import catalog_search, catalog_tags
 from noibo.modelstore import quantisation as q
 from noibo.modelstore.catalog_entry import (
     CheckpointPlace,
@@ -29,6 +29,7 @@ from noibo.modelstore.catalog_entry import (
     Size,
     Text,
 )
+from noibo.modelstore.catalog_search import Hit
 from noibo.modelstore.offer import Defaults
 from noibo.modelstore.origin import Origin
 from noibo.modelstore.reference import DEFAULT_TAG, Reference
@@ -139,6 +140,10 @@ class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
         ]
         return list(dict.fromkeys((*whole, *families)))[:count]
 
+    def search(self, words: str) -> list[Hit]:
+        """The families that fit words in English or Vietnamese, best first."""
+        return catalog_search.find(self.models, words)
+
     def quantisations(self, model: Model) -> tuple[str, ...]:
         """What `model` can be had in, the default first."""
         if model.size is None:
@@ -245,6 +250,7 @@ __all__ = [
     "CheckpointPlace",
     "Choice",
     "Family",
+    "Hit",
     "HubPlace",
     "KnownFile",
     "Model",

@@ -148,8 +148,9 @@ class Family(_Data, frozen=True):
 
     The first size is the one without a tag. `variant` are the words that Ollama's tags have for
     what is here the plain size (`8b-instruct`). `languages` are those its maker names as
-    supported, as BCP 47 tags, `mul` first where there are too many to name; `context` in tokens. `template` names a file of `templates/`, for
-    models whose files hold none; `stop` ends an answer.
+    supported, as BCP 47 tags, `mul` first where there are too many to name; `context` in tokens.
+    `template` names a file of `templates/`, for models whose files hold none; `stop` ends an
+    answer.
     """
 
     name: Tag
@@ -222,4 +223,9 @@ class Model:
     @property
     def memory(self) -> int | None:
         """About how many bytes the weights of the default quantisation take."""
-        return q.memory(self.size.parameters, self.size.default) if self.size else None
+        if self.size is None:
+            return None
+        for place in self.size.places:
+            if isinstance(place, PackagePlace) and place.quantisation == self.size.default:
+                return place.file.size
+        return q.memory(self.size.parameters, self.size.default)

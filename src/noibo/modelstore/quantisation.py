@@ -64,9 +64,11 @@ _TABLE: Final = (
     Quantisation("IQ2_XS", 2.59, 2),
     Quantisation("IQ2_XXS", 2.38, 2),
     Quantisation("TQ2_0", 2.1, 2),
+    Quantisation("Q2_0", 2.4, 2),
     Quantisation("TQ1_0", 1.7, 1),
     Quantisation("IQ1_M", 2.15, 1),
     Quantisation("IQ1_S", 2.0, 1),
+    Quantisation("Q1_0", 1.3, 1),
 )
 
 QUANTISATIONS: Final = {one.name: one for one in _TABLE}
