@@ -190,14 +190,16 @@ def _messages(text: str | None) -> tuple[dict[str, str], ...]:
 
 
 def _message(found: Any) -> dict[str, str]:
-    role, content = (found.get(key) for key in ("role", "content")) if _is_map(found) else (0, 0)
-    if role not in {"system", "user", "assistant"} or not isinstance(content, str):
+    role, content = _texts(found, "role", "content")
+    if role not in {"system", "user", "assistant"} or content is None:
         raise _bad(manifest.MESSAGES, "no list of messages")
-    return {"role": str(role), "content": content}
+    return {"role": role, "content": content}
 
 
-def _is_map(value: Any) -> bool:
-    return isinstance(value, dict)
+def _texts(found: Any, *keys: str) -> tuple[Any, ...]:
+    """The values of an object's keys, where they are texts."""
+    values = (found.get(key) if isinstance(found, dict) else None for key in keys)
+    return tuple(value if isinstance(value, str) else None for value in values)
 
 
 def _json(text: str, media_type: str) -> Any:
