@@ -10,7 +10,6 @@ from __future__ import annotations
 import difflib
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import resources
 
 import msgspec
@@ -18,6 +17,7 @@ import msgspec
 from noibo.errors import UnknownModel
 from noibo.modelstore import catalog_search, catalog_tags
 from noibo.modelstore import quantisation as q
+from noibo.modelstore.catalog_choice import CatalogOrigin, Choice, hosted
 from noibo.modelstore.catalog_entry import (
     CheckpointPlace,
     Family,
@@ -31,44 +31,7 @@ from noibo.modelstore.catalog_entry import (
 )
 from noibo.modelstore.catalog_search import Hit
 from noibo.modelstore.offer import Defaults
-from noibo.modelstore.origin import Origin
 from noibo.modelstore.reference import DEFAULT_TAG, Reference
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogOrigin:
-    """One place to try. `file` where the exact bytes are known beforehand."""
-
-    origin: Origin
-    file: KnownFile | None = None
-    gated: bool = False
-
-    def __str__(self) -> str:
-        return str(self.origin)
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One model in one quantisation, and where to get it: what a name came to mean."""
-
-    reference: Reference
-    model: Model
-    quantisation: str | None
-    origins: tuple[CatalogOrigin, ...]
-    defaults: Defaults
-    aliases: tuple[Reference, ...]
-
-    @property
-    def family(self) -> Family:
-        return self.model.family
-
-    @property
-    def licence(self) -> str:
-        return self.model.licence
-
-    @property
-    def api_only(self) -> bool:
-        return self.model.family.api_only
 
 
 class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
@@ -95,12 +58,12 @@ class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
         Raises `UnknownModel` for a known family that has no such size or quantisation."""
         if found := self._upstream.get((reference.namespace, reference.name)):
             rest = "" if reference.tag == DEFAULT_TAG else reference.tag
-            return self._choose(found, rest, reference) if found.size else _hosted(found)
+            return self._choose(found, rest, reference) if found.size else hosted(found)
         family = self._named.get(reference.name)
         if family is None or reference.short != reference.name:
             return None
         if not family.sizes:
-            return _hosted(Model(family))
+            return hosted(Model(family))
         for size, rest in catalog_tags.split(family, reference.tag):
             choice = self._choose(Model(family, size), rest, reference)
             if choice is not None:
@@ -206,12 +169,6 @@ class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
             for name in catalog_tags.upstream(model):
                 found.setdefault(name, model)
         return found
-
-
-def _hosted(model: Model) -> Choice:
-    own, *others = map(Reference, catalog_tags.names(model.family))
-    others += [Reference(name, namespace=space) for space, name in catalog_tags.upstream(model)]
-    return Choice(own, model, None, (), Defaults(), tuple(others))
 
 
 def _no_such_size(family: Family, asked: Reference) -> UnknownModel:
