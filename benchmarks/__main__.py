@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-ALL = ("start", "relay", "cancel")
+ALL = ("start", "relay", "cancel", "pull")
 RESULTS = Path(".cache/bench.json")
 
 

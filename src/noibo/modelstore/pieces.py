@@ -144,7 +144,7 @@ class Pieces:
             if self._table.fits(index, data):
                 seen(index * self.chunk, data)
             else:
-                lost += length
+                lost += min(length, self.chunk)
                 self._record(index, 0, 0)
         return lost
 
