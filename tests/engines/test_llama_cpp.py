@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import random
+import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,9 @@ from noibo.engines.llama_cpp import LlamaCpp, context_size
 from noibo.engines.supervisor import Supervisor
 from noibo.engines.tuning import Tuning
 from noibo.engines.upstream import Upstream, new_session
+from noibo.errors import NotSupported
+from noibo.modelstore.offer import Defaults
+from tests.modelstore.gguf_builder import F32, STRING, Gguf
 
 pytestmark = pytest.mark.anyio
 LIMITS = settings.Engine(ctx_size=1024, parallel=2)
@@ -92,3 +98,66 @@ def test_a_request_is_always_streamed_and_can_be_cancelled() -> None:
     asked = fields(stream=True, stream_options={"include_usage": False})
     LlamaCpp().prepare(asked, streamed=True)
     assert json.loads(bytes(asked["stream_options"])) == {"include_usage": False}
+
+
+def test_the_context_that_came_with_a_model_counts_up_to_what_it_was_trained_for() -> None:
+    for num_ctx, context in ((1024, 1024), (8192, 2048), ("x", 2048), (0, 2048)):
+        own = Defaults(parameters={"num_ctx": num_ctx})
+        model = Model("m", "llama_cpp", trained_context=2048, defaults=own)
+        assert context_size(model, settings.Engine()) == context
+        assert context_size(model, settings.Engine(ctx_size=512)) == 512
+
+
+def test_a_checkpoint_is_refused_with_what_to_do() -> None:
+    model = Model("m", "llama_cpp", Path("/m"), format="safetensors")
+    with pytest.raises(NotSupported, match="does not run") as caught:
+        LlamaCpp().launch(model, LIMITS, Speed())
+    assert "noibo search m" in caught.value.next_step
+
+
+def lora(path: Path) -> Path:
+    """An adapter of SmolLM2-135M that turns every query of the first layer round."""
+    width, rank = 576, 2
+    adapter = Gguf()
+    for key, kind, value in (
+        ("general.architecture", STRING, "llama"),
+        ("general.type", STRING, "adapter"),
+        ("adapter.type", STRING, "lora"),
+        ("adapter.lora.alpha", F32, 64.0),
+    ):
+        adapter.key(key, kind, value)
+    adapter.tensor("blk.0.attn_q.weight.lora_a", (width, rank), 0)
+    adapter.tensor("blk.0.attn_q.weight.lora_b", (rank, width), 0)
+    adapter.data = numbers(len(adapter.data))
+    path.write_bytes(adapter.bytes())
+    return path
+
+
+def numbers(size: int) -> bytes:
+    """Numbers between -1 and 1, always the same."""
+    chance = random.Random(1)
+    return b"".join(struct.pack("<f", chance.uniform(-1, 1)) for _ in range(size // 4))
+
+
+async def test_what_came_with_a_model_reaches_the_engine(
+    smollm2_gguf: Path, tmp_path: Path
+) -> None:
+    plain = Model("m", "llama_cpp", smollm2_gguf, 134_515_008, 8192)
+    template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<answer>"
+    changed = dataclasses.replace(
+        plain, name="n", template=template, adapters=(lora(tmp_path / "lora.gguf"),)
+    )
+    supervisor = Supervisor({"llama_cpp": LlamaCpp()}, LIMITS, Tuning(tmp_path / "t.json"))
+    texts = []
+    async with new_session() as session:
+        for model in (plain, changed):
+            async with supervisor.lease(model) as worker:
+                upstream = Upstream(worker, session)
+                asked = {"prompt": "The capital of France is", "max_tokens": 8, "temperature": 0}
+                found = await answer(upstream, "/v1/completions", **asked)
+                texts.append(found["choices"][0]["text"])
+                hello = [{"role": "user", "content": "Hi"}]
+                prompt = await answer(upstream, "/apply-template", messages=hello)
+    await supervisor.close()
+    assert prompt["prompt"] == "<user>Hi<answer>"
+    assert texts[0] != texts[1]
