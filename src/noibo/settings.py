@@ -238,6 +238,44 @@ def full_environment() -> dict[str, str]:
     return dict(os.environ)
 
 
+def other_programs(environ: Mapping[str, str] | None = None) -> dict[str, tuple[Path, ...]]:
+    """Where other programs keep models, there or not; of LM Studio, the user's home, which says."""
+    environ = os.environ if environ is None else environ
+    home = Path(environ.get("HOME") or environ.get("USERPROFILE") or Path("~").expanduser())
+
+    def said(name: str, *below: str) -> tuple[Path, ...]:
+        """A folder that a variable names, as these programs read it."""
+        text = os.path.expandvars(environ.get(name, "").strip().strip("\"'"))
+        if not text:
+            return ()
+        own = home / text[2:] if text.startswith(("~/", "~\\")) else Path(text)
+        return (own.joinpath(*below).absolute(),)
+
+    (cache,) = said("XDG_CACHE_HOME") or (home / ".cache",)
+    library = home / "Library"
+    hubs = said("HF_HUB_CACHE") + said("HUGGINGFACE_HUB_CACHE") + said("HF_HOME", "hub")
+    data = ((library / "Application Support",), said("APPDATA"), said("XDG_DATA_HOME"))
+    shares = (*(one for some in data for one in some), home / ".local" / "share")
+    services = (
+        "/usr/share/ollama/.ollama/models",
+        "/var/lib/ollama",
+        "/var/snap/ollama/common/models",
+    )
+    return {
+        "Ollama": (*said("OLLAMA_MODELS"), home / ".ollama" / "models", *map(Path, services)),
+        "Hugging Face": (*hubs, cache / "huggingface" / "hub"),
+        "LM Studio": (home,),
+        "llama.cpp": (
+            *said("LLAMA_CACHE"),
+            cache / "llama.cpp",
+            library / "Caches" / "llama.cpp",
+            *said("LOCALAPPDATA", "llama.cpp"),
+        ),
+        "Jan": tuple(one / "Jan" / "data" / "llamacpp" / "models" for one in shares),
+        "GPT4All": tuple(one / "nomic.ai" / "GPT4All" for one in (*shares, *said("LOCALAPPDATA"))),
+    }
+
+
 def python_executable() -> str:
     """The interpreter that runs noibo, for its children."""
     return sys.executable
