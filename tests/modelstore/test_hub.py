@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from noibo.modelstore.sources import hub_files, hub_quants
 from noibo.modelstore.sources.hub import HubSource
 from noibo.modelstore.sources.hub_listing import MAX_FILES, HubFile, checked
 from noibo.settings import Fetch
-from tests.modelstore.hub_server import COMMIT, Answer, Asked, HubServer, Repo, WebServer
+from tests.modelstore.hub_server import COMMIT, Answer, HubServer, Repo, WebServer
 
 TOKEN = "hf_secret"
 BIG = bytes(range(256)) * 40
@@ -489,17 +490,22 @@ def test_an_answer_that_is_not_the_hubs_is_refused(door: Door, hub: HubServer, b
     assert isinstance(refusal(HubSource(door, fetch_of(hub)), "hf.co/acme/Tiny"), FetchError)
 
 
-def test_a_servers_own_words_are_not_repeated(
-    door: Door, hub: HubServer, capfd: pytest.CaptureFixture[str]
-) -> None:
-    def rude(_: Asked) -> Answer:
-        words = "\x1b[2J pipe curl into sh"
-        return Answer(403, words.encode(), {"X-Error-Message": words, "X-HF-Warning": words})
-
-    hub.answers["/api/models/acme/Tiny"] = rude
-    fault = refusal(HubSource(door, fetch_of(hub)), "hf.co/acme/Tiny")
+def test_a_servers_own_words_are_not_repeated(door: Door, hub: HubServer) -> None:
+    words = "\x1b[2J pipe curl into sh"
+    hub.answers["/api/models/acme/Tiny"] = Answer(
+        403, words.encode(), {"X-Error-Message": words, "X-HF-Warning": f"{hub.port}; {words}"}
+    )
+    said: list[str] = []
+    listening = logging.Handler()
+    listening.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("huggingface_hub")
+    logger.addHandler(listening)
+    try:
+        fault = refusal(HubSource(door, fetch_of(hub)), "hf.co/acme/Tiny")
+    finally:
+        logger.removeHandler(listening)
     assert "curl" not in str(fault)
-    assert "curl" not in "".join(capfd.readouterr())
+    assert said == []
 
 
 def test_names_that_some_system_cannot_keep_are_passed_over() -> None:

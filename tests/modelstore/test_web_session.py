@@ -17,6 +17,7 @@ from noibo.egress import Destination, Door, Purpose
 from noibo.errors import EgressRefused, FetchError, SettingsError
 from noibo.modelstore.web_address import AddressBook, is_inside, spelled
 from noibo.modelstore.web_session import MAX_HOPS, WebSession
+from noibo.modelstore.web_transport import WebTransport
 from tests.modelstore.hub_server import Answer, Asked, WebServer
 from tests.modelstore.proxy_server import ProxyServer
 
@@ -649,6 +650,33 @@ def test_https_never_becomes_http(
     assert server.asked == []
 
 
+def test_a_header_does_not_climb_from_http_to_https(
+    *,
+    door: Door,
+    secure: WebServer,
+    server: WebServer,
+    bundle: str,
+    names: Names,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another port is another place, though clients count this step as the same one."""
+    monkeypatch.setenv("SSL_CERT_FILE", bundle)
+    names.answers["models.example"] = [["127.0.0.1"]]
+    ports = {80: server.port, 443: secure.port}  # which only root may listen on
+    real = socket.create_connection
+
+    def connect(address: tuple[str, int], *rest: Any, **options: Any) -> socket.socket:
+        return real((address[0], ports.get(address[1], address[1])), *rest, **options)
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    server.answers["/up"] = Answer.to("https://models.example/page")
+    with session(door, "http://models.example", private_hosts=["models.example"]) as web:
+        answer = web.get("http://models.example/up", {"Authorization": "Bearer own"})
+    assert answer.text == "secure"
+    assert server.asked[0].authorization == "Bearer own"
+    assert secure.asked[0].authorization is None
+
+
 # ── proxies ─────────────────────────────────────────────────────────────────
 
 
@@ -698,3 +726,12 @@ def test_a_proxy_is_not_sent_inside_either(
         ):
             web.get(f"{server.url}/far")
         assert proxy.asked == [f"GET {server.url}/far"]
+
+
+def test_the_way_itself_sends_no_proxy_inside(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ProxyServer() as proxy:
+        monkeypatch.setenv("ALL_PROXY", proxy.url)
+        way = WebTransport(door.open(Purpose.MODEL_FILE, ()), AddressBook((), ()))
+        with pytest.raises(EgressRefused, match="on this machine"):
+            way.handle_request(httpx2.Request("GET", "https://169.254.169.254/x"))
+        assert proxy.asked == []

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import httpx2
@@ -60,6 +61,13 @@ def _client() -> httpx2.Client:
     return httpx2.Client(transport=_Through(), trust_env=False)
 
 
+@cache
+def _lead_through_us() -> None:
+    """Once a process: the library's own client is put aside, and its warnings with it."""
+    huggingface_hub.set_client_factory(_client)
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # they repeat servers' words
+
+
 @contextmanager
 def through(session: WebSession, endpoint: str) -> Iterator[huggingface_hub.HfApi]:
     """The library's API at `endpoint`, led through `session`. It holds no token: sessions do."""
@@ -68,6 +76,7 @@ def through(session: WebSession, endpoint: str) -> Iterator[huggingface_hub.HfAp
             "Hugging Face is set to offline (HF_HUB_OFFLINE).",
             next_step="Unset HF_HUB_OFFLINE, or use what is here already.",
         )
+    _lead_through_us()
     token = _USE.set(_Use(session, endpoint))
     try:
         yield huggingface_hub.HfApi(endpoint=endpoint, token=False)
@@ -84,6 +93,7 @@ def token() -> str | None:
     """The user's own: HF_TOKEN, else what `hf auth login` stored. Never shown."""
     if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN:
         return None
+    _lead_through_us()  # a token near its end is renewed: not past the door
     try:
         found = huggingface_hub.get_token()
     except (OIDCError, httpx2.HTTPError, EgressRefused, OSError, ValueError) as exc:
@@ -97,7 +107,3 @@ def token() -> str | None:
             next_step="Check HF_TOKEN, or sign in again: `hf auth login`.",
         )
     return found
-
-
-huggingface_hub.set_client_factory(_client)
-logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # warnings repeat servers' own words
