@@ -147,13 +147,16 @@ class Errand(Generic[T]):
                     yield None
                 await asyncio.sleep(looked + PAUSE_S - loop.time())
 
-    async def settle(self, patience_s: float = 0.3) -> None:
-        """Give it a moment to fail at once, or to begin what takes long."""
+    async def settle(self, first_s: float = 5.0, moment_s: float = 0.3) -> None:
+        """Give it time to say the first word, or to fail instead; then a moment more, unless it
+        has begun what takes long."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + patience_s
-        while not self._seen.ended and self._seen.latest.stage in {"find", "licence"}:
-            if loop.time() > until:
+        until, spoken = loop.time() + first_s, False
+        while not self._seen.ended and loop.time() < until:
+            if self._seen.latest.stage not in {"find", "licence"}:
                 return
+            if self._seen.changes and not spoken:
+                until, spoken = loop.time() + moment_s, True
             await asyncio.sleep(0.01)
 
     @contextlib.contextmanager

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from noibo.errors import Cancelled, NoiboError
 from noibo.modelstore.housekeeping import Fault
+from noibo.modelstore.origin import Web, parse
 from noibo.modelstore.progress import Cancel, Progress, Report
 from noibo.modelstore.pulling import Puller
 from noibo.modelstore.reference import Reference
@@ -49,9 +50,17 @@ def _mend(store: Store, puller: Puller, fault: Fault, report: Report, cancel: Ca
 
 
 def _origin(store: Store, name: str) -> str:
-    """What to type to fetch that model again; nothing for one that was added."""
+    """What to type to fetch that model again; nothing for one that was added.
+
+    A file at an address is pinned to the digest it has here: another one there is no mending.
+    """
     manifest = store.exact_or_none(Reference.parse(name))
-    return manifest.origin if manifest else ""
+    if manifest is None or not manifest.origin:
+        return ""
+    digests = list(manifest.blobs)
+    if isinstance(parse(manifest.origin), Web) and len(digests) == 1:
+        return f"{manifest.origin}#sha256={digests[0]}"
+    return manifest.origin
 
 
 def _is_whole(store: Store, name: str) -> bool:
