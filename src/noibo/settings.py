@@ -100,8 +100,9 @@ class Licences:
 
     allowed: Words = _key(
         (),
-        "Kinds (permissive, llama, gemma, non-commercial, research, other, unknown) or names of "
-        "licences that may be pulled, imported and loaded; empty: all.",
+        "Kinds (permissive, copyleft, llama, gemma, community, rail, non-commercial, research, "
+        "proprietary, other, unknown) or names of licences that may be pulled, imported and "
+        "loaded; empty: all.",
     )
 
 

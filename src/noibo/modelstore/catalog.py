@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from importlib import resources
 
 import msgspec
+from packaging.utils import canonicalize_name
 
 from noibo.errors import UnknownModel
 from noibo.modelstore import catalog_search, catalog_tags
@@ -31,6 +32,7 @@ from noibo.modelstore.catalog_entry import (
 )
 from noibo.modelstore.catalog_search import Hit
 from noibo.modelstore.offer import Defaults
+from noibo.modelstore.origin import Hub, Origin, Package, Registry
 from noibo.modelstore.reference import DEFAULT_TAG, Reference
 
 
@@ -107,6 +109,15 @@ class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
         """The families that fit words in English or Vietnamese, best first."""
         return catalog_search.find(self.models, words)
 
+    def place_of(self, origin: Origin) -> Choice | None:
+        """What a place that was named outright is known to hold, if it is one of ours."""
+        for model in self.models:
+            for place in model.size.places if model.size else ():
+                for quantisation in place.has(self.publishers):
+                    if model.size and _is_same_place(place.origin(quantisation), origin):
+                        return self._choice(model, model.size, quantisation)
+        return None
+
     def quantisations(self, model: Model) -> tuple[str, ...]:
         """What `model` can be had in, the default first."""
         if model.size is None:
@@ -169,6 +180,18 @@ class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
             for name in catalog_tags.upstream(model):
                 found.setdefault(name, model)
         return found
+
+
+def _is_same_place(known: Origin, origin: Origin) -> bool:
+    """True if both are of one repository, package or model, whatever the file or version."""
+    match known, origin:
+        case Hub(repo=one), Hub(repo=other):
+            return one.lower() == other.lower()
+        case Package(package=one), Package(package=other):
+            return canonicalize_name(one) == canonicalize_name(other)
+        case Registry(reference=one), Registry(reference=other):
+            return one == other
+    return False
 
 
 def _no_such_size(family: Family, asked: Reference) -> UnknownModel:

@@ -137,8 +137,7 @@ class Puller:
         """Where to look for it, and what to call it. Raises `UnknownModel`."""
         reference = Reference.parse(name) if name else None
         if not isinstance(origin, Named):
-            place = CatalogOrigin(origin)
-            return Wish(str(origin), reference or origin.reference, (place,))
+            return self._outright(origin, reference or origin.reference)
         choice = self._choose(origin.reference)
         if choice is None:
             place = CatalogOrigin(Registry(origin.reference))
@@ -163,6 +162,14 @@ class Puller:
             licence=choice.licence,
             defaults=choice.defaults,
         )
+
+    def _outright(self, origin: Origin, reference: Reference) -> Wish:
+        """A place that was named; what the catalogue knows of it goes along."""
+        known = (self._known or catalog.load()).place_of(origin)
+        place = (CatalogOrigin(origin),)
+        if known is None:
+            return Wish(str(origin), reference, place)
+        return Wish(str(origin), reference, place, licence=known.licence, defaults=known.defaults)
 
     def _choose(self, reference: Reference) -> Choice | None:
         return (self._known or catalog.load()).resolve(reference)
@@ -269,9 +276,9 @@ def _whole(file: KnownFile, origin: Origin) -> ModelFile:
 
 
 def _licence(wish: Wish, offer: Offer) -> Licence:
-    return Licence(
-        wish.licence or offer.licence, offer.licence_text or None, offer.licence_link or None
-    )
+    """The catalogue's word on what it chose; on a place named outright, the place's own."""
+    names = (wish.licence, offer.licence) if wish.is_named else (offer.licence, wish.licence)
+    return Licence(names[0] or names[1], offer.licence_text or None, offer.licence_link or None)
 
 
 def _both(wish: Wish, offered: Defaults) -> Defaults:
