@@ -45,7 +45,10 @@ class Destination:
     @classmethod
     def of(cls, url: str) -> Destination:
         """The destination of a URL; the port is the scheme's own where none is given."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise EgressRefused("An address with a broken [host] is not an http(s) one.") from None
         place = parts.netloc.rpartition("@")[2]  # a password is not for messages
         try:
             port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)

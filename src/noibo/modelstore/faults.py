@@ -39,7 +39,7 @@ def network_fault(exc: httpx2.TransportError) -> str:
     if isinstance(exc, httpx2.ProxyError):
         return f"the proxy refused: {text}"
     if isinstance(exc, httpx2.ConnectTimeout):
-        return "no connection within the time pip is set to"
+        return "no connection within the time allowed"
     if isinstance(exc, httpx2.TimeoutException):
-        return "it stood still longer than pip's timeout"
+        return "it stood still for longer than is allowed"
     return f"the connection failed: {text}" if text else "the connection failed"
