@@ -90,6 +90,11 @@ def every() -> tuple[Licence, ...]:
     return tuple(_licence(entry) for entry in _read().licences)
 
 
+def kinds() -> dict[str, str]:
+    """Every kind, from the most generous to the strictest, and what it means for a company."""
+    return {kind: _read().kinds[kind]["en"] for kind in get_args(Kind)}
+
+
 def require_allowed(licence: Licence, allowed: Sequence[str], model: str) -> None:
     """Raise `LicenceRefused` unless `allowed` is empty or lists the licence, or its kind."""
     words = {_plain(word) for word in allowed}
