@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis.strategies import integers, lists, sampled_from, tuples
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from noibo.modelstore.go_template import UntranslatableTemplate, to_jinja
@@ -23,6 +25,12 @@ from noibo.modelstore.go_template import UntranslatableTemplate, to_jinja
 CASES = json.loads(Path(__file__).with_name("go_templates.json").read_text(encoding="utf-8"))
 CONVERSATIONS: dict[str, dict[str, Any]] = CASES["conversations"]
 TEMPLATES = {entry["name"]: entry for entry in CASES["templates"]}
+SCRAPS = (
+    "", "{{", "}}", "{{-", "-}}", "(", ")", ":=", "=", "$x", "$", ".", ".Messages", ".Role",
+    ".Tools", "range", "if", "else", "end", "with", "\"", "`", "'", "eq", "and", "slice",
+    "index", "len", "printf \"%s\"", "\\", "%", "0", "-1", "nil", "break", "continue",
+    ".Response", "{{ end }}", "{{ else }}", "/*", "*/", ",",
+)  # fmt: skip
 USER = {"role": "user", "content": "Hi?"}
 
 
@@ -288,6 +296,12 @@ UNTRANSLATABLE = {
     "lt of three": "{{ lt 1 2 3 }}",
     "len of two": "{{ len .Prompt .System }}",
     "range into known variables": "{{ $i := 0 }}{{ range $i = .Messages }}{{ end }}",
+    "everything": "{{ . }}",
+    "everything as JSON": "{{ json $ }}",
+    "everything compared": "{{ if eq . 1 }}{{ end }}",
+    "what would double forty times": "{{ " + "slice (" * 40 + ".Prompt" + " 1)" * 40 + " }}",
+    "what would treble forty times": "{{ " + "eq (" * 40 + "1" + ") 2 3 4" * 40 + " }}",
+    "much, a thousand times": ("{{ " + "slice (" * 9 + ".Prompt" + ") 1" * 9 + " }}") * 1000,
     "too deep": "{{ if 1 }}" * 500 + "{{ end }}" * 500,
     "too deep in parentheses": "{{ " + "(" * 5000 + ")" * 5000 + " }}",
     "too many else": "{{ if 1 }}" + "{{ else if 1 }}" * 5000 + "{{ end }}",
@@ -299,6 +313,25 @@ UNTRANSLATABLE = {
 def test_what_cannot_be_said_in_jinja_is_refused(template: str) -> None:
     with pytest.raises(UntranslatableTemplate):
         to_jinja(template)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    name=sampled_from(sorted(TEMPLATES)),
+    cuts=lists(tuples(integers(0, 2000), integers(0, 12), sampled_from(SCRAPS)), max_size=4),
+)
+def test_a_damaged_template_is_refused_or_becomes_jinja(
+    name: str, cuts: list[tuple[int, int, str]]
+) -> None:
+    template = TEMPLATES[name]["template"]
+    for place, length, scrap in cuts:
+        at = place % (len(template) + 1)
+        template = template[:at] + scrap + template[at + length :]
+    try:
+        translated = to_jinja(template)
+    except UntranslatableTemplate:
+        return
+    JINJA.from_string(translated)
 
 
 @pytest.mark.parametrize(

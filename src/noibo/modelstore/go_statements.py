@@ -6,10 +6,15 @@ trims what is around it.
 
 from __future__ import annotations
 
+from typing import Final
+
 from noibo.modelstore.go_expression import EMPTY, Expressions, Scope
+from noibo.modelstore.go_functions import Functions
 from noibo.modelstore.go_kinds import ELEMENTS, MAPS, Kind, Value, quoted
 from noibo.modelstore.go_lexer import UntranslatableTemplate
 from noibo.modelstore.go_tree import Action, Branch, Field, Jump, Node, Pipe, Text
+
+MAX_LENGTH: Final = 2**20
 
 
 class Statements:
@@ -28,14 +33,16 @@ class Statements:
         cut_by: str | None = None,
     ) -> None:
         self.lines: list[str] = []
-        self.expressions = Expressions(root)
+        self._length = 0
+        self.functions = Functions()
+        self._expressions = Expressions(root, self.functions)
         self._kinds = kinds
         self._cut_by = cut_by
         self._cut = False  # what comes now stands behind the place where the answer begins
         self._assigned = _assigned(nodes)
         self._flags: list[str] = []  # of the loops around that are jumped out of
         self._count = 0
-        whole = Value("", Kind.ROOT)
+        whole = Value("go", Kind.ROOT)
         self._list(nodes, Scope(whole, {"": whole}))
 
     def _list(self, nodes: tuple[Node, ...], scope: Scope) -> None:
@@ -58,7 +65,7 @@ class Statements:
     def _node(self, node: Node, scope: Scope) -> None:
         match node:
             case Text():
-                self.lines.append(f"{{{{- {quoted(node.text)} -}}}}")
+                self._print(quoted(node.text))
             case Action():
                 self._action(node.pipe, scope)
             case Branch(word="range"):
@@ -69,11 +76,11 @@ class Statements:
                 self._jump(node)
 
     def _action(self, pipe: Pipe, scope: Scope) -> None:
-        value = self.expressions.pipe(pipe, scope)
+        value = self._expressions.pipe(pipe, scope)
         if pipe.variables:
             self._keep(pipe, value, scope)
         else:
-            self.lines.append(f"{{{{- {self.expressions.printed(value)} -}}}}")
+            self._print(self.functions.printed(value))
         self._cut = self._cut or (self._cut_by is not None and _gives_response(pipe))
 
     def _keep(self, pipe: Pipe, value: Value, scope: Scope) -> None:
@@ -113,7 +120,7 @@ class Statements:
         self._say("endif")
 
     def _open(self, node: Branch, scope: Scope, word: str) -> None:
-        value = self.expressions.pipe(node.pipe, scope)
+        value = self._expressions.pipe(node.pipe, scope)
         if node.pipe.variables:
             self._keep(node.pipe, value, scope)
             value = scope.variables[node.pipe.variables[0]]
@@ -127,7 +134,7 @@ class Statements:
     def _range(self, node: Branch, scope: Scope) -> None:
         if node.pipe.variables and not node.pipe.declares:
             raise UntranslatableTemplate("range assigns to variables declared before")
-        value = self.expressions.pipe(node.pipe, scope)
+        value = self._expressions.pipe(node.pipe, scope)
         jumps = any(map(_jumps, node.then))
         if jumps:
             self._flags.append(self._name("left"))
@@ -195,8 +202,17 @@ class Statements:
         plain = base if base.isascii() and base.isidentifier() else "value"
         return f"{plain}_{self._count}"
 
+    def _print(self, code: str) -> None:
+        self._add(f"{{{{- {code} -}}}}")
+
     def _say(self, statement: str) -> None:
-        self.lines.append(f"{{%- {statement} -%}}")
+        self._add(f"{{%- {statement} -%}}")
+
+    def _add(self, line: str) -> None:
+        self._length += len(line)
+        if self._length > MAX_LENGTH:
+            raise UntranslatableTemplate("it becomes too long")
+        self.lines.append(line)
 
 
 def _mapping(value: Value) -> str:

@@ -16,8 +16,9 @@ from typing import Final
 from noibo.modelstore import go_prelude
 from noibo.modelstore.go_kinds import Kind, Value
 from noibo.modelstore.go_lexer import UntranslatableTemplate
+from noibo.modelstore.go_parser import parse
 from noibo.modelstore.go_statements import Statements
-from noibo.modelstore.go_tree import Action, Field, Node, Pipe, names_of, parse
+from noibo.modelstore.go_tree import Action, Field, Node, Pipe, names_of
 
 __all__ = ["UntranslatableTemplate", "to_jinja"]
 
@@ -69,5 +70,5 @@ def _translated(nodes: tuple[Node, ...], root: dict[str, Value], cut_by: str | N
 
 
 def _assembled(translated: Statements, before: list[str], body: list[str]) -> str:
-    macros = (go_prelude.MACROS[name] for name in sorted(translated.expressions.macros))
+    macros = (go_prelude.MACROS[name] for name in sorted(translated.functions.macros))
     return "\n".join([*(line for macro in macros for line in macro), *before, *body])
