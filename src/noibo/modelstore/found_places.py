@@ -45,9 +45,13 @@ def named_places(folders: Sequence[Path]) -> tuple[Place, ...]:
 
 
 def _named(folder: Path) -> Place:
-    if not folder.exists():
-        raise NotFound(f"There is no folder {folder}.", next_step="Check the path.")
-    if not folder.is_dir():
+    try:
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+    except PermissionError:
+        return Place("a folder", folder, named=True)  # the survey says who could open it
+    except (OSError, ValueError):
+        raise NotFound(f"There is no folder {folder}.", next_step="Check the path.") from None
+    if not is_folder:
         raise UsageError(f"{folder} is not a folder.", next_step=f"One file: `noibo add {folder}`.")
     for inside in (folder, folder / "models", folder / ".ollama" / "models"):
         if ollama_store.is_ollama(inside):
@@ -58,11 +62,12 @@ def _named(folder: Path) -> Place:
     return Place("a folder", folder, named=True)
 
 
-def survey(places: Sequence[Place]) -> Survey:
-    """Everything found, each file once. Nothing is read whole, nothing is written."""
+def survey(places: Sequence[Place], most: int = MAX_NAMES) -> Survey:
+    """Everything found, each file once; `most` names are looked at in one place. Nothing is read
+    whole, nothing is written."""
     entered: list[Place] = []
     folders: set[tuple[int, int]] = set()
-    found = _Found()
+    found = _Found(most)
     for place in places:
         try:
             status = place.path.stat()
@@ -82,21 +87,22 @@ def survey(places: Sequence[Place]) -> Survey:
 class _Found:
     """What was found so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self.models: list[FoundModel] = []
         self.left_out: list[LeftOut] = []
         self._files: dict[tuple[int, int], FoundModel] = {}
         self._names: set[Reference] = set()
 
     def look_in(self, place: Place) -> None:
-        look = Look()
+        look = Look(self._most)
         for one in _FIND[place.program](place, look):
             if isinstance(one, LeftOut):
                 self.left_out.append(one)
             else:
                 self._add(one)
         if look.is_cut:
-            why = f"more than {MAX_NAMES:,} names in it: the rest was not looked at"
+            why = f"more than {self._most:,} names in it: the rest was not looked at"
             self.left_out.append(LeftOut(place, str(place.path), "left out", why))
         closed = look.closed[:_MOST_CLOSED]
         self.left_out += [_no_access(place, folder) for folder in closed]

@@ -28,7 +28,7 @@ from noibo.modelstore.ollama_defaults import Said
 from noibo.modelstore.ollama_manifest import Layer, OllamaManifest
 from noibo.modelstore.origin import HUB_HOSTS, REGISTRY_HOSTS, Registry, parse
 from noibo.modelstore.reference import Reference
-from noibo.modelstore.strange_tree import Look, file_size, read_small
+from noibo.modelstore.strange_tree import Look, file_size, is_folder, read_small
 
 MANIFESTS: Final = ("manifests-v2", "manifests")  # the newer first: what it has counts
 _LIST: Final = "application/vnd.ollama.manifest.list.v2+json"
@@ -66,7 +66,7 @@ class _Named:
 
 def is_ollama(folder: Path) -> bool:
     """True for a folder that Ollama keeps models in."""
-    return (folder / "blobs").is_dir() and any((folder / one).is_dir() for one in MANIFESTS)
+    return is_folder(folder / "blobs") and any(is_folder(folder / one) for one in MANIFESTS)
 
 
 def find(place: Place, look: Look) -> Iterator[FoundModel | LeftOut]:

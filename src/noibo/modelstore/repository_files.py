@@ -54,6 +54,7 @@ class RepositoryFiles:
 
     files: dict[str, FoundFile] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)  # named here, and not to be had
+    odd: set[str] = field(default_factory=set)  # with a path that is no text
 
     def add(self, path: str, where: Path, sha256: str | None = None) -> None:
         """Take up a file. One that is gone is remembered as missing."""
@@ -62,6 +63,8 @@ class RepositoryFiles:
             self.missing.add(path)
         elif is_text(where):
             self.files[path] = FoundFile("file", path, where, size, sha256)
+        elif path.lower().endswith(".gguf"):
+            self.odd.add(path)
 
     def groups(self) -> Iterator[Group | Gap]:
         """Every model among the files: the GGUF files, else the checkpoint."""
@@ -70,6 +73,8 @@ class RepositoryFiles:
         labels = [label(path) for path in heads]
         for path, said in zip(heads, labels, strict=True):
             yield self._gguf(path, said if labels.count(said) == 1 else None)
+        for path in sorted(self.odd):
+            yield Gap(path, "left out", "its path is no text that could be written down")
         if not gguf and CONFIG in self.files:
             yield from self._checkpoint()
 

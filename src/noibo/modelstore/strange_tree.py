@@ -72,6 +72,14 @@ def _is_folder(entry: os.DirEntry[str], *, follow: bool) -> bool:
         return False
 
 
+def is_folder(path: Path) -> bool:
+    """True for a folder that can be seen, through links too."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
 def file_size(path: Path) -> int | None:
     """Bytes of an ordinary file, through links; None for anything else, and for nothing."""
     try:
