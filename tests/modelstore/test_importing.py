@@ -221,6 +221,9 @@ def test_a_name_that_another_model_has_is_not_taken_from_it(
     assert store.get("llama3:8b").path.read_bytes() == model("ours")
     assert store.get("llama3:8b-ollama").path.read_bytes() == model("theirs")
     assert only(import_all(store, tmp_path)).status == "here already"
+    store.remove("llama3:8b")
+    assert statuses(import_all(store, tmp_path)) == [("llama3:8b-ollama", "here already")]
+    pulled(store, model("ours"), "llama3:8b")
     store.remove("llama3:8b-ollama")
     pulled(store, model("third"), "llama3:8b-ollama")
     row = only(import_all(store, tmp_path))

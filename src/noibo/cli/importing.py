@@ -25,7 +25,7 @@ def import_models(
     folders: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[FOLDER]...",
+            metavar="FOLDER",
             help="Look in these instead: a folder of such a program, or any with models in it.",
             show_default=False,
         ),

@@ -116,14 +116,20 @@ class _Taking:
     _first: dict[str, tuple[InPlace, str]] = field(default_factory=dict)  # by digest
 
     def take(self, model: FoundModel) -> None:
+        free = None
         for reference in _names(model):
             try:
                 here = self.kept.get(reference) or self.store.exact(reference)
             except StoreError:
                 continue  # damaged, or a newer noibo's: not ours to overwrite
-            if here is None or same_model.is_meant(here, model, self.store):
+            if here is None:
+                free = free or reference
+            elif same_model.is_meant(here, model, self.store):
                 self._settle(model, reference, here)
                 return
+        if free is not None:
+            self._settle(model, free, None)
+            return
         note = f"another model has that name (`noibo rm {model.reference}` removes it)"
         self._say(model, str(model.reference), "name taken", note)
 
@@ -144,7 +150,8 @@ class _Taking:
         try:
             kept = self._keep(reference, files, model.provenance)
         except LicenceRefused as exc:
-            self._say(model, str(reference), "refused", exc.message)
+            said = exc.message.removeprefix(f"{reference} has the ")
+            self._say(model, str(reference), "refused", said.rstrip("."))
         except (BadModelFile, ModelNotFound) as exc:
             self._say(model, str(reference), *_fault(exc, model))
         else:
