@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from noibo.cli.pull_view import Lines
-from noibo.errors import ModelNotFound, NotFound, UnknownModel
-from noibo.modelstore.progress import Progress
+from noibo.cli.pull_view import Lines, Speed
+from noibo.errors import BadReference, ModelNotFound, NoiboError, NotFound, UnknownModel
+from noibo.modelstore.progress import size_text
+from noibo.wire.models import ProgressRow
 from tests.modelstore.gguf_builder import STRING, llama
 from tests.running import clean_environment, run_noibo
 
@@ -41,7 +42,10 @@ def test_a_file_is_added_listed_shown_and_removed(home: Path, file: Path) -> Non
     assert "architecture" in shown.stdout
 
     removed = run_noibo("rm", "tiny-model", home=home)
-    assert removed.stdout == "tiny-model is removed, nothing freed: its file stays.\n"
+    size = size_text(file.stat().st_size)
+    assert removed.stdout == (
+        f"tiny-model:latest is removed: 0 bytes freed, {size} stay where they lie.\n"
+    )
     assert file.exists()
     assert "noibo pull smollm2:135m" in run_noibo("list", home=home).stdout
 
@@ -94,13 +98,15 @@ def test_a_changed_file_is_named_on_standard_error_and_the_rest_is_listed(
     [
         (["show", "nothing"], ModelNotFound, "noibo list"),
         (["rm", "nothing"], ModelNotFound, "noibo list"),
-        (["show", "smollm2"], ModelNotFound, "noibo pull smollm2:135m"),
-        (["pull", "smolm2:135m"], UnknownModel, "noibo pull smollm2:135m"),
+        (["show", "smollm2"], ModelNotFound, "noibo pull smollm2"),
+        (["pull", "gpt-4o-mini"], UnknownModel, "noibo catalog"),
+        (["pull", "../x"], BadReference, ".gguf"),
+        (["show", ""], BadReference, "noibo pull"),
         (["add", "/nowhere.gguf"], NotFound, "/nowhere.gguf"),
     ],
 )
 def test_an_error_is_a_message_a_next_step_and_an_exit_code(
-    home: Path, command: list[str], error: type[NotFound], said: str
+    home: Path, command: list[str], error: type[NoiboError], said: str
 ) -> None:
     answer = run_noibo(*command, home=home)
     assert answer.returncode == error.exit_code
@@ -119,13 +125,13 @@ def test_what_is_here_is_said_to_be_here_without_network(home: Path, model_store
 
 def test_lines_come_at_most_once_for_ten_per_cent(capsys: pytest.CaptureFixture[str]) -> None:
     with Lines() as lines:
-        lines(Progress("find", note="Looking."))
+        lines(ProgressRow("find", note="Looking."))
         for done in range(1001):
-            lines(Progress("download", done, 1000))
-        lines(Progress("download", 400, 1000, "Starting over."))
+            lines(ProgressRow("download", done, 1000))
+        lines(ProgressRow("download", 400, 1000, "Starting over."))
         for done in range(1001):
-            lines(Progress("unpack", done, 1000))
-        lines(Progress("done", 1000, 1000))
+            lines(ProgressRow("unpack", done, 1000))
+        lines(ProgressRow("done", 1000, 1000))
     out, err = capsys.readouterr()
     assert out == ""
     said = err.splitlines()
@@ -134,16 +140,41 @@ def test_lines_come_at_most_once_for_ten_per_cent(capsys: pytest.CaptureFixture[
     assert said[-1] == "Unpacking: 100 % (1.0 kB of 1.0 kB)"
 
 
+def test_each_file_of_several_has_its_number_and_its_own_tenths(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Lines() as lines:
+        for number, name in enumerate(["a.gguf", "b\x1b.gguf"], 1):
+            for done in (0, 5, 10):
+                lines(ProgressRow("download", done, 10, "", name, number, 2))
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "Downloading 1/2 a.gguf: 0 % (0 bytes of 10 bytes)"
+    assert said[-1] == "Downloading 2/2 b\\x1b.gguf: 100 % (10 bytes of 10 bytes)"
+    assert len(said) == 6
+
+
+def test_speed_and_time_left_are_as_they_were_measured() -> None:
+    speed = Speed()
+    assert speed.text(ProgressRow("check", 5, 10)) == ""
+    row = ProgressRow("download", 10**6, 41 * 10**6, rate=2e6)
+    assert speed.text(row) == "2.0 MB/s, 0:00:20 left"
+    assert speed.text(ProgressRow("download", 1, None, rate=1500.0)) == "1.5 kB/s"
+    slow = ProgressRow("download", 0, 7_325_000, rate=1000.0)
+    assert speed.text(slow) == "1.0 kB/s, 2:02:05 left"
+
+
 def test_a_terminal_gets_a_bar_and_clean_notes(home: Path) -> None:
     program = (
+        "import time\n"
         "from noibo.cli.pull_view import Bar, view\n"
-        "from noibo.modelstore.progress import Progress as P\n"
+        "from noibo.wire.models import ProgressRow as P\n"
         "shown = view()\n"
         "assert isinstance(shown, Bar)\n"
         "with shown:\n"
         "    shown(P('find', note='[bold]Looking\\x1b[2J'))\n"
         "    for done in range(0, 1001, 100):\n"
-        "        shown(P('download', done, 1000))\n"
+        "        shown(P('download', done, 1000, rate=500.0))\n"
+        "    time.sleep(0.5)\n"  # it is drawn ten times a second
         "    shown(P('unpack', 1, 1000))\n"
         "    shown(P('done', 1000, 1000))\n"
     )
@@ -166,4 +197,5 @@ def test_a_terminal_gets_a_bar_and_clean_notes(home: Path) -> None:
     assert "[bold]Looking" in text
     assert "\x1b[2J" not in text
     assert "Downloading" in text
+    assert "500 bytes/s, 0:00:0" in text
     assert "Unpacking" in text
