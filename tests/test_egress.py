@@ -123,8 +123,19 @@ def test_nothing_else_in_noibo_makes_outbound_connections() -> None:
         "modelstore/index_session.py",  # through a pass
         "modelstore/network.py",
         "modelstore/package_index.py",
-        "modelstore/download.py",
-        "modelstore/claim.py",  # types: headers, faults and credentials of those above
+        "modelstore/web_session.py",  # through a pass, and to addresses that were judged
+        "modelstore/web_transport.py",
+        "modelstore/web_address.py",
+        "modelstore/sources/hub_library.py",  # the hub's library, held to a web session
+        "modelstore/sources/hub_endpoint.py",
+        "modelstore/sources/github.py",  # types: answers, faults and credentials of those above
+        "modelstore/sources/registry_room.py",
+        "modelstore/sources/web.py",
+        "modelstore/download_answer.py",
+        "modelstore/download_faults.py",
+        "modelstore/download_lanes.py",
+        "modelstore/download_spans.py",
+        "modelstore/claim.py",
         "modelstore/faults.py",
         "modelstore/credentials.py",
         "cli/doctor_network.py",  # is our own port taken; --online through the puller's door
