@@ -104,5 +104,5 @@ def _constant(value: str | float | bool | None) -> Value:
             return Value(quoted(value), Kind.TEXT)
     if isinstance(value, float) and not math.isfinite(value):
         raise UntranslatableTemplate("a number is too large")
-    text = f"{value:f}" if isinstance(value, float) else str(value)
+    text = f"{value:f}" if value % 1 else str(int(value))
     return Value(f"({text})" if value < 0 else text, Kind.NUMBER)
