@@ -94,7 +94,9 @@ def test_what_only_looks_like_loopback_is_not(url: str) -> None:
         require_loopback(url)
 
 
-@pytest.mark.parametrize("url", ["ftp://a/", "file:///etc/passwd", "//a/b", "https:///x", "http://[::1"])
+@pytest.mark.parametrize(
+    "url", ["ftp://a/", "file:///etc/passwd", "//a/b", "https:///x", "http://[::1"]
+)
 def test_only_http_is_a_destination(url: str) -> None:
     with pytest.raises(EgressRefused):
         Destination.of(url)

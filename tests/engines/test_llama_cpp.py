@@ -115,6 +115,18 @@ def test_a_checkpoint_is_refused_with_what_to_do() -> None:
     assert "noibo search m" in caught.value.next_step
 
 
+async def test_a_template_that_the_engine_cannot_read_gives_way_to_the_files_own(
+    smollm2_gguf: Path, tmp_path: Path
+) -> None:
+    broken = Model("m", "llama_cpp", smollm2_gguf, 134_515_008, 8192, template="{% for m in %}{{")
+    supervisor = Supervisor({"llama_cpp": LlamaCpp()}, LIMITS, Tuning(tmp_path / "t.json"))
+    async with new_session() as session, supervisor.lease(broken) as worker:
+        hello = [{"role": "user", "content": "Hi"}]
+        prompt = await answer(Upstream(worker, session), "/apply-template", messages=hello)
+    await supervisor.close()
+    assert "<|im_start|>user\nHi<|im_end|>" in prompt["prompt"]
+
+
 def lora(path: Path) -> Path:
     """An adapter of SmolLM2-135M that turns every query of the first layer round."""
     width, rank = 576, 2

@@ -176,6 +176,14 @@ def test_a_model_of_the_registry_with_all_that_came_with_it(setup: Setup) -> Non
     assert "Copyright" in (model.manifest.licence.text or "")
 
 
+@pytest.mark.parametrize("tag", ["8b-instruct-q4_K_M", "8b-instruct-q4_k_m", "8b-q6_K"])
+def test_a_tag_is_found_however_the_registry_spells_its_quantisation(
+    setup: Setup, tag: str
+) -> None:
+    setup.registry.add(f"library/tiny:{tag}", [("model", MODEL)])
+    assert str(setup.pull(f"ollama.com/tiny:{tag}").reference) == f"tiny:{tag.lower()}"
+
+
 def test_another_host_that_speaks_the_same_protocol(setup: Setup) -> None:
     setup.registry.add("acme/tiny:1b", [("model", MODEL)])
     name = f"127.0.0.1:{setup.registry.port}/acme/tiny:1b"
@@ -345,6 +353,23 @@ def test_a_file_that_another_program_has_is_used_where_it_lies(
     assert theirs.exists()
     os.utime(theirs, ns=(1, 1))  # it changed: no longer believed
     assert setup.pull("a:1").path == setup.store.blob(digest)
+
+
+def test_a_file_whose_name_claims_a_digest_is_believed_after_a_look(
+    setup: Setup, tmp_path: Path
+) -> None:
+    digest = hashlib.sha256(MODEL).hexdigest()
+    theirs = tmp_path / f"sha256-{digest}"
+    theirs.write_bytes(OTHER)
+    file = ModelFile("model", "model.gguf", InPlace.of(theirs, digest))
+    setup.store.keep(Reference("theirs"), [file], Provenance("Ollama's theirs"))
+    setup.registry.add("library/a:1", [("model", MODEL)])
+    assert setup.pull("a:1").path.read_bytes() == MODEL
+
+
+def test_the_case_of_a_repository_does_not_matter(setup: Setup) -> None:
+    first = setup.pull("hf.co/acme/Tiny-GGUF:Q8_0")
+    assert setup.pull("hf.co/acme/tiny-gguf:q8_0").path == first.path
 
 
 def test_a_damaged_blob_is_mended_by_fetching_its_bad_part_only(setup: Setup) -> None:

@@ -18,13 +18,24 @@ def main() -> None:
 
     announce("progress", note=f"loading {config['alias']}")
     try:
-        server = xllamacpp.Server(_params(xllamacpp, config))
+        server = _start(xllamacpp, config)
     except RuntimeError as exc:
         sys.exit(f"llama.cpp could not load {config['path']}: {exc}")
     address = server.listening_address
     rate = _measure_prefill(address, config) if config["measure_prefill"] else None
     announce("ready", url=address, prefill_tokens_per_s=rate)
     threading.Event().wait()
+
+
+def _start(xllamacpp: Any, config: dict[str, Any]) -> Any:
+    """The server; without the template that came along, if llama.cpp cannot do anything with it."""
+    try:
+        return xllamacpp.Server(_params(xllamacpp, config))
+    except RuntimeError:
+        if not config["template"]:
+            raise
+        announce("progress", note="trying again with the file's own chat template")
+        return xllamacpp.Server(_params(xllamacpp, config | {"template": ""}))
 
 
 def _params(xllamacpp: Any, config: dict[str, Any]) -> Any:

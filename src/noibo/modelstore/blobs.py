@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from noibo.errors import DigestMismatch
 from noibo.modelstore.catalog import KnownFile
 from noibo.modelstore.disk import faults_named, turn
-from noibo.modelstore.manifest import InStore, ModelFile
+from noibo.modelstore.manifest import InPlace, InStore, ModelFile
 from noibo.modelstore.offer import Offer, OfferedFile
 from noibo.modelstore.progress import Cancel, Progress, Report
 from noibo.modelstore.store import Store
@@ -45,10 +46,14 @@ class Bringing:
     def has(self, sha256: str, size: int) -> bool:
         """True if the file is among the blobs whole, under another name or none."""
         blob = self.store.blob(sha256)
-        if not blob.exists() or blob.stat().st_size != size:
+        return blob.exists() and self._is(blob, sha256, size)
+
+    def _is(self, path: Path, sha256: str, size: int) -> bool:
+        """True if the file holds just the bytes of that digest."""
+        if path.stat().st_size != size:
             return False
         digest, done = hashlib.sha256(), 0
-        with blob.open("rb") as file:
+        with path.open("rb") as file:
             while chunk := file.read(CHUNK):
                 self.cancel.check()
                 digest.update(chunk)
@@ -70,14 +75,21 @@ class Bringing:
             blob = self.store.blob(sha256)
             if blob.exists() and self.has(sha256, blob.stat().st_size):
                 return ModelFile(offered.role, offered.name, InStore(sha256, blob.stat().st_size))
-            if (copy := self.store.copy_in_place(sha256)) is not None:
-                note = f"{copy.path} is the same file, and is used where it lies."
-                report(Progress("check", copy.size, copy.size, note))
+            if (copy := self._copy_in_place(sha256, report)) is not None:
                 return ModelFile(offered.role, offered.name, copy)
             self.store.set_aside(sha256)
             return ModelFile(
                 offered.role, offered.name, self._fetch(offered, expected, reserve, report)
             )
+
+    def _copy_in_place(self, sha256: str, report: Report) -> InPlace | None:
+        """A file of another program's that is the same: its name says so, and so do its bytes."""
+        copy = self.store.copy_in_place(sha256)
+        if copy is None or not self._is(Path(copy.path), sha256, copy.size):
+            return None
+        note = f"{copy.path} is the same file, and is used where it lies."
+        report(Progress("check", copy.size, copy.size, note))
+        return copy
 
     def _fetch(
         self, offered: OfferedFile, expected: KnownFile | None, reserve: int, report: Report

@@ -53,7 +53,7 @@ class Wish:
 
     def means_just(self, here: StoredModel) -> bool:
         """True if its places can have nothing newer than what is here under that name."""
-        if here.manifest.origin != self.origin:
+        if here.manifest.origin.lower() != self.origin.lower():
             return True
         return all(one.file is not None or not _may_move(one.origin) for one in self.places)
 
@@ -188,7 +188,7 @@ class Puller:
         manifest = self._store.exact(wish.reference)
         if manifest is None:
             return None
-        if not wish.is_named and manifest.origin != wish.origin:
+        if not wish.is_named and manifest.origin.lower() != wish.origin.lower():
             raise FetchError(
                 f"There is already a model named {wish.reference}, from {manifest.source}.",
                 next_step=f"Give this one another name (`noibo pull {wish.origin} --name NAME`), "

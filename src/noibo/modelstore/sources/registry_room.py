@@ -7,6 +7,7 @@ goes to the registry alone, never to the stores it redirects to.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -33,6 +34,7 @@ from noibo.settings import Fetch
 _MAX_TOKEN_PAGE: Final = 256 * 1024
 _MAX_ERROR: Final = 64 * 1024
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,16384}")
+_QUANTISATION: Final = re.compile(r"(?<![a-z0-9])(i?q\d)_(k(?:_[a-z]+)?)(?![a-z0-9])")
 _CHALLENGE: Final = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -63,8 +65,15 @@ class RegistryRoom:
 
     def manifest(self) -> OllamaManifest:
         """The files of the model; raises `NotOffered`, `AccessNeeded`, `FetchError`."""
-        url = f"{self._base}/manifests/{self._reference.tag}"
         headers = {"Accept": ", ".join(ollama_manifest.ACCEPTED)}
+        *others, last = _spellings(self._reference.tag)
+        for tag in others:
+            with contextlib.suppress(NotOffered):
+                return self._manifest(tag, headers)
+        return self._manifest(last, headers)
+
+    def _manifest(self, tag: str, headers: Mapping[str, str]) -> OllamaManifest:
+        url = f"{self._base}/manifests/{tag}"
         return ollama_manifest.read(self._page(url, headers, ollama_manifest.MAX_BYTES))
 
     def blob_url(self, layer: Layer) -> str:
@@ -179,6 +188,12 @@ class RegistryRoom:
             next_step="noibo asks registries without a name: take a public model, or import it "
             "from an Ollama that has it (`noibo import`).",
         )
+
+
+def _spellings(tag: str) -> tuple[str, ...]:
+    """Names fold capitals, and a registry may not: a quantisation is `q4_K_M` in most tags."""
+    usual = _QUANTISATION.sub(lambda found: f"{found[1]}_{found[2].upper()}", tag)
+    return tuple(dict.fromkeys((usual, tag)))
 
 
 def addresses(reference: Reference, fetch: Fetch) -> tuple[str, ...]:
