@@ -31,6 +31,7 @@ HEAVY = {
     "xllamacpp",
 }
 NOWHERE = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "http://127.0.0.1:9/simple"}
+NO_REGISTRY = {"NOIBO_FETCH_REGISTRY": "http://127.0.0.1:9"}
 NO_TRIES = NOWHERE | {"PIP_RETRIES": "0"}
 
 pytestmark = pytest.mark.usefixtures("no_process_left")
@@ -149,7 +150,10 @@ def test_a_wrong_option_is_answered_with_the_nearest(home: Path) -> None:
         (["show", "a:b:c"], {}, 2, "'a:b:c' is not a model name", "NAME:TAG"),
         (["show", "nosuch"], {}, 3, "no model named nosuch", "noibo list"),
         (["rm", "nosuch"], {}, 3, "no model named nosuch", "noibo list"),
-        (["pull", "smolm2"], {}, 3, "No source is known", "noibo pull smollm2:135m"),
+        (["pull", "smolm2"], NO_REGISTRY, 7, "127.0.0.1:9", "noibo pull smollm2:135m"),
+        (["pull", "gpt-4o"], {}, 3, "API only", "noibo catalog"),
+        (["pull", "llama3:5b"], {}, 3, "has no 5b", "noibo pull llama3:8b"),
+        (["pull", "../../etc/passwd"], {}, 2, "not a model", ".gguf"),
         (["inspect", "/no/file.gguf"], {}, 3, "There is no file", "Check the path"),
         (["pull"], {"NOIBO_OFFLINE": "1"}, 4, "noibo is offline", "NOIBO_OFFLINE=0"),
         (["add", "/etc/passwd"], {}, 5, "not a good model file", "Fetch the file again"),

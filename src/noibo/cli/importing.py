@@ -38,7 +38,7 @@ def import_models(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Use the models of Ollama, LM Studio and the Hugging Face cache, without a copy."""
+    """Use what Ollama, LM Studio and the HF cache have, without a copy."""
     from noibo.assembly import open_store
     from noibo.modelstore import found_places, importing
     from noibo.settings import other_programs

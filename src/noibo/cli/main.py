@@ -33,7 +33,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "import": (
         "importing",
         "import_models",
-        "Use the models of Ollama, LM Studio and the Hugging Face cache, without a copy.",
+        "Use what Ollama, LM Studio and the HF cache have, without a copy.",
     ),
     "catalog": ("catalog", "catalog", "Compare the models noibo knows."),
     "search": ("catalog", "search", "Find models in the catalogue and on the hub."),
