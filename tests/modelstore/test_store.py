@@ -458,3 +458,64 @@ def test_what_a_pull_still_wants_is_not_freed(store: Store, gguf: bytes) -> None
     wants.add(hashlib.sha256(gguf).hexdigest())
     assert store.remove("a").freed == 0
     assert model.path.exists()
+
+
+def split(store: Store, name: str, seed: int = 0) -> StoredModel:
+    files = []
+    for number in range(2):
+        model = llama() if number == 0 else Gguf()
+        model.key("general.version", U32, seed)
+        data = model.key("split.no", U16, number).key("split.count", U16, 2).bytes()
+        digest = hashlib.sha256(data).hexdigest()
+        store.blobs.mkdir(parents=True, exist_ok=True)
+        store.blob(digest).write_bytes(data)
+        role, part = ("part", 2) if number else ("model", 1)
+        file = InStore(digest, len(data))
+        files.append(ModelFile(role, f"m-{part:05}-of-00002.gguf", file))  # type: ignore[arg-type]
+    return store.keep(Reference.parse(name), files, Provenance("a test", name))
+
+
+def test_many_that_look_at_once_at_a_model_whose_view_is_missed_all_see_it(store: Store) -> None:
+    model = split(store, "m")
+    faults: list[Exception] = []
+
+    def look() -> None:
+        try:
+            for _ in range(10):
+                assert store.get("m").path.exists()
+                shutil.rmtree(model.path.parent, ignore_errors=True)
+        except (StoreError, FileNotFoundError) as exc:
+            faults.append(exc)
+        except AssertionError:
+            pass  # another one has just removed it
+
+    threads = [threading.Thread(target=look) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    assert store.get("m").path.exists()
+
+
+def test_an_updated_split_model_gives_back_the_room_of_the_old_one(store: Store) -> None:
+    split(store, "m", 1)
+    model = split(store, "m", 2)
+    assert [view.name for view in store.views.iterdir()] == [model.path.parent.name]
+    assert len(list(store.blobs.iterdir())) == 2
+
+
+def test_a_removal_between_headers_and_manifest_is_noticed(
+    store: Store, gguf: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(store, gguf, "a")
+    file = store.register.exact(Reference("a"))
+    assert file is not None
+
+    def removed_meanwhile(licence: Licence, model: str) -> None:
+        store.remove("a")
+
+    monkeypatch.setattr(store, "require_allowed", removed_meanwhile)
+    with pytest.raises(StoreError, match="is gone"):
+        store.keep(Reference("b"), file.files, Provenance("a test", "b"))
+    assert store.list() == []

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from noibo.errors import DigestMismatch
+from noibo.errors import DigestMismatch, FetchError
 from noibo.modelstore.catalog import KnownFile
 from noibo.modelstore.disk import faults_named, turn
 from noibo.modelstore.manifest import InPlace, InStore, ModelFile
@@ -21,17 +21,20 @@ CHUNK: Final = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Bringing:
-    """One pull's work on the files of one offer."""
+    """One pull's work on the files of one offer. `only`: the digests it may have, if just these
+    will do."""
 
     store: Store
     wants: Wants
     report: Report
     cancel: Cancel
+    only: frozenset[str] | None = None
 
     def all(self, offer: Offer, pinned: KnownFile | None = None) -> tuple[ModelFile, ...]:
         """Every file of the offer, here. `pinned`: what the first must be, whatever is offered."""
         with faults_named(self.store.partial):
             self.store.partial.mkdir(parents=True, exist_ok=True)
+        self._refuse_others(offer)
         sizes = [one.size or 0 for one in offer.files]
         brought = []
         for number, offered in enumerate(offer.files, 1):
@@ -43,10 +46,28 @@ class Bringing:
             brought.append(file)
         return tuple(brought)
 
-    def has(self, sha256: str, size: int) -> bool:
-        """True if the file is among the blobs whole, under another name or none."""
-        blob = self.store.blob(sha256)
-        return blob.exists() and self._is(blob, sha256, size)
+    def _refuse_others(self, offer: Offer) -> None:
+        promised = {one.sha256 for one in offer.files} - {None}
+        if self.only is not None and not promised <= self.only:
+            raise FetchError(
+                f"{offer.source} has another file now than the one that is here.",
+                next_step="To take the new one: `noibo rm` the model, then `noibo pull` it.",
+            )
+
+    def known(self, file: KnownFile) -> InStore | None:
+        """The file, if it is among the blobs whole, under another name or none."""
+        blob = self.store.blob(file.sha256)
+        if not blob.exists():
+            return None
+        with turn(self.store.lock_file(blob.name), self.report):
+            self._want(file.sha256)
+            if blob.exists() and self._is(blob, file.sha256, file.size):
+                return InStore(file.sha256, file.size)
+        return None
+
+    def _want(self, sha256: str) -> None:
+        with self.store.changing():
+            self.wants.add(sha256)
 
     def _is(self, path: Path, sha256: str, size: int) -> bool:
         """True if the file holds just the bytes of that digest."""
@@ -65,15 +86,13 @@ class Bringing:
         self, offered: OfferedFile, expected: KnownFile | None, reserve: int, report: Report
     ) -> ModelFile:
         sha256 = expected.sha256 if expected else offered.sha256
-        if sha256 is not None:
-            self.wants.add(sha256)
-        else:
-            return ModelFile(
-                offered.role, offered.name, self._fetch(offered, None, reserve, report)
-            )
+        if sha256 is None:
+            file = self._fetch(offered, None, reserve, report)
+            return ModelFile(offered.role, offered.name, file)
+        self._want(sha256)
         with turn(self.store.lock_file(f"sha256-{sha256}"), report):
             blob = self.store.blob(sha256)
-            if blob.exists() and self.has(sha256, blob.stat().st_size):
+            if blob.exists() and self._is(blob, sha256, blob.stat().st_size):
                 return ModelFile(offered.role, offered.name, InStore(sha256, blob.stat().st_size))
             if (copy := self._copy_in_place(sha256, report)) is not None:
                 return ModelFile(offered.role, offered.name, copy)
@@ -98,8 +117,13 @@ class Bringing:
         if expected is not None and fetched.sha256 != expected.sha256:
             fetched.path.unlink(missing_ok=True)
             raise _other_file(offered, expected)
-        self.wants.add(fetched.sha256)
-        return self.store.take(fetched)
+        if self.only is not None and fetched.sha256 not in self.only:
+            fetched.path.unlink(missing_ok=True)
+            raise DigestMismatch(
+                f"{offered.name} is another file now than the one that is here.",
+                next_step="To take the new one: `noibo rm` the model, then `noibo pull` it.",
+            )
+        return self.store.take(fetched, self.wants)
 
     def _numbered(self, number: int, offer: Offer) -> Report:
         count, name = len(offer.files), offer.files[number - 1].name

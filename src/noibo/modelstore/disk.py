@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -73,7 +74,7 @@ def settle(temporary: Path, final: Path) -> None:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a small file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         with faults_named(path.parent, len(data)):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from noibo.errors import NoiboError, StoreError
 from noibo.modelstore import views
 from noibo.modelstore.disk import is_free
 from noibo.modelstore.manifest import InPlace, InStore, Manifest
-from noibo.modelstore.progress import Cancel, Progress, Report, size_text
+from noibo.modelstore.progress import Cancel, Progress, Report
 from noibo.modelstore.store import Store
 
 CHUNK: Final = 2**20
@@ -77,7 +78,7 @@ def check(store: Store, report: Report, cancel: Cancel) -> Checked:
     faults: list[Fault] = []
     users: dict[str, list[str]] = {}
     in_place: dict[str, tuple[InPlace, list[str]]] = {}
-    for path, reference in store.manifests():
+    for path, reference in store.register:
         try:
             manifest = Manifest.read(path, reference)
         except FileNotFoundError:
@@ -87,7 +88,7 @@ def check(store: Store, report: Report, cancel: Cancel) -> Checked:
             continue
         for one in manifest.files:
             if isinstance(one.file, InStore):
-                users.setdefault(one.file.sha256, []).append(str(reference))
+                users.setdefault(one.file.sha256, []).append(str(manifest.reference))
             else:
                 in_place.setdefault(one.file.path, (one.file, []))[1].append(str(reference))
     reader = _Reader(report, cancel, _total(store, users, in_place))
@@ -160,57 +161,101 @@ def _place_fault(path: Path, file: InPlace, models: Sequence[str], reader: _Read
 
 
 def leftovers(store: Store, *, partial: bool) -> list[Leftover]:
-    """What nothing needs; with `partial` also downloads that were begun and not finished."""
+    """What nothing needs; with `partial` also downloads that were begun and not finished.
+
+    What somebody is at work on is not left over, whatever it is."""
     if not store.folder.is_dir():
         return []
-    used = store.used()
-    held = {wants.path for wants in store.wants() if not is_free(wants.lock_file)}
-    kept_for = {digest for wants in store.wants() for digest in wants.digests}
-    busy = {digest for wants in store.wants() if wants.path in held for digest in wants.digests}
-    named = _named(store)
-    found: list[Leftover] = []
+    used, held = store.used(), _held(store)
+    found = [_leftover(path, "temporary") for path in _temporaries(store)]
+    cut_off = _cut_off(store, held) if partial else set()
     for path in _files(store.blobs):
         sha256 = path.name.removeprefix("sha256-").removesuffix(".pieces")
         if not path.name.startswith("sha256-") or path.suffix == ".tmp":
             found.append(_leftover(path, "temporary"))
-        elif sha256 not in used or (partial and sha256 in kept_for - busy - named):
-            found.append(_leftover(path, "blob" if sha256 not in kept_for else "partial"))
-    if partial and not held:
-        found += [_leftover(p, "partial") for p in _files(store.partial) if p.suffix != ".lock"]
+        elif used.everything:
+            continue  # a manifest cannot be read: nobody knows what it needs
+        elif sha256 not in used or sha256 in cut_off:
+            found.append(_leftover(path, "partial" if sha256 in cut_off else "blob"))
+    if partial:
+        found += [
+            _leftover(path, "partial")
+            for path in _files(store.partial)
+            if path.suffix != ".lock" and not path.name.startswith(tuple(held))
+        ]
     needed = store.views_needed()
-    if needed is not None:
-        views_here = store.views.iterdir() if store.views.is_dir() else ()
-        found += [Leftover(path, "view", 0) for path in views_here if path.name not in needed]
+    if needed is not None and store.views.is_dir():
+        found += [
+            Leftover(path, "view", views.size(path))
+            for path in store.views.iterdir()
+            if path.name not in needed
+        ]
     return found
 
 
 def collect(store: Store, *, partial: bool) -> list[Leftover]:
     """Remove what is left over; returns what was removed."""
+    if not store.folder.is_dir():
+        return []
     gone = []
-    for one in leftovers(store, partial=partial):
-        try:
-            if one.kind == "view":
-                views.remove(one.path)
-            elif one.kind == "blob" and one.path.suffix != ".pieces":
-                sha256 = one.path.name.removeprefix("sha256-")
-                if not store.free(InStore(sha256, one.size)):
-                    continue  # taken up meanwhile
-            else:
-                one.path.unlink(missing_ok=True)
-            gone.append(one)
-        except (OSError, NoiboError):
-            continue  # in use: the next time
+    with store.changing():
+        found = leftovers(store, partial=partial)
+        for one in sorted(found, key=lambda one: one.path.suffix != ".wants"):
+            # Notes of pulls that were cut off first: what they name is nobody's then.
+            try:
+                if one.kind == "view":
+                    views.remove(one.path)
+                elif one.path.parent == store.blobs and one.kind != "temporary":
+                    if not _free(store, one):
+                        continue
+                else:
+                    one.path.unlink(missing_ok=True)
+                gone.append(one)
+            except (OSError, NoiboError):
+                continue  # in use: the next time
     return gone
+
+
+def _free(store: Store, one: Leftover) -> bool:
+    """Remove a blob or a table of one, if really nothing uses it."""
+    if one.path.suffix == ".pieces":
+        if one.path.with_suffix("").exists():
+            return False  # it goes with its blob
+        one.path.unlink(missing_ok=True)
+        return True
+    store.free(InStore(one.path.name.removeprefix("sha256-"), one.size))
+    return not one.path.exists()
+
+
+def _held(store: Store) -> set[str]:
+    """Beginnings of the names in `partial` that somebody is at work on."""
+    locks = [path for path in _files(store.partial) if path.suffix == ".lock"]
+    held = {path.stem for path in locks if path.name != "store.lock" and not is_free(path)}
+    wanted = (wants.digests for wants in store.wants() if wants.path.stem in held)
+    return held | {f"sha256-{digest}" for digests in wanted for digest in digests}
+
+
+def _cut_off(store: Store, held: set[str]) -> set[str]:
+    """Digests that only pulls want that nobody is at work on."""
+    manifests, _ = store.register.readable()
+    named = {digest for manifest in manifests for digest in manifest.blobs}
+    wanted: dict[bool, set[str]] = {True: set(), False: set()}
+    for wants in store.wants():
+        wanted[wants.path.stem in held] |= wants.digests
+    return wanted[False] - wanted[True] - named
+
+
+def _temporaries(store: Store) -> list[Path]:
+    """What writes that were killed an hour ago or longer left behind."""
+    old = time.time() - 3600
+    found = store.register.temporaries()
+    found += [path for path in _files(store.partial) if path.name.startswith(".")]
+    return [path for path in found if path.stat().st_mtime < old]
 
 
 def usage(store: Store) -> Usage:
     """Every model's bytes, and the leftovers."""
-    manifests = []
-    for path, reference in store.manifests():
-        try:
-            manifests.append(Manifest.read(path, reference))
-        except (FileNotFoundError, StoreError):
-            continue
+    manifests, _ = store.register.readable()
     users: dict[str, int] = {}
     for manifest in manifests:
         for sha256 in set(manifest.blobs):
@@ -235,17 +280,6 @@ def usage(store: Store) -> Usage:
     )
 
 
-def _named(store: Store) -> set[str]:
-    """The digests that manifests name."""
-    named: set[str] = set()
-    for path, reference in store.manifests():
-        try:
-            named.update(Manifest.read(path, reference).blobs)
-        except (FileNotFoundError, StoreError):
-            continue
-    return named
-
-
 def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
@@ -264,9 +298,3 @@ def _existing(folder: Path) -> Path:
     while not folder.is_dir():
         folder = folder.parent
     return folder
-
-
-def summary(gone: Sequence[Leftover]) -> str:
-    """What was freed, in a sentence."""
-    freed = sum(one.size for one in gone)
-    return f"{len(gone)} files removed, {size_text(freed)} freed." if gone else "Nothing to remove."

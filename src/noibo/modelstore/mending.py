@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from noibo.errors import Cancelled, NoiboError
 from noibo.modelstore.housekeeping import Fault
-from noibo.modelstore.origin import Web, parse
+from noibo.modelstore.manifest import Manifest
 from noibo.modelstore.progress import Cancel, Progress, Report
 from noibo.modelstore.pulling import Puller
 from noibo.modelstore.reference import Reference
@@ -37,30 +37,19 @@ def mend(
 def _mend(store: Store, puller: Puller, fault: Fault, report: Report, cancel: Cancel) -> bool:
     """True if every model that uses the blob is whole again."""
     assert fault.sha256 is not None  # noqa: S101 - `mend` has looked
-    origins = {name: _origin(store, name) for name in fault.models}
-    if not any(origins.values()):
-        return False
     report(Progress("repair", note=f"Mending {', '.join(fault.models)}."))
-    if store.blob(fault.sha256).exists():
-        store.set_aside(fault.sha256)
-    for name, origin in origins.items():
-        if origin and not _is_whole(store, name):
-            puller.pull(origin, report, name=name, cancel=cancel)
-    return all(_is_whole(store, name) for name in fault.models)
+    fetched = False
+    for name in fault.models:
+        manifest = store.register.exact_or_none(Reference.parse(name))
+        if manifest is not None and _can_be_fetched(manifest):
+            # The first one mends the blob for all; the others are looked at.
+            fetched = puller.mend(manifest, report, cancel) or fetched
+    return fetched and all(_is_whole(store, name) for name in fault.models)
 
 
-def _origin(store: Store, name: str) -> str:
-    """What to type to fetch that model again; nothing for one that was added.
-
-    A file at an address is pinned to the digest it has here: another one there is no mending.
-    """
-    manifest = store.exact_or_none(Reference.parse(name))
-    if manifest is None or not manifest.origin:
-        return ""
-    digests = list(manifest.blobs)
-    if isinstance(parse(manifest.origin), Web) and len(digests) == 1:
-        return f"{manifest.origin}#sha256={digests[0]}"
-    return manifest.origin
+def _can_be_fetched(manifest: Manifest) -> bool:
+    """False for what was added or imported, and for an address whose query was not written down."""
+    return bool(manifest.origin) and " (query " not in manifest.origin
 
 
 def _is_whole(store: Store, name: str) -> bool:

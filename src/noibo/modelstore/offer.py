@@ -49,8 +49,7 @@ class OfferedFile(Protocol):
     """One file that can be fetched.
 
     `name` is the file's name in the model (of a checkpoint, the path in its folder, with "/").
-    `sha256` and `size` are what the source promised, or None. `have` is a file of this machine
-    that holds just these bytes already and may be used where it lies.
+    `sha256` and `size` are what the source promised, or None.
     """
 
     @property
@@ -84,7 +83,9 @@ class Offer:
 class Source(Protocol):
     """A place models come from. One instance serves one kind of origin."""
 
-    def offer(self, origin: Any, report: Report) -> AbstractContextManager[Offer]:
+    def offer(
+        self, origin: Any, report: Report, cancel: Cancel | None = None
+    ) -> AbstractContextManager[Offer]:
         """What it has for `origin`; connections live as long as the context.
 
         Raises `FetchError` (or its kin) when it cannot be reached or has it not, `EgressRefused`

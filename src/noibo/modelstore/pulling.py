@@ -24,11 +24,20 @@ from noibo.errors import (
 from noibo.modelstore import catalog, licences
 from noibo.modelstore.blobs import Bringing
 from noibo.modelstore.catalog import CatalogOrigin, Choice
-from noibo.modelstore.catalog_entry import KnownFile
 from noibo.modelstore.disk import turn
 from noibo.modelstore.manifest import InStore, Licence, Manifest, ModelFile, Provenance
 from noibo.modelstore.offer import Defaults, Offer
-from noibo.modelstore.origin import Hub, Local, Named, Origin, Package, Registry, Release, parse
+from noibo.modelstore.origin import (
+    Hub,
+    Local,
+    Named,
+    Origin,
+    Package,
+    Registry,
+    Release,
+    Web,
+    parse,
+)
 from noibo.modelstore.progress import Cancel, Progress, Report, ignore
 from noibo.modelstore.reference import Reference
 from noibo.modelstore.sources import Sources
@@ -133,6 +142,26 @@ class Puller:
                 wants.prune(self._store.has_any_of)
                 raise
 
+    def mend(self, manifest: Manifest, report: Report, cancel: Cancel) -> bool:
+        """Fetch again what is damaged of a model, from where it came; the same files or none.
+
+        True if all of it is here and right. Raises as `pull` does, `FetchError` where its place
+        has other files now."""
+        same = frozenset(manifest.blobs)
+        origin = parse(manifest.origin)
+        if isinstance(origin, Web) and len(same) == 1:  # promised, only its bad part is fetched
+            origin = parse(f"{manifest.origin}#sha256={next(iter(same))}")
+        wish = self.wish(origin, str(manifest.reference))
+        wants = Wants.of(self._store.partial, manifest.reference)
+        with turn(wants.lock_file, report):
+            bringing = Bringing(self._store, wants, report, cancel, same)
+            try:
+                self._fetch(wish, None, bringing)
+            except BaseException:
+                wants.prune(self._store.has_any_of)
+                raise
+        return True
+
     def wish(self, origin: Origin, name: str | None = None) -> Wish:
         """Where to look for it, and what to call it. Raises `UnknownModel`."""
         reference = Reference.parse(name) if name else None
@@ -185,7 +214,7 @@ class Puller:
 
     def _here(self, wish: Wish) -> StoredModel | None:
         """The model, if it is here and whole, and is what is wished for."""
-        manifest = self._store.exact(wish.reference)
+        manifest = self._store.register.exact(wish.reference)
         if manifest is None:
             return None
         if not wish.is_named and manifest.origin.lower() != wish.origin.lower():
@@ -225,14 +254,16 @@ class Puller:
         bringing: Bringing,
     ) -> StoredModel:
         report = bringing.report
-        if place.file is not None and bringing.has(place.file.sha256, place.file.size):
+        if wish.licence is not None:  # known beforehand: not one byte comes of what is refused
+            self._store.require_allowed(Licence(wish.licence), str(wish.reference))
+        if place.file is not None and (blob := bringing.known(place.file)) is not None:
             licence = Licence(wish.licence)
             self._refuse_licence(wish, licence, report)
             known = Provenance(str(place.origin), wish.origin, licence, wish.defaults)
-            files: Sequence[ModelFile] = [_whole(place.file, place.origin)]
+            files: Sequence[ModelFile] = [_model_file(blob, place.origin)]
             kept = self._store.keep(wish.reference, files, known, bringing.wants)
             return _tell(kept, report, "It was here already; nothing was fetched.")
-        with self._sources.of(place.origin).offer(place.origin, report) as offer:
+        with self._sources.of(place.origin).offer(place.origin, report, bringing.cancel) as offer:
             if here is not None and _is_current(here.manifest, offer):
                 return _tell(here, report, "It is here already, and the newest there is.")
             licence = _licence(wish, offer)
@@ -270,9 +301,9 @@ def _is_current(manifest: Manifest, offer: Offer) -> bool:
     return bool(there) and len(offer.files) == len(manifest.files) and there <= here
 
 
-def _whole(file: KnownFile, origin: Origin) -> ModelFile:
+def _model_file(blob: InStore, origin: Origin) -> ModelFile:
     name = getattr(origin, "member", None) or f"{origin.reference.name}.gguf"
-    return ModelFile("model", name.rpartition("/")[2], InStore(file.sha256, file.size))
+    return ModelFile("model", name.rpartition("/")[2], blob)
 
 
 def _licence(wish: Wish, offer: Offer) -> Licence:

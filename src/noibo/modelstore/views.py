@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -31,21 +32,21 @@ def is_whole(view: Path, files: Sequence[tuple[str, Path]]) -> bool:
 
 
 def build(view: Path, files: Sequence[tuple[str, Path]]) -> None:
-    """Make the view, whole or not at all; a broken one is replaced."""
-    temporary = view.with_name(f".{view.name}.{os.getpid()}")
+    """Make the view, whole or not at all; a broken one is replaced. Under the store's lock."""
+    if is_whole(view, files):
+        return  # another one has just made it
     with faults_named(view.parent):
-        shutil.rmtree(temporary, ignore_errors=True)
-        for name, blob in files:
-            target = temporary / PurePosixPath(name)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _link(blob, target)
-        shutil.rmtree(view, ignore_errors=True)
+        view.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".", dir=view.parent))
         try:
+            for name, blob in files:
+                target = temporary / PurePosixPath(name)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _link(blob, target)
+            shutil.rmtree(view, ignore_errors=True)
             temporary.replace(view)
-        except OSError:  # another noibo was quicker
+        finally:
             shutil.rmtree(temporary, ignore_errors=True)
-            if not is_whole(view, files):
-                raise
 
 
 def _link(blob: Path, target: Path) -> None:
@@ -53,6 +54,12 @@ def _link(blob: Path, target: Path) -> None:
         os.link(blob, target)
     except OSError:  # a file system without hard links
         target.symlink_to(os.path.relpath(blob, target.parent))
+
+
+def size(view: Path) -> int:
+    """Bytes that only this view holds: of files that are no blob any more."""
+    found = [path.lstat() for path in view.rglob("*") if path.is_file() and not path.is_symlink()]
+    return sum(one.st_size for one in found if one.st_nlink == 1)
 
 
 def remove(view: Path) -> None:
