@@ -1,21 +1,24 @@
-"""Composition root: settings in, wired services out. Nothing is built anywhere else."""
+"""Composition root: settings in, wired services out. Nothing is built anywhere else.
+
+What only a server needs is imported when it is asked for: commands on the store start at once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from noibo.egress import Door
-from noibo.engines.echo import Echo
-from noibo.engines.engine import Engine
-from noibo.engines.llama_cpp import LlamaCpp
-from noibo.engines.lookup import ModelLookup
-from noibo.engines.supervisor import Supervisor
-from noibo.engines.tuning import Tuning
 from noibo.modelstore.management import Management
 from noibo.modelstore.pulling import Puller
 from noibo.modelstore.sources import Sources
 from noibo.modelstore.store import Store
 from noibo.settings import Settings
+
+if TYPE_CHECKING:
+    from noibo.engines.engine import Engine
+    from noibo.engines.lookup import ModelLookup
+    from noibo.engines.supervisor import Supervisor
 
 
 def open_door(settings: Settings) -> Door:
@@ -41,16 +44,24 @@ def open_management(settings: Settings, changed: Callable[[], None] = lambda: No
 
 def open_lookup(settings: Settings) -> ModelLookup:
     """Finds the model that a request names."""
+    from noibo.engines.lookup import ModelLookup
+
     return ModelLookup(open_store(settings), settings.default_model, settings.engine.default)
 
 
 def open_engines() -> dict[str, Engine]:
     """Every engine there is, by name."""
+    from noibo.engines.echo import Echo
+    from noibo.engines.llama_cpp import LlamaCpp
+
     engines: list[Engine] = [LlamaCpp(), Echo()]
     return {engine.name: engine for engine in engines}
 
 
 def open_supervisor(settings: Settings) -> Supervisor:
     """Runs the workers."""
+    from noibo.engines.supervisor import Supervisor
+    from noibo.engines.tuning import Tuning
+
     tuning = Tuning(settings.home / "tuning.json")
     return Supervisor(open_engines(), settings.engine, tuning)
