@@ -141,6 +141,15 @@ def _as_request(conversation: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
+@pytest.mark.parametrize(
+    "number",
+    ["0x" + "f" * 6000, "1" + "0" * 6000, "1" + "0" * 30, "-0x8000000000000001", "1e999", "1e40"],
+)
+def test_numbers_of_more_than_64_bits_are_refused(number: str) -> None:
+    with pytest.raises(UntranslatableTemplate, match="64 bits"):
+        to_jinja(f"{{{{ if eq 1 {number} }}}}x{{{{ end }}}}{{{{ .Prompt }}}}")
+
+
 def test_what_follows_the_response_belongs_to_finished_turns() -> None:
     template = "<{{ .Prompt }}>{{ .Response }}</s>"
     talk = [USER, {"role": "assistant", "content": "Hello."}]

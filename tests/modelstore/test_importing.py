@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -207,7 +208,7 @@ def test_what_lies_where_nobody_may_look_is_not_pruned(store: Store, tmp_path: P
     folder.rename(tmp_path / "away")
     folder.symlink_to(folder)  # an error that is not "no such file"
     import_all(store, tmp_path, prune=True)
-    assert store.exact(Reference.parse(name)) is not None
+    assert store.register.exact(Reference.parse(name)) is not None
 
 
 def test_a_name_that_another_model_has_is_not_taken_from_it(
@@ -235,7 +236,7 @@ def test_a_manifest_of_a_newer_noibo_is_not_overwritten(
     store: Store, ollama: OllamaTree, tmp_path: Path
 ) -> None:
     pulled(store, model("ours"), "llama3:8b")
-    (path,) = (path for path, _ in store.manifests())
+    (path,) = (path for path, _ in store.register)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 99}))
     before = path.read_bytes()
     ollama.add("llama3:8b", model("theirs"))
@@ -345,6 +346,34 @@ def test_what_is_damaged_or_no_model_is_said_and_the_others_go_on(
         "good:1": "imported",
     }
     assert [str(one.reference) for one in store.list()] == ["good:1"]
+
+
+def test_one_hostile_layer_is_its_models_row_and_the_others_go_on(
+    store: Store, ollama: OllamaTree, tmp_path: Path
+) -> None:
+    number = b"1" + b"0" * 400
+    ollama.add("hex:1", model("a"), template=b"{{ if eq 1 0x" + b"f" * 6000 + b" }}x{{ end }}")
+    ollama.add("int:1", model("b"), params=b'{"odd": ' + number + b', "top_k": ' + number + b"}")
+    ollama.add("half:1", model("c"), params=b'{"stop": ["\\ud800"]}')
+    ollama.add("good:1", model("good"))
+    taken = import_all(store, tmp_path)
+    assert dict(statuses(taken)) == {
+        "hex:1": "imported",  # its template is kept, and not translated
+        "int:1": "imported",
+        "half:1": "damaged",
+        "good:1": "imported",
+    }
+    assert {str(one.reference) for one in store.list()} == {"hex:1", "int:1", "good:1"}
+
+
+@pytest.mark.skipif(os.name != "posix" or sys.platform == "darwin", reason="names are bytes there")
+def test_a_folder_whose_path_is_no_text_harms_no_other(store: Store, tmp_path: Path) -> None:
+    odd = OllamaTree(Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff")))
+    odd.add("odd:1", model("odd"))
+    good = OllamaTree(tmp_path / "good")
+    good.add("good:1", model("good"))
+    taken = take(store, survey(named_places([odd.path, good.path])), ignore)
+    assert dict(statuses(taken)) == {"odd:1": "damaged", "good:1": "imported"}
 
 
 def test_a_tree_that_may_not_be_written_is_read(store: Store, tmp_path: Path) -> None:

@@ -281,6 +281,18 @@ def test_parameters_of_a_wrong_type_are_left_out_and_named() -> None:
     assert said(parameters=b'{"stop": "one"}').defaults.parameters == {"stop": ["one"]}
 
 
+@pytest.mark.parametrize(
+    "value", ["1" + "0" * 400, "1e999", "-1e999", "NaN", "Infinity", '{"a": 1}', "[[1]]", "null"]
+)
+@pytest.mark.parametrize("name", ["odd", "temperature", "num_ctx", "stop"])
+def test_a_parameter_that_no_reader_would_take_for_the_same_is_left_out(
+    name: str, value: str
+) -> None:
+    found = said(parameters=f'{{"{name}": {value}, "min_p": 0.1}}'.encode())
+    assert found.defaults.parameters == {"min_p": 0.1}
+    assert name in found.notes[0]
+
+
 def test_a_template_that_ollama_does_not_use_is_kept_and_not_translated() -> None:
     own = said({"renderer": "qwen3-coder\x1b"}, template=b"{{ .System }} {{ .Prompt }}")
     assert own.defaults.template is None
@@ -313,6 +325,10 @@ def test_the_last_of_a_type_counts_and_licences_are_joined() -> None:
         ("parameters", b"[1]"),
         ("parameters", b"{"),
         ("parameters", b"[" * 100_000),
+        ("parameters", b'{"stop": ["\\ud800"]}'),
+        ("parameters", b'{"\\udfff": 1}'),
+        ("parameters", b'{"odd": 1' + b"0" * 5000 + b"}"),
+        ("messages", b'[{"role": "user", "content": "\\ud800"}]'),
         ("messages", b"{}"),
         ("messages", b'[{"role": "root", "content": "x"}]'),
         ("messages", b'[{"role": ["user"], "content": "x"}]'),

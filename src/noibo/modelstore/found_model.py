@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from noibo.errors import NoiboError
 from noibo.modelstore.manifest import Licence, Provenance
 from noibo.modelstore.offer import Defaults, Role
 from noibo.modelstore.reference import Reference
@@ -21,6 +22,17 @@ SUFFIXES: Final[dict[Program, str]] = {
     "GPT4All": "gpt4all",
     "a folder": "folder",
 }
+
+
+# What a damaged or hostile file may come to, whoever reads it: that model's matter, no other's.
+DAMAGE: Final = (NoiboError, ValueError, ArithmeticError, RecursionError)
+
+
+def phrase(fault: Exception) -> str:
+    """What is wrong with a model, for its row."""
+    if not isinstance(fault, NoiboError):
+        return f"what it says of itself cannot be read ({type(fault).__name__})"
+    return f"{fault.message[:1].lower()}{fault.message[1:]}".rstrip(".")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,15 @@ from typing import Final
 
 from noibo.errors import BadReference, NotFound, UsageError
 from noibo.modelstore import hub_cache, llama_cache, lm_studio, model_folder, ollama_store
-from noibo.modelstore.found_model import FoundModel, LeftOut, Place, Program, Survey
+from noibo.modelstore.found_model import (
+    DAMAGE,
+    FoundModel,
+    LeftOut,
+    Place,
+    Program,
+    Survey,
+    phrase,
+)
 from noibo.modelstore.reference import Reference
 from noibo.modelstore.strange_tree import MAX_NAMES, Look
 
@@ -96,16 +104,25 @@ class _Found:
 
     def look_in(self, place: Place) -> None:
         look = Look(self._most)
-        for one in _FIND[place.program](place, look):
-            if isinstance(one, LeftOut):
-                self.left_out.append(one)
-            else:
-                self._add(one)
+        try:
+            for one in _FIND[place.program](place, look):
+                self._take_up(one)
+        except DAMAGE as exc:  # the other places are none the worse for it
+            self.left_out.append(LeftOut(place, str(place.path), "damaged", phrase(exc)))
         if look.is_cut:
             why = f"more than {self._most:,} names in it: the rest was not looked at"
             self.left_out.append(LeftOut(place, str(place.path), "left out", why))
         closed = look.closed[:_MOST_CLOSED]
         self.left_out += [_no_access(place, folder) for folder in closed]
+
+    def _take_up(self, one: FoundModel | LeftOut) -> None:
+        if isinstance(one, LeftOut):
+            self.left_out.append(one)
+            return
+        try:
+            self._add(one)
+        except OSError as exc:  # it went while we looked
+            self.left_out.append(LeftOut(one.place, one.name, "incomplete", str(exc.strerror)))
 
     def _add(self, model: FoundModel) -> None:
         status = model.files[0].path.stat()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -102,7 +101,5 @@ def _constant(value: str | float | bool | None) -> Value:
             return Value("true" if value else "false", Kind.BOOL)
         case str():
             return Value(quoted(value), Kind.TEXT)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UntranslatableTemplate("a number is too large")
     text = f"{value:f}" if value % 1 else str(int(value))
     return Value(f"({text})" if value < 0 else text, Kind.NUMBER)

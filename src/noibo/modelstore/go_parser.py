@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Final, Literal
 
@@ -28,6 +29,7 @@ from noibo.modelstore.go_tree import (
 MAX_LENGTH: Final = 256 * 1024
 MAX_DEPTH: Final = 100
 
+_LONGEST_NUMBER: Final = 80  # digits, signs and prefix, as it is written
 _CONSTANTS: Final = {"true": True, "false": False, "nil": None}
 _LATER: Final = frozenset({"define", "block", "template"})
 
@@ -205,12 +207,15 @@ def _word(token: Token) -> Operand:
 
 
 def _number(text: str) -> int | float:
+    """A number of at most 64 bits, as Go's are: what is longer could not be printed again."""
     plain = text.replace("_", "")
-    try:
-        return int(plain, 0)
-    except ValueError:
-        pass
-    try:
-        return float(plain)
-    except ValueError:
-        raise UntranslatableTemplate(f"{text} is not a number") from None
+    value: int | float | None = None
+    if len(plain) <= _LONGEST_NUMBER:
+        try:
+            value = int(plain, 0)
+        except ValueError:
+            with contextlib.suppress(ValueError):
+                value = float(plain)
+    if value is None or not -(2**63) <= value < 2**64:
+        raise UntranslatableTemplate(f"{text[:40]} is not a number of 64 bits")
+    return value

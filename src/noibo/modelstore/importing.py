@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+import msgspec
+
 from noibo.errors import (
     BadModelFile,
     BadReference,
@@ -23,12 +25,14 @@ from noibo.errors import (
 )
 from noibo.modelstore import same_model
 from noibo.modelstore.found_model import (
+    DAMAGE,
     SUFFIXES,
     FoundFile,
     FoundModel,
     LeftOut,
     Survey,
     is_imported,
+    phrase,
     program_of,
 )
 from noibo.modelstore.manifest import (
@@ -99,7 +103,7 @@ def take(
     count = len(found.models)
     report(Progress("find", note=f"{count} found; reading what they say of themselves."))
     for model in found.models:
-        taking.take(model)
+        taking.try_to_take(model)
     rows = [*taking.rows, *map(_left_out, found.left_out), *_lost(store, taking, dry_run, prune)]
     return Taken(tuple(rows), sum(taking.in_place.values()))
 
@@ -115,11 +119,25 @@ class _Taking:
     in_place: dict[tuple[int, int], int] = field(default_factory=dict)  # by device and number
     _first: dict[str, tuple[InPlace, str]] = field(default_factory=dict)  # by digest
 
+    def try_to_take(self, model: FoundModel) -> None:
+        """Take it, or say why not: what is wrong with one model is no reason to leave the others.
+
+        A store that cannot be written is one."""
+        try:
+            _require_text(model)
+            self.take(model)
+        except StoreError:
+            raise
+        except OSError as exc:  # it went while we looked
+            self._say(model, str(model.reference), "incomplete", str(exc.strerror))
+        except DAMAGE as exc:
+            self._say(model, str(model.reference), "damaged", phrase(exc))
+
     def take(self, model: FoundModel) -> None:
         free = None
         for reference in _names(model):
             try:
-                here = self.kept.get(reference) or self.store.exact(reference)
+                here = self.kept.get(reference) or self.store.register.exact(reference)
             except StoreError:
                 continue  # damaged, or a newer noibo's: not ours to overwrite
             if here is None:
@@ -215,6 +233,15 @@ class _Taking:
         self.rows.append(Row(name, model.size, model.place.program, status, note))
 
 
+def _require_text(model: FoundModel) -> None:
+    """Raise `BadModelFile` for what no manifest could hold: paths and texts come from others."""
+    try:
+        paths = [str(one.path) for one in model.files]
+        msgspec.json.decode(msgspec.json.encode((paths, model.provenance)))
+    except (ValueError, RecursionError):
+        raise BadModelFile("Its path, or what it says of itself, is no text.") from None
+
+
 def _names(model: FoundModel) -> Iterator[Reference]:
     """Its own name, then that with the program's behind the tag."""
     own = model.reference
@@ -250,7 +277,7 @@ def _left_out(one: LeftOut) -> Row:
 
 def _lost(store: Store, taking: _Taking, dry_run: bool, prune: bool) -> Iterator[Row]:
     """Models imported before whose files went or changed, and that were not found again."""
-    for path, reference in list(store.manifests()):
+    for path, reference in list(store.register):
         try:
             manifest = Manifest.read(path, reference)
         except (FileNotFoundError, StoreError):

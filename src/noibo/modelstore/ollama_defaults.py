@@ -6,7 +6,6 @@ The same for a registry and for the folder of an Ollama on this machine.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -94,7 +93,7 @@ def read(config: bytes, layers: Iterable[tuple[str, bytes]]) -> Said:
     for media_type, data in layers:
         texts.setdefault(media_type, []).append(_text(data, media_type))
     notes: list[str] = []
-    renderer = _renderer(config)
+    renderer = renderer_of(config)
     source = _last(texts, manifest.TEMPLATE) or _last(texts, manifest.OLD_TEMPLATE)
     licence_text = "\n\n".join(texts.get(manifest.LICENCE, ())).strip() or None
     defaults = Defaults(
@@ -134,8 +133,10 @@ def _template(source: str | None, renderer: str, note: Callable[[str], None]) ->
         return None
 
 
-def _renderer(config: bytes) -> str:
-    """What the configuration says beyond the files: a renderer, or that the model is elsewhere."""
+def renderer_of(config: bytes) -> str:
+    """What the configuration says beyond the files: Ollama's renderer for it, where it has one.
+
+    Raises `FetchError` where it says that the model is elsewhere."""
     try:
         found = json.loads(config.decode())
     except (ValueError, RecursionError):
@@ -165,19 +166,28 @@ def _parameters(text: str | None, note: Callable[[str], None]) -> dict[str, Any]
 
 
 def _parameter(name: str, value: Any) -> Any:
-    """The value in its right type; None for one that makes no sense. Unknown names are kept."""
-    real = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """The value in its right type; None for one that makes no sense. Unknown names are kept, with
+    what a parameter can be: a text, a number, a switch, or some of them."""
+    real = _is_number(value)
     if name == "stop":
         stops = [value] if isinstance(value, str) else value
         good = isinstance(stops, list) and all(isinstance(stop, str) and stop for stop in stops)
         return stops[:_MAX_STOPS] if good and stops else None
     if name in _WHOLE:
-        return int(value) if real and value == int(value) and abs(value) < 2**53 else None
+        return int(value) if real and value == int(value) else None
     if name in _REAL:
-        return float(value) if real and abs(value) < 2**53 else None
+        return float(value) if real else None
     if name in _SWITCH:
         return value if isinstance(value, bool) else None
-    return value
+    many = value if isinstance(value, list) else [value]
+    good = all(isinstance(one, str | bool) or _is_number(one) for one in many)
+    return value if good and len(many) <= _MAX_STOPS else None
+
+
+def _is_number(value: Any) -> bool:
+    """True for what JSON's readers everywhere take for the same number."""
+    is_real = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_real and -(2**53) < value < 2**53  # neither NaN nor infinite
 
 
 def _messages(text: str | None) -> tuple[dict[str, str], ...]:
@@ -204,9 +214,11 @@ def _texts(found: Any, *keys: str) -> tuple[Any, ...]:
 
 def _json(text: str, media_type: str) -> Any:
     try:
-        return json.loads(text)
+        found = json.loads(text)
+        json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError):
-        raise _bad(media_type, "no JSON") from None
+        raise _bad(media_type, "no JSON that could be written down again") from None
+    return found
 
 
 def _title(text: str | None) -> str | None:

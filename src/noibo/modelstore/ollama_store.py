@@ -19,9 +19,9 @@ from typing import Final
 
 import msgspec
 
-from noibo.errors import BadModelFile, BadReference, FetchError, NoiboError
+from noibo.errors import BadModelFile, BadReference, FetchError
 from noibo.modelstore import licences, ollama_defaults, ollama_manifest
-from noibo.modelstore.found_model import FoundFile, FoundModel, LeftOut, Place
+from noibo.modelstore.found_model import DAMAGE, FoundFile, FoundModel, LeftOut, Place, phrase
 from noibo.modelstore.manifest import Licence
 from noibo.modelstore.offer import Role
 from noibo.modelstore.ollama_defaults import Said
@@ -87,9 +87,11 @@ def find(place: Place, look: Look) -> Iterator[FoundModel | LeftOut]:
             except _Missing as exc:
                 yield LeftOut(place, str(named.reference), "incomplete", str(exc))
             except BadModelFile as exc:
-                yield LeftOut(place, str(named.reference), "damaged", _phrase(exc))
+                yield LeftOut(place, str(named.reference), "damaged", phrase(exc))
             except FetchError as exc:  # a good manifest of something else
-                yield LeftOut(place, str(named.reference), "left out", _phrase(exc))
+                yield LeftOut(place, str(named.reference), "left out", phrase(exc))
+            except DAMAGE as exc:
+                yield LeftOut(place, name, "damaged", phrase(exc))
             except OSError as exc:  # it went while we looked
                 yield LeftOut(place, str(named.reference), "incomplete", str(exc.strerror))
 
@@ -178,9 +180,12 @@ class _OllamaStore:
         small = manifest.of(*ollama_defaults.SMALL)[: ollama_defaults.MAX_COUNT]
         limit = ollama_defaults.MAX_BYTES
         config = self._checked(manifest.config.sha256, limit)
-        return ollama_defaults.read(
-            config, [(one.media_type, self._checked(one.sha256, limit)) for one in small]
-        )
+        layers = [(one.media_type, self._checked(one.sha256, limit)) for one in small]
+        ollama_defaults.renderer_of(config)  # raises for a model that is elsewhere
+        try:
+            return ollama_defaults.read(config, layers)
+        except FetchError as exc:
+            raise BadModelFile(exc.message) from None
 
     def _files(self, manifest: OllamaManifest, name: Reference) -> Iterator[FoundFile]:
         found = [(_ROLES[one.media_type], one) for one in manifest.of(*_ROLES)]
@@ -215,10 +220,6 @@ class _OllamaStore:
         if hashlib.sha256(data).hexdigest() != sha256:
             raise BadModelFile(f"{path.name} does not hold what its name says")
         return data
-
-
-def _phrase(error: NoiboError) -> str:
-    return f"{error.message[:1].lower()}{error.message[1:]}".rstrip(".")
 
 
 def _licence(said: Said) -> Licence:
