@@ -27,7 +27,7 @@ from noibo.modelstore.progress import Cancel, Progress, Report, ignore
 WRITE = 4 * 1024
 SMALL = Cut(piece=64 * 1024, chunk=8 * 1024)
 QUICK = Patience(2, first_pause_s=0.01, longest_pause_s=0.3, help_s=60, silent_s=20)
-Ranges = Literal["served", "ignored", "shifted", "garbled", "refused"]
+Ranges = Literal["served", "ignored", "shifted", "garbled", "endless", "refused"]
 
 
 def noise(size: int, seed: str = "") -> bytes:
@@ -180,6 +180,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             said["Content-Range"] = f"bytes {first + shift}-{end - 1 + shift}/{len(data)}"
             if trouble.ranges == "garbled":
                 said["Content-Range"] = f"octets {first}:{end}"
+            if trouble.ranges == "endless":
+                said["Content-Range"] = f"bytes {first}-{end - 1}/{'9' * 5000}"
         body = _flipped(data, trouble.flips, first or 0, end)
         body = body[: len(body) - trouble.deficit] + bytes(trouble.surplus)
         if trouble.chunked:
@@ -327,8 +329,9 @@ class Get:
 
     @property
     def here(self) -> list[str]:
-        """What lies in the folder."""
-        return sorted(path.name for path in self.target.parent.glob("file.bin*"))
+        """What lies in the folder, besides locks."""
+        found = (path.name for path in self.target.parent.glob("file.bin*"))
+        return sorted(name for name in found if not name.endswith(".lock"))
 
     def leave_part(self, length: int) -> None:
         """Stop a download as Ctrl-C would, when `length` bytes are here."""
@@ -347,8 +350,10 @@ class Get:
 
     def assert_whole(self) -> None:
         """The file is there, and beside it only its table."""
-        assert self.target.read_bytes() == self.server.data
-        assert self.here == ["file.bin", "file.bin.pieces"]
+        name, *others = self.here
+        assert others == [f"{name}.pieces"]
+        assert self.target.with_name(name).read_bytes() == self.server.data
+        assert name == "file.bin" if self.wanted.sha256 else name.startswith("file.bin.")
 
 
 def until(is_so: Callable[[], bool], seconds: float = 10) -> None:

@@ -6,10 +6,14 @@ kill or Ctrl-C the next try fetches only what is missing, and what on the disk i
 It starts over, and says so, only when the server cannot continue or has another file now. Only when
 the digest is right does the file get its name; the table of its pieces stays beside it, as
 `NAME.pieces`, so that later damage can be mended alone.
+
+`NAME.part.lock` is held all the while: whoever wants the same file at the same time waits, and then
+looks again at what is here.
 """
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +21,7 @@ import msgspec
 
 from noibo.errors import DigestMismatch, FetchError
 from noibo.modelstore.claim import Claim, Wanted, claim_of, read_claim
-from noibo.modelstore.disk import faults_named, require_space, settle, write_atomically
+from noibo.modelstore.disk import faults_named, require_space, settle, turn, write_atomically
 from noibo.modelstore.download_answer import Asking, Opener
 from noibo.modelstore.download_digest import STEP, Digest, git_sha1
 from noibo.modelstore.download_faults import Faults, FileChanged, FromTheStart, Patience
@@ -25,9 +29,9 @@ from noibo.modelstore.download_lanes import Lanes, Means
 from noibo.modelstore.download_repair import Repair
 from noibo.modelstore.download_telling import Telling
 from noibo.modelstore.offer import Fetched
-from noibo.modelstore.pieces import Pieces, adopt, discard, part_of
+from noibo.modelstore.pieces import Pieces, adopt, discard, lock_of, part_of, seen
 from noibo.modelstore.pieces_table import Cut, table_of
-from noibo.modelstore.progress import Cancel, Report, size_text
+from noibo.modelstore.progress import Cancel, Progress, Report, size_text
 
 __all__ = ["Download", "Opener", "Patience"]
 
@@ -72,9 +76,14 @@ class Download:
 
         Raises `FetchError` (`AccessNeeded`, `NotOffered`), `DigestMismatch`, `DiskFull`,
         `Cancelled`; what is here is kept, but for bytes that are not what was promised. `report` is
-        called in this thread only."""
-        with faults_named(self._target.parent, self._wanted.reserve):
-            self._target.parent.mkdir(parents=True, exist_ok=True)
+        called in this thread only.
+
+        What had no SHA-256 promised gets a name that nobody else uses: the next one who fetches
+        it must not replace it before it is taken away."""
+        with (
+            faults_named(self._target.parent, self._wanted.reserve),
+            turn(lock_of(self._part), self._wait, self._far),
+        ):
             try:
                 if not self._is_finished():
                     self._recover()
@@ -84,14 +93,24 @@ class Download:
             finally:
                 if self._pieces is not None:
                     self._pieces.close()
-        return Fetched(self._target, self._target.stat().st_size, self._digest.sha256)
+            return Fetched(self._target, self._target.stat().st_size, self._digest.sha256)
+
+    def _wait(self, progress: Progress) -> None:
+        """Somebody else fetches it."""
+        self._means.cancel.check()
+        if progress.note:
+            self._telling.note(progress.note)
+        self._telling.show(progress.stage, progress.done, progress.total)
+
+    def _far(self) -> tuple[int, int | None]:
+        return seen(self._part) or (0, self._wanted.size)
 
     # What is here
 
     def _is_finished(self) -> bool:
         """True for a file that an earlier run finished. One that went bad becomes a part."""
         wanted, target = self._wanted, self._target
-        if not wanted.is_promised or not target.is_file():
+        if wanted.sha256 is None or not target.is_file():
             return False
         size = target.stat().st_size
         if wanted.size in {None, size}:
@@ -104,7 +123,7 @@ class Download:
                 self._tidy()
                 return True
             self._digest = Digest()
-        if wanted.sha256 and adopt(target, table_of(target), target, wanted.sha256):
+        if adopt(target, table_of(target), target, wanted.sha256):
             self._telling.note(f"{target.name} has gone bad; only what is bad is fetched again.")
         return False
 
@@ -247,6 +266,8 @@ class Download:
 
     def _settle(self) -> None:
         self._here().finish(self._digest.sha256)
+        if self._wanted.sha256 is None:  # nobody holds a lock for it when this one is let go
+            self._target = self._target.with_name(f"{self._target.name}.{secrets.token_hex(8)}")
         settle(self._part, self._target)
         self._tidy()
 

@@ -15,11 +15,12 @@ from typing import Final
 
 import msgspec
 
+from noibo.errors import StoreError
 from noibo.modelstore.claim import Claim, claim_of
 from noibo.modelstore.disk import write_atomically
 from noibo.modelstore.pieces_table import Cut, Table, table_of
 
-__all__ = ["Cut", "Pieces", "adopt", "part_of", "seen", "table_of"]
+__all__ = ["Cut", "Pieces", "adopt", "lock_of", "part_of", "seen", "table_of"]
 
 _OPEN: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
 _AT_ONCE: Final = hasattr(os, "pwrite")  # not on Windows
@@ -28,6 +29,11 @@ _AT_ONCE: Final = hasattr(os, "pwrite")  # not on Windows
 def part_of(target: Path) -> Path:
     """Where the bytes of a file are until it has its name."""
     return target.with_name(target.name + ".part")
+
+
+def lock_of(path: Path) -> Path:
+    """The lock of a part and of all that lies beside it. It is never removed."""
+    return path.with_name(path.name + ".lock")
 
 
 class Pieces:
@@ -155,11 +161,24 @@ class Pieces:
             _write_all(self._journal, self._table.head(), 0)
 
     def finish(self, sha256: str) -> None:
-        """Write the digest of the finished file into its table, and close."""
-        os.truncate(self.part, self._table.total or 0)
+        """Write the digest of the finished file into its table, and close.
+
+        Raises `StoreError` if what lies under the part's name is another file by now."""
+        if not self._is_in_place():
+            raise StoreError(
+                f"{self.part} was taken away or replaced while it was being written.",
+                next_step="Try again, and leave the store's files alone meanwhile.",
+            )
+        os.ftruncate(self._file, self._table.total or 0)
         self._table.sha256 = sha256
         _write_all(self._journal, self._table.head(), 0)
         self.close()
+
+    def _is_in_place(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._file), self.part.stat())
+        except FileNotFoundError:
+            return False
 
     def close(self) -> None:
         """Let go of the files. A thread that still brings bytes brings them in vain."""
