@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from noibo.errors import AccessNeeded, DigestMismatch, FetchError, NotOffered
+from noibo.modelstore.claim import ContentRange, length_of, range_of
 from noibo.modelstore.pieces import seen
 from noibo.modelstore.progress import Progress
 from tests.modelstore.file_server import QUICK, SMALL, FileServer, Get, noise, until
@@ -84,7 +86,7 @@ def test_ranges_ignored_and_cut_at_one_place_come_to_an_end(get: Get) -> None:
     assert len(get.server.requests) <= 4 + QUICK.retries
 
 
-@pytest.mark.parametrize("kind", ["shifted", "garbled", "refused"])
+@pytest.mark.parametrize("kind", ["shifted", "garbled", "endless", "refused"])
 def test_ranges_that_cannot_be_believed_are_done_without(get: Get, kind: str) -> None:
     get.server.trouble.ranges = kind  # type: ignore[assignment]
     get.run()
@@ -92,7 +94,7 @@ def test_ranges_that_cannot_be_believed_are_done_without(get: Get, kind: str) ->
     assert get.server.ranges == [f"bytes=0-{P - 1}", None]
 
 
-@pytest.mark.parametrize("kind", ["shifted", "garbled", "refused"])
+@pytest.mark.parametrize("kind", ["shifted", "garbled", "endless", "refused"])
 def test_a_wrong_range_in_mid_file_is_asked_again(get: Get, kind: str) -> None:
     def each(server: FileServer, number: int) -> None:
         server.trouble.ranges = kind if number == 3 else "served"  # type: ignore[assignment]
@@ -514,3 +516,14 @@ def test_notes_come_in_the_callers_thread_and_all_of_them(get: Get) -> None:
     get.run(report=said.append)
     assert [one.note for one in said if one.note] == ["The server answered 503; trying again."] * 2
     until(lambda: get.server.busy == 0)
+
+
+# Numbers
+
+
+@pytest.mark.parametrize("digits", [19, 5000])
+def test_a_number_no_file_is_as_long_as_says_nothing(digits: int) -> None:
+    long = "9" * digits
+    assert length_of(httpx2.Response(200, headers={"content-length": long})) is None
+    for said in (f"bytes 0-1/{long}", f"bytes 0-{long}/*", f"bytes {long}-{long}9/*"):
+        assert range_of(httpx2.Response(206, headers={"content-range": said})) == ContentRange()

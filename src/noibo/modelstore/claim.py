@@ -11,7 +11,10 @@ from typing import Final
 import httpx2
 import msgspec
 
-_RANGE: Final = re.compile(r"bytes (?:(?P<first>\d+)-(?P<last>\d+)|\*)/(?P<total>\d+|\*)")
+_DIGITS: Final = 18  # more than any file needs; thousands of them would not even be a number
+_RANGE: Final = re.compile(
+    r"bytes (?:(?P<first>\d{1,18})-(?P<last>\d{1,18})|\*)/(?P<total>\d{1,18}|\*)", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +120,9 @@ def read_claim(part: Path) -> Claim | None:
 
 
 def length_of(response: httpx2.Response) -> int | None:
-    """What Content-Length says."""
+    """What Content-Length says, if it makes sense."""
     text = response.headers.get("content-length", "")
-    return int(text) if text.isdecimal() else None
+    return int(text) if text.isdecimal() and len(text) <= _DIGITS else None
 
 
 def range_of(response: httpx2.Response) -> ContentRange:
