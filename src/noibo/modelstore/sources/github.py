@@ -17,7 +17,7 @@ from noibo.modelstore.credentials import clean
 from noibo.modelstore.faults import status_fault
 from noibo.modelstore.offer import Offer
 from noibo.modelstore.origin import Release
-from noibo.modelstore.progress import Report
+from noibo.modelstore.progress import Cancel, Report
 from noibo.modelstore.remote_file import RemoteFile
 from noibo.modelstore.sources.hub_listing import MAX_BYTES
 from noibo.modelstore.sources.hub_parts import whole
@@ -72,7 +72,9 @@ class GithubSource:
         self._api = fetch.github.rstrip("/")
 
     @contextmanager
-    def offer(self, origin: Release, report: Report) -> Iterator[Offer]:
+    def offer(
+        self, origin: Release, report: Report, cancel: Cancel | None = None
+    ) -> Iterator[Offer]:
         """One file, or all parts of a split model, of one release."""
         with WebSession(
             self._door, Purpose.MODEL_FILE, [self._api], self._fetch.private_hosts

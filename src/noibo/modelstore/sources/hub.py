@@ -22,7 +22,7 @@ from noibo.errors import AccessNeeded, BadReference, FetchError, NotOffered
 from noibo.modelstore.credentials import clean
 from noibo.modelstore.offer import Offer
 from noibo.modelstore.origin import Hub, parse
-from noibo.modelstore.progress import Report
+from noibo.modelstore.progress import Cancel, Report
 from noibo.modelstore.remote_file import RemoteFile
 from noibo.modelstore.sources import hub_library
 from noibo.modelstore.sources.hub_endpoint import HubEndpoint
@@ -58,7 +58,7 @@ class HubSource:
         self._fetch = fetch
 
     @contextmanager
-    def offer(self, origin: Hub, report: Report) -> Iterator[Offer]:
+    def offer(self, origin: Hub, report: Report, cancel: Cancel | None = None) -> Iterator[Offer]:
         """The files of one model at the commit that its revision is now."""
         tried: list[str] = []
         for url in self._addresses():

@@ -16,7 +16,7 @@ from noibo.modelstore import ollama_defaults, ollama_manifest
 from noibo.modelstore.offer import Offer, Role
 from noibo.modelstore.ollama_manifest import OllamaManifest
 from noibo.modelstore.origin import Registry
-from noibo.modelstore.progress import Progress, Report
+from noibo.modelstore.progress import Cancel, Progress, Report
 from noibo.modelstore.reference import DEFAULT_HOST, Reference
 from noibo.modelstore.remote_file import RemoteFile
 from noibo.modelstore.sources.registry_room import RegistryRoom, addresses
@@ -38,7 +38,9 @@ class RegistrySource:
         self._fetch = fetch
 
     @contextmanager
-    def offer(self, origin: Registry, report: Report) -> Iterator[Offer]:
+    def offer(
+        self, origin: Registry, report: Report, cancel: Cancel | None = None
+    ) -> Iterator[Offer]:
         """The model as its manifest has it now. Nothing large is fetched yet."""
         reference = origin.reference
         report(Progress("find", note=f"Asking {reference.host} for {origin}."))

@@ -16,7 +16,7 @@ from noibo.errors import BadReference
 from noibo.modelstore.credentials import without_password
 from noibo.modelstore.offer import Offer, Role
 from noibo.modelstore.origin import Web
-from noibo.modelstore.progress import Report
+from noibo.modelstore.progress import Cancel, Report
 from noibo.modelstore.remote_file import RemoteFile
 from noibo.modelstore.sources.hub_parts import MAX_PARTS, Part
 from noibo.modelstore.web_session import WebSession
@@ -73,7 +73,7 @@ class WebSource:
         self._fetch = fetch
 
     @contextmanager
-    def offer(self, origin: Web, report: Report) -> Iterator[Offer]:
+    def offer(self, origin: Web, report: Report, cancel: Cancel | None = None) -> Iterator[Offer]:
         """One file (or the parts of one model); nothing is asked before it is fetched."""
         address = Address.of(origin.url)
         with WebSession(
