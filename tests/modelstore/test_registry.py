@@ -21,7 +21,7 @@ from noibo.errors import (
 )
 from noibo.modelstore.offer import Fetched, Offer
 from noibo.modelstore.origin import Registry, parse
-from noibo.modelstore.progress import Cancel, Progress
+from noibo.modelstore.progress import Cancel, Progress, ignore
 from noibo.modelstore.reference import Reference
 from noibo.modelstore.sources.registry import RegistrySource
 from noibo.modelstore.sources.registry_room import RegistryRoom, addresses
@@ -248,6 +248,21 @@ def test_nobody_there_is_an_error_with_words() -> None:
         closed.offer(named(), lambda _: None),
     ):
         pass
+
+
+def test_the_host_that_is_really_asked_is_named(registry: RegistryServer, tmp_path: Path) -> None:
+    registry.add(TINY, [("model", MODEL)])
+    host = registry.origin.removeprefix("http://")
+    seen: list[Progress] = []
+    with source(registry).offer(named(), seen.append) as offer:
+        (file,) = offer.files
+        file.fetch(tmp_path, 0, ignore, Cancel())
+    assert seen[0].note == f"Asking {host} for tiny:latest."
+    with pytest.raises(NotOffered, match=f"{host} has no other:latest"):
+        offered(registry, "ollama.com/library/other")
+    registry.trouble.served = {digest_of(MODEL): MODEL[:-1] + b"?"}
+    with pytest.raises((FetchError, DigestMismatch), match=f"from {host}"):
+        pulled(registry, tmp_path / "again")
 
 
 def test_notes_are_reported(registry: RegistryServer) -> None:

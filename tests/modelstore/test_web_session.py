@@ -15,9 +15,11 @@ import trustme
 
 from noibo.egress import Destination, Door, Purpose
 from noibo.errors import EgressRefused, FetchError, SettingsError
+from noibo.modelstore.progress import Cancel
 from noibo.modelstore.web_address import AddressBook, is_inside, spelled
 from noibo.modelstore.web_session import MAX_HOPS, WebSession
 from noibo.modelstore.web_transport import WebTransport
+from noibo.modelstore.web_waits import Waits
 from tests.modelstore.hub_server import Answer, Asked, WebServer
 from tests.modelstore.proxy_server import ProxyServer
 
@@ -731,7 +733,7 @@ def test_a_proxy_is_not_sent_inside_either(
 def test_the_way_itself_sends_no_proxy_inside(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     with ProxyServer() as proxy:
         monkeypatch.setenv("ALL_PROXY", proxy.url)
-        way = WebTransport(door.open(Purpose.MODEL_FILE, ()), AddressBook((), ()))
+        way = WebTransport(door.open(Purpose.MODEL_FILE, ()), AddressBook((), ()), Waits(Cancel()))
         with pytest.raises(EgressRefused, match="on this machine"):
             way.handle_request(httpx2.Request("GET", "https://169.254.169.254/x"))
         assert proxy.asked == []

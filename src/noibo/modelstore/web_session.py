@@ -7,7 +7,6 @@ place, and not for ever. Nothing connects before it must; every request passes t
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -20,8 +19,10 @@ from noibo.errors import EgressRefused, FetchError
 from noibo.guarded import client as guarded_client
 from noibo.modelstore.credentials import clean, without_password
 from noibo.modelstore.faults import PASSING_FAULTS, is_lasting, network_fault
+from noibo.modelstore.progress import Cancel
 from noibo.modelstore.web_address import AddressBook
 from noibo.modelstore.web_transport import WebTransport
+from noibo.modelstore.web_waits import Waits
 from noibo.version import __version__
 
 MAX_HOPS: Final = 10
@@ -35,16 +36,18 @@ class WebSession:
 
     `auth` is used at the places only, exactly as named (scheme, host and port), and neither it nor
     an Authorization header goes anywhere else. `private_hosts` (HOST or HOST:PORT) may be reached
-    though they are inside. Raises `EgressRefused` at once when noibo is offline.
+    though they are inside. `cancel` ends every wait, but that for a file's bytes: those are its
+    download's. Raises `EgressRefused` at once when noibo is offline.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - where to, by which rules, until when
         self,
         door: Door,
         purpose: Purpose,
         places: Iterable[str],
         private_hosts: Iterable[str] = (),
         auth: httpx2.Auth | None = None,
+        cancel: Cancel | None = None,
     ) -> None:
         self._door = door
         self._purpose = purpose
@@ -52,8 +55,12 @@ class WebSession:
         self._auth = auth
         self.retries = 3  # of a page; a download bears more, and counts by itself
         self.first_pause_s = 0.25
+        self.page_s = 60.0  # for a whole page with all its tries, or until a file begins
+        self._cancel = cancel or Cancel()
+        self._waits = Waits(self._cancel)
         self._pass = door.open(purpose, self._places)
-        self._transport = WebTransport(self._pass, AddressBook(self._places, private_hosts))
+        book = AddressBook(self._places, private_hosts)
+        self._transport = WebTransport(self._pass, book, self._waits)
         self._client = guarded_client(
             self._pass,
             self._transport,
@@ -78,21 +85,22 @@ class WebSession:
     ) -> httpx2.Response:
         """A whole page, whatever its status; passing faults are tried again first.
 
-        `FetchError` when nobody answers, or with more than `limit` bytes."""
-        for attempt in range(self.retries + 1):
-            is_last = attempt == self.retries
-            try:
-                response = self._whole(url, headers or {}, limit)
-            except httpx2.TransportError as exc:
-                if is_last or is_lasting(exc):
-                    fault = network_fault(exc).rstrip(".")
-                    raise FetchError(f"{clean(url)}: {fault}.") from exc
-                time.sleep(self._pause(attempt))
-                continue
-            pause = self._pause_after(response, attempt)
-            if is_last or pause is None:
-                return response
-            time.sleep(pause)
+        `FetchError` when nobody answers, too slowly, or with more than `limit` bytes."""
+        with self._waits.page(self.page_s):
+            for attempt in range(self.retries + 1):
+                is_last = attempt == self.retries
+                try:
+                    response = self._whole(url, headers or {}, limit)
+                except httpx2.TransportError as exc:
+                    self._cancel.check()
+                    if is_last or is_lasting(exc) or self._waits.is_late:
+                        raise FetchError(f"{clean(url)}: {self._fault(exc)}.") from exc
+                    self._waits.pause(self._pause(attempt))
+                    continue
+                pause = self._pause_after(response, attempt)
+                if is_last or pause is None:
+                    return response
+                self._waits.pause(pause)
         raise AssertionError
 
     @contextmanager
@@ -100,7 +108,12 @@ class WebSession:
         """An answer whose body is still to be read, after redirects, whatever its status.
 
         Faults on the way stay `httpx2.TransportError`: the download bears and counts them."""
-        response = self._follow(url, headers)
+        try:
+            with self._waits.page(self.page_s):
+                response = self._follow(url, headers)
+        except httpx2.TransportError:
+            self._cancel.check()
+            raise
         try:
             yield response
         finally:
@@ -142,6 +155,11 @@ class WebSession:
         said = response.headers.get("retry-after", "")
         pause = float(said) if said.isdecimal() else self._pause(attempt)
         return pause if pause <= LONGEST_WAIT_S else None
+
+    def _fault(self, exc: httpx2.TransportError) -> str:
+        if self._waits.is_late:
+            return f"it was not done with its answer in {self.page_s:g} seconds"
+        return network_fault(exc).rstrip(".")
 
     def _pause(self, attempt: int) -> float:
         return self.first_pause_s * 2.0**attempt

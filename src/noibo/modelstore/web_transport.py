@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ssl
 import threading
-from functools import cached_property
+from functools import cached_property, partial
 
 import httpx2
 
@@ -20,14 +20,16 @@ from noibo.modelstore.faults import is_lasting
 from noibo.modelstore.network import proxy_for, trust
 from noibo.modelstore.pip_settings import PipSettings
 from noibo.modelstore.web_address import Address, AddressBook
+from noibo.modelstore.web_waits import PatientNetwork, Waits
 
 
 class WebTransport(httpx2.BaseTransport):
     """Sends a request where `book` says; a proxy passes the door as well."""
 
-    def __init__(self, guard: Pass, book: AddressBook) -> None:
+    def __init__(self, guard: Pass, book: AddressBook, waits: Waits) -> None:
         self._guard = guard
         self._book = book
+        self._waits = waits
         self._ways: dict[Destination | str, httpx2.HTTPTransport] = {}
         self._lock = threading.Lock()
         environ = settings.full_environment()
@@ -42,7 +44,7 @@ class WebTransport(httpx2.BaseTransport):
         """Raise unless `url` may be connected to; what was looked up is kept for the connection."""
         place = Destination.of(url)
         if proxy_for(url, self._environment) is None:
-            self._book.of(place)
+            self._waits.over(partial(self._book.of, place))
         else:
             self._book.judge_by_name(place)
 
@@ -77,9 +79,10 @@ class WebTransport(httpx2.BaseTransport):
             if key not in self._ways:
                 is_plain = isinstance(key, Destination) and key.scheme == "http"
                 bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # what is not used is not loaded
-                self._ways[key] = httpx2.HTTPTransport(
+                way = httpx2.HTTPTransport(
                     verify=bare if is_plain else self._trust, proxy=proxy, trust_env=False
                 )
+                self._ways[key] = PatientNetwork.under(way, self._waits)
             return self._ways[key]
 
     def close(self) -> None:

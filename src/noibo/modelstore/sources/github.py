@@ -77,7 +77,7 @@ class GithubSource:
     ) -> Iterator[Offer]:
         """One file, or all parts of a split model, of one release."""
         with WebSession(
-            self._door, Purpose.MODEL_FILE, [self._api], self._fetch.private_hosts
+            self._door, Purpose.MODEL_FILE, [self._api], self._fetch.private_hosts, cancel=cancel
         ) as session:
             yield self._offer(session, origin)
 

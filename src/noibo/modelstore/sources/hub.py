@@ -64,7 +64,7 @@ class HubSource:
         for url in self._addresses():
             with ExitStack() as stack:
                 try:
-                    endpoint = stack.enter_context(self._endpoint(url))
+                    endpoint = stack.enter_context(self._endpoint(url, cancel))
                     offered = self._offer(endpoint, origin)
                 except (NotOffered, AccessNeeded):
                     raise
@@ -93,11 +93,10 @@ class HubSource:
         first = self._fetch.hub or hub_library.default_endpoint()
         return list(dict.fromkeys(one.rstrip("/") for one in (first, *self._fetch.hub_mirrors)))
 
-    def _endpoint(self, url: str) -> HubEndpoint:
+    def _endpoint(self, url: str, cancel: Cancel | None = None) -> HubEndpoint:
         is_trusted = url == self._addresses()[0] or urlsplit(url).hostname in OWN_HOSTS
-        return HubEndpoint(
-            self._door, self._fetch, url, hub_library.token() if is_trusted else None
-        )
+        token = hub_library.token() if is_trusted else None
+        return HubEndpoint(self._door, self._fetch, url, token, cancel)
 
     def _offer(self, endpoint: HubEndpoint, origin: Hub) -> Offer:
         repo, where = origin.repo, f"hf.co/{origin.repo}"

@@ -21,6 +21,7 @@ from noibo.egress import Destination, Door, Purpose
 from noibo.errors import AccessNeeded, FetchError, NotOffered
 from noibo.modelstore.credentials import clean
 from noibo.modelstore.faults import status_fault
+from noibo.modelstore.progress import Cancel
 from noibo.modelstore.sources import hub_library
 from noibo.modelstore.web_session import WebSession
 from noibo.settings import Fetch
@@ -31,11 +32,19 @@ SIGN_IN = "`hf auth login`, or HF_TOKEN"
 class HubEndpoint:
     """Asks one address of the hub. `token` goes to this address and nowhere else."""
 
-    def __init__(self, door: Door, fetch: Fetch, url: str, token: str | None) -> None:
+    def __init__(
+        self,
+        door: Door,
+        fetch: Fetch,
+        url: str,
+        token: str | None,
+        cancel: Cancel | None = None,
+    ) -> None:
         self.url = url
         self._has_token = token is not None
+        auth = Bearer(token) if token else None
         self._session = WebSession(
-            door, Purpose.MODEL_HUB, [url], fetch.private_hosts, Bearer(token) if token else None
+            door, Purpose.MODEL_HUB, [url], fetch.private_hosts, auth, cancel
         )
         self._session.retries = 2  # there may be another address
 

@@ -43,8 +43,7 @@ class RegistrySource:
     ) -> Iterator[Offer]:
         """The model as its manifest has it now. Nothing large is fetched yet."""
         reference = origin.reference
-        report(Progress("find", note=f"Asking {reference.host} for {origin}."))
-        with self._room(reference) as room:
+        with self._room(reference, report, cancel) as room:
             manifest = room.manifest()
             _ = manifest.model  # before anything else is fetched
             said = ollama_defaults.read(room.small(manifest.config), _small(room, manifest))
@@ -60,16 +59,17 @@ class RegistrySource:
             )
 
     @contextmanager
-    def _room(self, reference: Reference) -> Iterator[RegistryRoom]:
+    def _room(
+        self, reference: Reference, report: Report, cancel: Cancel | None
+    ) -> Iterator[RegistryRoom]:
         """The first address that answers; there are several for hosts of one's own network."""
         *others, last = addresses(reference, self._fetch)
-        for address in others:
-            with RegistryRoom(self._door, self._fetch, address, reference) as room:
-                if room.answers():
+        for address in (*others, last):
+            with RegistryRoom(self._door, self._fetch, address, reference, cancel) as room:
+                report(Progress("find", note=f"Asking {room.host} for {reference}."))
+                if address == last or room.answers():
                     yield room
                     return
-        with RegistryRoom(self._door, self._fetch, last, reference) as room:
-            yield room
 
     def _files(
         self, room: RegistryRoom, manifest: OllamaManifest, reference: Reference
@@ -84,7 +84,7 @@ class RegistrySource:
                     role=role,
                     name=f"{reference.name}{'' if role == 'model' else f'-{role}{more}'}.gguf",
                     url=room.blob_url(layer),
-                    shown=f"{reference} ({role}{more}) from {reference.host}",
+                    shown=f"{reference} ({role}{more}) from {room.host}",
                     size=layer.size,
                     sha256=layer.sha256,
                     open_url=room.open,

@@ -26,6 +26,7 @@ from noibo.modelstore.credentials import clean
 from noibo.modelstore.faults import status_fault
 from noibo.modelstore.ollama_manifest import Layer, OllamaManifest
 from noibo.modelstore.printable import shown
+from noibo.modelstore.progress import Cancel
 from noibo.modelstore.reference import DEFAULT_HOST, Reference
 from noibo.modelstore.web_address import is_inside, spelled
 from noibo.modelstore.web_session import WebSession
@@ -41,11 +42,21 @@ _CHALLENGE: Final = re.compile(r'(\w+)="([^"]*)"')
 class RegistryRoom:
     """What a registry at `address` has of one model. Usable from several threads at once."""
 
-    def __init__(self, door: Door, fetch: Fetch, address: str, reference: Reference) -> None:
+    def __init__(
+        self,
+        door: Door,
+        fetch: Fetch,
+        address: str,
+        reference: Reference,
+        cancel: Cancel | None = None,
+    ) -> None:
         self._address = address
         self._reference = reference
         self._base = f"{address}/v2/{reference.namespace}/{reference.name}"
-        self._web = WebSession(door, Purpose.MODEL_REGISTRY, [address], fetch.private_hosts)
+        self._web = WebSession(
+            door, Purpose.MODEL_REGISTRY, [address], fetch.private_hosts, cancel=cancel
+        )
+        self.host = urlsplit(address).netloc.rpartition("@")[2]  # that is asked, as people know it
         self._token: str | None = None
         self._lock = threading.Lock()
 
@@ -177,14 +188,14 @@ class RegistryRoom:
             return self._access_needed(said)
         if status == 404:
             return NotOffered(
-                f"{self._reference.host} has no {self._reference}{said}.",
+                f"{self.host} has no {self._reference}{said}.",
                 next_step="Check the name and the tag, as https://ollama.com/search shows them.",
             )
         return FetchError(f"{status_fault(url, status)}{said}.")
 
     def _access_needed(self, said: str = "") -> AccessNeeded:
         return AccessNeeded(
-            f"{self._reference.host} gives {self._reference} only to those it knows{said}.",
+            f"{self.host} gives {self._reference} only to those it knows{said}.",
             next_step="noibo asks registries without a name: take a public model, or import it "
             "from an Ollama that has it (`noibo import`).",
         )

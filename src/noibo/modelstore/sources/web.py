@@ -82,6 +82,7 @@ class WebSource:
             [address.url],
             self._fetch.private_hosts,
             address.auth,
+            cancel,
         ) as session:
             files = [
                 self._remote(session, url, "part" if number else "model", address.sha256)
