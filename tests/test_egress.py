@@ -116,7 +116,8 @@ def test_nothing_else_in_noibo_makes_outbound_connections() -> None:
     }
     assert found <= {
         "guarded.py",  # the door
-        "client.py",  # asks the door for any address but loopback
+        "client/connection.py",  # asks the door for any address but loopback
+        "client/calls.py",  # types: answers and time limits
         "serving.py",  # listens
         "engines/upstream.py",  # workers: require_loopback
         "engines/echo_process.py",  # listens on loopback

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from noibo.egress import Door
+from noibo.modelstore.discovery import Discovery
 from noibo.modelstore.management import Management
 from noibo.modelstore.pulling import Puller
 from noibo.modelstore.sources import Sources
@@ -39,7 +40,8 @@ def open_puller(settings: Settings) -> Puller:
 
 def open_management(settings: Settings, changed: Callable[[], None] = lambda: None) -> Management:
     """What commands and routes do to the store; `changed` is called after a change."""
-    return Management(open_store(settings), open_puller(settings), changed)
+    discovery = Discovery(open_door(settings), settings.fetch)
+    return Management(open_store(settings), open_puller(settings), discovery, changed)
 
 
 def open_lookup(settings: Settings) -> ModelLookup:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -119,11 +120,18 @@ def test_the_table_fits_and_text_of_strangers_cannot_drive_the_terminal(
         assert len(answer.stdout.splitlines()) > 5
 
 
-def test_a_name_that_is_no_text_is_no_traceback(noibo: Noibo, tmp_path: Path) -> None:
-    write(Path(os.fsdecode(os.fsencode(tmp_path) + b"/disk/\xff.gguf")), model())
-    for more in ((), ("--json",)):
-        answer = noibo("import", str(tmp_path / "disk"), *more)
-        assert (answer.returncode, answer.stderr) == (0, "")
+@pytest.mark.parametrize("is_served", [False, True])
+def test_a_name_that_is_no_text_is_no_traceback(
+    noibo: Noibo, home: Path, user: Path, tmp_path: Path, is_served: bool
+) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/disk\xfe"))
+    write(folder / os.fsdecode(b"\xff.gguf"), model())
+    server = RunningServer(home, HOME=str(user)) if is_served else contextlib.nullcontext()
+    with server:
+        for where in (folder, folder.parent):
+            for more in ((), ("--json",)):
+                answer = noibo("import", str(where), *more)
+                assert (answer.returncode, answer.stderr) == (0, "")
 
 
 def test_a_model_of_ollama_answers_with_its_own_system_template_and_stop(

@@ -22,6 +22,7 @@ from noibo.modelstore.pieces_table import Cut
 from noibo.modelstore.store import Store
 from tests.modelstore.file_server import FileServer
 from tests.modelstore.index_server import tiny_gguf
+from tests.modelstore.other_programs import model, write
 from tests.running import RunningServer, clean_environment, run_noibo, until
 
 GGUF = tiny_gguf(4)
@@ -151,6 +152,7 @@ def test_commands_print_the_same_with_and_without_a_server(
     other = tmp_path / "other" / "home"
     own = tmp_path / "own.gguf"
     own.write_bytes(GGUF)
+    write(tmp_path / "disk" / "x.gguf", model("x"))
     commands = [
         ["pull", alone.address()],
         ["add", str(own)],
@@ -158,24 +160,29 @@ def test_commands_print_the_same_with_and_without_a_server(
         ["show", "own", "--json"],
         ["store", "check"],
         ["rm", "tiny"],
-        ["rm", "tiny"],
+        ["catalog", "llama3"],
+        ["catalog", "--use", "code", "--json"],
+        ["search", "vistral", "--json"],
+        ["import", str(tmp_path / "disk"), "--dry-run"],
+        ["import", str(tmp_path / "disk"), "--json"],
+        ["import", str(tmp_path / "nowhere")],
     ]
 
     def said(home: Path) -> list[tuple[int, str]]:
         found = []
         for command in commands:
-            done = run_noibo(*command, home=home)
+            done = run_noibo(*command, home=home, NOIBO_FETCH_HUB="http://127.0.0.1:9")
             text = done.stdout + (done.stderr if done.returncode else "")
             text = re.sub(r'"added_at": [\d.]+|\d\d:\d\d|[\d.]+ GB free', "…", text)
             found.append((done.returncode, text.replace(str(home), "HOME")))
         return found
 
     without = said(alone.home)
-    with RunningServer(other) as server:
+    with RunningServer(other, NOIBO_FETCH_HUB="http://127.0.0.1:9") as server:
         assert said(other) == without
         with server.client() as client:
             assert [pull.state for pull in client.pulls()] == ["done"]
-    assert [code for code, _ in without] == [0] * 6 + [3]
+    assert [code for code, _ in without] == [0] * 11 + [3]
 
 
 # ── who does it ─────────────────────────────────────────────────────────────

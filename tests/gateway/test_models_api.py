@@ -24,6 +24,7 @@ from noibo.modelstore.pieces_table import Cut
 from noibo.serving import open_services
 from noibo.settings import load
 from noibo.wire import sse
+from noibo.wire.importing import ImportedRow
 from noibo.wire.models import CheckedRow, ModelRow, ProgressRow, PullEvent, PullEvents
 from tests.modelstore.file_server import FileServer
 from tests.modelstore.index_server import tiny_gguf
@@ -286,6 +287,7 @@ CHANGES: list[tuple[str, str, dict[str, Any] | None]] = [
     ("POST", "/models/add", {"path": "/x.gguf"}),
     ("DELETE", "/models/x", None),
     ("DELETE", "/pulls/x", None),
+    ("POST", "/models/import", {}),
     ("POST", "/store/check", {}),
     ("POST", "/store/gc", {}),
 ]
@@ -308,6 +310,9 @@ def test_what_changes_something_needs_the_header(
         ("/models/pull", {"model": ""}, "model"),
         ("/models/pull", {"model": 7}, "model"),
         ("/models/add", {"path": "x", "copy": True}, "copy"),
+        ("/models/import", {"folders": "x"}, "folders"),
+        ("/models/import", {"folders": [""]}, "folders.0"),
+        ("/models/import", {"copy": True}, "copy"),
         ("/store/check", {"repair": "perhaps"}, "repair"),
         ("/store/gc", {"everything": True}, "everything"),
         ("/store/gc", [], "the body"),
@@ -444,7 +449,10 @@ def flip(path: Path, at: int) -> None:
 
 
 @pytest.mark.anyio
-async def test_no_route_blocks_the_event_loop(files: FileServer, tmp_path: Path) -> None:
+async def test_no_route_blocks_the_event_loop(
+    files: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOIBO_FETCH_HUB", "http://127.0.0.1:9")
     path = tmp_path / "own.gguf"
     path.write_bytes(GGUF)
     listener = socket.create_server(("127.0.0.1", 0))
@@ -466,6 +474,9 @@ async def test_no_route_blocks_the_event_loop(files: FileServer, tmp_path: Path)
             usage = await client.store_usage()
             removed = await client.remove("tiny")
             collected = await client.collect_garbage(partial=True)
+            known = await client.catalog("llama3", "chat")
+            found = await client.search("vistral")
+            imported = [one async for one in client.import_models([str(tmp_path)])]
             with pytest.raises(RequestFailed):
                 await client.show("tiny")
     server.should_exit = True
@@ -477,3 +488,8 @@ async def test_no_route_blocks_the_event_loop(files: FileServer, tmp_path: Path)
     assert isinstance(checked[-1], CheckedRow)
     assert usage.in_place == len(GGUF)
     assert collected.freed >= 0
+    assert {one.family for one in known} == {"llama3"}
+    assert [one.name for one in found.catalogue] == ["vistral:7b"]
+    assert found.hub_problem
+    assert isinstance(imported[-1], ImportedRow)
+    assert imported[-1].found == 1

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from noibo.cli.table import Column, print_paragraph, print_table
 from noibo.modelstore import licences
-from noibo.modelstore.catalog import Hit, Model
 from noibo.modelstore.printable import shown
-
-if TYPE_CHECKING:
-    from noibo.modelstore.sources.hub import HubHit
+from noibo.wire.catalog import CatalogRow, HubRow, SearchRow
 
 
 class Language(StrEnum):
@@ -22,12 +18,9 @@ class Language(StrEnum):
     vi = "vi"
 
 
-def print_families(models: Sequence[Model], lang: Language) -> None:
+def print_families(models: Sequence[CatalogRow], lang: Language) -> None:
     """One line for each family: what runs here first, then what searches, then what is hosted."""
-    families: dict[str, list[Model]] = {}
-    for model in models:
-        families.setdefault(model.family.name, []).append(model)
-    groups = sorted(families.values(), key=_place)
+    groups = sorted(_by_family(models), key=_place)
     print_table(_columns("SIZES", lang), [_row(group, lang) for group in groups])
     print(
         "\n~GB: about what the weights take in the default quantisation, smallest to largest size; "
@@ -36,16 +29,16 @@ def print_families(models: Sequence[Model], lang: Language) -> None:
     )
 
 
-def print_sizes(models: Sequence[Model], lang: Language) -> None:
+def print_sizes(models: Sequence[CatalogRow], lang: Language) -> None:
     """One line for each size, what the family is good at, and what its licences mean."""
     rows = [(model.name, _parameters(model), *_row([model], lang)[2:]) for model in models]
     print_table(_columns("PARAMETERS", lang), rows)
     told: dict[str, None] = {}
     for model in models:
-        family, licence = model.family, licences.classify(model.licence)
-        told[f"{family.title}, {family.maker}: {family.strengths.in_language(lang.value)}"] = None
-        if family.note:
-            told[family.note.in_language(lang.value)] = None
+        licence = licences.classify(model.licence)
+        told[f"{model.title}, {model.maker}: {model.strengths[lang]}"] = None
+        if model.note:
+            told[model.note[lang]] = None
         told[f"Licence {licence.name}: {licence.means[lang.value]}"] = None
     print()
     for line in told:
@@ -64,34 +57,46 @@ def _columns(second: str, lang: Language) -> tuple[Column, ...]:
     )
 
 
-def _place(group: Sequence[Model]) -> tuple[bool, bool, str]:
-    family = group[0].family
-    return (family.api_only, "embedding" in family.abilities, family.name)
+def _by_family(models: Sequence[CatalogRow]) -> list[list[CatalogRow]]:
+    families: dict[str, list[CatalogRow]] = {}
+    for model in models:
+        families.setdefault(model.family, []).append(model)
+    return list(families.values())
 
 
-def _row(models: Sequence[Model], lang: Language) -> tuple[str, ...]:
+def _place(group: Sequence[CatalogRow]) -> tuple[bool, bool, str]:
+    first = group[0]
+    return (first.api_only, "embedding" in first.abilities, first.family)
+
+
+def _row(models: Sequence[CatalogRow], lang: Language) -> tuple[str, ...]:
     first = models[0]
-    kinds = dict.fromkeys(licences.classify(model.licence).kind for model in models)
+    kinds = dict.fromkeys(model.licence_kind for model in models)
     return (
-        first.family.name,
+        first.family,
         ", ".join(_plain_sizes(models)) or "API only",
         next(iter(kinds)) + ("*" if len(kinds) > 1 else ""),
         _languages(first),
-        _context(max(model.context or 0 for model in models)),
+        _context(max(model.context_length or 0 for model in models)),
         _memory(models),
-        first.best_for.in_language(lang.value),
+        first.best_for[lang],
     )
 
 
-def _plain_sizes(models: Sequence[Model]) -> list[str]:
+def _plain_sizes(models: Sequence[CatalogRow]) -> list[str]:
     """Tags from small to large, without those that are another size's variant."""
-    sizes = sorted((model.size for model in models if model.size), key=lambda s: s.parameters)
-    tags = [size.tag for size in sizes]
+    sized = [model for model in models if model.parameters is not None]
+    tags = [_tag(model) for model in sorted(sized, key=lambda model: model.parameters or 0)]
     return [tag for tag in tags if not any(tag.startswith(f"{other}-") for other in tags)]
 
 
-def print_hits(hits: Sequence[Hit], found: Sequence[HubHit], lang: Language) -> None:
-    if hits:
+def _tag(model: CatalogRow) -> str:
+    return model.name.partition(":")[2]
+
+
+def print_hits(found: SearchRow, lang: Language) -> None:
+    """What a search found: families of the catalogue, then repositories of the hub."""
+    if found.catalogue:
         print("In the catalogue:")
         columns = (
             Column("MODEL", most=20),
@@ -99,35 +104,34 @@ def print_hits(hits: Sequence[Hit], found: Sequence[HubHit], lang: Language) -> 
             Column("LICENCE"),
             Column("GOOD AT"),
         )
-        print_table(columns, [_hit_row(hit, lang) for hit in hits])
-    if found:
-        print("\nOn the hub:" if hits else "On the hub:")
+        print_table(columns, [_hit_row(group, lang) for group in _by_family(found.catalogue)])
+    if found.hub:
+        print("\nOn the hub:" if found.catalogue else "On the hub:")
         columns = (
             Column("REPOSITORY"),
             Column("FORMAT"),
             Column("LICENCE"),
             Column("FETCHED", right=True),
         )
-        print_table(columns, [_hub_row(one) for one in found])
+        print_table(columns, [_hub_row(one) for one in found.hub])
 
 
-def _hit_row(hit: Hit, lang: Language) -> tuple[str, ...]:
-    tags = ", ".join(_plain_sizes(hit.models)) or "API only"
-    kind = licences.classify(hit.models[0].licence).kind
-    return (hit.family.name, tags, kind, hit.family.strengths.in_language(lang.value))
+def _hit_row(models: Sequence[CatalogRow], lang: Language) -> tuple[str, ...]:
+    tags, first = ", ".join(_plain_sizes(models)) or "API only", models[0]
+    return (first.family, tags, first.licence_kind, first.strengths[lang])
 
 
-def _hub_row(hit: HubHit) -> tuple[str, ...]:
-    kind = licences.classify(hit.licence).kind
+def _hub_row(hit: HubRow) -> tuple[str, ...]:
     gate = ", sign-in" if hit.gated else ""
-    return (f"hf.co/{shown(hit.repo)}", ", ".join(hit.formats), kind + gate, f"{hit.downloads:,}")
+    formats = ", ".join(hit.formats)
+    return (shown(hit.name), formats, hit.licence_kind + gate, f"{hit.downloads:,}")
 
 
-def _languages(model: Model) -> str:
+def _languages(model: CatalogRow) -> str:
     """`en, vi`; `12 + vi` where there are many; `many` where they are not listed."""
     tags = model.languages
     listed = [tag for tag in tags if tag != "mul"]
-    if tags[:1] == ("mul",):
+    if tags[:1] == ["mul"]:
         return "many, vi" if "vi" in tags else "many"
     if len(listed) <= 3:
         return ", ".join(listed)
@@ -145,8 +149,8 @@ def _context(tokens: int) -> str:
     return f"{round(tokens / unit)}K"
 
 
-def _memory(models: Sequence[Model]) -> str:
-    sizes = sorted(model.memory for model in models if model.memory)
+def _memory(models: Sequence[CatalogRow]) -> str:
+    sizes = sorted(model.memory_about_bytes for model in models if model.memory_about_bytes)
     ends = dict.fromkeys(_gigabytes(size) for size in (*sizes[:1], *sizes[-1:]))
     return "–".join(ends) or "-"
 
@@ -155,10 +159,10 @@ def _gigabytes(size: int) -> str:
     return f"{size / 1e9:.2f}" if size < 1e9 else f"{size / 1e9:.3g}"
 
 
-def _parameters(model: Model) -> str:
-    if model.size is None:
+def _parameters(model: CatalogRow) -> str:
+    if model.parameters is None:
         return "API only"
-    count = model.size.parameters
+    count = model.parameters
     text = f"{count / 1e9:.3g}B" if count >= 999_500_000 else f"{count / 1e6:.0f}M"
-    active = model.size.active
+    active = model.active_parameters
     return f"{text} ({active / 1e9:.2g}B active)" if active else text

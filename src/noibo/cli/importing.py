@@ -5,17 +5,18 @@ from __future__ import annotations
 import sys
 from json import dumps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
 
 from noibo.cli.context import settings
+from noibo.cli.models_service import model_service
 from noibo.cli.table import Column, print_paragraph, print_table
-from noibo.modelstore.found_model import Survey
-from noibo.modelstore.importing import Row, Taken
 from noibo.modelstore.printable import shown
-from noibo.modelstore.progress import Progress, size_text
+from noibo.modelstore.progress import size_text
+from noibo.wire.importing import ImportedRow, TakenRow
+from noibo.wire.models import ProgressRow
 
 _COLUMNS = (Column("MODEL", 46), Column("SIZE", right=True), Column("FROM", 12), Column("STATUS"))
 _WOULD = {"imported", "updated", "removed"}
@@ -39,54 +40,42 @@ def import_models(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Use what Ollama, LM Studio and the HF cache have, without a copy."""
-    from noibo.assembly import open_store
-    from noibo.modelstore import found_places, importing
-    from noibo.settings import other_programs
-
-    places = (
-        found_places.named_places(folders)
-        if folders
-        else found_places.known_places(other_programs())
-    )
-    found = found_places.survey(places)
-    store = open_store(settings())
-    taken = importing.take(store, found, _tell, dry_run=dry_run, prune=prune)
+    named = [str(folder.expanduser().absolute()) for folder in folders or ()]
+    taken = _import(named, dry_run, prune)
     if json:
-        print(dumps(_as_dict(found, taken, dry_run), indent=2))
+        print(dumps(msgspec.to_builtins(taken), indent=2))
     else:
-        _print(found, taken, dry_run)
+        _print(taken)
 
 
-def _tell(progress: Progress) -> None:
+def _import(folders: list[str], dry_run: bool, prune: bool) -> ImportedRow:
+    with model_service(settings(), folders) as models:
+        for event in models.import_models(folders, dry_run, prune):
+            if isinstance(event, ImportedRow):
+                return event
+            _tell(event)
+    raise AssertionError("an import ends with what came of it or an error")
+
+
+def _tell(progress: ProgressRow) -> None:
     if progress.note and sys.stderr.isatty():
         print(progress.note, file=sys.stderr)
 
 
-def _print(found: Survey, taken: Taken, dry_run: bool) -> None:
-    if taken.rows:
-        print_table(_COLUMNS, [_cells(row, dry_run) for row in taken.rows])
+def _print(taken: ImportedRow) -> None:
+    if taken.models:
+        print_table(_COLUMNS, [_cells(row, taken.dry_run) for row in taken.models])
         print()
-    count = "1 model" if taken.models == 1 else f"{taken.models} models"
-    would = "would be " if dry_run else ""
+    count = "1 model" if taken.usable == 1 else f"{taken.usable} models"
+    would = "would be " if taken.dry_run else ""
     print(f"{count}, {size_text(taken.in_place)} {would}used in place, 0 bytes copied.")
-    if not found.models:
-        where = sorted({place.program for place in found.places})
+    if not taken.found:
+        where = sorted({place.program for place in taken.places})
         looked = f"Looked in: {', '.join(where)}. " if where else "None of those programs is here. "
         print_paragraph(f"{looked}Name a folder to look in another: `noibo import FOLDER`.")
 
 
-def _cells(row: Row, dry_run: bool) -> tuple[str, str, str, str]:
+def _cells(row: TakenRow, dry_run: bool) -> tuple[str, str, str, str]:
     status = f"would be {row.status}" if dry_run and row.status in _WOULD else row.status
     note = f"{status}: {shown(row.note, 500)}" if row.note else status
     return shown(row.model, 200), size_text(row.size) if row.size else "", row.program, note
-
-
-def _as_dict(found: Survey, taken: Taken, dry_run: bool) -> dict[str, Any]:
-    return {
-        "dry_run": dry_run,
-        "places": [{"program": one.program, "path": str(one.path)} for one in found.places],
-        "models": [msgspec.to_builtins(row) for row in taken.rows],
-        "usable": taken.models,
-        "in_place": taken.in_place,
-        "copied": 0,
-    }

@@ -7,7 +7,7 @@ is started: `noibo pull` in a Dockerfile leaves nothing behind.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -16,6 +16,8 @@ from noibo import errors
 from noibo.errors import NoiboError, RequestFailed, ServerUnreachable
 from noibo.modelstore import surroundings
 from noibo.settings import Settings
+from noibo.wire.catalog import CatalogRow, SearchRow, Use
+from noibo.wire.importing import ImportEvents
 from noibo.wire.management import STATE_FILE
 from noibo.wire.models import (
     CheckEvents,
@@ -44,12 +46,19 @@ class ModelService(Protocol):
     def check_store(self, repair: bool = False) -> CheckEvents: ...
     def collect_garbage(self, partial: bool = False) -> CollectedRow: ...
     def store_usage(self) -> UsageRow: ...
+    def catalog(self, family: str | None = None, use: Use | None = None) -> list[CatalogRow]: ...
+    def search(self, words: str, hub: bool = True) -> SearchRow: ...
+    def import_models(
+        self, folders: Sequence[str] = (), dry_run: bool = False, prune: bool = False
+    ) -> ImportEvents: ...
 
 
 @contextlib.contextmanager
-def model_service(tree: Settings) -> Iterator[ModelService]:
-    """The one that is to be asked. What the server answers with is raised as it was there."""
-    url = _server(tree)
+def model_service(tree: Settings, paths: Sequence[str] = ()) -> Iterator[ModelService]:
+    """The one that is to be asked. What the server answers with is raised as it was there.
+
+    A server cannot be told of `paths` that are no text: then it is we."""
+    url = _server(tree) if all(map(_is_text, paths)) else None
     if url is None:
         from noibo.assembly import open_management
 
@@ -85,6 +94,14 @@ def _server(tree: Settings) -> str | None:
             return client.base_url
     except ServerUnreachable:
         return None
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _as_there(exc: RequestFailed) -> NoiboError:

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 import noibo
 from noibo.errors import InvalidRequest, NoiboError
-from noibo.gateway import routes_management, routes_models, routes_openai
+from noibo.gateway import routes_discovery, routes_management, routes_models, routes_openai
 from noibo.gateway.origin import LocalOnly
 from noibo.gateway.services import Services
 from noibo.wire import models, openai
@@ -53,6 +53,7 @@ def create_app(open_services: OpenServices) -> FastAPI:
     app.include_router(routes_management.health)
     app.include_router(routes_management.router)
     app.include_router(routes_models.router)
+    app.include_router(routes_discovery.router)
     app.include_router(routes_openai.router)
     app.add_exception_handler(NoiboError, _known_error)
     app.add_exception_handler(HTTPException, _http_error)

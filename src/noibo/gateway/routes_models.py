@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
-from typing import Any
 
-import msgspec
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from noibo.errors import ModelNotFound, NoiboError, StoreError
+from noibo.errors import ModelNotFound, StoreError
 from noibo.gateway.event_stream import EventStream
+from noibo.gateway.managed import as_json, errand_events, management_of
 from noibo.gateway.routes_management import guarded
 from noibo.gateway.services import Services, services_of
-from noibo.modelstore.errand import Errand
-from noibo.modelstore.management import Management
 from noibo.modelstore.pulls import Pull
-from noibo.modelstore.rows import progress_row
-from noibo.wire import management, models, sse
+from noibo.wire import management
 
 router = APIRouter(prefix=management.ROOT, tags=["models"])
 
@@ -65,37 +60,37 @@ class CollectBody(_Body):
 @router.post("/models/pull", dependencies=guarded)
 async def pull_model(request: Request, body: PullBody) -> Response:
     """Fetch a model: a stream of progress, or (`stream: false`) 202 and the pull's row."""
-    pulls = _of(request).under_way
+    pulls = management_of(request).under_way
     pull = await asyncio.to_thread(pulls.start, body.model, body.name)
     await pull.settle()
     if pull.seen.error is not None:  # a status says it better than a stream
         raise pull.seen.error
-    return EventStream(_events(pull, pull.id)) if body.stream else _json(pull.row(), 202)
+    return EventStream(errand_events(pull, pull.id)) if body.stream else as_json(pull.row(), 202)
 
 
 @router.get("/pulls")
 async def list_pulls(request: Request) -> Response:
     """Pulls that run or have just ended, in the order in which they began."""
-    return _json(await asyncio.to_thread(_of(request).pulls))
+    return as_json(await asyncio.to_thread(management_of(request).pulls))
 
 
 @router.get("/pulls/{pull_id}")
 async def show_pull(request: Request, pull_id: str) -> Response:
     """One pull: how far it is, or how it ended."""
-    return _json(_of(request).under_way.get(pull_id).row())
+    return as_json(management_of(request).under_way.get(pull_id).row())
 
 
 @router.get("/pulls/{pull_id}/events")
 async def watch_pull(request: Request, pull_id: str) -> Response:
     """The stream of one pull, with all notes from its beginning."""
-    pull: Pull = _of(request).under_way.get(pull_id)
-    return EventStream(_events(pull, pull.id))
+    pull: Pull = management_of(request).under_way.get(pull_id)
+    return EventStream(errand_events(pull, pull.id))
 
 
 @router.delete("/pulls/{pull_id}", dependencies=guarded)
 async def cancel_pull(request: Request, pull_id: str) -> Response:
     """Stop a pull. What is here is kept: the same pull goes on there."""
-    return _json(await asyncio.to_thread(_of(request).cancel_pull, pull_id))
+    return as_json(await asyncio.to_thread(management_of(request).cancel_pull, pull_id))
 
 
 # ── models ──────────────────────────────────────────────────────────────────
@@ -104,19 +99,19 @@ async def cancel_pull(request: Request, pull_id: str) -> Response:
 @router.get("/models")
 async def list_models(request: Request) -> Response:
     """The models that can be used, and what is wrong with the others."""
-    return _json(await asyncio.to_thread(_of(request).stored_models))
+    return as_json(await asyncio.to_thread(management_of(request).stored_models))
 
 
 @router.post("/models/add", dependencies=guarded)
 async def add_model(request: Request, body: AddBody) -> Response:
     """Use a file or a folder of the server's machine where it lies."""
-    return _json(await asyncio.to_thread(_of(request).add, body.path, body.name))
+    return as_json(await asyncio.to_thread(management_of(request).add, body.path, body.name))
 
 
 @router.get("/models/{name:path}")
 async def show_model(request: Request, name: str) -> Response:
     """One model: its files, its licence and what that means, its defaults, its header."""
-    return _json(await asyncio.to_thread(_of(request).show, name))
+    return as_json(await asyncio.to_thread(management_of(request).show, name))
 
 
 @router.delete("/models/{name:path}", dependencies=guarded)
@@ -127,7 +122,7 @@ async def remove_model(request: Request, name: str) -> Response:
         await _unload(services, await asyncio.to_thread(services.management.model, name))
     gone = await asyncio.to_thread(services.management.remove, name)
     await _unload(services, gone.model)
-    return _json(gone)
+    return as_json(gone)
 
 
 # ── the store ───────────────────────────────────────────────────────────────
@@ -136,24 +131,20 @@ async def remove_model(request: Request, name: str) -> Response:
 @router.post("/store/check", dependencies=guarded)
 async def check_store(request: Request, body: CheckBody) -> Response:
     """Read every file and compare; with `repair` mend what is bad. A stream; the result is last."""
-    check = await asyncio.to_thread(_of(request).check, body.repair)
-    return EventStream(_events(check, "", stop=True))
+    check = await asyncio.to_thread(management_of(request).check, body.repair)
+    return EventStream(errand_events(check, "", stop=True))
 
 
 @router.post("/store/gc", dependencies=guarded)
 async def collect_garbage(request: Request, body: CollectBody) -> Response:
     """Remove what nothing needs."""
-    return _json(await asyncio.to_thread(_of(request).collect_garbage, body.partial))
+    return as_json(await asyncio.to_thread(management_of(request).collect_garbage, body.partial))
 
 
 @router.get("/store/usage")
 async def store_usage(request: Request) -> Response:
     """Where the store's bytes are."""
-    return _json(await asyncio.to_thread(_of(request).store_usage))
-
-
-def _of(request: Request) -> Management:
-    return services_of(request).management
+    return as_json(await asyncio.to_thread(management_of(request).store_usage))
 
 
 async def _unload(services: Services, name: str) -> None:
@@ -161,28 +152,3 @@ async def _unload(services: Services, name: str) -> None:
         await services.supervisor.stop(name)
     except ModelNotFound:
         return  # it did not run
-
-
-async def _events(
-    errand: Errand[Any], pull_id: str, stop: bool = False
-) -> AsyncGenerator[bytes, None]:
-    """The errand as events; `stop`: it ends with its reader."""
-    try:
-        async with contextlib.aclosing(errand.follow()) as steps:
-            async for progress in steps:
-                if progress is None:
-                    yield sse.ALIVE
-                else:
-                    row = progress_row(progress, pull_id)
-                    yield sse.event(msgspec.json.encode(row), "progress")
-        try:
-            yield sse.event(msgspec.json.encode(errand.outcome()), "done")
-        except NoiboError as error:
-            yield sse.event(msgspec.json.encode(models.error_body(error)), "error")
-    finally:
-        if stop:
-            errand.cancel()
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), status, media_type="application/json")

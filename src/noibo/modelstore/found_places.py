@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -70,7 +70,7 @@ def _named(folder: Path) -> Place:
     return Place("a folder", folder, named=True)
 
 
-def survey(places: Sequence[Place], most: int = MAX_NAMES) -> Survey:
+def survey(places: Iterable[Place], most: int = MAX_NAMES) -> Survey:
     """Everything found, each file once; `most` names are looked at in one place. Nothing is read
     whole, nothing is written."""
     entered: list[Place] = []

@@ -1,4 +1,4 @@
-"""What `noibo pull | add | list | show | rm | store` and their routes do: one place for both.
+"""What the commands on models and their routes do, one place for both.
 
 The command line uses it in its own process while no server runs, and through the server else; so
 the methods that it calls have the names, the shapes and the errors of `client.Client`.
@@ -6,12 +6,13 @@ the methods that it calls have the names, the shapes and the errors of `client.C
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from noibo.modelstore import housekeeping, rows
+from noibo.modelstore.discovery import Discovery
 from noibo.modelstore.errand import Errand
 from noibo.modelstore.mending import mend
 from noibo.modelstore.origin import Named, parse
@@ -19,6 +20,8 @@ from noibo.modelstore.progress import Cancel, Report
 from noibo.modelstore.pulling import Puller
 from noibo.modelstore.pulls import Asked, Pulls
 from noibo.modelstore.store import Store
+from noibo.wire.catalog import CatalogRow, SearchRow, Use
+from noibo.wire.importing import ImportedRow, ImportEvents
 from noibo.wire.models import (
     CheckedRow,
     CheckEvents,
@@ -26,11 +29,14 @@ from noibo.wire.models import (
     ModelList,
     ModelRow,
     ModelShown,
+    ProgressRow,
     PullEvents,
     PullRow,
     RemovedRow,
     UsageRow,
 )
+
+T = TypeVar("T")
 
 
 def _nothing() -> None:
@@ -42,13 +48,18 @@ class Management:
     read the disk. `changed` is called whenever a name may mean something else than before."""
 
     def __init__(
-        self, store: Store, puller: Puller, changed: Callable[[], None] = _nothing
+        self,
+        store: Store,
+        puller: Puller,
+        discovery: Discovery,
+        changed: Callable[[], None] = _nothing,
     ) -> None:
         self._store = store
         self._puller = puller
         self._changed = changed
+        self._discovery = discovery
         self.under_way = Pulls(self._pull, self._read)
-        self._checks: list[Errand[CheckedRow]] = []
+        self._errands: list[Errand[Any]] = []
 
     def stored_models(self) -> ModelList:
         """The models that can be used, and what is wrong with the others."""
@@ -105,24 +116,43 @@ class Management:
                     self._changed()
             return rows.checked_row(checked, left)
 
-        errand = Errand(work, "store check")
-        self._checks = [errand, *(one for one in self._checks if not one.seen.ended)]
-        return errand
+        return self._begun(Errand(work, "store check"))
 
     def check_store(self, repair: bool = False) -> CheckEvents:
         """As `check`: how it goes, and in the end what was found. To leave stops it."""
-        errand = self.check(repair)
-        try:
-            for progress in errand.watch():
-                yield rows.progress_row(progress)
-            yield errand.outcome()
-        finally:
-            errand.cancel()
-            errand.wait(5)
+        return _followed(self.check(repair))
+
+    def taking(self, folders: Sequence[str], dry_run: bool, prune: bool) -> Errand[ImportedRow]:
+        """Begin to import what other programs have."""
+
+        def work(report: Report, cancel: Cancel) -> ImportedRow:
+            from noibo.modelstore.imports import Import  # brings what reads those programs' files
+
+            try:
+                return Import(folders, dry_run, prune).run(self._store, report, cancel)
+            finally:
+                if not dry_run:
+                    self._changed()
+
+        return self._begun(Errand(work, "import"))
+
+    def import_models(
+        self, folders: Sequence[str] = (), dry_run: bool = False, prune: bool = False
+    ) -> ImportEvents:
+        """As `taking`: how it goes, and in the end what came of it. To leave stops it."""
+        return _followed(self.taking(folders, dry_run, prune))
 
     def collect_garbage(self, partial: bool = False) -> CollectedRow:
         """Remove what nothing needs; with `partial` downloads too that were not finished."""
         return rows.collected_row(housekeeping.collect(self._store, partial=partial))
+
+    def catalog(self, family: str | None = None, use: Use | None = None) -> list[CatalogRow]:
+        """The models noibo knows, of one family and for one use if wanted; perhaps none."""
+        return self._discovery.catalog(family, use)
+
+    def search(self, words: str, hub: bool = True) -> SearchRow:
+        """What fits the words, in the catalogue and, if wanted, on the hub."""
+        return self._discovery.search(words, hub)
 
     def store_usage(self) -> UsageRow:
         """Where the store's bytes are."""
@@ -131,8 +161,8 @@ class Management:
     def stop(self) -> None:
         """Ask everything that is under way to stop, without waiting; what it has is kept."""
         self.under_way.cancel_all()
-        for check in self._checks:
-            check.cancel()
+        for errand in self._errands:
+            errand.cancel()
 
     def close(self) -> None:
         """Stop everything, and wait until it has stopped; but not for ever."""
@@ -146,6 +176,10 @@ class Management:
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
         self.close()
+
+    def _begun(self, errand: Errand[T]) -> Errand[T]:
+        self._errands = [errand, *(one for one in self._errands if not one.seen.ended)]
+        return errand
 
     def _events(self, pull_id: str) -> PullEvents:
         pull = self.under_way.get(pull_id)
@@ -165,3 +199,14 @@ class Management:
             wish = self._puller.wish(origin, name)
             return Asked(wish.origin, wish.reference)
         return Asked(str(origin), (origin, name))
+
+
+def _followed(errand: Errand[T]) -> Iterator[ProgressRow | T]:
+    """Follow it to its end; to leave stops it."""
+    try:
+        for progress in errand.watch():
+            yield rows.progress_row(progress)
+        yield errand.outcome()
+    finally:
+        errand.cancel()
+        errand.wait(5)

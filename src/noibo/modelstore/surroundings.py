@@ -1,4 +1,5 @@
-"""What a pull depends on besides what was typed: settings, tokens, proxies, as one digest.
+"""What a command depends on besides what was typed: settings, tokens, proxies, places of other
+programs' models, as one digest.
 
 `HF_TOKEN=… noibo pull …` must not be done by a server that has no such token, nor an offline
 command by a server that is online. A server writes down the digest of its own surroundings; a
@@ -19,7 +20,11 @@ from noibo.version import __version__
 
 _BEGINNINGS: Final = ("HF_", "HUGGING", "PIP_", "SSL_CERT_", "GITHUB_", "GH_")
 _ENDINGS: Final = ("_PROXY",)
-_NAMES: Final = frozenset({"HOME", "NETRC", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"})
+_PLACES: Final = (  # of other programs' models
+    *("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"),
+    *("XDG_CACHE_HOME", "XDG_DATA_HOME", "OLLAMA_MODELS", "LLAMA_CACHE"),
+)
+_NAMES: Final = frozenset({*_PLACES, "NETRC", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"})
 
 
 def digest(tree: Settings, salt: str = "") -> str:

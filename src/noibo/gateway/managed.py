@@ -1,0 +1,48 @@
+"""What the routes on models share: whom they ask, and how what they are told becomes an answer."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import msgspec
+from fastapi import Request, Response
+
+from noibo.errors import NoiboError
+from noibo.gateway.services import services_of
+from noibo.modelstore.errand import Errand
+from noibo.modelstore.management import Management
+from noibo.modelstore.rows import progress_row
+from noibo.wire import models, sse
+
+
+def management_of(request: Request) -> Management:
+    """The models of the server that this request came to."""
+    return services_of(request).management
+
+
+def as_json(value: Any, status: int = 200) -> Response:
+    """One of the shapes of `wire`."""
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+
+async def errand_events(
+    errand: Errand[Any], pull_id: str = "", *, stop: bool = False
+) -> AsyncGenerator[bytes, None]:
+    """The errand as events; `stop`: it ends with its reader."""
+    try:
+        async with contextlib.aclosing(errand.follow()) as steps:
+            async for progress in steps:
+                if progress is None:
+                    yield sse.ALIVE
+                else:
+                    row = progress_row(progress, pull_id)
+                    yield sse.event(msgspec.json.encode(row), "progress")
+        try:
+            yield sse.event(msgspec.json.encode(errand.outcome()), "done")
+        except NoiboError as error:
+            yield sse.event(msgspec.json.encode(models.error_body(error)), "error")
+    finally:
+        if stop:
+            errand.cancel()
