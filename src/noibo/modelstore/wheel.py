@@ -6,6 +6,7 @@ import base64
 import csv
 import email
 import email.message
+import errno
 import hashlib
 import re
 import zipfile
@@ -26,7 +27,7 @@ MAX_TEXT: Final = 2 * 2**20
 
 _OURS: Final = "Try another index; if it stays so, the package itself is at fault."
 _BROKEN: Final = (
-    zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeError,
+    zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError,
 )  # fmt: skip
 
 
@@ -51,15 +52,15 @@ class Digest(Protocol):
 
 
 class Wheel:
-    """An open wheel. What is wrong with it comes out as `FetchError`."""
+    """An open wheel, or one that is read where it is. What is wrong with it is a `FetchError`."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, source: Path | BinaryIO, name: str = "") -> None:
+        self._name = name or (source.name if isinstance(source, Path) else "")
         with self._faults_named():
-            self._archive = zipfile.ZipFile(path)
+            self._archive = zipfile.ZipFile(source)
             infos = self._archive.infolist()
             if len(infos) > MAX_MEMBERS:
-                raise FetchError(f"{path.name} holds too many files.")
+                raise FetchError(f"{self._name} holds too many files.")
             self._infos = {info.filename: info for info in infos if not info.is_dir()}
 
     def __enter__(self) -> Self:
@@ -84,7 +85,7 @@ class Wheel:
         """A small text file."""
         with self._faults_named():
             if self._info(name).file_size > MAX_TEXT:
-                raise FetchError(f"{name} in {self._path.name} is too large to read.")
+                raise FetchError(f"{name} in {self._name} is too large to read.")
             return self._archive.read(name).decode("utf-8", "replace")
 
     def copy(
@@ -120,7 +121,7 @@ class Wheel:
 
     def _info(self, name: str) -> zipfile.ZipInfo:
         if name not in self._infos:
-            raise FetchError(f"{self._path.name} does not hold {name}.")
+            raise FetchError(f"{self._name} does not hold {name}.")
         return self._infos[name]
 
     def _record(self) -> Iterator[tuple[str, str]]:
@@ -133,9 +134,11 @@ class Wheel:
     def _faults_named(self) -> Iterator[None]:
         try:
             yield
-        except _BROKEN as exc:
+        except (*_BROKEN, OSError) as exc:
+            if isinstance(exc, OSError) and exc.errno not in {None, errno.EINVAL}:
+                raise  # the disk; what is left is a place before the beginning
             raise FetchError(
-                f"{self._path.name} is not a readable wheel: {exc}.", next_step=_OURS
+                f"{self._name} is not a readable wheel: {exc}.", next_step=_OURS
             ) from exc
 
 
