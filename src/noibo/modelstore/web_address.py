@@ -26,11 +26,20 @@ _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 b
 
 
 class AddressBook:
-    """Addresses of places, judged by who named the place. Used from several threads at once."""
+    """Addresses of places, judged by who named the place. Used from several threads at once.
 
-    def __init__(self, named: Iterable[Destination], private_hosts: Iterable[str]) -> None:
-        self._named = frozenset(named)
+    `plain_outside`: places outside may be reached without TLS, where somebody else minds that."""
+
+    def __init__(
+        self,
+        named: Iterable[Destination],
+        private_hosts: Iterable[str],
+        *,
+        plain_outside: bool = False,
+    ) -> None:
+        self._named = set(named)
         self._listed = tuple(map(_host_and_port, private_hosts))
+        self._plain_outside = plain_outside
         self._known: dict[Destination, tuple[Address, ...]] = {}
         self._lock = threading.Lock()
 
@@ -47,6 +56,11 @@ class AddressBook:
             with self._lock:
                 known = self._known.setdefault(place, known)
         return known
+
+    def name(self, place: Destination) -> None:
+        """`place` may be anywhere from now on: one that may say so named it."""
+        with self._lock:
+            self._named.add(place)
 
     def judge_by_name(self, place: Destination) -> None:
         """As far as it goes without asking DNS: a proxy looks names up itself."""
@@ -79,6 +93,8 @@ class AddressBook:
                 next_step=f"If it is yours, list it: fetch.private_hosts = "
                 f'["{place.host}:{place.port}"].',
             )
+        if self._plain_outside:
+            return
         if place.scheme == "http" and not (inside and all(inside)):
             raise EgressRefused(
                 f"{place} is not encrypted: anybody on the way could change what comes.",

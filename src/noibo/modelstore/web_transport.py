@@ -1,4 +1,5 @@
-"""The way to the web: the environment's proxies and certificates, and addresses that stay put.
+"""The way to the web: proxies and certificates as pip or the environment has them, and addresses
+that stay put.
 
 Without a proxy, a request goes to the very address that the address book judged; the name stays in
 the Host header and in the TLS handshake, whose certificate is checked against it. Each place has a
@@ -17,49 +18,60 @@ from noibo import settings
 from noibo.egress import Destination, Pass
 from noibo.modelstore.credentials import without_password
 from noibo.modelstore.faults import is_lasting
-from noibo.modelstore.network import proxy_for, trust
+from noibo.modelstore.network import is_trusted, proxy_for, trust
 from noibo.modelstore.pip_settings import PipSettings
-from noibo.modelstore.web_address import Address, AddressBook
+from noibo.modelstore.web_address import Address, AddressBook, is_inside, spelled
 from noibo.modelstore.web_waits import PatientNetwork, Waits
 
 
 class WebTransport(httpx2.BaseTransport):
-    """Sends a request where `book` says; a proxy passes the door as well."""
+    """Sends a request where `book` says; a proxy passes the door as well.
 
-    def __init__(self, guard: Pass, book: AddressBook, waits: Waits) -> None:
+    `pip`: proxies, certificates and trusted hosts; without it, those of the environment."""
+
+    def __init__(
+        self, guard: Pass, book: AddressBook, waits: Waits, pip: PipSettings | None = None
+    ) -> None:
         self._guard = guard
         self._book = book
         self._waits = waits
-        self._ways: dict[Destination | str, httpx2.HTTPTransport] = {}
+        self._ways: dict[tuple[Destination | str, bool], httpx2.HTTPTransport] = {}
         self._lock = threading.Lock()
-        environ = settings.full_environment()
-        bundle = environ.get("REQUESTS_CA_BUNDLE") or environ.get("CURL_CA_BUNDLE")
-        self._environment = PipSettings(ca_bundle=bundle)  # of pip's options: none
+        self._pip = pip or _environment()
 
     @cached_property
     def _trust(self) -> ssl.SSLContext:
-        return trust(self._environment)
+        return trust(self._pip)
 
     def judge(self, url: str) -> None:
         """Raise unless `url` may be connected to; what was looked up is kept for the connection."""
         place = Destination.of(url)
-        if proxy_for(url, self._environment) is None:
+        if proxy_for(url, self._pip) is None:
             self._waits.over(partial(self._book.of, place))
         else:
             self._book.judge_by_name(place)
 
+    def is_inside(self, url: str) -> bool:
+        """True for a place of this machine or its network: where it answered, if it did."""
+        place = Destination.of(url)
+        if proxy_for(url, self._pip) is None:
+            addresses = self._waits.over(partial(self._book.of, place))
+        else:
+            addresses = spelled(place.host)
+        return bool(addresses) and is_inside(addresses[0])
+
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        proxy = proxy_for(str(request.url), self._environment)
+        proxy = proxy_for(str(request.url), self._pip)
         if proxy is None:
             return self._send_directly(request)
         self._book.judge_by_name(Destination.of(str(request.url)))
         self._guard.admit(proxy)  # the user's own setting
         self._guard.check(without_password(proxy), "CONNECT")
-        return self._way(proxy, proxy).handle_request(request)
+        return self._way(proxy, str(request.url), proxy).handle_request(request)
 
     def _send_directly(self, request: httpx2.Request) -> httpx2.Response:
         place = Destination.of(str(request.url))
-        way = self._way(place)
+        way = self._way(place, str(request.url))
         fault: httpx2.TransportError | None = None
         for address in self._book.of(place):
             try:
@@ -74,21 +86,32 @@ class WebTransport(httpx2.BaseTransport):
         self._book.forget(place)
         raise fault or httpx2.ConnectError(f"{place.host} has no address")
 
-    def _way(self, key: Destination | str, proxy: str | None = None) -> httpx2.HTTPTransport:
+    def _way(
+        self, to: Destination | str, url: str, proxy: str | None = None
+    ) -> httpx2.HTTPTransport:
+        key = to, is_trusted(url, self._pip.trusted_hosts)
         with self._lock:
             if key not in self._ways:
-                is_plain = isinstance(key, Destination) and key.scheme == "http"
-                bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # what is not used is not loaded
-                way = httpx2.HTTPTransport(
-                    verify=bare if is_plain else self._trust, proxy=proxy, trust_env=False
-                )
+                context = self._context(*key)
+                way = httpx2.HTTPTransport(verify=context, proxy=proxy, trust_env=False)
                 self._ways[key] = PatientNetwork.under(way, self._waits)
             return self._ways[key]
+
+    def _context(self, to: Destination | str, is_trusted: bool) -> ssl.SSLContext:
+        if isinstance(to, Destination) and to.scheme == "http":
+            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # what is not used is not loaded
+        return trust(self._pip, verify=False) if is_trusted else self._trust
 
     def close(self) -> None:
         with self._lock:
             for way in self._ways.values():
                 way.close()
+
+
+def _environment() -> PipSettings:
+    """What the environment says of certificates; of pip's options none."""
+    environ = settings.full_environment()
+    return PipSettings(ca_bundle=environ.get("REQUESTS_CA_BUNDLE") or environ.get("CURL_CA_BUNDLE"))
 
 
 def _pinned(request: httpx2.Request, place: Destination, address: Address) -> httpx2.Request:
