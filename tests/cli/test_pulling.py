@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from noibo.cli.pulling import HeldInterrupt
 from noibo.errors import DigestMismatch, EgressRefused, LicenceRefused, ServerUnreachable
 from noibo.modelstore.pieces_table import Cut
 from noibo.modelstore.store import Store
@@ -161,9 +162,7 @@ def test_commands_print_the_same_with_and_without_a_server(
         ["store", "check"],
         ["rm", "tiny"],
         ["catalog", "llama3"],
-        ["catalog", "--use", "code", "--json"],
-        ["search", "vistral", "--json"],
-        ["import", str(tmp_path / "disk"), "--dry-run"],
+        ["search", "vistral", "--catalogue-only"],
         ["import", str(tmp_path / "disk"), "--json"],
         ["import", str(tmp_path / "nowhere")],
     ]
@@ -171,18 +170,18 @@ def test_commands_print_the_same_with_and_without_a_server(
     def said(home: Path) -> list[tuple[int, str]]:
         found = []
         for command in commands:
-            done = run_noibo(*command, home=home, NOIBO_FETCH_HUB="http://127.0.0.1:9")
+            done = run_noibo(*command, home=home)
             text = done.stdout + (done.stderr if done.returncode else "")
             text = re.sub(r'"added_at": [\d.]+|\d\d:\d\d|[\d.]+ GB free', "…", text)
             found.append((done.returncode, text.replace(str(home), "HOME")))
         return found
 
     without = said(alone.home)
-    with RunningServer(other, NOIBO_FETCH_HUB="http://127.0.0.1:9") as server:
+    with RunningServer(other) as server:
         assert said(other) == without
         with server.client() as client:
             assert [pull.state for pull in client.pulls()] == ["done"]
-    assert [code for code, _ in without] == [0] * 11 + [3]
+    assert [code for code, _ in without] == [0] * 9 + [3]
 
 
 # ── who does it ─────────────────────────────────────────────────────────────
@@ -267,6 +266,43 @@ def screen(near: int) -> str:
         seen += data
     os.close(near)
     return seen.decode(errors="replace")  # Ctrl-C throws away what is not yet shown
+
+
+def test_ctrl_c_before_anything_is_known_stops_the_servers_pull(served: Setup) -> None:
+    served.files.trouble.mute = set(range(1, 99))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "noibo", "pull", served.address()],
+        env=clean_environment(served.home),
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until(lambda: bool(served.files.requests), "it asks for the file")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err.endswith("the same command goes on where it stopped.\n")
+    served.files.stopped.set()  # those who wait for an answer get none
+    until(lambda: served.states() == ["cancelled"], "the server's pull has ended")
+
+
+def test_ctrl_c_is_held_until_there_is_something_to_stop_and_a_second_is_not() -> None:
+    with pytest.raises(KeyboardInterrupt), HeldInterrupt() as interrupt:
+        signal.raise_signal(signal.SIGINT)
+        reached = True
+        interrupt.let_go()
+        reached = False
+    assert reached
+    with pytest.raises(KeyboardInterrupt), HeldInterrupt():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        reached = False
+    assert reached
+    with HeldInterrupt() as interrupt:
+        interrupt.let_go()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_ctrl_c_does_not_stop_what_somebody_else_waits_for(served: Setup) -> None:

@@ -234,10 +234,9 @@ def test_a_server_that_is_killed_in_mid_pull_goes_on_later(home: Path, files: Fi
     [
         ("../x", 400, "invalid_model_name"),
         ("gpt-4o-mini", 404, "unknown_model"),
-        ("/nowhere/x.gguf", 404, "not_offered"),
     ],
 )
-def test_what_is_wrong_at_once_is_a_status_and_not_a_stream(
+def test_what_is_wrong_with_the_name_is_a_status_and_not_a_stream(
     shared_server: RunningServer, model: str, status: int, code: str
 ) -> None:
     with shared_server.client() as client, pytest.raises(RequestFailed) as caught:
@@ -247,14 +246,37 @@ def test_what_is_wrong_at_once_is_a_status_and_not_a_stream(
     assert caught.value.next_step not in caught.value.message
 
 
+def test_the_first_event_names_the_pull_before_anything_is_known(
+    client: Client, files: FileServer
+) -> None:
+    files.trouble.mute = {1}
+    steps = client.pull(address(files))
+    first = next(steps)
+    assert isinstance(first, ProgressRow)
+    assert (first.stage, first.note) == ("find", "")
+    client.cancel_pull(first.pull)
+    files.stopped.set()
+    with pytest.raises(RequestFailed) as caught:
+        list(steps)
+    assert caught.value.server_code == "cancelled"
+
+
+def test_without_a_stream_what_is_known_at_once_is_a_status(shared_server: RunningServer) -> None:
+    url = f"{shared_server.url}/noibo/v1/models/pull"
+    body = {"model": "/nowhere/x.gguf", "stream": False}
+    answer = httpx2.post(url, json=body, headers=GUARD, timeout=30)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_offered")
+
+
 def test_offline_a_pull_is_refused(home: Path, files: FileServer) -> None:
-    with (
-        RunningServer(home, NOIBO_OFFLINE="1") as server,
-        server.client() as client,
-        pytest.raises(RequestFailed) as caught,
-    ):
-        list(client.pull(address(files)))
-    assert (caught.value.http_status, caught.value.server_code) == (403, "egress_refused")
+    with RunningServer(home, NOIBO_OFFLINE="1") as server, server.client() as client:
+        with pytest.raises(RequestFailed) as caught:
+            list(client.pull(address(files)))
+        body = {"model": address(files), "stream": False}
+        url = f"{server.url}/noibo/v1/models/pull"
+        answer = httpx2.post(url, json=body, headers=GUARD, timeout=30)
+    assert caught.value.server_code == answer.json()["error"]["code"] == "egress_refused"
+    assert answer.status_code == 403
     assert files.requests == []
 
 

@@ -15,6 +15,7 @@ from noibo.modelstore import errand, pulls
 from noibo.modelstore.progress import Cancel, Progress, Report
 from noibo.modelstore.pulls import Asked, Pull, Pulls
 from noibo.wire.models import ModelRow
+from tests.running import until
 
 ROW = ModelRow(
     name="tiny:latest",
@@ -202,6 +203,51 @@ def test_a_fault_of_ours_is_logged_and_not_shown(caplog: pytest.LogCaptureFixtur
         pull.outcome()
     assert "secret" not in str(caught.value)
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_few_run_at_once_and_the_others_follow_in_their_order() -> None:
+    begun: list[str] = []
+    ends = {str(number): threading.Event() for number in range(pulls.AT_ONCE + 2)}
+
+    def work(model: str, name: str | None, report: Report, cancel: Cancel) -> ModelRow:
+        begun.append(model)
+        while not ends[model].is_set():
+            cancel.wait(0.005)
+        return ROW
+
+    pulls_here = Pulls(work)
+
+    def start(model: str) -> Pull:
+        pull = pulls_here.start(model)
+        until(lambda: model in begun or pull.row().notes != [], "it runs, or says that it waits")
+        return pull
+
+    *first, fifth, last = map(start, ends)
+    for waiting in (fifth, last):
+        row = waiting.row()
+        assert (row.state, row.progress.stage) == ("running", "wait")
+        assert row.notes == ["Waiting for another pull to end."]
+    assert begun == [pull.model for pull in first]
+    ends[first[2].model].set()
+    until(lambda: len(begun) == pulls.AT_ONCE + 1, "the next one runs")
+    assert begun[-1] == fifth.model
+    ends[first[0].model].set()
+    until(lambda: len(begun) == pulls.AT_ONCE + 2, "the last one runs")
+    pulls_here.close()
+
+
+def test_one_that_waits_can_be_cancelled_and_holds_nobody_up() -> None:
+    script = Script()
+    pulls_here = Pulls(script)
+    for number in range(pulls.AT_ONCE):
+        pulls_here.start(f"m{number}")
+    until(lambda: script.times == pulls.AT_ONCE, "all of them run")
+    waiting, behind = pulls_here.start("waiting"), pulls_here.start("behind")
+    assert pulls_here.cancel(waiting.id).row().state == "cancelled"
+    assert script.times == pulls.AT_ONCE
+    script.go.set()
+    assert behind.wait(10)
+    assert (behind.seen.state, script.times) == ("done", pulls.AT_ONCE + 1)
 
 
 def test_closing_stops_all_and_takes_no_new_ones() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from json import dumps
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -38,15 +39,48 @@ def pull_shown(text: str, name: str | None = None, json: bool = False) -> ModelR
 def _follow(models: ModelService, text: str, name: str | None, show: View) -> ModelRow:
     pull_id = ""
     try:
-        for event in models.pull(text, name):
-            if isinstance(event, ModelRow):
-                return event
-            pull_id = event.pull
-            show(event)
+        with HeldInterrupt() as interrupt:
+            for event in models.pull(text, name):
+                if isinstance(event, ModelRow):
+                    return event
+                pull_id = event.pull
+                interrupt.let_go()
+                show(event)
     except KeyboardInterrupt:
         print(f"\n{_stop(models, pull_id)}", file=sys.stderr)
         raise
     raise AssertionError("a pull ends with a model or an error")
+
+
+class HeldInterrupt:
+    """Ctrl-C, held back until we know what there is to stop. A second one is not held."""
+
+    def __init__(self) -> None:
+        self._holds = False
+        self._came = False
+
+    def __enter__(self) -> Self:
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._note)
+            self._holds = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._holds:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def let_go(self) -> None:
+        """From now on it comes through; raises the one that came meanwhile."""
+        if self._holds:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            self._holds = False
+            if self._came:
+                raise KeyboardInterrupt
+
+    def _note(self, *_: object) -> None:
+        if self._came:
+            raise KeyboardInterrupt
+        self._came = True
 
 
 def _stop(models: ModelService, pull_id: str) -> str:

@@ -62,10 +62,12 @@ async def pull_model(request: Request, body: PullBody) -> Response:
     """Fetch a model: a stream of progress, or (`stream: false`) 202 and the pull's row."""
     pulls = management_of(request).under_way
     pull = await asyncio.to_thread(pulls.start, body.model, body.name)
+    if body.stream:  # at once: who knows the pull's id can stop it
+        return EventStream(errand_events(pull, pull.id))
     await pull.settle()
-    if pull.seen.error is not None:  # a status says it better than a stream
+    if pull.seen.error is not None:
         raise pull.seen.error
-    return EventStream(errand_events(pull, pull.id)) if body.stream else as_json(pull.row(), 202)
+    return as_json(pull.row(), 202)
 
 
 @router.get("/pulls")

@@ -1,4 +1,7 @@
-"""The pulls of one process: begun, shared, watched, cancelled, and remembered for a while."""
+"""The pulls of one process: begun, shared, watched, cancelled, and remembered for a while.
+
+A few run at a time; the others wait for their turn.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,12 @@ from noibo.errors import NotFound, ShuttingDown
 from noibo.modelstore.errand import Errand
 from noibo.modelstore.progress import Cancel, Progress, Report
 from noibo.modelstore.rows import progress_row
+from noibo.modelstore.turns import Turns
 from noibo.wire.models import ErrorRow, ModelRow, ProgressRow, PullRow
 
 KEPT: Final = 100  # pulls that have ended
 KEPT_S: Final = 3600.0
+AT_ONCE: Final = 4  # pulls that run; each has several connections
 
 # What was typed, and the name to give it (None: its own), to the model that came.
 PullWork: TypeAlias = Callable[[str, str | None, Report, Cancel], ModelRow]
@@ -88,6 +93,7 @@ class Pulls:
         self._read = read
         self._lock = threading.Lock()
         self._pulls: dict[str, Pull] = {}
+        self._turns = Turns(AT_ONCE)
         self._closed = False
 
     def start(self, model: str, name: str | None = None) -> Pull:
@@ -100,7 +106,7 @@ class Pulls:
             for pull in self._pulls.values():
                 if pull.asked == asked and not pull.seen.ended and not pull.cancelling:
                     return pull
-            pull = Pull(asked, model, name, self._pull)
+            pull = Pull(asked, model, name, self._in_turn)
             self._pulls[pull.id] = pull
             return pull
 
@@ -139,6 +145,10 @@ class Pulls:
         until = time.monotonic() + patience_s
         for pull in list(self._pulls.values()):
             pull.wait(max(0.0, until - time.monotonic()))
+
+    def _in_turn(self, model: str, name: str | None, report: Report, cancel: Cancel) -> ModelRow:
+        with self._turns.one("Waiting for another pull to end.", report, cancel):
+            return self._pull(model, name, report, cancel)
 
     def _forget(self) -> None:
         """Drop those that ended long ago, and the first of too many."""
