@@ -178,11 +178,15 @@ def test_an_unreadable_manifest_stops_the_collection_of_blobs(store: Store) -> N
 
 def test_a_download_without_a_digest_is_protected_by_its_lock(store: Store) -> None:
     store.partial.mkdir(parents=True)
+    finished = store.partial / "url-3.0123456789abcdef"
+    finished.write_bytes(b"12345")  # a pull is about to take it up
     for name in ("url-1.part", "url-1.part.pieces", "url-2.part", "llm-1.0.whl", "k.joined"):
         (store.partial / name).write_bytes(b"12345")
     with FileLock(store.partial / "url-1.part.lock"), FileLock(store.partial / "llm-1.0.whl.lock"):
         gone = housekeeping.collect(store, partial=True)
     assert kinds(gone) == [("partial", "k.joined"), ("partial", "url-2.part")]
+    os.utime(finished, (1, 1))
+    assert ("partial", finished.name) in kinds(housekeeping.collect(store, partial=True))
 
 
 def test_a_blob_that_an_unreadable_manifest_may_use_outlives_a_cut_off_pull(store: Store) -> None:

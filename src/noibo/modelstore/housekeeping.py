@@ -3,14 +3,18 @@ where."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from filelock import FileLock, Timeout
 
 from noibo.errors import NoiboError, StoreError
 from noibo.modelstore import views
@@ -20,6 +24,7 @@ from noibo.modelstore.progress import Cancel, Progress, Report
 from noibo.modelstore.store import Store
 
 CHUNK: Final = 2**20
+_FINISHED: Final = re.compile(r"\.[0-9a-f]{16}(\.pieces)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +186,9 @@ def leftovers(store: Store, *, partial: bool) -> list[Leftover]:
         found += [
             _leftover(path, "partial")
             for path in _files(store.partial)
-            if path.suffix != ".lock" and not path.name.startswith(tuple(held))
+            if path.suffix != ".lock"
+            and not path.name.startswith(tuple(held))
+            and not _is_just_finished(path)
         ]
     needed = store.views_needed()
     if needed is not None and store.views.is_dir():
@@ -209,9 +216,10 @@ def collect(store: Store, *, partial: bool) -> list[Leftover]:
                     if not _free(store, one):
                         continue
                 else:
-                    one.path.unlink(missing_ok=True)
+                    with _alone_with(one.path):
+                        one.path.unlink(missing_ok=True)
                 gone.append(one)
-            except (OSError, NoiboError):
+            except (OSError, NoiboError, Timeout):
                 continue  # in use: the next time
     return gone
 
@@ -227,12 +235,27 @@ def _free(store: Store, one: Leftover) -> bool:
     return not one.path.exists()
 
 
+@contextlib.contextmanager
+def _alone_with(path: Path) -> Iterator[None]:
+    """Nobody else is at work on that file meanwhile; `Timeout` if somebody is."""
+    part, mark, _ = path.name.partition(".part")
+    with contextlib.ExitStack() as held:
+        if mark:
+            held.enter_context(FileLock(path.with_name(f"{part}{mark}.lock"), timeout=0))
+        yield
+
+
 def _held(store: Store) -> set[str]:
     """Beginnings of the names in `partial` that somebody is at work on."""
     locks = [path for path in _files(store.partial) if path.suffix == ".lock"]
     held = {path.stem for path in locks if path.name != "store.lock" and not is_free(path)}
     wanted = (wants.digests for wants in store.wants() if wants.path.stem in held)
     return held | {f"sha256-{digest}" for digests in wanted for digest in digests}
+
+
+def _is_just_finished(path: Path) -> bool:
+    """True for a file without a promised digest in the moment before a pull takes it up."""
+    return bool(_FINISHED.search(path.name)) and path.stat().st_mtime > time.time() - 3600
 
 
 def _cut_off(store: Store, held: set[str]) -> set[str]:
