@@ -17,11 +17,14 @@ import pytest
 
 from noibo.egress import Door, Purpose
 from noibo.errors import Cancelled, FetchError, NoiboError
-from noibo.modelstore.origin import Hub, Registry, Release
+from noibo.modelstore.origin import Hub, Package, Registry, Release
+from noibo.modelstore.package_index import PackageIndex
+from noibo.modelstore.pip_settings import PipSettings
 from noibo.modelstore.progress import Cancel, ignore
 from noibo.modelstore.reference import Reference
 from noibo.modelstore.sources.github import GithubSource
 from noibo.modelstore.sources.hub import HubSource
+from noibo.modelstore.sources.package import PackageSource
 from noibo.modelstore.sources.registry import RegistrySource
 from noibo.modelstore.web_session import WebSession
 from noibo.settings import Fetch
@@ -127,20 +130,27 @@ def test_a_page_that_is_slow_and_in_time_comes(door: Door) -> None:
         assert web.get(f"{server.url}/page").content == b" " * 20
 
 
-@pytest.mark.parametrize("name", ["registry", "hub", "github"])
+@pytest.mark.parametrize("name", ["registry", "hub", "github", "index"])
 def test_a_cancel_ends_the_question_to_every_kind_of_source(
-    door: Door, server: SlowServer, name: str
+    door: Door, server: SlowServer, tmp_path: Path, name: str
 ) -> None:
     fetch = Fetch(registry=server.url, hub=server.url, github=server.url)
 
+    def open_index(door: Door) -> PackageIndex:
+        return PackageIndex(door, PipSettings(indexes=(f"{server.url}/simple",)))
+
     def call(cancel: Cancel) -> None:
         source: Any = {
-            "registry": RegistrySource, "hub": HubSource, "github": GithubSource
-        }[name](door, fetch)  # fmt: skip
+            "registry": lambda: RegistrySource(door, fetch),
+            "hub": lambda: HubSource(door, fetch),
+            "github": lambda: GithubSource(door, fetch),
+            "index": lambda: PackageSource(door, tmp_path, open_index=open_index),
+        }[name]()
         origin = {
             "registry": Registry(Reference("tiny")),
             "hub": Hub("acme/tiny"),
             "github": Release("acme", "models", "x.gguf"),
+            "index": Package("llm-tiny"),
         }[name]
         with source.offer(origin, ignore, cancel):
             pass

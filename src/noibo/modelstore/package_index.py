@@ -19,6 +19,7 @@ from noibo.modelstore.credentials import clean, without_password
 from noibo.modelstore.download import Opener
 from noibo.modelstore.index_session import IndexSession
 from noibo.modelstore.pip_settings import PipSettings
+from noibo.modelstore.progress import Cancel
 
 if TYPE_CHECKING:
     from unearth import Link
@@ -64,6 +65,10 @@ class PackageIndex:
 
     def __exit__(self, *_: object) -> None:
         self._session.close()
+
+    def heed(self, cancel: Cancel) -> None:
+        """End every wait for a page when `cancel` is asked."""
+        self._session.waits.cancel = cancel
 
     def find(self, package: str, version: str | None) -> Iterator[WheelLink]:
         """Places that have the wheel; the next source is asked when the caller wants another.

@@ -55,6 +55,7 @@ class PackageSource:
         report(Progress("find", note=f"Looking for {what} where pip is set to look."))
         asked = cancel or Cancel()
         with self._open_index(self._door) as index:
+            index.heed(asked)
             shelf = WheelShelf(index, self._partial, self._connections)
             with shelf.clearing():
                 with shelf.look(origin.package, origin.version, report, asked) as (wheel, version):
