@@ -13,6 +13,7 @@ import pytest
 from noibo.egress import Door
 from noibo.errors import (
     BadModelFile,
+    DigestMismatch,
     EgressRefused,
     FetchError,
     LicenceRefused,
@@ -221,6 +222,20 @@ def test_a_file_at_an_address(setup: Setup) -> None:
     web.asked.clear()
     setup.pull(f"{web.url}/a/My%20Model.gguf?sig=secret", name="mine")
     assert setup.store.get("mine").path == model.path
+
+
+def test_another_query_and_another_pin_are_other_files(setup: Setup) -> None:
+    web = setup.hub.cdn
+    web.files["/get.gguf"] = MODEL
+    digest = hashlib.sha256(MODEL).hexdigest()
+    first = setup.pull(f"{web.url}/get.gguf?id=1")
+    with pytest.raises(FetchError, match="already a model named get") as caught:
+        setup.pull(f"{web.url}/get.gguf?id=2")
+    assert "--name" in caught.value.next_step
+    assert setup.pull(f"{web.url}/get.gguf?id=1#sha256={digest}").path == first.path
+    with pytest.raises(DigestMismatch):
+        setup.pull(f"{web.url}/get.gguf?id=1#sha256={'0' * 64}")
+    assert setup.store.get("get").path == first.path
 
 
 def test_a_file_of_ones_own_is_used_where_it_lies(setup: Setup, tmp_path: Path) -> None:

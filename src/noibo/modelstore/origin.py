@@ -15,11 +15,13 @@ understood as what they show. Pure: nothing is looked up.
 
 from __future__ import annotations
 
+import hashlib
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from noibo.errors import BadReference
 from noibo.modelstore.reference import DEFAULT_HOST, DEFAULT_TAG, Reference, bad
@@ -34,6 +36,8 @@ _REVISION: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,127}")
 _QUANT: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}")
 _PACKAGE: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 _VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,63}")
+_PIN: Final = re.compile(r"sha256[=:]([0-9a-fA-F]{64})")
+_PIN: Final = re.compile(r"sha256[=:]([0-9a-fA-F]{64})")
 _DRIVE: Final = re.compile(r"[A-Za-z]:[\\/]")
 
 
@@ -153,6 +157,35 @@ class Local:
 Origin: TypeAlias = Named | Hub | Registry | Package | Release | Web | Local
 
 
+def origin_key(origin: Origin) -> str:
+    """What tells one origin from every other: its text, and of an address with a query its digest.
+
+    A query may be a signature, so it is never written down itself."""
+    if not isinstance(origin, Web) or not urlsplit(origin.url).query:
+        return str(origin)
+    parts = urlsplit(origin.url)
+    netloc = parts.netloc.rpartition("@")[2]
+    plain = urlunsplit(parts._replace(netloc=netloc, fragment=""))
+    digest = hashlib.sha256(plain.encode()).hexdigest()
+    return f"{origin} (query sha256:{digest[:16]})"
+
+
+def pinned_sha256(origin: Origin) -> str | None:
+    """The digest that an address ends with (`#sha256=…`): only a file that has it will do.
+
+    Raises `BadReference` for one that is none."""
+    fragment = urlsplit(origin.url).fragment if isinstance(origin, Web) else ""
+    if not fragment:
+        return None
+    pin = _PIN.fullmatch(fragment)
+    if pin is None:
+        raise BadReference(
+            f"What stands after # in {origin} says nothing that noibo understands.",
+            next_step="A digest is pinned with #sha256= and 64 hexadecimal digits.",
+        )
+    return pin[1].lower()
+
+
 def parse(text: str) -> Origin:
     """Read what the user typed; raises `BadReference`."""
     text = text.strip()
@@ -205,7 +238,7 @@ def _web(parts: SplitResult, text: str) -> Web:
             next_step="Give the address of the model's file: https://HOST/FILE.gguf.",
         )
     web = Web(text)
-    _ = web.reference  # raises where no name can be made
+    _ = web.reference, pinned_sha256(web)  # raises where no name can be made, or for a bad pin
     return web
 
 
@@ -310,6 +343,25 @@ def _local(text: str) -> Local:
     found = Local(path)
     _ = found.reference
     return found
+
+
+def key_of(origin: Origin) -> str:
+    """What is written down of an origin, and compared: two that differ are different things.
+
+    A query may be a signature, so only its digest stays."""
+    if not isinstance(origin, Web) or not urlsplit(origin.url).query:
+        return str(origin)
+    parts = urlsplit(origin.url)
+    plain = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
+    return f"{origin} (query sha256:{hashlib.sha256(plain.encode()).hexdigest()[:16]})"
+
+
+def pinned_sha256(origin: Origin) -> str | None:
+    """The digest that an address promises itself: `#sha256=…`."""
+    if not isinstance(origin, Web):
+        return None
+    pin = _PIN.fullmatch(urlsplit(origin.url).fragment)
+    return pin[1].lower() if pin else None
 
 
 def is_plain_path(path: str) -> bool:

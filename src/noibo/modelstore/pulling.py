@@ -36,7 +36,9 @@ from noibo.modelstore.origin import (
     Registry,
     Release,
     Web,
+    key_of,
     parse,
+    pinned_sha256,
 )
 from noibo.modelstore.progress import Cancel, Progress, Report, ignore
 from noibo.modelstore.reference import Reference
@@ -197,8 +199,10 @@ class Puller:
         known = (self._known or catalog.load()).place_of(origin)
         place = (CatalogOrigin(origin),)
         if known is None:
-            return Wish(str(origin), reference, place)
-        return Wish(str(origin), reference, place, licence=known.licence, defaults=known.defaults)
+            return Wish(key_of(origin), reference, place)
+        return Wish(
+            key_of(origin), reference, place, licence=known.licence, defaults=known.defaults
+        )
 
     def _choose(self, reference: Reference) -> Choice | None:
         return (self._known or catalog.load()).resolve(reference)
@@ -223,6 +227,9 @@ class Puller:
                 next_step=f"Give this one another name (`noibo pull {wish.origin} --name NAME`), "
                 f"or remove the other: `noibo rm {wish.reference}`.",
             )
+        pins = {pinned_sha256(place.origin) for place in wish.places} - {None}
+        if pins and not pins & {one.file.sha256 for one in manifest.files}:
+            return None  # other bytes than the address promises
         try:
             return self._store.get(wish.reference)
         except StoreError:
