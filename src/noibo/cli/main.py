@@ -17,7 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 
 import noibo
 from noibo.cli.context import use_config
-from noibo.cli.terminal import say_what_can_be_said
+from noibo.cli.terminal import say_error, say_what_can_be_said
 from noibo.errors import NoiboError
 
 # name → (module, function or Typer app, summary)
@@ -44,12 +44,16 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "doctor": ("doctor", "doctor", "Check that everything noibo needs works here."),
 }
 
+ALIASES = {"ls": "list"}  # what fingers type; not in the list of commands
+
 
 class _Later(TyperCommand):
     """A command that is imported when it is called."""
 
-    def __init__(self, name: str, module: str, attribute: str, summary: str) -> None:
-        super().__init__(name, help=summary)
+    def __init__(
+        self, name: str, module: str, attribute: str, summary: str, *, hidden: bool = False
+    ) -> None:
+        super().__init__(name, help=summary, hidden=hidden)
         self._where = (module, attribute)
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
@@ -69,6 +73,8 @@ class _Commands(TyperGroup):
         super().__init__(**options)
         # Known to Typer, so that it can name the nearest one to a wrong name.
         self.commands = {name: _Later(name, *where) for name, where in COMMANDS.items()}
+        for name, meant in ALIASES.items():
+            self.commands[name] = _Later(name, *COMMANDS[meant], hidden=True)
 
 
 app = typer.Typer(
@@ -106,9 +112,7 @@ def main() -> None:
     try:
         app()
     except NoiboError as error:
-        print(f"noibo: {error.message}", file=sys.stderr)
-        if error.next_step:
-            print(f"       {error.next_step}", file=sys.stderr)
+        say_error(error)
         sys.exit(error.exit_code)
     except BrokenPipeError:  # `noibo list | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

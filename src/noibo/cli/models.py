@@ -15,10 +15,11 @@ import typer
 from noibo.cli.context import settings
 from noibo.cli.models_service import model_service
 from noibo.cli.pulling import pull_shown
-from noibo.errors import ModelNotFound
+from noibo.cli.terminal import say_error
+from noibo.errors import ModelNotFound, NoiboError
 from noibo.modelstore.printable import shown
 from noibo.modelstore.progress import size_text
-from noibo.wire.models import ModelRow, ModelShown
+from noibo.wire.models import ModelRow, ModelShown, RemovedRow
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(help="NAME or NAME:TAG.", show_default=False)]
@@ -93,16 +94,36 @@ def show(name: Name, json: Json = False) -> None:
         print(f"{key.replace('_', ' '):<{width}}  {_text(value)}")
 
 
-def rm(name: Name) -> None:
+def rm(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...", help="NAME or NAME:TAG, one or more.", show_default=False
+        ),
+    ],
+) -> None:
     """Remove a model."""
-    with model_service(settings()) as models:
-        gone = models.remove(name)
+    failed: list[NoiboError] = []
+    for name in names:
+        try:
+            with model_service(settings()) as models:
+                gone = models.remove(name)
+        except NoiboError as error:  # the others can go all the same
+            say_error(error)
+            failed.append(error)
+        else:
+            print(_removed(gone), flush=True)
+    if failed:
+        raise typer.Exit(failed[0].exit_code)
+
+
+def _removed(gone: RemovedRow) -> str:
     kept = [
         f"{size_text(gone.shared)} stay, other models use them" if gone.shared else "",
         f"{size_text(gone.in_place)} stay where they lie" if gone.in_place else "",
     ]
     said = ", ".join([f"{size_text(gone.freed)} freed", *filter(None, kept)])
-    print(f"{gone.model} is removed: {said}.")
+    return f"{gone.model} is removed: {said}."
 
 
 def _facts(model: ModelShown) -> dict[str, str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from json import dumps
+from pathlib import Path
 from typing import Any, Final, Self
 
 import msgspec
@@ -13,8 +16,8 @@ import msgspec
 from noibo.cli.context import settings
 from noibo.cli.models_service import ModelService, model_service
 from noibo.cli.pull_view import View, view
-from noibo.errors import NoiboError
-from noibo.modelstore.origin import Local, parse
+from noibo.errors import BadReference, NoiboError
+from noibo.modelstore.origin import WEIGHTS, Local, Named, parse
 from noibo.wire.models import ErrorRow, ModelRow, ProgressRow
 
 _LEFT_WITHIN_S: Final = 1.0  # the server sees by then that we have hung up
@@ -22,13 +25,12 @@ _LEFT_WITHIN_S: Final = 1.0  # the server sees by then that we have hung up
 
 def pull_shown(text: str, name: str | None = None, json: bool = False) -> ModelRow:
     """Pull a model and show how it goes: on standard error, or as lines of JSON on the output."""
-    asked = _absolute(text)
     if not json:
         with model_service(settings()) as models, view() as show:
-            return _follow(models, asked, name, show)
+            return _follow(models, text, name, show)
     try:
         with model_service(settings()) as models, JsonLines() as lines:
-            row = _follow(models, asked, name, lines)
+            row = _follow(models, text, name, lines)
     except NoiboError as exc:
         _print_event("error", ErrorRow.of(exc))
         raise
@@ -39,8 +41,8 @@ def pull_shown(text: str, name: str | None = None, json: bool = False) -> ModelR
 def _follow(models: ModelService, text: str, name: str | None, show: View) -> ModelRow:
     pull_id = ""
     try:
-        with HeldInterrupt() as interrupt:
-            for event in models.pull(text, name):
+        with HeldInterrupt() as interrupt, _files_meant(text):
+            for event in models.pull(_absolute(text), name):
                 if isinstance(event, ModelRow):
                     return event
                 pull_id = event.pull
@@ -98,6 +100,23 @@ def _stop(models: ModelService, pull_id: str) -> str:
     except NoiboError:
         pass  # its server has gone, and the pull with it
     return "Stopped. What is here is kept; the same command goes on where it stopped."
+
+
+@contextlib.contextmanager
+def _files_meant(text: str) -> Iterator[None]:
+    """Whoever types `model.gguf` means a file: nobody is asked for a model of the name of one that
+    is here, and what goes wrong with another ends with how to say it."""
+    if not text.lower().endswith(WEIGHTS) or not isinstance(parse(text), Named):
+        yield
+        return
+    step = f"A file is written with a path: `noibo pull ./{text}`."
+    if Path(text).exists():
+        raise BadReference(f"{text} is the name of a model; it is a file here too.", next_step=step)
+    try:
+        yield
+    except NoiboError as error:
+        error.next_step = f"{step} {error.next_step}".strip()
+        raise
 
 
 def _absolute(text: str) -> str:
