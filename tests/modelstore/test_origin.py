@@ -17,7 +17,9 @@ from noibo.modelstore.origin import (
     Release,
     Web,
     is_plain_path,
+    origin_key,
     parse,
+    pinned_sha256,
     reference_of,
 )
 from noibo.modelstore.reference import Reference
@@ -158,3 +160,47 @@ def test_names_that_are_none_however_short(shared: Path, text: str) -> None:
 
 def _full(reference: Reference) -> str:
     return f"{reference.host}/{reference.namespace}/{reference.name}:{reference.tag}"
+
+
+def test_a_query_is_part_of_what_is_meant_and_is_not_written_down() -> None:
+    def key(url: str) -> str:
+        return origin_key(parse(url))
+
+    assert key("https://h/get.gguf") == "https://h/get.gguf"
+    one = key("https://h/get.gguf?id=1")
+    assert one.startswith("https://h/get.gguf (query sha256:") and "id=1" not in one
+    assert one != key("https://h/get.gguf?id=2")
+    assert one == key(f"https://me:word@h/get.gguf?id=1#sha256={'a' * 64}")
+    assert key("hf.co/acme/tiny:q4_0") == "hf.co/acme/tiny:q4_0"
+
+
+def test_a_digest_may_be_pinned_and_half_of_one_is_refused() -> None:
+    assert pinned_sha256(parse(f"https://h/x.gguf?a=b#sha256={'A' * 64}")) == "a" * 64
+    assert pinned_sha256(parse("https://h/x.gguf")) is None
+    assert pinned_sha256(parse("tiny:1b")) is None
+    for bad in ("sha256=", "sha256=abc", "SHA256=" + "a" * 63, "sha256" + "a" * 64):
+        with pytest.raises(BadReference, match="digest after #"):
+            parse(f"https://h/x.gguf#{bad}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://me:s3cret@huggingface.co/x",
+        "https://s3cret@huggingface.co/x",
+        "https://me:s3cret/x@huggingface.co/x",
+        "https://me:s3cret?x@huggingface.co/x",
+        "https://me:x#s3cret@huggingface.co/x",
+        "https://me:s3cret@[huggingface.co/x",
+        "https://ollama.com/a/b/c/d?token=s3cret",
+        "https://huggingface.co/x?token=s3cret@y#s3cret",
+        "ftp://me:s3cret@h/x.gguf",
+        "pypi:https://me:s3cret@h/x",
+        "https://me:s3cret@h.example/?s3cret",
+        "https://me:s3cret@h/x.gguf#sha256=s3cret",
+    ],
+)
+def test_no_error_repeats_a_password_or_a_query(text: str) -> None:
+    with pytest.raises(BadReference) as caught:
+        parse(text)
+    assert "cret" not in str(caught.value)

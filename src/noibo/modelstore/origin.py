@@ -169,16 +169,15 @@ def origin_key(origin: Origin) -> str:
 
 
 def pinned_sha256(origin: Origin) -> str | None:
-    """The digest that an address ends with (`#sha256=…`): only a file that has it will do.
-
-    Raises `BadReference` for one that is none."""
+    """The digest that an address promises itself: `#sha256=…`. `BadReference` for one that is
+    none: a file must not come unchecked because a digit is missing."""
     fragment = urlsplit(origin.url).fragment if isinstance(origin, Web) else ""
-    if not fragment:
+    if not fragment.lower().startswith("sha256"):
         return None
     pin = _PIN.fullmatch(fragment)
     if pin is None:
         raise BadReference(
-            f"What stands after # in {origin} says nothing that noibo understands.",
+            f"The digest after # in {origin} is none.",
             next_step="A digest is pinned with #sha256= and 64 hexadecimal digits.",
         )
     return pin[1].lower()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import httpx2
@@ -15,14 +13,12 @@ from noibo.egress import Door, Purpose
 from noibo.errors import BadReference
 from noibo.modelstore.credentials import without_password
 from noibo.modelstore.offer import Offer, Role
-from noibo.modelstore.origin import Web
+from noibo.modelstore.origin import Web, pinned_sha256
 from noibo.modelstore.progress import Cancel, Report
 from noibo.modelstore.remote_file import RemoteFile
 from noibo.modelstore.sources.hub_parts import MAX_PARTS, Part
 from noibo.modelstore.web_session import WebSession
 from noibo.settings import Fetch
-
-_PIN: Final = re.compile(r"sha256[=:]([0-9a-fA-F]{64})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +32,17 @@ class Address:
     @classmethod
     def of(cls, text: str) -> Address:
         """Raises `BadReference` for a fragment that is no pin."""
-        parts = urlsplit(text)
-        pin = _PIN.fullmatch(parts.fragment)
+        parts, pin = urlsplit(text), pinned_sha256(Web(text))
         if parts.fragment and pin is None:
             raise BadReference(
-                f"#{parts.fragment[:80]} says nothing that noibo understands.",
+                f"What stands after # in {Web(text)} says nothing that noibo understands.",
                 next_step="A digest is pinned with #sha256= and 64 hexadecimal digits.",
             )
         auth = None
         if parts.username is not None:
             auth = httpx2.BasicAuth(unquote(parts.username), unquote(parts.password or ""))
         url = without_password(urlunsplit(parts._replace(fragment="")))
-        return cls(url, auth, pin[1].lower() if pin else None)
+        return cls(url, auth, pin)
 
     def parts(self) -> tuple[str, ...]:
         """The address, or those of all parts of the split model that it is one of."""
