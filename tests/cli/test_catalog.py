@@ -85,7 +85,7 @@ def test_part_of_a_name_finds_all_families_with_it(home: Path) -> None:
 def test_the_table_speaks_vietnamese(home: Path) -> None:
     told = run_noibo("catalog", "--lang", "vi", "--use", "embedding", home=home).stdout
     assert "HỢP NHẤT CHO" in told
-    assert "tìm kiếm trong" in told
+    assert "tìm kiếm" in told
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_a_damaged_default_model_is_a_problem(
     code, found = diagnose(home)
     assert code == 1
     assert "is damaged" in said(found, "model")
-    assert "noibo rm smollm2:135m" in said(found, "model")
+    assert "noibo store check --repair" in said(found, "model")
 
 
 def test_a_default_model_cut_short_is_a_problem(
