@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from noibo.cli.pull_view import Lines, Speed
-from noibo.errors import BadReference, ModelNotFound, NoiboError, NotFound, UnknownModel
+from noibo.errors import (
+    BadReference,
+    FetchError,
+    ModelNotFound,
+    NoiboError,
+    NotFound,
+    UnknownModel,
+)
 from noibo.modelstore.progress import size_text
 from noibo.wire.models import ProgressRow
 from tests.modelstore.gguf_builder import STRING, llama
@@ -48,6 +55,45 @@ def test_a_file_is_added_listed_shown_and_removed(home: Path, file: Path) -> Non
     )
     assert file.exists()
     assert "noibo pull smollm2:135m" in run_noibo("list", home=home).stdout
+
+
+def test_several_are_removed_and_what_cannot_be_is_said(home: Path, file: Path) -> None:
+    for name in ("one", "two"):
+        run_noibo("add", str(file), "--name", name, home=home)
+    done = run_noibo("rm", "one", "nothing", "../x", "two", home=home)
+    assert done.returncode == ModelNotFound.exit_code
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["one:latest", "two:latest"]
+    assert done.stderr.count("noibo: ") == 2
+    assert "There is no model named nothing:latest here." in done.stderr
+    assert json.loads(run_noibo("list", "--json", home=home).stdout) == []
+
+
+def test_ls_is_list_and_not_another_command(home: Path, file: Path) -> None:
+    run_noibo("add", str(file), home=home)
+    assert run_noibo("ls", home=home).stdout == run_noibo("list", home=home).stdout
+    assert " ls " not in run_noibo("--help", home=home).stdout
+
+
+def test_the_name_of_a_file_that_is_here_is_not_asked_for_elsewhere(home: Path, file: Path) -> None:
+    near = file.rename(file.with_name("near.gguf"))
+    done = subprocess.run(
+        [sys.executable, "-m", "noibo", "pull", near.name],
+        env=clean_environment(home),
+        cwd=near.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == BadReference.exit_code
+    assert "`noibo pull ./near.gguf`" in done.stderr
+    assert not (home / "egress.jsonl").exists()
+
+
+def test_a_name_that_ends_like_a_file_is_told_how_files_are_written(home: Path) -> None:
+    nowhere = {"NOIBO_FETCH_REGISTRY": "http://127.0.0.1:9"}
+    done = run_noibo("pull", "far.GGUF", home=home, **nowhere)
+    assert done.returncode == FetchError.exit_code
+    assert "A file is written with a path: `noibo pull ./far.GGUF`." in done.stderr
 
 
 def test_a_name_can_be_given(home: Path, file: Path) -> None:

@@ -14,8 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from noibo.errors import RequestFailed
 from tests.cli.conftest import marked
 from tests.cli.test_doctor import foreign_server
+from tests.modelstore.other_programs import model
+from tests.modelstore.registry_server import RegistryServer
 from tests.running import RunningServer, clean_environment, run_noibo, until
 
 Done = subprocess.CompletedProcess[str]
@@ -148,10 +151,30 @@ def test_the_real_model_obeys_the_system_prompt_option(real_server: RunningServe
 # ── errors ──────────────────────────────────────────────────────────────────
 
 
-def test_an_unknown_model_is_an_error_that_names_those_there_are(served: Shell) -> None:
-    done = served("run", "nosuch", "hi")
-    assert (done.returncode, done.stdout) == (3, "")
-    assert "No source is known for a model named nosuch" in done.stderr
+def test_a_name_that_nobody_knows_is_asked_for_and_the_error_says_what_to_do(
+    served: Shell,
+) -> None:
+    nowhere = {"NOIBO_FETCH_REGISTRY": "http://127.0.0.1:9"}
+    done = served("run", "smolm2:135m", "hi", **nowhere)
+    assert (done.returncode, done.stdout) == (7, "")
+    assert "http://127.0.0.1:9" in done.stderr
+    assert "noibo pull smollm2:135m" in done.stderr
+
+
+def test_a_model_that_is_missing_is_fetched_first_by_the_server(
+    home: Path, port: int, no_process_left: str
+) -> None:
+    """What the registry has is too small for the engine: it comes, and the worker says so."""
+    with RegistryServer() as registry:
+        registry.add("library/tiny:1b", [("model", model())])
+        name = f"127.0.0.1:{registry.port}/library/tiny:1b"
+        with RunningServer(home) as server, server.client() as client:
+            done = Shell(home, port, no_process_left)("run", name, "hi")
+            assert (done.returncode, done.stdout) == (RequestFailed.exit_code, "")
+            assert f"Asking 127.0.0.1:{registry.port}" in done.stderr
+            assert "did not start on llama_cpp" in done.stderr
+            assert [pull.state for pull in client.pulls()] == ["done"]
+            assert [one.name for one in client.stored_models().models] == [name]
 
 
 def test_offline_a_model_that_is_not_here_is_not_fetched(noibo: Shell) -> None:

@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import shutil
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,7 @@ import uvicorn
 from blockbuster import blockbuster_ctx
 
 from noibo.client import AsyncClient, Client
-from noibo.errors import RequestFailed
+from noibo.errors import DiskFull, RequestFailed
 from noibo.gateway.app import create_app
 from noibo.modelstore.pieces_table import Cut
 from noibo.serving import open_services
@@ -28,7 +31,7 @@ from noibo.wire.importing import ImportedRow
 from noibo.wire.models import CheckedRow, ModelRow, ProgressRow, PullEvent, PullEvents
 from tests.modelstore.file_server import FileServer
 from tests.modelstore.index_server import tiny_gguf
-from tests.running import RunningServer, until
+from tests.running import RunningServer, run_noibo, until
 
 GGUF = tiny_gguf(4)
 SHA256 = hashlib.sha256(GGUF).hexdigest()
@@ -302,6 +305,38 @@ def test_what_goes_wrong_later_is_the_last_event(client: Client, files: FileServ
     assert (row.id, row.state) == (pull_id, "failed")
     assert row.error is not None
     assert row.error.code == "digest_mismatch"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 2 MB, where one may be mounted; it must be possible where the tests count."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    can = sys.platform == "linux" and shutil.which("mount") is not None
+    if not can or subprocess.run(command, capture_output=True, check=False).returncode:
+        assert not (can and os.environ.get("CI") == "true"), "CI runs as root and can mount"
+        pytest.skip("no small disk can be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_without_room_is_an_error_with_its_code_and_nothing_is_kept(
+    home: Path, files: FileServer, small_disk: Path
+) -> None:
+    store = {"NOIBO_STORE_PATH": str(small_disk / "models")}
+    with RunningServer(home, **store) as server, server.client() as client:
+        with pytest.raises(RequestFailed) as caught:
+            list(client.pull(address(files)))
+        assert caught.value.server_code == "disk_full"
+        assert "4.1 MB needed" in caught.value.message
+        assert "noibo rm MODEL" in caught.value.next_step
+        done = run_noibo("pull", address(files), home=home, **store)
+        assert (done.returncode, done.stdout) == (DiskFull.exit_code, "")
+        assert caught.value.next_step in done.stderr
+        assert [pull.state for pull in client.pulls()] == ["failed", "failed"]
+        assert client.stored_models().models == []
+        assert client.store_usage().blobs == 0
 
 
 CHANGES: list[tuple[str, str, dict[str, Any] | None]] = [

@@ -96,10 +96,7 @@ def show(name: Name, json: Json = False) -> None:
 
 def rm(
     names: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="NAME...", help="NAME or NAME:TAG, one or more.", show_default=False
-        ),
+        list[str], typer.Argument(metavar="NAME", help="NAME or NAME:TAG.", show_default=False)
     ],
 ) -> None:
     """Remove a model."""

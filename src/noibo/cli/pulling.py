@@ -111,7 +111,8 @@ def _files_meant(text: str) -> Iterator[None]:
         return
     step = f"A file is written with a path: `noibo pull ./{text}`."
     if Path(text).exists():
-        raise BadReference(f"{text} is the name of a model; it is a file here too.", next_step=step)
+        said = f"{text} is read as the name of a model, and a file of that name is here."
+        raise BadReference(said, next_step=step)
     try:
         yield
     except NoiboError as error:
