@@ -23,7 +23,7 @@ from blockbuster import blockbuster_ctx
 from noibo.client import AsyncClient, Client
 from noibo.errors import DiskFull, RequestFailed
 from noibo.gateway.app import create_app
-from noibo.modelstore.pieces_table import Cut
+from noibo.modelstore.download.pieces_table import Cut
 from noibo.serving import open_services
 from noibo.settings import load
 from noibo.wire import sse
@@ -256,7 +256,8 @@ def test_the_first_event_names_the_pull_before_anything_is_known(
     steps = client.pull(address(files))
     first = next(steps)
     assert isinstance(first, ProgressRow)
-    assert (first.stage, first.note) == ("find", "")
+    assert first.stage in {"find", "licence"}
+    assert first.pull == client.pulls()[-1].id
     client.cancel_pull(first.pull)
     files.stopped.set()
     with pytest.raises(RequestFailed) as caught:
