@@ -21,8 +21,8 @@ from pathlib import Path
 import httpx2
 
 from benchmarks.measuring import ratio, table
-from noibo.modelstore.claim import Wanted
-from noibo.modelstore.download import Download, Patience
+from noibo.modelstore.download.claim import Wanted
+from noibo.modelstore.download.download import Download, Patience
 from noibo.modelstore.progress import ignore
 
 MEGABYTES = 400

@@ -124,25 +124,25 @@ def test_nothing_else_in_noibo_makes_outbound_connections() -> None:
         "engines/echo_process.py",  # listens on loopback
         "engines/llama_cpp_process.py",  # its own server: require_loopback
         "gateway/pipeline.py",  # a type
-        "modelstore/index_session.py",  # through a pass
-        "modelstore/network.py",
-        "modelstore/package_index.py",
-        "modelstore/web_session.py",  # through a pass, and to addresses that were judged
-        "modelstore/web_transport.py",
-        "modelstore/web_waits.py",
-        "modelstore/web_address.py",
+        "modelstore/index/index_session.py",  # through a pass
+        "modelstore/index/network.py",
+        "modelstore/index/package_index.py",
+        "modelstore/web/session.py",  # through a pass, and to addresses that were judged
+        "modelstore/web/transport.py",
+        "modelstore/web/waits.py",
+        "modelstore/web/address.py",
         "modelstore/sources/hub_library.py",  # the hub's library, held to a web session
         "modelstore/sources/hub_endpoint.py",
         "modelstore/sources/github.py",  # types: answers, faults and credentials of those above
         "modelstore/sources/registry_room.py",
         "modelstore/sources/web.py",
-        "modelstore/download_answer.py",
-        "modelstore/download_faults.py",
-        "modelstore/download_lanes.py",
-        "modelstore/download_spans.py",
-        "modelstore/ranged_file.py",
-        "modelstore/claim.py",
-        "modelstore/faults.py",
-        "modelstore/credentials.py",
+        "modelstore/download/answer.py",
+        "modelstore/download/faults.py",
+        "modelstore/download/lanes.py",
+        "modelstore/download/spans.py",
+        "modelstore/index/ranged_file.py",
+        "modelstore/download/claim.py",
+        "modelstore/web/faults.py",
+        "modelstore/web/credentials.py",
         "cli/doctor_network.py",  # is our own port taken; --online through the puller's door
     }

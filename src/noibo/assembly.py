@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from noibo.egress import Door
-from noibo.modelstore.discovery import Discovery
-from noibo.modelstore.management import Management
+from noibo.modelstore.management.discovery import Discovery
+from noibo.modelstore.management.management import Management
 from noibo.modelstore.pulling import Puller
 from noibo.modelstore.sources import Sources
 from noibo.modelstore.store import Store

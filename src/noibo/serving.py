@@ -25,7 +25,7 @@ from noibo.errors import ServerBusy, SettingsError
 from noibo.gateway.app import create_app
 from noibo.gateway.pipeline import Pipeline
 from noibo.gateway.services import Services
-from noibo.modelstore import surroundings
+from noibo.modelstore.management import surroundings
 from noibo.settings import Settings
 from noibo.wire.management import STATE_FILE
 

@@ -19,7 +19,7 @@ import pytest
 
 from noibo.cli.pulling import HeldInterrupt
 from noibo.errors import DigestMismatch, EgressRefused, LicenceRefused, ServerUnreachable
-from noibo.modelstore.pieces_table import Cut
+from noibo.modelstore.download.pieces_table import Cut
 from noibo.modelstore.store import Store
 from tests.modelstore.file_server import FileServer
 from tests.modelstore.index_server import tiny_gguf

@@ -31,7 +31,7 @@ sys.path.insert(0, str(ROOT))
 with atheris.instrument_imports(include=["noibo.modelstore", "noibo.cli"]):
     from noibo.cli.inspect import inspect
     from noibo.errors import BadModelFile
-    from noibo.modelstore.gguf import GgufArray, read_header
+    from noibo.modelstore.gguf.reader import GgufArray, read_header
 
 from tests.modelstore.gguf_cases import ACCEPTED, REFUSED, REFUSED_BY_NOIBO_ONLY  # noqa: E402
 

@@ -17,11 +17,11 @@ from typing import Any, Literal, Self
 import httpx2
 import pytest
 
-from noibo.modelstore.claim import Wanted, claim_of
-from noibo.modelstore.download import Download, Opener, Patience
+from noibo.modelstore.download.claim import Wanted, claim_of
+from noibo.modelstore.download.download import Download, Opener, Patience
+from noibo.modelstore.download.pieces import part_of
+from noibo.modelstore.download.pieces_table import Cut, table_of
 from noibo.modelstore.offer import Fetched
-from noibo.modelstore.pieces import part_of
-from noibo.modelstore.pieces_table import Cut, table_of
 from noibo.modelstore.progress import Cancel, Progress, Report, ignore
 
 WRITE = 4 * 1024

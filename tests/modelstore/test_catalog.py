@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from noibo.errors import UnknownModel
-from noibo.modelstore import catalog, licences, origin
-from noibo.modelstore.catalog import Catalog, Choice, Family, Model, PackagePlace
-from noibo.modelstore.catalog_entry import DEFAULT_QUANTISATION
+from noibo.modelstore import catalog, origin
+from noibo.modelstore.catalog import Catalog, Choice, Family, Model, PackagePlace, licences
+from noibo.modelstore.catalog.entry import DEFAULT_QUANTISATION
 from noibo.modelstore.origin import Hub, Package, Registry
 from noibo.modelstore.reference import Reference
 from noibo.settings import Settings
@@ -18,7 +18,7 @@ from noibo.settings import Settings
 CATALOG = catalog.load()
 MODELS = list(CATALOG.models)
 LOCAL = [model for model in MODELS if model.size]
-DATA = resources.files("noibo.modelstore").joinpath("catalog_data")
+DATA = resources.files("noibo.modelstore.catalog").joinpath("data")
 
 # Digests that were seen, on files that were fetched and summed. No other may be in the data.
 SEEN = {
@@ -431,7 +431,7 @@ def test_a_search_puts_first_what_is_meant_by_name_or_made_for_it() -> None:
 def test_the_schema_that_ships_is_that_of_the_code() -> None:
     shipped = json.loads(DATA.joinpath("schema.json").read_bytes())
     assert shipped == json.loads(json.dumps(msgspec.json.schema(tuple[Family, ...]))), (
-        "write msgspec.json.schema(tuple[Family, ...]) into catalog_data/schema.json again"
+        "write msgspec.json.schema(tuple[Family, ...]) into catalog/data/schema.json again"
     )
 
 

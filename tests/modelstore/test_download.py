@@ -17,11 +17,11 @@ import pytest
 
 from noibo.errors import DigestMismatch, DiskFull, FetchError
 from noibo.modelstore import disk
-from noibo.modelstore.claim import Wanted
+from noibo.modelstore.download.claim import Wanted
+from noibo.modelstore.download.pieces import seen
+from noibo.modelstore.download.remote_file import RemoteFile
 from noibo.modelstore.offer import Fetched
-from noibo.modelstore.pieces import seen
 from noibo.modelstore.progress import Cancel
-from noibo.modelstore.remote_file import RemoteFile
 from tests.modelstore.file_server import QUICK, SMALL, FileServer, Get, noise, opener
 
 P, C = SMALL.piece, SMALL.chunk

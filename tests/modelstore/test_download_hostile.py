@@ -13,8 +13,8 @@ import httpx2
 import pytest
 
 from noibo.errors import AccessNeeded, DigestMismatch, FetchError, NotOffered
-from noibo.modelstore.claim import ContentRange, length_of, range_of
-from noibo.modelstore.pieces import seen
+from noibo.modelstore.download.claim import ContentRange, length_of, range_of
+from noibo.modelstore.download.pieces import seen
 from noibo.modelstore.progress import Progress
 from tests.modelstore.file_server import QUICK, SMALL, FileServer, Get, noise, until
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from noibo.errors import Cancelled
-from noibo.modelstore.pieces import part_of, seen
-from noibo.modelstore.pieces_table import Cut
+from noibo.modelstore.download.pieces import part_of, seen
+from noibo.modelstore.download.pieces_table import Cut
 from noibo.modelstore.progress import Progress
 from tests.modelstore.file_server import SMALL, FileServer, Get, fetch, noise, until
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from noibo.errors import Cancelled, StoreError
+from noibo.modelstore.download.pieces import seen
 from noibo.modelstore.offer import Fetched
-from noibo.modelstore.pieces import seen
 from noibo.modelstore.progress import Progress
 from tests.modelstore.file_server import SMALL, FileServer, Get, noise, until
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from noibo.errors import NotFound, UsageError
-from noibo.modelstore.found_model import FoundModel, Place, Survey
-from noibo.modelstore.found_places import known_places, named_places, survey
+from noibo.modelstore.importing.found_model import FoundModel, Place, Survey
+from noibo.modelstore.importing.found_places import known_places, named_places, survey
 from noibo.settings import other_programs
 from tests.modelstore.other_programs import (
     HubRepo,

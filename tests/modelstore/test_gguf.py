@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from noibo.errors import BadModelFile, ModelNotFound
-from noibo.modelstore import ggml_types
-from noibo.modelstore.gguf import MAX_KEYS, MAX_TENSORS, GgufArray, GgufHeader, read_header
-from noibo.modelstore.gguf_cursor import MAX_STRINGS, MAX_TEXT_BYTES
-from noibo.modelstore.model_info import describe
+from noibo.modelstore.gguf import ggml_types
+from noibo.modelstore.gguf.cursor import MAX_STRINGS, MAX_TEXT_BYTES
+from noibo.modelstore.gguf.model_info import describe
+from noibo.modelstore.gguf.reader import MAX_KEYS, MAX_TENSORS, GgufArray, GgufHeader, read_header
 from tests.conftest import SHARED
 from tests.modelstore.gguf_builder import ARRAY, F32, STRING, U8, U32, Gguf, llama, text, u32, u64
 from tests.modelstore.gguf_cases import ACCEPTED, NOT_FOR_LLAMA_CPP, REFUSED, REFUSED_BY_NOIBO_ONLY
@@ -370,7 +370,7 @@ def test_a_huge_sparse_file_costs_little(tmp_path, start):
         from pathlib import Path
         resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
         from noibo.errors import BadModelFile
-        from noibo.modelstore.gguf import read_header
+        from noibo.modelstore.gguf.reader import read_header
         try:
             print("accept", read_header(Path(sys.argv[1])).file_size)
         except BadModelFile as error:

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis.strategies import integers, lists, sampled_from, tuples
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from noibo.modelstore.go_template import UntranslatableTemplate, to_jinja
+from noibo.modelstore.ollama.go_template import UntranslatableTemplate, to_jinja
 
 CASES = json.loads(Path(__file__).with_name("go_templates.json").read_text(encoding="utf-8"))
 CONVERSATIONS: dict[str, dict[str, Any]] = CASES["conversations"]

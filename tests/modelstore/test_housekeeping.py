@@ -8,8 +8,8 @@ import pytest
 from filelock import FileLock
 
 from noibo.errors import Cancelled
-from noibo.modelstore import housekeeping
-from noibo.modelstore.housekeeping import Checked, Leftover
+from noibo.modelstore.management import housekeeping
+from noibo.modelstore.management.housekeeping import Checked, Leftover
 from noibo.modelstore.manifest import InPlace, InStore, ModelFile, Provenance
 from noibo.modelstore.progress import Cancel, Progress, ignore
 from noibo.modelstore.reference import Reference

@@ -10,10 +10,10 @@ import httpx2
 import huggingface_hub
 import pytest
 
-from noibo.modelstore.found_model import FoundModel, LeftOut, Place
-from noibo.modelstore.hub_cache import find
+from noibo.modelstore.importing.found_model import FoundModel, LeftOut, Place
+from noibo.modelstore.importing.hub_cache import find
+from noibo.modelstore.importing.strange_tree import Look
 from noibo.modelstore.sources import hub_library
-from noibo.modelstore.strange_tree import Look
 from tests.modelstore import hub_server
 from tests.modelstore.hub_server import Answer, Asked, HubServer, Repo, WebServer
 from tests.modelstore.other_programs import (

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from noibo.errors import StoreError
-from noibo.modelstore.found_model import Place
-from noibo.modelstore.found_places import named_places, survey
-from noibo.modelstore.importing import Row, Taken, take
+from noibo.modelstore.importing.found_model import Place
+from noibo.modelstore.importing.found_places import named_places, survey
+from noibo.modelstore.importing.importing import Row, Taken, take
 from noibo.modelstore.manifest import InPlace, InStore, Licence, ModelFile, Provenance
 from noibo.modelstore.progress import ignore
 from noibo.modelstore.reference import Reference

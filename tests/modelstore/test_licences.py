@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from noibo.errors import LicenceRefused
-from noibo.modelstore import licences
-from noibo.modelstore.licences import classify, require_allowed
+from noibo.modelstore.catalog import licences
+from noibo.modelstore.catalog.licences import classify, require_allowed
 
 MIT = """MIT License
 

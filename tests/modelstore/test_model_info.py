@@ -3,8 +3,8 @@ import json
 import pytest
 
 from noibo.errors import BadModelFile
-from noibo.modelstore.ggml_types import FILE_TYPES
-from noibo.modelstore.model_info import ModelInfo, inspect_model
+from noibo.modelstore.gguf.ggml_types import FILE_TYPES
+from noibo.modelstore.gguf.model_info import ModelInfo, inspect_model
 from tests.modelstore.gguf_builder import BOOL, CODES, F32, I32, STRING, U16, U32, Gguf, llama
 
 

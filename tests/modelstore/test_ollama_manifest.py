@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from noibo.errors import FetchError
-from noibo.modelstore import ollama_defaults, ollama_manifest
-from noibo.modelstore.ollama_manifest import MAX_SIZE, Layer
+from noibo.modelstore.ollama import ollama_defaults, ollama_manifest
+from noibo.modelstore.ollama.ollama_manifest import MAX_SIZE, Layer
 
 GOOD = "sha256:" + "a" * 64
 OTHER = "sha256:" + "b" * 64

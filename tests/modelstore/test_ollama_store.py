@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from noibo.modelstore.found_model import FoundModel, LeftOut, Place
-from noibo.modelstore.ollama_store import find
-from noibo.modelstore.strange_tree import Look
+from noibo.modelstore.importing.found_model import FoundModel, LeftOut, Place
+from noibo.modelstore.importing.ollama_store import find
+from noibo.modelstore.importing.strange_tree import Look
 from tests.modelstore.other_programs import (
     LIST,
     OllamaTree,

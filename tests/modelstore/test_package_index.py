@@ -16,9 +16,9 @@ import trustme
 
 from noibo.egress import Door
 from noibo.errors import EgressRefused, FetchError, NoiboError
-from noibo.modelstore import index_session
-from noibo.modelstore.package_index import PackageIndex, WheelLink
-from noibo.modelstore.pip_settings import PipSettings
+from noibo.modelstore.index import index_session
+from noibo.modelstore.index.package_index import PackageIndex, WheelLink
+from noibo.modelstore.index.pip_settings import PipSettings
 from tests.modelstore.index_server import PACKAGE, VERSION, WHEEL, IndexServer, make_wheel
 from tests.modelstore.proxy_server import ProxyServer
 

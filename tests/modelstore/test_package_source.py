@@ -24,10 +24,10 @@ from noibo.errors import (
     NotOffered,
     StoreError,
 )
+from noibo.modelstore.index.package_index import PackageIndex
+from noibo.modelstore.index.pip_settings import PipSettings
 from noibo.modelstore.offer import Source
 from noibo.modelstore.origin import Origin, Package
-from noibo.modelstore.package_index import PackageIndex
-from noibo.modelstore.pip_settings import PipSettings
 from noibo.modelstore.progress import Cancel, Progress, Report
 from noibo.modelstore.pulling import Puller
 from noibo.modelstore.sources import Sources

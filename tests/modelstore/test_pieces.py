@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noibo.modelstore.pieces import Pieces, adopt, discard, part_of, seen
-from noibo.modelstore.pieces_table import Cut, Table, table_of
+from noibo.modelstore.download.pieces import Pieces, adopt, discard, part_of, seen
+from noibo.modelstore.download.pieces_table import Cut, Table, table_of
 from tests.modelstore.file_server import SMALL, FileServer, Get, noise
 
 C, P = SMALL.chunk, SMALL.piece

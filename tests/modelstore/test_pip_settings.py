@@ -10,8 +10,8 @@ import pytest
 
 from noibo import settings
 from noibo.errors import FetchError
-from noibo.modelstore import pip_settings
-from noibo.modelstore.pip_settings import PYPI, PipSettings, read
+from noibo.modelstore.index import pip_settings
+from noibo.modelstore.index.pip_settings import PYPI, PipSettings, read
 from tests.modelstore.conftest import MACHINE
 
 

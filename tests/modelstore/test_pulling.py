@@ -23,12 +23,12 @@ from noibo.errors import (
     FetchError,
     StoreError,
 )
+from noibo.modelstore.download.pieces import seen
+from noibo.modelstore.download.pieces_table import Cut
+from noibo.modelstore.index.package_index import PackageIndex
+from noibo.modelstore.index.pip_settings import PipSettings
 from noibo.modelstore.offer import Source
 from noibo.modelstore.origin import Origin, Package
-from noibo.modelstore.package_index import PackageIndex
-from noibo.modelstore.pieces import seen
-from noibo.modelstore.pieces_table import Cut
-from noibo.modelstore.pip_settings import PipSettings
 from noibo.modelstore.progress import Progress
 from noibo.modelstore.pulling import Puller
 from noibo.modelstore.sources import Sources

@@ -23,9 +23,9 @@ from noibo.errors import (
     UnknownModel,
 )
 from noibo.modelstore.catalog import Catalog, Family, Size, Text
-from noibo.modelstore.catalog_entry import HubPlace, OllamaPlace
+from noibo.modelstore.catalog.entry import HubPlace, OllamaPlace
+from noibo.modelstore.download.pieces_table import Cut
 from noibo.modelstore.manifest import InPlace, ModelFile, Provenance
-from noibo.modelstore.pieces_table import Cut
 from noibo.modelstore.progress import Cancel, Progress
 from noibo.modelstore.pulling import Puller
 from noibo.modelstore.reference import Reference

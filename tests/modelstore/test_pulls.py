@@ -11,9 +11,9 @@ from collections.abc import Callable
 import pytest
 
 from noibo.errors import Cancelled, DiskFull, NoiboError, NotFound, ShuttingDown
-from noibo.modelstore import errand, pulls
+from noibo.modelstore.management import errand, pulls
+from noibo.modelstore.management.pulls import Asked, Pull, Pulls
 from noibo.modelstore.progress import Cancel, Progress, Report
-from noibo.modelstore.pulls import Asked, Pull, Pulls
 from noibo.wire.models import ModelRow
 from tests.running import until
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from noibo.modelstore import quantisation as q
-from noibo.modelstore.ggml_types import FILE_TYPES, TYPES
+from noibo.modelstore.catalog import quantisation as q
+from noibo.modelstore.gguf.ggml_types import FILE_TYPES, TYPES
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ from typing import BinaryIO, cast
 import pytest
 
 from noibo.errors import AccessNeeded, Cancelled, FetchError, NotOffered
-from noibo.modelstore.claim import Wanted
-from noibo.modelstore.download import Patience
+from noibo.modelstore.download.claim import Wanted
+from noibo.modelstore.download.download import Patience
+from noibo.modelstore.index.ranged_file import BLOCK, MOST, TAIL, NoRanges, RangedFile
+from noibo.modelstore.index.wheel import Wheel
 from noibo.modelstore.progress import Cancel
-from noibo.modelstore.ranged_file import BLOCK, MOST, TAIL, NoRanges, RangedFile
-from noibo.modelstore.wheel import Wheel
 from tests.modelstore.file_server import QUICK, FileServer, noise, opener, until
 from tests.modelstore.index_server import MEMBER
 

@@ -17,8 +17,8 @@ from noibo.errors import (
     NameTaken,
     StoreError,
 )
+from noibo.modelstore.gguf.model_info import inspect_model
 from noibo.modelstore.manifest import InStore, Licence, ModelFile, Provenance
-from noibo.modelstore.model_info import inspect_model
 from noibo.modelstore.reference import Reference
 from noibo.modelstore.store import Store, StoredModel
 from noibo.modelstore.wants import Wants

@@ -16,10 +16,10 @@ import trustme
 from noibo.egress import Destination, Door, Purpose
 from noibo.errors import EgressRefused, FetchError, SettingsError
 from noibo.modelstore.progress import Cancel
-from noibo.modelstore.web_address import AddressBook, is_inside, spelled
-from noibo.modelstore.web_session import MAX_HOPS, WebSession
-from noibo.modelstore.web_transport import WebTransport
-from noibo.modelstore.web_waits import Waits
+from noibo.modelstore.web.address import AddressBook, is_inside, spelled
+from noibo.modelstore.web.session import MAX_HOPS, WebSession
+from noibo.modelstore.web.transport import WebTransport
+from noibo.modelstore.web.waits import Waits
 from tests.modelstore.hub_server import Answer, Asked, WebServer
 from tests.modelstore.proxy_server import ProxyServer
 

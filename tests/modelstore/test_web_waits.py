@@ -17,16 +17,16 @@ import pytest
 
 from noibo.egress import Door, Purpose
 from noibo.errors import Cancelled, FetchError, NoiboError
+from noibo.modelstore.index.package_index import PackageIndex
+from noibo.modelstore.index.pip_settings import PipSettings
 from noibo.modelstore.origin import Hub, Package, Registry, Release
-from noibo.modelstore.package_index import PackageIndex
-from noibo.modelstore.pip_settings import PipSettings
 from noibo.modelstore.progress import Cancel, ignore
 from noibo.modelstore.reference import Reference
 from noibo.modelstore.sources.github import GithubSource
 from noibo.modelstore.sources.hub import HubSource
 from noibo.modelstore.sources.package import PackageSource
 from noibo.modelstore.sources.registry import RegistrySource
-from noibo.modelstore.web_session import WebSession
+from noibo.modelstore.web.session import WebSession
 from noibo.settings import Fetch
 
 PAGE = b"HTTP/1.1 200 OK\r\nX-Slow: 1234567890\r\nContent-Length: 20\r\n\r\n" + b" " * 20

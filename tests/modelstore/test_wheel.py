@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from noibo.errors import Cancelled, DigestMismatch, FetchError
+from noibo.modelstore.index.wheel import Member, Wheel
 from noibo.modelstore.progress import Cancel, Progress, Report, ignore
-from noibo.modelstore.wheel import Member, Wheel
 from tests.modelstore.index_server import MEMBER, make_wheel
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from noibo.cli.table import Column, print_paragraph, print_table
-from noibo.modelstore import licences
+from noibo.modelstore.catalog import licences
 from noibo.modelstore.printable import shown
 from noibo.wire.catalog import CatalogRow, HubRow, SearchRow
 

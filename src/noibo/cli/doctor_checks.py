@@ -101,7 +101,7 @@ def home(tree: Settings) -> Iterator[Finding]:
 def default_model(tree: Settings) -> Iterator[Finding]:
     """The model that is used when none is named is here and whole."""
     from noibo.assembly import open_store
-    from noibo.modelstore.model_info import inspect_model
+    from noibo.modelstore.gguf.model_info import inspect_model
 
     try:
         model = open_store(tree).get(tree.default_model)

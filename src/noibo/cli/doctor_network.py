@@ -87,9 +87,10 @@ def package_index_unasked(tree: Settings) -> Iterator[Finding]:
 def package_index(tree: Settings) -> Iterator[Finding]:
     """The index that pip is set to has what the catalogue names."""
     from noibo.assembly import open_door
-    from noibo.modelstore import catalog, pip_settings
+    from noibo.modelstore import catalog
+    from noibo.modelstore.index import pip_settings
+    from noibo.modelstore.index.package_index import PackageIndex
     from noibo.modelstore.origin import Package, reference_of
-    from noibo.modelstore.package_index import PackageIndex
 
     choice = catalog.load().resolve(reference_of(tree.default_model))
     packages = [o.origin for o in choice.origins if isinstance(o.origin, Package)] if choice else []

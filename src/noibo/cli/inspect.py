@@ -15,8 +15,8 @@ from typing import Annotated, Any
 
 import typer
 
-from noibo.modelstore.gguf import GgufArray, GgufHeader, Value, read_header
-from noibo.modelstore.model_info import ModelInfo, describe
+from noibo.modelstore.gguf.model_info import ModelInfo, describe
+from noibo.modelstore.gguf.reader import GgufArray, GgufHeader, Value, read_header
 from noibo.modelstore.printable import shown
 
 _LIST_HEAD = 16  # values of a list that --json gives

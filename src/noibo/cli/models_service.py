@@ -14,7 +14,7 @@ import msgspec
 
 from noibo import errors
 from noibo.errors import NoiboError, RequestFailed, ServerUnreachable
-from noibo.modelstore import surroundings
+from noibo.modelstore.management import surroundings
 from noibo.settings import Settings
 from noibo.wire.catalog import CatalogRow, SearchRow, Use
 from noibo.wire.importing import ImportEvents

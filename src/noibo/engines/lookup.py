@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from noibo.engines.engine import Model
-from noibo.modelstore.gguf import read_header
-from noibo.modelstore.model_info import ModelInfo, describe
+from noibo.modelstore.gguf.model_info import ModelInfo, describe
+from noibo.modelstore.gguf.reader import read_header
 from noibo.modelstore.store import Store, StoredModel
 
 ECHO = Model("echo", "echo")

@@ -11,9 +11,9 @@ from fastapi import Request, Response
 
 from noibo.errors import NoiboError
 from noibo.gateway.services import services_of
-from noibo.modelstore.errand import Errand
-from noibo.modelstore.management import Management
-from noibo.modelstore.rows import progress_row
+from noibo.modelstore.management.errand import Errand
+from noibo.modelstore.management.management import Management
+from noibo.modelstore.management.rows import progress_row
 from noibo.wire import models, sse
 
 

@@ -17,7 +17,7 @@ from noibo.gateway.event_stream import EventStream
 from noibo.gateway.managed import as_json, errand_events, management_of
 from noibo.gateway.routes_management import guarded
 from noibo.gateway.services import Services, services_of
-from noibo.modelstore.pulls import Pull
+from noibo.modelstore.management.pulls import Pull
 from noibo.wire import management
 
 router = APIRouter(prefix=management.ROOT, tags=["models"])

@@ -13,7 +13,7 @@ from noibo.engines.supervisor import Supervisor
 from noibo.engines.upstream import Upstream
 from noibo.engines.worker import State, Worker
 from noibo.gateway.pipeline import Pipeline
-from noibo.modelstore.management import Management
+from noibo.modelstore.management.management import Management
 from noibo.settings import Settings
 
 

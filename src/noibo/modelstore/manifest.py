@@ -11,7 +11,7 @@ import msgspec
 
 from noibo.errors import BadReference, StoreError
 from noibo.modelstore.disk import write_atomically
-from noibo.modelstore.model_info import ModelInfo
+from noibo.modelstore.gguf.model_info import ModelInfo
 from noibo.modelstore.offer import Defaults, Role
 from noibo.modelstore.reference import Reference
 

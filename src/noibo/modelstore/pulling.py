@@ -22,9 +22,9 @@ from noibo.errors import (
     StoreError,
     UnknownModel,
 )
-from noibo.modelstore import catalog, licences
+from noibo.modelstore import catalog
 from noibo.modelstore.blobs import Bringing
-from noibo.modelstore.catalog import CatalogOrigin, Choice
+from noibo.modelstore.catalog import CatalogOrigin, Choice, licences
 from noibo.modelstore.disk import turn
 from noibo.modelstore.manifest import InStore, Licence, Manifest, ModelFile, Provenance
 from noibo.modelstore.offer import Defaults, Offer

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from noibo.errors import BadModelFile
-from noibo.modelstore import checkpoint, model_info
+from noibo.modelstore import checkpoint
+from noibo.modelstore.gguf import model_info
+from noibo.modelstore.gguf.model_info import ModelInfo
 from noibo.modelstore.manifest import Facts, InPlace, Licence, ModelFile
-from noibo.modelstore.model_info import ModelInfo
 from noibo.modelstore.offer import Role
 
 _PART: Final = re.compile(

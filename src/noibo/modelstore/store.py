@@ -23,8 +23,10 @@ from pathlib import Path
 from filelock import FileLock
 
 from noibo.errors import BadModelFile, LicenceRefused, NameTaken, StoreError
-from noibo.modelstore import licences, views
+from noibo.modelstore import views
+from noibo.modelstore.catalog import licences
 from noibo.modelstore.disk import faults_named
+from noibo.modelstore.download.pieces_table import table_of
 from noibo.modelstore.manifest import (
     InPlace,
     InStore,
@@ -35,7 +37,6 @@ from noibo.modelstore.manifest import (
 )
 from noibo.modelstore.offer import Fetched
 from noibo.modelstore.origin import reference_of
-from noibo.modelstore.pieces_table import table_of
 from noibo.modelstore.reference import Reference
 from noibo.modelstore.register import Register
 from noibo.modelstore.runnable import describe_files, files_of
@@ -213,7 +214,7 @@ class Store:
         Without the table of its pieces nobody could tell good from bad: it stays until a good one
         takes its place.
         """
-        from noibo.modelstore.pieces import adopt  # an HTTP client comes with it
+        from noibo.modelstore.download.pieces import adopt  # an HTTP client comes with it
 
         blob = self.blob(sha256)
         with self.changing(), faults_named(self.folder):

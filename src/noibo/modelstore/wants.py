@@ -64,7 +64,7 @@ class Wants:
 
 def how_far(partial: Path, wants: Wants) -> tuple[int, int | None]:
     """How many bytes of its files another pull has, of how many."""
-    from noibo.modelstore.pieces import seen
+    from noibo.modelstore.download.pieces import seen
 
     done, total = 0, 0
     for digest in Wants.read(wants.path).digests:

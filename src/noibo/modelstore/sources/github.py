@@ -13,15 +13,15 @@ import msgspec
 
 from noibo.egress import Door, Purpose
 from noibo.errors import FetchError, NotOffered
-from noibo.modelstore.credentials import clean
-from noibo.modelstore.faults import status_fault
+from noibo.modelstore.download.remote_file import RemoteFile
 from noibo.modelstore.offer import Offer
 from noibo.modelstore.origin import Release
 from noibo.modelstore.progress import Cancel, Report
-from noibo.modelstore.remote_file import RemoteFile
 from noibo.modelstore.sources.hub_listing import MAX_BYTES
 from noibo.modelstore.sources.hub_parts import whole
-from noibo.modelstore.web_session import WebSession
+from noibo.modelstore.web.credentials import clean
+from noibo.modelstore.web.faults import status_fault
+from noibo.modelstore.web.session import WebSession
 from noibo.settings import Fetch
 
 T = TypeVar("T")

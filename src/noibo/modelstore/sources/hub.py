@@ -19,16 +19,16 @@ from huggingface_hub import ModelInfo
 
 from noibo.egress import Door
 from noibo.errors import AccessNeeded, BadReference, FetchError, NotOffered
-from noibo.modelstore.credentials import clean
+from noibo.modelstore.download.remote_file import RemoteFile
 from noibo.modelstore.offer import Offer
 from noibo.modelstore.origin import Hub, parse
 from noibo.modelstore.progress import Cancel, Report
-from noibo.modelstore.remote_file import RemoteFile
 from noibo.modelstore.sources import hub_library
 from noibo.modelstore.sources.hub_endpoint import HubEndpoint
 from noibo.modelstore.sources.hub_files import Chosen, choose
 from noibo.modelstore.sources.hub_licence import HubLicence
 from noibo.modelstore.sources.hub_listing import HubFile, checked
+from noibo.modelstore.web.credentials import clean
 from noibo.settings import Fetch
 
 FORMATS: Final = ("gguf", "safetensors")

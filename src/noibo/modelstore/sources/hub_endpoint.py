@@ -19,11 +19,11 @@ from huggingface_hub.errors import (
 
 from noibo.egress import Destination, Door, Purpose
 from noibo.errors import AccessNeeded, FetchError, NotOffered
-from noibo.modelstore.credentials import clean
-from noibo.modelstore.faults import status_fault
 from noibo.modelstore.progress import Cancel
 from noibo.modelstore.sources import hub_library
-from noibo.modelstore.web_session import WebSession
+from noibo.modelstore.web.credentials import clean
+from noibo.modelstore.web.faults import status_fault
+from noibo.modelstore.web.session import WebSession
 from noibo.settings import Fetch
 
 SIGN_IN = "`hf auth login`, or HF_TOKEN"

@@ -22,7 +22,7 @@ from huggingface_hub import constants
 from huggingface_hub.errors import OIDCError
 
 from noibo.errors import AccessNeeded, EgressRefused, FetchError
-from noibo.modelstore.web_session import WebSession
+from noibo.modelstore.web.session import WebSession
 
 MAX_REQUESTS: Final = 5  # of one call; its pages go on for ever if a server says so
 MAX_LISTING_BYTES: Final = 16 * 2**20

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from noibo.modelstore import quantisation
+from noibo.modelstore.catalog import quantisation
 from noibo.modelstore.sources.hub_parts import Part
 
 # What is taken when nothing is asked: small, and close to the original. First the best.

@@ -19,13 +19,13 @@ from packaging.utils import canonicalize_name
 
 from noibo.egress import Door
 from noibo.errors import FetchError, NotOffered
+from noibo.modelstore.index.package_index import PackageIndex
+from noibo.modelstore.index.wheel import Member, Wheel
 from noibo.modelstore.offer import Offer
 from noibo.modelstore.origin import Package
-from noibo.modelstore.package_index import PackageIndex
 from noibo.modelstore.progress import Cancel, Progress, Report
 from noibo.modelstore.sources.packed_file import PART, PackedFile, Piece
 from noibo.modelstore.sources.wheel_shelf import WheelShelf
-from noibo.modelstore.wheel import Member, Wheel
 
 _SUMS: Final = re.compile(r"(?P<sha256>[0-9a-f]{64}) [ *](?P<name>\S+)")
 _MAX_PARTS: Final = 1000

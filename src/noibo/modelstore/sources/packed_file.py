@@ -14,11 +14,11 @@ import msgspec
 
 from noibo.errors import DigestMismatch, FetchError
 from noibo.modelstore.disk import faults_named, require_space, turn, write_atomically
+from noibo.modelstore.download.pieces import lock_of
+from noibo.modelstore.index.wheel import Member, Wheel
 from noibo.modelstore.offer import Fetched, Role
-from noibo.modelstore.pieces import lock_of
 from noibo.modelstore.progress import Cancel, Progress, Report
 from noibo.modelstore.sources.wheel_shelf import WheelShelf
-from noibo.modelstore.wheel import Member, Wheel
 
 PART: Final = re.compile(
     r"(?P<stem>.+\.gguf)[._-]?(?:part|split)?[._-]?(?P<number>\d{1,4})", re.IGNORECASE

@@ -12,13 +12,13 @@ from typing import Final
 
 from noibo.egress import Door
 from noibo.errors import FetchError
-from noibo.modelstore import ollama_defaults, ollama_manifest
+from noibo.modelstore.download.remote_file import RemoteFile
 from noibo.modelstore.offer import Offer, Role
-from noibo.modelstore.ollama_manifest import OllamaManifest
+from noibo.modelstore.ollama import ollama_defaults, ollama_manifest
+from noibo.modelstore.ollama.ollama_manifest import OllamaManifest
 from noibo.modelstore.origin import Registry
 from noibo.modelstore.progress import Cancel, Progress, Report
 from noibo.modelstore.reference import DEFAULT_HOST, Reference
-from noibo.modelstore.remote_file import RemoteFile
 from noibo.modelstore.sources.registry_room import RegistryRoom, addresses
 from noibo.settings import Fetch
 

@@ -21,15 +21,15 @@ import httpx2
 
 from noibo.egress import Destination, Door, Purpose
 from noibo.errors import AccessNeeded, DigestMismatch, EgressRefused, FetchError, NotOffered
-from noibo.modelstore import ollama_defaults, ollama_manifest
-from noibo.modelstore.credentials import clean
-from noibo.modelstore.faults import status_fault
-from noibo.modelstore.ollama_manifest import Layer, OllamaManifest
+from noibo.modelstore.ollama import ollama_defaults, ollama_manifest
+from noibo.modelstore.ollama.ollama_manifest import Layer, OllamaManifest
 from noibo.modelstore.printable import shown
 from noibo.modelstore.progress import Cancel
 from noibo.modelstore.reference import DEFAULT_HOST, Reference
-from noibo.modelstore.web_address import is_inside, spelled
-from noibo.modelstore.web_session import WebSession
+from noibo.modelstore.web.address import is_inside, spelled
+from noibo.modelstore.web.credentials import clean
+from noibo.modelstore.web.faults import status_fault
+from noibo.modelstore.web.session import WebSession
 from noibo.settings import Fetch
 
 _MAX_TOKEN_PAGE: Final = 256 * 1024

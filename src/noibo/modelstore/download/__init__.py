@@ -1,0 +1,1 @@
+"""One file brought here, whatever happens on the way."""

@@ -1,0 +1,1 @@
+"""The package index that pip is set to, and wheels from it."""

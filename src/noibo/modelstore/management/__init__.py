@@ -1,0 +1,1 @@
+"""What commands and routes do to the store: pulls, checks, cleaning, mending."""

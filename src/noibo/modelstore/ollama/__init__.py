@@ -1,0 +1,1 @@
+"""What Ollama's registry and store hold: manifests, small layers, Go templates."""

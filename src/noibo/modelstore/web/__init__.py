@@ -1,0 +1,1 @@
+"""HTTP with the places models come from."""
