@@ -134,6 +134,7 @@ def test_a_name_that_is_no_text_is_no_traceback(
                 assert (answer.returncode, answer.stderr) == (0, "")
 
 
+@pytest.mark.heavy
 def test_a_model_of_ollama_answers_with_its_own_system_template_and_stop(
     noibo: Noibo, home: Path, user: Path, smollm2_gguf: Path
 ) -> None:

@@ -164,7 +164,7 @@ def test_an_error_is_a_message_a_next_step_and_an_exit_code(
 def test_what_is_here_is_said_to_be_here_without_network(home: Path, model_store: Path) -> None:
     answer = run_noibo("pull", home=home, NOIBO_STORE_PATH=str(model_store), NOIBO_OFFLINE="1")
     assert answer.returncode == 0
-    assert answer.stdout.startswith("smollm2:135m: 98.4 MB, licence Apache-2.0")
+    assert answer.stdout.lower().startswith("smollm2:135m: 98.4 mb, licence apache-2.0")
     assert answer.stderr == "It is here already; nothing was fetched.\n"
     assert not (home / "egress.jsonl").exists()
 

@@ -147,6 +147,7 @@ def test_an_error_is_the_same_with_and_without_a_server(setup: Setup) -> None:
     assert f"noibo: {last['message']}\n       {last['next_step']}\n" in lines.stderr
 
 
+@pytest.mark.heavy
 def test_commands_print_the_same_with_and_without_a_server(
     alone: Setup, tmp_path: Path, files: FileServer
 ) -> None:

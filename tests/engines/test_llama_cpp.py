@@ -115,6 +115,7 @@ def test_a_checkpoint_is_refused_with_what_to_do() -> None:
     assert "noibo search m" in caught.value.next_step
 
 
+@pytest.mark.heavy
 async def test_a_template_that_the_engine_cannot_read_gives_way_to_the_files_own(
     smollm2_gguf: Path, tmp_path: Path
 ) -> None:
@@ -151,6 +152,7 @@ def numbers(size: int) -> bytes:
     return b"".join(struct.pack("<f", chance.uniform(-1, 1)) for _ in range(size // 4))
 
 
+@pytest.mark.heavy
 async def test_what_came_with_a_model_reaches_the_engine(
     smollm2_gguf: Path, tmp_path: Path
 ) -> None:

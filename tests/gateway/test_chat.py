@@ -155,6 +155,7 @@ def test_a_json_schema_is_kept_to(client: openai.OpenAI) -> None:
     assert json.loads(answer.choices[0].message.content or "")["colour"] in {"red", "blue"}
 
 
+@pytest.mark.heavy
 def test_sixteen_streams_at_once_are_each_whole_and_their_own(client: openai.OpenAI) -> None:
     def count(i: int) -> tuple[str, str | None]:
         events = client.completions.create(
