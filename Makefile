@@ -19,7 +19,7 @@ check: $(VENV)/.check             ## format, lint, types, imports, docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/cog --check -r docs/*.md README.md
 
 format: $(VENV)/.check
