@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import http.server
 import re
 import threading
 import time
@@ -12,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import httpx2
 import pytest
@@ -23,6 +21,7 @@ from noibo.modelstore.download.pieces import part_of
 from noibo.modelstore.download.pieces_table import Cut, table_of
 from noibo.modelstore.offer import Fetched
 from noibo.modelstore.progress import Cancel, Progress, Report, ignore
+from tests.modelstore.loopback import Handler, LoopbackServer
 
 WRITE = 4 * 1024
 SMALL = Cut(piece=64 * 1024, chunk=8 * 1024)
@@ -59,7 +58,7 @@ class Trouble:
     has_if_range: bool = True  # False: whoever asks with If-Range gets the whole file
 
 
-class FileServer:
+class FileServer(LoopbackServer):
     """Serves `data` at `/file.bin`, and remembers what it was asked and how many bytes it sent.
 
     It sends no more than `gate` bytes until the gate is lifted."""
@@ -76,23 +75,13 @@ class FileServer:
         self.most_busy = 0
         self.signatures: set[str] = set()
         self.lock = threading.Condition()
-        self.stopped = threading.Event()
-        handler = type("Handler", (_Handler,), {"server_of": self})
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/file.bin"
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
-        return self
+        super().__init__(_Handler, server_of=self)
+        self.url = f"{self.origin}/file.bin"
 
     def __exit__(self, *_: object) -> None:
         self.stopped.set()
         self.lift()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__exit__(*_)
 
     @property
     def ranges(self) -> list[str | None]:
@@ -116,16 +105,8 @@ class FileServer:
         self.sent = 0
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
+class _Handler(Handler):
     server_of: FileServer
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def handle(self) -> None:
-        with contextlib.suppress(ConnectionError):  # the caller hung up
-            super().handle()
 
     def do_GET(self) -> None:
         server = self.server_of

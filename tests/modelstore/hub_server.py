@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import http.server
 import json
 import re
-import socket
 import ssl
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from tests.modelstore.loopback import Handler, LoopbackServer
 
 COMMIT = "abc123def0" * 4
 
@@ -52,7 +50,7 @@ class Asked:
         return self.headers.get("authorization")
 
 
-class WebServer:
+class WebServer(LoopbackServer):
     """Answers what `answers` says, else with a file of `files`, in ranges if asked for."""
 
     def __init__(
@@ -62,33 +60,11 @@ class WebServer:
         self.files: dict[str, bytes] = {}
         self.asked: list[Asked] = []
         self.names: set[str] = set()  # in Host headers and in TLS
-        handler = type("Handler", (_Handler,), {"web": self})
-        kind = type(
-            "Server",
-            (http.server.ThreadingHTTPServer,),
-            {"address_family": socket.AF_INET6 if ":" in host else socket.AF_INET},
-        )
-        self._server = kind((host, port), handler)
-        self._server.daemon_threads = True
-        self.scheme = "https" if tls else "http"
-        if tls:
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self.port: int = self._server.server_address[1]
-        self.host = f"[{host}]" if ":" in host else host
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(_Handler, host=host, port=port, tls=tls, web=self)
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://{self.host}:{self.port}"
+        return self.origin
 
     @property
     def place(self) -> str:
@@ -124,16 +100,8 @@ def send(data: bytes, asked: Asked) -> Answer:
     return Answer(206, data[first : last + 1], headers)
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
+class _Handler(Handler):
     web: WebServer
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def handle(self) -> None:
-        with contextlib.suppress(ConnectionError, ssl.SSLError):
-            super().handle()
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
-import http.server
 import io
 import json
 import re
 import ssl
-import threading
 import time
 import zipfile
 from dataclasses import dataclass, field
-from typing import Any, Self
 from urllib.parse import urlsplit
 
 from noibo.modelstore.catalog import Catalog, Family, KnownFile, PackagePlace, Size, Text
 from tests.modelstore.gguf_builder import Gguf, llama
+from tests.modelstore.loopback import Handler, LoopbackServer
 
 PACKAGE = "llm-tiny"
 VERSION = "1.0"
@@ -91,7 +88,7 @@ class Trouble:
     page_redirect: str = ""
 
 
-class IndexServer:
+class IndexServer(LoopbackServer):
     """Speaks PEP 503 and PEP 691 and serves wheels; remembers what it was asked."""
 
     def __init__(
@@ -109,30 +106,7 @@ class IndexServer:
         self.etag: str | None = '"one"'
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.file_bytes = 0
-        self.origin_seen: list[str] = []
-        handler = type("Handler", (_Handler,), {"index": self})
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self._stopped = threading.Event()
-        self.scheme = "https" if tls else "http"
-        if tls:
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self.port = self._server.server_address[1]
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    @property
-    def origin(self) -> str:
-        return f"{self.scheme}://127.0.0.1:{self.port}"
+        super().__init__(_Handler, tls=tls, index=self)
 
     @property
     def url(self) -> str:
@@ -150,16 +124,8 @@ class IndexServer:
         return [headers.get("range") for headers in self.file_requests()]
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
+class _Handler(Handler):
     index: IndexServer
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def handle(self) -> None:
-        with contextlib.suppress(ConnectionError, ssl.SSLError):  # the caller hung up
-            super().handle()
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -282,7 +248,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self.connection.close()
                 return
             if trouble.stall_at is not None and start + sent >= trouble.stall_at:
-                self.index._stopped.wait()
+                self.index.stopped.wait()
                 return
             if trouble.pause_s:
                 time.sleep(trouble.pause_s)

@@ -7,32 +7,19 @@ import http.client
 import http.server
 import select
 import socket
-import threading
-from typing import Any, Self
 from urllib.parse import urlsplit
 
+from tests.modelstore.loopback import Handler, LoopbackServer
 
-class ProxyServer:
+
+class ProxyServer(LoopbackServer):
     """Forwards every name to where `hosts` says, and remembers what it was asked for."""
 
     def __init__(self, password: str = "", hosts: dict[str, int] | None = None) -> None:
         self.password = password
         self.hosts = hosts or {}  # a name that only the proxy knows: its port on this machine
         self.asked: list[str] = []
-        handler = type("Handler", (_Handler,), {"proxy": self})
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self.port = self._server.server_address[1]
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(_Handler, proxy=self)
 
     @property
     def url(self) -> str:
@@ -40,12 +27,8 @@ class ProxyServer:
         return f"http://{user}127.0.0.1:{self.port}"
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
+class _Handler(Handler):
     proxy: ProxyServer
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: Any) -> None:
-        pass
 
     def _may_pass(self) -> bool:
         wanted = base64.b64encode(f"user:{self.proxy.password}".encode()).decode()

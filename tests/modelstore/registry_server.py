@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import http.server
 import json
 import re
-import threading
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.modelstore.loopback import Handler, LoopbackServer
 
 OLLAMA = "application/vnd.ollama.image."
 DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
@@ -38,7 +37,7 @@ class Trouble:
     web_page: bool = False
 
 
-class RegistryServer:
+class RegistryServer(LoopbackServer):
     """Holds models as manifests and blobs; remembers what it was asked."""
 
     def __init__(self) -> None:
@@ -47,24 +46,7 @@ class RegistryServer:
         self.trouble = Trouble()
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.tokens_given = 0
-        handler = type("Handler", (_Handler,), {"registry": self})
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self.port = self._server.server_address[1]
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    @property
-    def origin(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        super().__init__(_Handler, registry=self)
 
     def put(self, data: bytes) -> str:
         """Hold a blob; its digest."""
@@ -101,16 +83,8 @@ class RegistryServer:
         return [headers for path, headers in self.requests if part in path]
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
+class _Handler(Handler):
     registry: RegistryServer
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def handle(self) -> None:
-        with contextlib.suppress(ConnectionError):  # the caller hung up
-            super().handle()
 
     def do_GET(self) -> None:
         registry, path = self.registry, self.path

@@ -6,6 +6,7 @@ from importlib import resources
 
 import msgspec
 import pytest
+from jinja2 import sandbox
 
 from noibo.errors import UnknownModel
 from noibo.modelstore import catalog, origin
@@ -366,7 +367,6 @@ def test_newer_models_bring_their_own_template() -> None:
     ],
 )
 def test_templates_write_what_the_models_were_taught_with(name: str, prompt: str) -> None:
-    sandbox = pytest.importorskip("jinja2.sandbox")
     environment = sandbox.ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(choose(name).defaults.template)
     talk = [("system", "Be brief."), ("user", "Hi"), ("assistant", "Hello"), ("user", "Who?")]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from noibo.errors import DigestMismatch, FetchError
+from noibo.modelstore import disk
 from noibo.modelstore.catalog import KnownFile
 from noibo.modelstore.disk import faults_named, turn
 from noibo.modelstore.manifest import InPlace, InStore, ModelFile
@@ -16,7 +16,7 @@ from noibo.modelstore.progress import Cancel, Progress, Report
 from noibo.modelstore.store import Store
 from noibo.modelstore.wants import Wants
 
-CHUNK: Final = 2**20
+_TAKE_IT: Final = "To take the new one: `noibo rm` the model, then `noibo pull` it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Bringing:
         if self.only is not None and not promised <= self.only:
             raise FetchError(
                 f"{offer.source} has another file now than the one that is here.",
-                next_step="To take the new one: `noibo rm` the model, then `noibo pull` it.",
+                next_step=_TAKE_IT,
             )
 
     def known(self, file: KnownFile) -> InStore | None:
@@ -73,14 +73,12 @@ class Bringing:
         """True if the file holds just the bytes of that digest."""
         if path.stat().st_size != size:
             return False
-        digest, done = hashlib.sha256(), 0
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                self.cancel.check()
-                digest.update(chunk)
-                done += len(chunk)
-                self.report(Progress("check", done, size))
-        return digest.hexdigest() == sha256
+
+        def tell(done: int) -> None:
+            self.cancel.check()
+            self.report(Progress("check", done, size))
+
+        return disk.sha256(path, tell).hexdigest() == sha256
 
     def _bring(
         self, offered: OfferedFile, expected: KnownFile | None, reserve: int, report: Report
@@ -121,7 +119,7 @@ class Bringing:
             fetched.path.unlink(missing_ok=True)
             raise DigestMismatch(
                 f"{offered.name} is another file now than the one that is here.",
-                next_step="To take the new one: `noibo rm` the model, then `noibo pull` it.",
+                next_step=_TAKE_IT,
             )
         return self.store.take(fetched, self.wants)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
 import shutil
@@ -17,6 +18,7 @@ from noibo.errors import DiskFull, StoreError
 from noibo.modelstore.progress import Progress, Report, size_text
 
 # No space, over quota, over the limit for one file.
+CHUNK: Final = 2**20
 WAIT_S: Final = 0.3  # between two looks at what is waited for
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -50,6 +52,18 @@ def _disk_full(folder: Path, figures: str) -> DiskFull:
         next_step="Make room there (`noibo rm MODEL`), or set store.path to a bigger disk; then "
         "the same command goes on where it stopped.",
     )
+
+
+def sha256(path: Path, tell: Callable[[int], None], size: int | None = None) -> hashlib._Hash:
+    """The digest of a file, or of its first `size` bytes. `tell` is given the bytes read so far,
+    and ends it by raising."""
+    digest, done = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while data := file.read(CHUNK if size is None else min(CHUNK, size - done)):
+            digest.update(data)
+            done += len(data)
+            tell(done)
+    return digest
 
 
 def write_all(file: BinaryIO, data: bytes) -> None:

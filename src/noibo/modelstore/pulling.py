@@ -24,7 +24,7 @@ from noibo.errors import (
 )
 from noibo.modelstore import catalog
 from noibo.modelstore.blobs import Bringing
-from noibo.modelstore.catalog import CatalogOrigin, Choice, licences
+from noibo.modelstore.catalog import CatalogOrigin, licences
 from noibo.modelstore.disk import turn
 from noibo.modelstore.manifest import InStore, Licence, Manifest, ModelFile, Provenance
 from noibo.modelstore.offer import Defaults, Offer
@@ -139,17 +139,12 @@ class Puller:
             now = self._here(wish)
             if now is not None and here is None:
                 return _tell(now, report, "Another noibo has just fetched it.")
-            try:
-                return self._fetch(wish, now, Bringing(self._store, wants, tell, asked))
-            except BaseException:
-                wants.prune(self._store.has_any_of)
-                raise
+            return self._fetch(wish, now, Bringing(self._store, wants, tell, asked))
 
-    def mend(self, manifest: Manifest, report: Report, cancel: Cancel) -> bool:
+    def mend(self, manifest: Manifest, report: Report, cancel: Cancel) -> None:
         """Fetch again what is damaged of a model, from where it came; the same files or none.
 
-        True if all of it is here and right. Raises as `pull` does, `FetchError` where its place
-        has other files now."""
+        Raises as `pull` does, `FetchError` where its place has other files now."""
         same = frozenset(manifest.blobs)
         origin = parse(manifest.origin)
         if isinstance(origin, Web) and len(same) == 1:  # promised, only its bad part is fetched
@@ -157,20 +152,14 @@ class Puller:
         wish = self.wish(origin, str(manifest.reference))
         wants = Wants.of(self._store.partial, manifest.reference)
         with turn(wants.lock_file, report):
-            bringing = Bringing(self._store, wants, report, cancel, same)
-            try:
-                self._fetch(wish, None, bringing)
-            except BaseException:
-                wants.prune(self._store.has_any_of)
-                raise
-        return True
+            self._fetch(wish, None, Bringing(self._store, wants, report, cancel, same))
 
     def wish(self, origin: Origin, name: str | None = None) -> Wish:
         """Where to look for it, and what to call it. Raises `UnknownModel`."""
         reference = Reference.parse(name) if name else None
         if not isinstance(origin, Named):
             return self._outright(origin, reference or origin.reference)
-        choice = self._choose(origin.reference)
+        choice = self._catalog.resolve(origin.reference)
         if choice is None:
             place = CatalogOrigin(Registry(origin.reference))
             return Wish(
@@ -197,7 +186,7 @@ class Puller:
 
     def _outright(self, origin: Origin, reference: Reference) -> Wish:
         """A place that was named; what the catalogue knows of it goes along."""
-        known = (self._known or catalog.load()).place_of(origin)
+        known = self._catalog.place_of(origin)
         place = (CatalogOrigin(origin),)
         if known is None:
             return Wish(origin_key(origin), reference, place)
@@ -205,8 +194,9 @@ class Puller:
             origin_key(origin), reference, place, licence=known.licence, defaults=known.defaults
         )
 
-    def _choose(self, reference: Reference) -> Choice | None:
-        return (self._known or catalog.load()).resolve(reference)
+    @property
+    def _catalog(self) -> catalog.Catalog:
+        return self._known or catalog.load()
 
     def _add(self, origin: Local, name: str | None, report: Report) -> StoredModel:
         path = origin.path.expanduser()
@@ -239,6 +229,15 @@ class Puller:
             return None  # a file of it was lost or changed: fetch it again
 
     def _fetch(self, wish: Wish, here: StoredModel | None, bringing: Bringing) -> StoredModel:
+        try:
+            return self._fetch_somewhere(wish, here, bringing)
+        except BaseException:  # what is here of it stays wanted, and nothing else
+            bringing.wants.prune(self._store.has_any_of)
+            raise
+
+    def _fetch_somewhere(
+        self, wish: Wish, here: StoredModel | None, bringing: Bringing
+    ) -> StoredModel:
         tried = _Tried()
         for place in wish.places:
             bringing.cancel.check()
@@ -252,7 +251,7 @@ class Puller:
         if here is not None:
             why = tried.faults[-1][1].message
             return _tell(here, bringing.report, f"{why} The one that is here is kept.")
-        raise tried.error(wish, (self._known or catalog.load()).nearest(wish.reference))
+        raise tried.error(wish, self._catalog.nearest(wish.reference))
 
     def _fetch_from(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -13,10 +12,8 @@ from noibo.modelstore.gguf import model_info
 from noibo.modelstore.gguf.model_info import ModelInfo
 from noibo.modelstore.manifest import Facts, InPlace, Licence, ModelFile
 from noibo.modelstore.offer import Role
+from noibo.modelstore.parts import Part
 
-_PART: Final = re.compile(
-    r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE
-)
 # Of a checkpoint folder: what tells an engine how to read it. Never a pickle, never a program.
 _CHECKPOINT: Final = (".safetensors", ".json", ".jinja", ".txt", ".model", ".tiktoken", ".jsonl")
 
@@ -86,13 +83,14 @@ def _require_model(path: Path, info: ModelInfo) -> None:
 def _part_names(path: Path, info: ModelInfo) -> list[str]:
     if info.parts is None:
         return [path.name]
-    match = _PART.fullmatch(path.name)
-    if match is None or int(match["count"]) != info.parts or int(match["number"]) != 1:
+    part = Part.of(path.name)
+    said = part and (part.number, part.count, part.ending)
+    if part is None or said != (1, info.parts, ".gguf"):
         raise BadModelFile(
             f"{path} is part 1 of {info.parts}, but its name does not say so.",
             next_step=f"Name the parts as they were published: NAME-00001-of-{info.parts:05}.gguf.",
         )
-    return [f"{match['stem']}-{n:05}-of-{match['count']}.gguf" for n in range(1, info.parts + 1)]
+    return [part.path(number) for number in range(1, info.parts + 1)]
 
 
 def _folder(path: Path) -> tuple[ModelFile, ...]:

@@ -39,9 +39,6 @@ class Text(_Data, frozen=True):
     en: str
     vi: str
 
-    def in_language(self, language: str) -> str:
-        return self.vi if language == "vi" else self.en
-
 
 class KnownFile(_Data, frozen=True):
     """The exact bytes: nothing else is accepted under this name."""

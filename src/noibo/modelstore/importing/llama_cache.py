@@ -19,7 +19,7 @@ from noibo.modelstore.importing.found_model import FoundModel, LeftOut, Place
 from noibo.modelstore.importing.repository_files import Gap, RepositoryFiles
 from noibo.modelstore.importing.strange_tree import Look, read_small
 from noibo.modelstore.origin import is_plain_path, parse
-from noibo.modelstore.sources.hub_parts import MAX_PARTS, Part
+from noibo.modelstore.parts import MAX_PARTS, Part
 
 _MANIFEST: Final = re.compile(r"manifest=([^=/]+)=([^=/]+)=([^=/]+)\.json")
 _ETAG: Final = re.compile(r'"?([0-9a-f]{64})"?')

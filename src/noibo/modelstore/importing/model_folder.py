@@ -21,8 +21,8 @@ from noibo.modelstore.importing.repository_files import (
     is_unfinished,
 )
 from noibo.modelstore.importing.strange_tree import MAX_DEPTH, Look, file_size
+from noibo.modelstore.parts import Part
 from noibo.modelstore.reference import Reference
-from noibo.modelstore.sources.hub_parts import Part
 from noibo.modelstore.sources.hub_quants import label
 
 _PLAIN_NAMES: Final = frozenset({"model", "ggml-model"})  # that say nothing: the folder's name does

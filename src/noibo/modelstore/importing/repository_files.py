@@ -16,9 +16,9 @@ from noibo.modelstore.checkpoint import CONFIG
 from noibo.modelstore.importing.found_model import FoundFile
 from noibo.modelstore.importing.strange_tree import file_size, is_text, read_small
 from noibo.modelstore.manifest import Licence
+from noibo.modelstore.parts import Part
 from noibo.modelstore.sources.hub_files import PICKLES, choose
 from noibo.modelstore.sources.hub_listing import HubFile
-from noibo.modelstore.sources.hub_parts import Part
 from noibo.modelstore.sources.hub_quants import label
 
 MAX_CARD: Final = 2**20

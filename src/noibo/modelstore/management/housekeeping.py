@@ -4,7 +4,6 @@ where."""
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import shutil
@@ -17,13 +16,12 @@ from typing import Final
 from filelock import FileLock, Timeout
 
 from noibo.errors import NoiboError, StoreError
-from noibo.modelstore import views
+from noibo.modelstore import disk, views
 from noibo.modelstore.disk import is_free
 from noibo.modelstore.manifest import InPlace, InStore, Manifest
 from noibo.modelstore.progress import Cancel, Progress, Report
 from noibo.modelstore.store import Store
 
-CHUNK: Final = 2**20
 _FINISHED: Final = re.compile(r"\.[0-9a-f]{16}(\.pieces)?$")
 
 
@@ -118,14 +116,14 @@ class _Reader:
         self._total = total
 
     def digest(self, path: Path) -> str:
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                self._cancel.check()
-                digest.update(chunk)
-                self.done += len(chunk)
-                self._report(Progress("check", self.done, self._total, file=path.name))
-        return digest.hexdigest()
+        before = self.done
+
+        def tell(done: int) -> None:
+            self._cancel.check()
+            self.done = before + done
+            self._report(Progress("check", self.done, self._total, file=path.name))
+
+        return disk.sha256(path, tell).hexdigest()
 
 
 def _total(

@@ -38,13 +38,12 @@ def _mend(store: Store, puller: Puller, fault: Fault, report: Report, cancel: Ca
     """True if every model that uses the blob is whole again."""
     assert fault.sha256 is not None  # noqa: S101 - `mend` has looked
     report(Progress("repair", note=f"Mending {', '.join(fault.models)}."))
-    fetched = False
-    for name in fault.models:
-        manifest = store.register.exact_or_none(Reference.parse(name))
-        if manifest is not None and _can_be_fetched(manifest):
-            # The first one mends the blob for all; the others are looked at.
-            fetched = puller.mend(manifest, report, cancel) or fetched
-    return fetched and all(_is_whole(store, name) for name in fault.models)
+    manifests = (store.register.exact_or_none(Reference.parse(name)) for name in fault.models)
+    known = next((one for one in manifests if one is not None and _can_be_fetched(one)), None)
+    if known is None:
+        return False
+    puller.mend(known, report, cancel)  # for all that share the blob
+    return all(_is_whole(store, name) for name in fault.models)
 
 
 def _can_be_fetched(manifest: Manifest) -> bool:

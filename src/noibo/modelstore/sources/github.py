@@ -16,9 +16,9 @@ from noibo.errors import FetchError, NotOffered
 from noibo.modelstore.download.remote_file import RemoteFile
 from noibo.modelstore.offer import Offer
 from noibo.modelstore.origin import Release
+from noibo.modelstore.parts import whole
 from noibo.modelstore.progress import Cancel, Report
 from noibo.modelstore.sources.hub_listing import MAX_BYTES
-from noibo.modelstore.sources.hub_parts import whole
 from noibo.modelstore.web.credentials import clean
 from noibo.modelstore.web.faults import status_fault
 from noibo.modelstore.web.session import WebSession

@@ -15,8 +15,8 @@ from typing import Final
 
 from noibo.errors import NotOffered
 from noibo.modelstore.offer import Role
+from noibo.modelstore.parts import Part, whole
 from noibo.modelstore.sources.hub_listing import HubFile
-from noibo.modelstore.sources.hub_parts import Part, whole
 from noibo.modelstore.sources.hub_quants import best, by_size, first_choice, label
 
 PICKLES: Final = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")

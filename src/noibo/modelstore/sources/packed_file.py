@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from noibo.errors import DigestMismatch, FetchError
+from noibo.modelstore import disk
 from noibo.modelstore.disk import faults_named, require_space, turn, write_atomically
 from noibo.modelstore.download.pieces import lock_of
 from noibo.modelstore.index.wheel import Member, Wheel
@@ -165,11 +166,9 @@ def _done(notes: Path, target: Path) -> list[tuple[str, int]]:
 
 def _digest(path: Path, size: int, report: Report, cancel: Cancel) -> hashlib._Hash:
     """The digest so far, of what an earlier run has joined."""
-    digest, done = hashlib.sha256(), 0
-    with path.open("rb") as file:
-        while done < size and (chunk := file.read(min(2**20, size - done))):
-            cancel.check()
-            digest.update(chunk)
-            done += len(chunk)
-            report(Progress("check", done, size))
-    return digest
+
+    def tell(done: int) -> None:
+        cancel.check()
+        report(Progress("check", done, size))
+
+    return disk.sha256(path, tell, size)

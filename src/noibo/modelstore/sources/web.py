@@ -14,8 +14,8 @@ from noibo.errors import BadReference
 from noibo.modelstore.download.remote_file import RemoteFile
 from noibo.modelstore.offer import Offer, Role
 from noibo.modelstore.origin import Web, pinned_sha256
+from noibo.modelstore.parts import MAX_PARTS, Part
 from noibo.modelstore.progress import Cancel, Report
-from noibo.modelstore.sources.hub_parts import MAX_PARTS, Part
 from noibo.modelstore.web.credentials import without_password
 from noibo.modelstore.web.session import WebSession
 from noibo.settings import Fetch
