@@ -23,11 +23,15 @@
     ├── Cancelled               somebody stopped it; what was there is kept       499  exit 11
     ├── EngineError             an engine worker                                  502  exit 8
     │   ├── EngineMissing       the engine is not installed                       501  exit 8
+    │   ├── EngineUnusable      its build cannot run on this processor            501  exit 8
     │   ├── WorkerStartFailed   the model did not load                            503  exit 8
+    │   │   └── OutOfMemory     there was not enough memory for it                503  exit 8
+    │   ├── NoRoom              the memory budget has no room for the model now   503  exit 8
     │   ├── WorkerDied          the worker ended while it answered                502  exit 8
     │   └── NotSupported        the engine cannot do this                         501  exit 8
     ├── ServerUnreachable       no noibo server answers                           503  exit 9
     │   └── ServerBusy          the address is taken                              503  exit 9
+    ├── QueueFull               too many requests wait already                    429  exit 9
     ├── ShuttingDown            the server is stopping                            503  exit 9
     └── RequestFailed           a server answered with an error (client side)     its own, 10
 
@@ -47,10 +51,13 @@ class NoiboError(Exception):
     status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, *, next_step: str = "") -> None:
+    def __init__(
+        self, message: str, *, next_step: str = "", retry_after_s: float | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.next_step = next_step
+        self.retry_after_s = retry_after_s  # when trying again makes sense, where that is known
 
     def __str__(self) -> str:
         between = "\n" if "\n" in self.message else " "
@@ -215,10 +222,30 @@ class EngineMissing(EngineError):
     status = 501
 
 
+class EngineUnusable(EngineError):
+    """The installed build of the engine uses instructions that this processor does not have."""
+
+    code = "engine_unusable"
+    status = 501
+
+
 class WorkerStartFailed(EngineError):
     """A worker ended, or stood still, before it was ready."""
 
     code = "worker_start_failed"
+    status = 503
+
+
+class OutOfMemory(WorkerStartFailed):
+    """The machine had not enough memory for the worker, however small it was made."""
+
+    code = "out_of_memory"
+
+
+class NoRoom(EngineError):
+    """The memory budget has no room for the model now."""
+
+    code = "no_room"
     status = 503
 
 
@@ -248,6 +275,14 @@ class ServerBusy(ServerUnreachable):
     """The address is taken by another program."""
 
     code = "address_in_use"
+
+
+class QueueFull(NoiboError):
+    """Too many requests wait already."""
+
+    code = "queue_full"
+    status = 429
+    exit_code = 9
 
 
 class ShuttingDown(NoiboError):

@@ -33,6 +33,7 @@ Whole = Annotated[int, msgspec.Meta(ge=0)]
 Words = tuple[str, ...]  # in the environment: with commas between
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 LogLevel = Literal["debug", "info", "warning", "error"]
+KvType = Literal["f16", "q8_0"]
 
 
 def _key(default: Any, doc: str) -> Any:
@@ -60,7 +61,12 @@ class Engine:
         0,
         "Context length in tokens for each caller; 0: what the model was trained for, up to 4096.",
     )
-    parallel: Count = _key(4, "Answers one worker gives at the same time (its slots).")
+    parallel: Whole = _key(
+        0, "Answers one worker gives at the same time (its slots); 0: by memory and use."
+    )
+    kv_type: KvType = _key(
+        "f16", "How the state of a conversation is held: f16, or q8_0 in half of the memory."
+    )
     threads: Whole = _key(0, "Threads for a worker; 0: one for each core.")
     batch_seconds: Seconds = _key(
         0.6, "A prompt is read in batches sized to take about this long, so that cancel is prompt."
@@ -68,7 +74,49 @@ class Engine:
     start_stall_s: Seconds = _key(
         60.0, "A start fails after this long without any progress (not after a total)."
     )
+    answer_stall_s: Seconds = _key(
+        120.0, "A worker that owes answers and does nothing for this long is replaced."
+    )
     stop_grace_s: Seconds = _key(5.0, "Seconds a worker gets to stop before it is killed.")
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the loaded models may take together, and for how long."""
+
+    budget: str = _key(
+        "75%", "Memory for all workers: a share of the machine's, as 75%, or a size, as 8GB."
+    )
+    keep_alive: str = _key(
+        "5m", "How long a model stays loaded after its last answer: 90s, 5m, 1h; 0; -1: for ever."
+    )
+    conversations: str = _key(
+        "5%", "Most that the state of idle conversations may take in one worker; 0: none is kept."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """How requests wait when all slots are taken."""
+
+    longest: Count = _key(
+        512, "Requests that may wait; one caller alone may take half of the places that are left."
+    )
+    say_after_s: Seconds = _key(
+        2.0, "A streamed request that waits longer is told its place, again and again."
+    )
+    alive_s: Seconds = _key(10.0, "A stream that is silent for this long gets a comment.")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """What is different for one model: the table `[models."NAME"]`. Empty: as for all."""
+
+    keep_alive: str = _key("", "As memory.keep_alive.")
+    pinned: bool = _key(False, "Once loaded it is never unloaded to make room for another.")
+    ctx_size: Whole = _key(0, "As engine.ctx_size.")
+    parallel: Whole = _key(0, "As engine.parallel.")
+    kv_type: Literal["", "f16", "q8_0"] = _key("", "As engine.kv_type.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +169,13 @@ class Settings:
     default_model: str = _key("smollm2:135m", "Model used when none is named.")
     server: Server = field(default_factory=Server)
     engine: Engine = field(default_factory=Engine)
+    memory: Memory = field(default_factory=Memory)
+    queue: Queue = field(default_factory=Queue)
     store: Store = field(default_factory=Store)
     fetch: Fetch = field(default_factory=Fetch)
     licences: Licences = field(default_factory=Licences)
     log: Log = field(default_factory=Log)
+    models: Mapping[str, ModelSettings] = field(default_factory=dict, metadata={"table": True})
     home: Path = field(default=Path(), metadata={"fact": True})
     file: Path = field(default=Path(), metadata={"fact": True})
     sources: Mapping[str, str] = field(default_factory=dict, metadata={"fact": True})
@@ -160,7 +211,7 @@ def keys(tree: type = Settings, prefix: str = "") -> Iterator[Key]:
     """Every key of the tree, in order of declaration."""
     hints = get_type_hints(tree, include_extras=True)
     for leaf in dataclasses.fields(tree):
-        if leaf.metadata.get("fact"):
+        if leaf.metadata.get("fact") or leaf.metadata.get("table"):
             continue
         kind = hints[leaf.name]
         if dataclasses.is_dataclass(kind):
@@ -188,7 +239,9 @@ def load(
 
     named = config or (Path(environ["NOIBO_CONFIG"]) if environ.get("NOIBO_CONFIG") else None)
     path = _expanded(named or home / FILE_NAME, "--config").absolute()
-    for name, value in _read_file(path, required=named is not None).items():
+    written = _read_file(path, required=named is not None)
+    models = _models(written.pop("models", {}), str(path))
+    for name, value in _flatten(written):
         if name not in known:
             raise _unknown(name, known, str(path))
         take(known[name], value, str(path))
@@ -206,7 +259,7 @@ def load(
         beside = path.parent if sources["store.path"] == str(path) else Path.cwd()
         values["store.path"] = str(beside / _expanded(values["store.path"], "store.path"))
     came_from = {name: sources.get(name, "default") for name in known}
-    return _build(values, Settings(home=home, file=path, sources=came_from))
+    return _build(values, Settings(home=home, file=path, sources=came_from, models=models))
 
 
 def find_home(environ: Mapping[str, str] | None = None) -> Path:
@@ -294,7 +347,7 @@ def _read_file(where: Path, *, required: bool) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as exc:
         raise SettingsError(f"{where} cannot be read: {exc}.") from exc
     try:
-        return dict(_flatten(tomllib.loads(text)))
+        return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as exc:
         raise SettingsError(
             f"{where} is not TOML: {exc}.", next_step="`noibo config show` says what it may hold."
@@ -307,6 +360,26 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield from _flatten(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
+
+
+def _models(tables: Any, where: str) -> dict[str, ModelSettings]:
+    """The tables of single models. A name may hold dots, so these are not keys of the tree."""
+    known = {f"models.NAME.{key.name}": key for key in keys(ModelSettings)}
+    made = {}
+    for model, table in tables.items() if isinstance(tables, dict) else [("", tables)]:
+        if not isinstance(table, dict):
+            raise SettingsError(
+                f"models.{model} in {where} is not a table.",
+                next_step=f'Write [models."{model or "NAME"}"], and its keys below.',
+            )
+        values = {}
+        for name, value in table.items():
+            key = known.get(f"models.NAME.{name}")
+            if key is None:
+                raise _unknown(f"models.NAME.{name}", known, f'{where}, table [models."{model}"]')
+            values[name] = _typed(key, value, f'{where}, [models."{model}"]')
+        made[model] = ModelSettings(**values)
+    return made
 
 
 def _unknown(name: str, known: Mapping[str, Any], where: str) -> SettingsError:

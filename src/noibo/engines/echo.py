@@ -7,10 +7,12 @@ request: in the model's options, or for one request in its body's `x_echo` objec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from noibo import settings
 from noibo.engines.engine import TRUE, Fields, Launch, Model, Speed, Support, Verb
+from noibo.engines.memory.size import Need, Size, Use
 
 
 class Echo:
@@ -28,9 +30,28 @@ class Echo:
     def available(self) -> str:
         return "echo 1"
 
-    def launch(self, model: Model, limits: settings.Engine, speed: Speed) -> Launch:
-        config = {"alias": model.name, "parallel": limits.parallel, **model.options}
-        return Launch("noibo.engines.echo_process", config, {"device": "none"})
+    def sizes(
+        self, model: Model, limits: settings.Engine, use: Use, kept_bytes: int
+    ) -> Sequence[Size]:
+        most = limits.parallel or 4
+        return [Size(0, slots) for slots in range(most, 0, -1)]
+
+    def need(self, model: Model, size: Size, limits: settings.Engine) -> Need:
+        """`need_mib` of the model's options, for each slot `slot_mib` more."""
+        option = model.options.get
+        return Need(
+            weights=option("need_mib", 40) << 20, kv=size.parallel * option("slot_mib", 0) << 20
+        )
+
+    def launch(self, model: Model, size: Size, limits: settings.Engine, speed: Speed) -> Launch:
+        config = {"alias": model.name, "parallel": size.parallel, **model.options}
+        need = self.need(model, size, limits)
+        return Launch(
+            "noibo.engines.echo_process", config, size, need, placement={"device": "none"}
+        )
+
+    def placed(self, log: Sequence[str]) -> Mapping[str, Any]:
+        return {}
 
     def prepare(self, fields: Fields, *, streamed: bool) -> None:
         fields["stream"] = TRUE

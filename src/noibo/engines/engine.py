@@ -7,7 +7,7 @@ well, and the few places where its dialect differs from what noibo promises its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -16,6 +16,8 @@ from typing import Any, Protocol
 import msgspec
 
 from noibo import settings
+from noibo.engines.memory.size import Need, Size, Use
+from noibo.modelstore.gguf.model_info import ModelInfo
 from noibo.modelstore.offer import Defaults
 
 
@@ -42,6 +44,7 @@ class Model:
     """A model as an engine needs to see it: ready on disk, or nothing on disk at all (echo).
 
     `template` is a chat template to use instead of the one in the file, or for want of one.
+    `info` is what the file's header says of it, `bytes` the size of all its files.
     """
 
     name: str
@@ -54,6 +57,8 @@ class Model:
     adapters: tuple[Path, ...] = ()
     template: str | None = None
     defaults: Defaults = Defaults()
+    info: ModelInfo | None = None
+    bytes: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -62,11 +67,15 @@ class Launch:
     """How to start one worker.
 
     `module` is run by our own interpreter. `config` goes down its standard input as one JSON line,
-    so that no key stands in a command line or an environment that other users can read.
+    so that no key stands in a command line or an environment that other users can read. `reads`
+    are the files that the process may read besides its own program.
     """
 
     module: str
     config: Mapping[str, Any]
+    size: Size
+    need: Need = Need()
+    reads: tuple[Path, ...] = ()
     placement: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -92,8 +101,20 @@ class Engine(Protocol):
     def available(self) -> str:
         """Version of the engine. Raises `EngineMissing` with the command that installs it."""
 
-    def launch(self, model: Model, limits: settings.Engine, speed: Speed) -> Launch:
+    def sizes(
+        self, model: Model, limits: settings.Engine, use: Use, kept_bytes: int
+    ) -> Sequence[Size]:
+        """From the size that is wanted down to the least that makes sense. `kept_bytes` is the most
+        that the state of idle conversations may take."""
+
+    def need(self, model: Model, size: Size, limits: settings.Engine) -> Need:
+        """What a worker of that size takes, by what the model's header says."""
+
+    def launch(self, model: Model, size: Size, limits: settings.Engine, speed: Speed) -> Launch:
         """How to start a worker for `model`."""
+
+    def placed(self, log: Sequence[str]) -> Mapping[str, Any]:
+        """What the engine's own log says of what it put where."""
 
     def prepare(self, fields: Fields, *, streamed: bool) -> None:
         """Change a request's fields, in place, so that this engine streams it and can cancel it.

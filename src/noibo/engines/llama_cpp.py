@@ -9,12 +9,13 @@ therefore always ask it to stream, and to report progress while it reads a promp
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from noibo import settings
 from noibo.engines.engine import TRUE, Fields, Launch, Model, Speed, Support, Verb
+from noibo.engines.memory.size import Need, Size, Use
 from noibo.engines.tuning import batch_tokens, estimated_rate, threads_for
 from noibo.errors import EngineMissing, NotSupported
 
@@ -43,7 +44,20 @@ class LlamaCpp:
                 "The engine llama_cpp is not installed.", next_step="pip install xllamacpp"
             ) from None
 
-    def launch(self, model: Model, limits: settings.Engine, speed: Speed) -> Launch:
+    def sizes(
+        self, model: Model, limits: settings.Engine, use: Use, kept_bytes: int
+    ) -> Sequence[Size]:
+        context = context_size(model, limits)
+        parallel = limits.parallel or 4
+        return [Size(context, slots, limits.kv_type) for slots in (parallel, 2, 1)]
+
+    def need(self, model: Model, size: Size, limits: settings.Engine) -> Need:
+        return Need(weights=model.bytes)
+
+    def placed(self, log: Sequence[str]) -> Mapping[str, Any]:
+        return {}
+
+    def launch(self, model: Model, size: Size, limits: settings.Engine, speed: Speed) -> Launch:
         self.available()
         if model.format != "gguf":
             raise NotSupported(
@@ -53,12 +67,12 @@ class LlamaCpp:
         threads = threads_for(limits.threads)
         rate = speed.prefill_rate or estimated_rate(model.parameters, threads)
         batch = batch_tokens(rate, limits.batch_seconds)
-        context = context_size(model, limits)
         placement = {
             "device": "cpu",
             "threads": threads,
-            "ctx_size": context,
-            "parallel": limits.parallel,
+            "ctx_size": size.context,
+            "parallel": size.parallel,
+            "kv_type": size.kv_type,
             "batch": batch,
         }
         config = placement | {
@@ -69,7 +83,13 @@ class LlamaCpp:
             "adapters": [str(adapter) for adapter in model.adapters],
             "template": model.template or "",
         }
-        return Launch("noibo.engines.llama_cpp_process", config, placement)
+        return Launch(
+            "noibo.engines.llama_cpp_process",
+            config,
+            size,
+            self.need(model, size, limits),
+            placement=placement,
+        )
 
     def prepare(self, fields: Fields, *, streamed: bool) -> None:
         fields["stream"] = TRUE

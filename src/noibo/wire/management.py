@@ -25,7 +25,12 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One running worker."""
+    """One worker. Bytes: `memory_bytes` it holds now, `peak_bytes` the most it held,
+    `predicted_bytes` what was expected of it before it was loaded.
+
+    Tokens are counted since it started: `tokens_in` read, `tokens_reused` of prompts taken from
+    kept state, `tokens_out` written. `keep_until` is when it will be unloaded; None: not by time.
+    """
 
     model: str
     engine: str
@@ -33,11 +38,54 @@ class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
     note: str
     pid: int | None
     requests: int
+    slots: int
     slots_busy: int | None
     started_at: float
+    ready_at: float | None
     used_at: float
+    keep_until: float | None
+    pinned: bool
     memory_bytes: int
+    peak_bytes: int
+    predicted_bytes: int
+    tokens_in: int
+    tokens_reused: int
+    tokens_out: int
     placement: dict[str, Any]
+
+
+class WaitingRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One request that waits: its place among those for the same model, and how long it may take.
+
+    `why`: queue (all slots are taken), loading, memory (another model has its turn).
+    """
+
+    model: str
+    caller: str
+    priority: str
+    place: int
+    why: str
+    waited_s: float
+    expected_s: float | None
+
+
+class AnsweringRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One request that is being answered."""
+
+    model: str
+    caller: str
+    priority: str
+    for_s: float
+
+
+class QueueRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Who waits, who is answered, and the memory this happens in, in bytes."""
+
+    waiting: list[WaitingRow]
+    answering: list[AnsweringRow]
+    longest: int
+    budget_bytes: int
+    held_bytes: int
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
