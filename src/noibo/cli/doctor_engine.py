@@ -21,6 +21,7 @@ import psutil
 from noibo.cli.doctor_checks import Finding, Level
 from noibo.engines.engine import Engine, Model, Speed
 from noibo.engines.llama_cpp import LlamaCpp
+from noibo.engines.memory.size import Use
 from noibo.engines.tuning import threads_for
 from noibo.engines.worker import Worker, describe_exit
 from noibo.errors import NoiboError, WorkerStartFailed
@@ -79,7 +80,9 @@ async def _try(adapter: Engine, version: str, stored: StoredModel, tree: Setting
     """Start a worker as the server would, only smaller; it reads a prompt before it is ready."""
     model = Model(str(stored.reference), adapter.name, stored.path, stored.facts.parameters or 0)
     limits = replace(tree.engine, ctx_size=512, parallel=1)
-    worker = Worker(adapter, model, adapter.launch(model, limits, Speed(measure=True)), limits)
+    size = adapter.sizes(model, limits, Use(), 0)[0]
+    launch = adapter.launch(model, size, limits, Speed(measure=True))
+    worker = Worker(adapter, model, launch, limits)
     try:
         await worker.start()
     except WorkerStartFailed as error:
