@@ -16,6 +16,8 @@ from starlette.types import Message
 from noibo import settings
 from noibo.engines.echo import Echo
 from noibo.engines.engine import Model, Speed
+from noibo.engines.memory.size import Size
+from noibo.engines.supervision.claim import Claim
 from noibo.engines.upstream import new_session
 from noibo.engines.worker import State, Worker
 from noibo.gateway.pipeline import Pipeline, Request
@@ -36,12 +38,12 @@ class OneWorker:
 
     def __init__(self, url: str) -> None:
         model = Model("m", "echo")
-        launch = Echo().launch(model, settings.Engine(), Speed())
+        launch = Echo().launch(model, Size(0, 4), settings.Engine(), Speed())
         self.worker = Worker(Echo(), model, launch, settings.Engine())
         self.worker.url, self.worker.state = url, State.READY
 
     @asynccontextmanager
-    async def lease(self, model: Model) -> AsyncIterator[Worker]:
+    async def lease(self, claim: Claim, told: object = None) -> AsyncIterator[Worker]:
         yield self.worker
 
 
@@ -78,7 +80,7 @@ async def relayed(
         supervisor = OneWorker(f"http://127.0.0.1:{runner.addresses[0][1]}")
         pipeline = Pipeline(resolve, supervisor, session)  # type: ignore[arg-type]
         body = json.dumps({"model": "m", "messages": [], "stream": stream}).encode()
-        relay = Relay(pipeline, Request.parse("/v1/chat/completions", body))
+        relay = Relay(pipeline, Request.parse("/v1/chat/completions", body), settings.Queue())
         await relay({"type": "http"}, receive, send)
     await runner.cleanup()
     return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])

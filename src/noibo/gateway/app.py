@@ -15,8 +15,15 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 import noibo
+from noibo.engines.supervision.claim import Claim
 from noibo.errors import InvalidRequest, NoiboError
-from noibo.gateway import routes_discovery, routes_management, routes_models, routes_openai
+from noibo.gateway import (
+    routes_discovery,
+    routes_management,
+    routes_models,
+    routes_openai,
+    routes_workers,
+)
 from noibo.gateway.origin import LocalOnly
 from noibo.gateway.services import Services
 from noibo.wire import models, openai
@@ -52,6 +59,7 @@ def create_app(open_services: OpenServices) -> FastAPI:
     app.add_middleware(LocalOnly)
     app.include_router(routes_management.health)
     app.include_router(routes_management.router)
+    app.include_router(routes_workers.router)
     app.include_router(routes_models.router)
     app.include_router(routes_discovery.router)
     app.include_router(routes_openai.router)
@@ -68,7 +76,7 @@ async def _preload(services: Services) -> None:
     try:
         model = await services.resolve(services.preload)
         services.preload = model.name
-        async with services.supervisor.lease(model):
+        async with services.supervisor.lease(Claim(model)):
             services.preloaded = True
     except NoiboError as error:
         services.preload_error = str(error)
@@ -79,7 +87,7 @@ async def _preload(services: Services) -> None:
 
 
 def _respond(error: NoiboError) -> JSONResponse:
-    return JSONResponse(models.error_body(error), error.status)
+    return JSONResponse(models.error_body(error), error.status, openai.error_headers(error))
 
 
 async def _known_error(request: Request, exc: Exception) -> JSONResponse:

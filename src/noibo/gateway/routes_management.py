@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 
 from fastapi import APIRouter, Depends, Request
@@ -62,27 +61,6 @@ async def status(request: Request) -> JSONResponse:
             "home": str(settings.home),
         }
     )
-
-
-@router.get("/workers")
-async def workers(request: Request) -> list[dict[str, object]]:
-    """Workers that start or run, with what they hold and, by their own word, do."""
-    services = services_of(request)
-    found = services.supervisor.workers()
-    busy = await asyncio.gather(*(services.busy_slots(worker) for worker in found))
-    facts = await asyncio.to_thread(lambda: [worker.facts() for worker in found])
-    return [row | {"slots_busy": slots} for row, slots in zip(facts, busy, strict=True)]
-
-
-@router.post("/workers/{model:path}/stop", dependencies=guarded)
-async def stop_worker(request: Request, model: str) -> JSONResponse:
-    """Unload one model."""
-    services = services_of(request)
-    running = {worker.model.name for worker in services.supervisor.workers()}
-    # What runs may have left the store since.
-    name = model if model in running else (await services.resolve(model)).name
-    await services.supervisor.stop(name)
-    return JSONResponse({"done": f"stopped {name}"})
 
 
 @router.post("/shutdown", dependencies=guarded)

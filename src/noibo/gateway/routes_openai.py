@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect
 
 from noibo.errors import BodyTooLarge, NoiboError
 from noibo.gateway import pipeline
+from noibo.gateway.callers import Caller
 from noibo.gateway.relay import Relay
 from noibo.gateway.services import Services, services_of
 from noibo.wire import openai
@@ -34,13 +35,14 @@ async def generate(request: Request) -> Response:
     """Chat completions and completions: bytes through, parsed only where a decision needs it."""
     services = services_of(request)
     try:
+        caller = Caller.of(request.headers, request.client.host if request.client else None)
         body = await read_body(request, services)
-        asked = pipeline.Request.parse(request.url.path, body)
+        asked = pipeline.Request.parse(request.url.path, body, caller)
     except NoiboError as error:
-        return JSONResponse(openai.error_body(error), error.status)
+        return JSONResponse(openai.error_body(error), error.status, openai.error_headers(error))
     except ClientDisconnect:
         return Response(status_code=499)  # nobody is there to read it
-    return Relay(services.pipeline, asked)
+    return Relay(services.pipeline, asked, services.settings.queue)
 
 
 async def read_body(request: Request, services: Services) -> bytes:

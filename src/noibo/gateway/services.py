@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fastapi import Request
 
 from noibo.engines.engine import Model
-from noibo.engines.supervisor import Supervisor
+from noibo.engines.supervision.supervisor import Supervisor
 from noibo.engines.upstream import Upstream
 from noibo.engines.worker import State, Worker
 from noibo.gateway.pipeline import Pipeline

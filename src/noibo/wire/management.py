@@ -11,6 +11,12 @@ ROOT: Final = "/noibo/v1"
 STATE_FILE: Final = "server.json"
 # A page in a browser cannot send this without our leave (CORS), so it cannot stop workers.
 GUARD_HEADER: Final = "X-Noibo-Client"
+# `batch` goes after everything that is not.
+PRIORITY_HEADER: Final = "X-Noibo-Priority"
+# The model that answers.
+MODEL_HEADER: Final = "X-Noibo-Model"
+# How a request stands in the queue, or how long it waited there.
+QUEUE_HEADER: Final = "X-Noibo-Queue"
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +34,7 @@ class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
     """One worker. Bytes: `memory_bytes` it holds now, `peak_bytes` the most it held,
     `predicted_bytes` what was expected of it before it was loaded.
 
-    Tokens are counted since it started: `tokens_in` read, `tokens_reused` of prompts taken from
+    Tokens are counted since it started: `tokens_in` of prompts, `tokens_reused` of these taken from
     kept state, `tokens_out` written. `keep_until` is when it will be unloaded; None: not by time.
     """
 

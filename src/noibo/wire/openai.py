@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -14,7 +15,12 @@ Json = dict[str, Any]
 
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _decode_fields: Final = msgspec.json.Decoder(Fields).decode
-_ERROR_TYPES: Final = {401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
+_ERROR_TYPES: Final = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
 MOST_TOOL_CALLS: Final = 256
 _HEAD: Final = ("id", "created", "model", "system_fingerprint", "object")
 # llama.cpp's own words for what OpenAI has a code for.
@@ -47,6 +53,13 @@ def field(fields: Fields, name: str, kind: Any, default: Any = None) -> Any:
 def error_body(error: NoiboError) -> Json:
     """An error in OpenAI's shape."""
     return error_shape(str(error), error.status, error.code, getattr(error, "param", None))
+
+
+def error_headers(error: NoiboError) -> dict[str, str]:
+    """The headers that go with an error: when to try again, where that is known."""
+    if error.retry_after_s is None:
+        return {}
+    return {"Retry-After": str(max(1, math.ceil(error.retry_after_s)))}
 
 
 def error_shape(message: str, status: int, code: str, param: str | None = None) -> Json:

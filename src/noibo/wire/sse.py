@@ -57,6 +57,17 @@ def data(event: bytes) -> bytes:
     return b"\n".join(line[5:].removeprefix(b" ") for line in lines if line[4:5] == b":")
 
 
+def comment(text: str) -> bytes:
+    """A comment, which readers of events pass over; `text` has no line break."""
+    return f": {text}\n\n".encode()
+
+
+def remark(event: bytes) -> str:
+    """The comment in one event; empty where there is none."""
+    lines = (line[1:].strip() for line in event.split(b"\n") if line.startswith(b":"))
+    return b" ".join(lines).decode(errors="replace")
+
+
 def name(event: bytes) -> str:
     """What kind of event it is; "message" for one that does not say."""
     lines = (line[6:].strip() for line in event.split(b"\n") if line.startswith(b"event:"))

@@ -1,0 +1,54 @@
+"""Counts the tokens of one answer for its worker, while the answer passes.
+
+An event is about a token; what the engine says at the end corrects that. Of an answer that is
+cancelled the count so far stays.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from noibo.engines.worker import Worker
+from noibo.wire.tally import Progress, Tally, progress, tally
+
+_NOTHING: Final = Tally()
+
+
+class Tokens:
+    """What one answer has added to its worker's counters."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._counted = _NOTHING
+        self._told = _NOTHING
+        self.reading: Progress | None = None  # while the prompt is being read
+
+    def count(self, block: bytes, *, reads: bool) -> None:
+        """Take a block of whole events; `reads`: one of them tells how far the prompt is read."""
+        self.reading = self._read(block) if reads else None
+        if told := tally(block):
+            self._told += told  # each choice of an answer tells its own
+            self._settle(self._told)
+            whole = self._told.prompt + self._told.written
+            self._worker.longest_tokens = max(self._worker.longest_tokens, whole)
+        elif not reads and self._told is _NOTHING:
+            self._settle(self._counted + Tally(written=block.count(b"\n\n")))
+
+    def words(self) -> str:
+        """What there is to say of an answer that is silent."""
+        if self.reading is None:
+            return "alive"
+        return f"reading the prompt, {self.reading.processed} of {self.reading.total} tokens"
+
+    def _read(self, block: bytes) -> Progress | None:
+        if (now := progress(block)) is not None:
+            self._settle(Tally(now.processed, now.cache, self._counted.written))
+        return now
+
+    def _settle(self, right: Tally) -> None:
+        if right.prompt and not self._counted.prompt:
+            self._worker.prompts += 1
+        self._worker.tokens_in += right.prompt - self._counted.prompt
+        self._worker.tokens_reused += right.reused - self._counted.reused
+        self._worker.tokens_out += right.written - self._counted.written
+        self._counted = right
