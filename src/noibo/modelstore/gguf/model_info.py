@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from noibo.modelstore.gguf.ggml_types import FILE_TYPE_GUESSED, FILE_TYPES
-from noibo.modelstore.gguf.reader import GgufArray, GgufHeader, read_header
+from noibo.modelstore.gguf.reader import GgufHeader, read_header
+from noibo.modelstore.gguf.said import MAX_TEXT, Said
+from noibo.modelstore.gguf.state_shape import LayerState, layer_states
 
 _TEMPLATE_KEY: Final = "tokenizer.chat_template"
 _POOLING: Final = {0: "none", 1: "mean", 2: "cls", 3: "last", 4: "rank"}
-_MAX_WORDS: Final = 1_000  # languages or tags that are read
-_MAX_LAYERS: Final = 10_000  # layers of which per-layer values are read
-_MAX_TEXT: Final = 2**20  # characters; what is longer is no name and no template
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +61,9 @@ class ModelInfo:
     value_length: int | None
     experts: int | None
     experts_used: int | None
+    expert_feed_forward_length: int | None
+    state: tuple[LayerState, ...]  # what its layers keep of a conversation
+    matrices: dict[str, int]  # bytes of the matrices that vectors are multiplied with, by type
     pooling: str | None  # of an embedding model: none, mean, cls, last, rank
 
     tokenizer: str | None
@@ -89,7 +91,7 @@ def inspect_model(path: Path) -> ModelInfo:
 
 def describe(header: GgufHeader) -> ModelInfo:
     """Describe a model from its header. Short lists are read from the file."""
-    said = _Said(header)
+    said = Said(header)
     parameters = sum(tensor.elements for tensor in header.tensors)
     tensor_bytes = sum(tensor.byte_size for tensor in header.tensors)
     part, parts = _part(said)
@@ -117,6 +119,8 @@ def describe(header: GgufHeader) -> ModelInfo:
         eos_id=said.number("tokenizer.ggml.eos_token_id"),
         chat_template=said.text(_TEMPLATE_KEY),
         chat_templates=_named_templates(header),
+        state=layer_states(said),
+        matrices=_matrices(header),
         adapter=said.text("adapter.type"),
         projector=said.text("clip.projector_type") or said.text("clip.vision.projector_type"),
         part=part,
@@ -125,46 +129,7 @@ def describe(header: GgufHeader) -> ModelInfo:
     )
 
 
-class _Said:
-    """What the metadata says, asked by key and type. `{arch}` stands for the architecture."""
-
-    def __init__(self, header: GgufHeader) -> None:
-        self._metadata = header.metadata
-        self.architecture = self.text("general.architecture")
-
-    def _get(self, key: str) -> object:
-        if key.startswith("{arch}"):
-            if self.architecture is None:
-                return None
-            key = self.architecture + key.removeprefix("{arch}")
-        return self._metadata.get(key)
-
-    def text(self, key: str) -> str | None:
-        value = self._get(key)
-        return value if isinstance(value, str) and len(value) <= _MAX_TEXT else None
-
-    def number(self, key: str) -> int | None:
-        """A whole number, not negative; of a list with one for each layer, the largest."""
-        value = self._get(key)
-        values = value.read(_MAX_LAYERS) if isinstance(value, GgufArray) else [value]
-        numbers = [n for n in values if isinstance(n, int) and not isinstance(n, bool) and n >= 0]
-        return max(numbers) if numbers and len(numbers) == len(values) else None
-
-    def words(self, key: str) -> tuple[str, ...]:
-        """A list of strings, or one string alone."""
-        value = self._get(key)
-        values = value.read(_MAX_WORDS) if isinstance(value, GgufArray) else [value]
-        return tuple(word for word in values if isinstance(word, str))
-
-    def length(self, key: str) -> int | None:
-        """How many strings a list holds."""
-        value = self._get(key)
-        if isinstance(value, GgufArray) and value.element_type == "string":
-            return value.count
-        return None
-
-
-def _shape(said: _Said) -> dict[str, Any]:
+def _shape(said: Said) -> dict[str, Any]:
     """The network's dimensions. What llama.cpp derives when it is not said is derived here too."""
     embedding_length = said.number("{arch}.embedding_length")
     heads = said.number("{arch}.attention.head_count")
@@ -184,6 +149,7 @@ def _shape(said: _Said) -> dict[str, Any]:
         "value_length": derived if value_length is None else value_length,
         "experts": said.number("{arch}.expert_count"),
         "experts_used": said.number("{arch}.expert_used_count"),
+        "expert_feed_forward_length": said.number("{arch}.expert_feed_forward_length"),
         "pooling": _POOLING.get(_or(said.number("{arch}.pooling_type"), -1)),
     }
 
@@ -192,7 +158,7 @@ def _or(number: int | None, otherwise: int) -> int:
     return otherwise if number is None else number
 
 
-def _kind(said: _Said, header: GgufHeader) -> str:
+def _kind(said: Said, header: GgufHeader) -> str:
     stated = said.text("general.type")
     if stated == "adapter" or "adapter.type" in header.metadata:
         return "adapter"
@@ -204,7 +170,7 @@ def _kind(said: _Said, header: GgufHeader) -> str:
     return "model" if header.tensors or in_parts else "vocabulary"
 
 
-def _part(said: _Said) -> tuple[int | None, int | None]:
+def _part(said: Said) -> tuple[int | None, int | None]:
     """Which part, from 1, of how many; `split.no` counts from 0."""
     number, count = said.number("split.no"), said.number("split.count")
     if number is None or count is None or count < 2 or number >= count:
@@ -219,7 +185,17 @@ def _dominant_type(header: GgufHeader) -> str | None:
     return elements.most_common(1)[0][0] if elements else None
 
 
-def _file_type(said: _Said) -> str | None:
+def _matrices(header: GgufHeader) -> dict[str, int]:
+    """The table of embeddings is looked up, not multiplied with, unless it is the output's too."""
+    tied = not any(tensor.name == "output.weight" for tensor in header.tensors)
+    found: Counter[str] = Counter()
+    for tensor in header.tensors:
+        if sum(n > 1 for n in tensor.shape) > 1 and (tied or tensor.name != "token_embd.weight"):
+            found[tensor.type.name] += tensor.byte_size
+    return dict(found)
+
+
+def _file_type(said: Said) -> str | None:
     number = said.number("general.file_type")
     return None if number is None else FILE_TYPES.get(number & ~FILE_TYPE_GUESSED)
 
@@ -229,5 +205,5 @@ def _named_templates(header: GgufHeader) -> dict[str, str]:
     return {
         key.removeprefix(prefix): value
         for key, value in header.metadata.items()
-        if key.startswith(prefix) and isinstance(value, str) and len(value) <= _MAX_TEXT
+        if key.startswith(prefix) and isinstance(value, str) and len(value) <= MAX_TEXT
     }
