@@ -15,23 +15,34 @@ import sys
 import threading
 from typing import Any
 
+from noibo.engines.isolation import room
+
 PR_SET_PDEATHSIG = 1
 
 
 def read_config() -> dict[str, Any]:
-    """Take the configuration, then tie this process's life to the parent's."""
+    """Take the configuration, tie this process's life to the parent's, and close it off."""
     line = sys.stdin.buffer.readline()
     if not line:
         sys.exit("No configuration came on standard input: this program is started by noibo.")
     _ask_kernel_to_kill_us()
-    threading.Thread(target=_wait_for_parent_to_go, daemon=True).start()
     config = json.loads(line)
     assert isinstance(config, dict)  # noqa: S101 - our own parent wrote it
+    if "isolation" in config:
+        announce("isolated", **room.enter(config["isolation"]).as_facts())
+    threading.Thread(target=_wait_for_parent_to_go, daemon=True).start()  # no thread before that
     return config
 
 
+def ready(config: dict[str, Any], **facts: Any) -> None:
+    """Tell the parent where this worker listens; from now on it opens no other socket."""
+    if "isolation" in config:
+        room.settle()
+    announce("ready", **facts)
+
+
 def announce(event: str, **facts: Any) -> None:
-    """Tell the parent something: `ready` with the address, or a note on progress."""
+    """Tell the parent something: what it is kept from, or a note on progress."""
     sys.stdout.write(json.dumps({"event": event, **facts}) + "\n")
     sys.stdout.flush()
 

@@ -8,18 +8,22 @@ request, in the body's `x_echo` object; a request's wins.
     prefill_ms    before the first
     status        answer with this HTTP status and no words
     die_after     the process ends itself after so many words
+    die_by        the signal it does that by, as SIGSEGV (default: it exits with code 70)
     cut_after     the connection is cut after so many words
 
 Options for the model only: `start_delay_s`, `start_works_s` (busy and silent), `start_hangs`,
-`start_fails` (a text), `announces` (instead of its address), `grandchild_s` (a child of its own
-that holds its pipes so long).
+`start_fails` (a text), `start_dies_by` (a signal), `announces` (instead of its address),
+`grandchild_s` (a child of its own that holds its pipes so long), `eats_mib` (memory it takes),
+`slot_eats_mib` (that much more for each slot).
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import mmap
 import os
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -27,7 +31,7 @@ from typing import Any
 
 from aiohttp import web
 
-from noibo.engines.child import announce, read_config
+from noibo.engines.child import read_config, ready
 
 Json = dict[str, Any]
 
@@ -106,6 +110,8 @@ class EchoServer:
         for spoken, word in enumerate(words):
             if spoken == script.get("die_after"):
                 print("scripted death", file=sys.stderr, flush=True)  # noqa: T201
+                if name := script.get("die_by"):
+                    os.kill(os.getpid(), signal.Signals[name])
                 os._exit(70)
             if spoken == script.get("cut_after") and request.transport is not None:
                 request.transport.abort()
@@ -168,6 +174,11 @@ def _error(status: int, message: str) -> web.Response:
 async def _serve(config: Json) -> None:
     if why := config.get("start_fails"):
         sys.exit(str(why))
+    if name := config.get("start_dies_by"):
+        os.kill(os.getpid(), signal.Signals[name])
+    eaten = config.get("eats_mib", 0) + config.get("slot_eats_mib", 0) * config["parallel"]
+    stomach = bytearray(eaten << 20)
+    stomach[:: mmap.PAGESIZE] = b"." * len(range(0, len(stomach), mmap.PAGESIZE))
     if config.get("start_hangs"):
         await asyncio.Event().wait()
     await asyncio.sleep(config.get("start_delay_s", 0))
@@ -184,7 +195,7 @@ async def _serve(config: Json) -> None:
         await asyncio.create_subprocess_exec(
             sys.executable, "-c", f"import time; time.sleep({seconds})  # noibo-test-grandchild"
         )
-    announce("ready", **config.get("announces", {"url": f"http://127.0.0.1:{port}"}))
+    ready(config, **config.get("announces", {"url": f"http://127.0.0.1:{port}"}))
     await asyncio.Event().wait()
 
 
