@@ -8,7 +8,7 @@ import threading
 import urllib.request
 from typing import Any
 
-from noibo.engines.child import announce, read_config
+from noibo.engines.child import announce, read_config, ready
 
 
 def main() -> None:
@@ -22,8 +22,9 @@ def main() -> None:
     except RuntimeError as exc:
         sys.exit(f"llama.cpp could not load {config['path']}: {exc}")
     address = server.listening_address
-    rate = _measure_prefill(address, config) if config["measure_prefill"] else None
-    announce("ready", url=address, prefill_tokens_per_s=rate)
+    alone = "isolation" in config  # it may not call itself: its parent measures
+    rate = None if alone or not config["measure_prefill"] else _measure_prefill(address, config)
+    ready(config, url=address, prefill_tokens_per_s=rate)
     threading.Event().wait()
 
 
