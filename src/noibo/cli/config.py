@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from noibo.cli.context import settings
-from noibo.settings import Settings, keys
+from noibo.settings import ModelSettings, Settings, keys
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Show the settings."
@@ -25,6 +25,7 @@ def show(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = Fal
     """Print each value and where it came from."""
     tree = settings()
     rows = [(key.name, _value(tree, key.name), tree.sources[key.name]) for key in keys()]
+    rows += _of_models(tree)
     if json:
         print(jsonlib.dumps({name: {"value": v, "source": s} for name, v, s in rows}, indent=2))
         return
@@ -40,3 +41,13 @@ def _value(tree: Settings, name: str) -> Any:
     for part in name.split("."):
         found = getattr(found, part)
     return found
+
+
+def _of_models(tree: Settings) -> list[tuple[str, Any, str]]:
+    """What is different for single models: the tables `[models."NAME"]`."""
+    return [
+        (f'models."{model}".{key.name}', value, str(tree.file))
+        for model, own in tree.models.items()
+        for key in keys(ModelSettings)
+        if (value := getattr(own, key.name)) != key.default
+    ]

@@ -19,6 +19,7 @@ from prompt_toolkit.history import FileHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from noibo.cli.conversations import Conversation, Turn, file_of, private
+from noibo.cli.note import Note
 from noibo.cli.terminal import harmless, say
 from noibo.client import Answer, Client
 from noibo.errors import NoiboError, RequestFailed, UsageError
@@ -122,14 +123,17 @@ class Repl:
         messages = msgspec.to_builtins([*system, *self._turns, question])
         answer = Answer()
         began, first = time.monotonic(), None
-        stream = self._client.stream(messages, self._model, answer, **self._fields)
+        note = Note()
+        stream = self._client.stream(messages, self._model, answer, note, **self._fields)
         try:
             # Leaving the stream is how an answer is cancelled.
             with contextlib.closing(stream):  # type: ignore[type-var]
                 for piece in stream:
                     first = first or time.monotonic()
+                    note.clear()
                     say(piece)
         finally:
+            note.clear()
             if answer.text:
                 print()
                 self._turns += [question, Turn("assistant", answer.text)]

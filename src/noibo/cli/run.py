@@ -9,6 +9,7 @@ import typer
 
 from noibo.cli.background import connect_or_start
 from noibo.cli.context import settings
+from noibo.cli.note import Note
 from noibo.cli.terminal import say
 from noibo.client import Answer, Client
 from noibo.errors import RequestFailed, UsageError
@@ -66,11 +67,13 @@ def _ask_once(
 ) -> None:
     messages = [{"role": "system", "content": system}] if system else []
     messages.append({"role": "user", "content": prompt})
-    answer = Answer()
+    answer, note = Answer(), Note()
     try:
-        for piece in client.stream(messages, model, answer, **fields):
+        for piece in client.stream(messages, model, answer, note, **fields):
+            note.clear()
             say(piece)
     finally:
+        note.clear()
         if answer.text and not answer.text.endswith("\n"):
             print()
     if answer.finish_reason is None:

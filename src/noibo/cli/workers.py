@@ -1,39 +1,58 @@
-"""`noibo ps` and `noibo stop`: what runs, and ending it."""
+"""`noibo ps`, `noibo load` and `noibo stop`: what runs, who waits for it, and changing that."""
 
 from __future__ import annotations
 
-import json as jsonlib
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
-from noibo.cli.background import connect
+from noibo.cli.amounts import ago, seconds, size
+from noibo.cli.background import connect, connect_or_start
 from noibo.cli.context import settings
+from noibo.cli.table import Column, print_paragraph, print_table
 from noibo.errors import ServerUnreachable
-from noibo.wire.management import WorkerRow
+from noibo.wire.management import QueueRow, WaitingRow, WorkerRow
+
+WHY: Final = {"queue": "all slots are taken", "loading": "it loads", "memory": "another's turn"}
+# Where a worker is placed, in this order; what is not here follows as it came.
+_SAID_APART: Final = {"device", "layers", "threads", "ctx_size", "parallel", "kv_type", "isolation"}
 
 
 def ps(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """List the models that are loaded."""
+    """List the models that are loaded, and who waits for them."""
     try:
         with connect(settings()) as client:
-            url, rows = client.base_url, client.workers()
+            url, rows, queue = client.base_url, client.workers(), client.queue()
     except ServerUnreachable:
         if json:
-            print("[]")
+            _print_json({"workers": [], "queue": None})
             return
         raise
     if json:
-        import msgspec
-
-        print(msgspec.json.format(msgspec.json.encode(rows)).decode())
+        _print_json({"workers": rows, "queue": queue})
         return
     print(f"noibo serves on {url}")
+    print(f"models hold {size(queue.held_bytes)} of the {size(queue.budget_bytes)} they may")
     if not rows:
         print("No model is loaded; one is when it is first asked for.")
     for row in rows:
-        print("  " + _describe(row))
+        _print_worker(row)
+    _print_queue(queue)
+
+
+def load(
+    model: Annotated[str, typer.Argument(help="Model to load.")],
+    keep_alive: Annotated[
+        str | None, typer.Option(help="How long it stays after its last answer: 90s, 1h; -1: ever.")
+    ] = None,
+    pin: Annotated[
+        bool | None, typer.Option(help="Keep it when another needs the memory, or no longer.")
+    ] = None,
+) -> None:
+    """Load a model before it is asked for."""
+    client = connect_or_start(settings())
+    _print_worker(client.load(model, keep_alive, pin))
 
 
 def stop(
@@ -61,16 +80,90 @@ def _wait_until_gone(client: Any) -> None:
     raise ServerUnreachable(f"The server on {client.base_url} is still finishing its answers.")
 
 
-def _describe(row: WorkerRow) -> str:
-    state = row.state if row.state != "starting" else f"starting: {row.note}"
-    idle = f"idle {_ago(row.used_at)}" if not row.requests else f"{row.requests} answering"
-    placement = jsonlib.dumps(row.placement).strip("{}").replace('"', "")
-    return (
-        f"{row.model}  {row.engine}  {state}  {idle}  "
-        f"{row.memory_bytes / 2**20:.0f} MiB  pid {row.pid}  {placement}"
-    )
+def _print_json(value: Any) -> None:
+    import msgspec
+
+    print(msgspec.json.format(msgspec.json.encode(value)).decode())
 
 
-def _ago(moment: float) -> str:
-    seconds = max(0, round(time.time() - moment))
-    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"
+# ── workers ─────────────────────────────────────────────────────────────────
+
+
+def _print_worker(row: WorkerRow) -> None:
+    state = row.state if row.state != "starting" or not row.note else f"starting: {row.note}"
+    busy = row.requests if row.slots_busy is None else max(row.requests, row.slots_busy)
+    head = [row.model, row.engine, state, f"{busy} of {row.slots} slots busy", staying(row)]
+    print("  " + "  ".join(head))
+    told = [f"{size(row.memory_bytes)} held", f"{size(row.peak_bytes)} at most"]
+    told.append(f"{size(row.predicted_bytes)} predicted")
+    print_paragraph(f"    memory: {', '.join(told)}; pid {row.pid}")
+    print_paragraph(f"    placed: {placement(row.placement)}")
+    if row.tokens_in:
+        reused = f"{100 * row.tokens_reused / row.tokens_in:.0f} % of them reused"
+        print(f"    tokens: {row.tokens_in:,} in, {reused}, {row.tokens_out:,} out")
+
+
+def staying(row: WorkerRow) -> str:
+    """`idle 5 s, stays 4 min`, `pinned, answering` …"""
+    idle = "answering" if row.requests else f"idle {ago(row.used_at)}"
+    if row.keep_until is None:
+        stays = "" if row.requests else ", stays"
+    else:
+        stays = f", stays {seconds(row.keep_until - time.time())}"
+    return f"{'pinned, ' if row.pinned else ''}{idle}{stays}"
+
+
+def placement(placed: dict[str, Any]) -> str:
+    """`cpu, 30 layers, 2 threads, 4 × 2048 tokens, KV f16`, and what else an engine says."""
+    known = {name: placed[name] for name in _SAID_APART & set(placed)}
+    told = [str(known.get("device", "?"))]
+    told += [f"{known[name]} {name}" for name in ("layers", "threads") if name in known]
+    if known.get("ctx_size"):
+        told.append(f"{known.get('parallel', 1)} × {known['ctx_size']} tokens")
+    if "kv_type" in known:
+        told.append(f"KV {known['kv_type']}")
+    told += [_told(name, value) for name, value in placed.items() if name not in _SAID_APART]
+    if missing := (known.get("isolation") or {}).get("missing"):
+        told.append(f"not shut off: {', '.join(missing)}")
+    return ", ".join(told)
+
+
+def _told(name: str, value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(_told(f"{name} {part}", one) for part, one in value.items())
+    words = name.removesuffix("_bytes").replace("_", " ")
+    return f"{words} {size(value) if name.endswith('bytes') else value}"
+
+
+# ── the queue ───────────────────────────────────────────────────────────────
+
+_COLUMNS: Final = [
+    Column("place", right=True),
+    Column("caller", most=24),
+    Column("priority"),
+    Column("waited", right=True),
+    Column("expected", right=True),
+    Column("model", most=30),
+    Column("why"),
+]
+
+
+def _print_queue(queue: QueueRow) -> None:
+    if not queue.waiting:
+        print("Nobody waits.")
+        return
+    print(f"Waiting: {len(queue.waiting)}, at most {queue.longest}")
+    print_table(_COLUMNS, [_cells(row) for row in queue.waiting])
+
+
+def _cells(row: WaitingRow) -> list[str]:
+    expected = "?" if row.expected_s is None else seconds(row.expected_s)
+    return [
+        str(row.place),
+        row.caller,
+        row.priority,
+        seconds(row.waited_s),
+        expected,
+        row.model,
+        WHY.get(row.why, row.why),
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -42,10 +42,12 @@ class Answer:
 
 
 class Pieces:
-    """The text of an answer, out of the bytes of its stream."""
+    """The text of an answer, out of the bytes of its stream. `told` is given the comments in it:
+    where the request stands while it waits, how far its prompt has been read."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, told: Callable[[str], None] | None = None) -> None:
         self._answer = answer
+        self._told = told
         self._buffer = sse.EventBuffer()
         self._ended = False
 
@@ -53,6 +55,8 @@ class Pieces:
         for event in sse.events(self._buffer.feed(chunk)):
             data = sse.data(event)
             self._ended = self._ended or data == sse.DONE
+            if self._told is not None and (remark := sse.remark(event)):
+                self._told(remark)
             if data and data != sse.DONE:
                 try:
                     added = self._answer.add(msgspec.json.decode(data))

@@ -14,7 +14,7 @@ from noibo.client.answers import failure
 from noibo.errors import RequestFailed
 from noibo.wire.catalog import CatalogRow, SearchRow, Use
 from noibo.wire.importing import ImportedRow
-from noibo.wire.management import ROOT, Done, Status, WorkerRow
+from noibo.wire.management import ROOT, Done, QueueRow, Status, WorkerRow
 from noibo.wire.models import (
     CheckedRow,
     CollectedRow,
@@ -68,7 +68,8 @@ class Calls:
     """What a server can be asked about itself and its models."""
 
     status = Call("GET", f"{ROOT}/status", Status, patience_s=5.0)  # else it is not noibo
-    workers = Call("GET", f"{ROOT}/workers", list[WorkerRow])
+    workers = Call("GET", f"{ROOT}/workers", list[WorkerRow], patience_s=SILENCE_S)
+    queue = Call("GET", f"{ROOT}/queue", QueueRow, patience_s=SILENCE_S)
     shutdown = Call("POST", f"{ROOT}/shutdown", Done)
     models = Call("GET", "/v1/models", dict[str, Any])
     ready = Call("GET", "/ready", dict[str, Any])
@@ -80,6 +81,16 @@ class Calls:
     @staticmethod
     def stop_worker(model: str) -> Call[Done]:
         return Call("POST", f"{ROOT}/workers/{quote(model, safe=':')}/stop", Done)
+
+    @staticmethod
+    def load(model: str, keep_alive: float | str | None, pinned: bool | None) -> Call[WorkerRow]:
+        body = {"keep_alive": keep_alive, "pinned": pinned}
+        return Call("POST", f"{ROOT}/workers/{quote(model, safe=':')}/load", WorkerRow, body)
+
+    @staticmethod
+    def pin(model: str, pinned: bool) -> Call[WorkerRow]:
+        path = f"{ROOT}/workers/{quote(model, safe=':')}/pin"
+        return Call("POST", path, WorkerRow, {"pinned": pinned})
 
     @staticmethod
     def chat(said: Messages, model: str | None, fields: dict[str, Any]) -> Call[dict[str, Any]]:

@@ -16,7 +16,7 @@ from noibo.client.answers import Steps, failure
 from noibo.client.calls import CONNECT_S, Call
 from noibo.egress import Destination, Door, Purpose, is_loopback
 from noibo.errors import ServerUnreachable
-from noibo.wire.management import GUARD_HEADER, STATE_FILE
+from noibo.wire.management import GUARD_HEADER, PRIORITY_HEADER, STATE_FILE, Urgency
 from noibo.wire.models import ProgressRow
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ def find_server(tree: settings.Settings) -> str:
 class Address:
     """Where the server is and what is sent along with every request."""
 
-    def __init__(self, base_url: str | None, api_key: str | None) -> None:
+    def __init__(self, base_url: str | None, api_key: str | None, priority: Urgency | None) -> None:
         found = base_url or find_server(settings.load())
         self.base_url = found.rstrip("/").removesuffix("/v1")
         if not is_loopback(self.base_url):
@@ -46,6 +46,8 @@ class Address:
         self.headers = {GUARD_HEADER: "1"}
         if api_key:
             self.headers["Authorization"] = f"Bearer {api_key}"
+        if priority:
+            self.headers[PRIORITY_HEADER] = priority
 
     def options(self) -> dict[str, Any]:
         return {
@@ -63,10 +65,15 @@ class Address:
 
 
 class Connection:
-    """Sends calls and waits for their answers."""
+    """Sends calls and waits for their answers. With the priority `batch` they go last."""
 
-    def __init__(self, base_url: str | None = None, api_key: str | None = None) -> None:
-        self._address = Address(base_url, api_key)
+    def __init__(
+        self,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        priority: Urgency | None = None,
+    ) -> None:
+        self._address = Address(base_url, api_key, priority)
         self._http = httpx2.Client(**self._address.options())
 
     @property
@@ -112,8 +119,13 @@ class Connection:
 class AsyncConnection:
     """The same as `Connection`, on an event loop."""
 
-    def __init__(self, base_url: str | None = None, api_key: str | None = None) -> None:
-        self._address = Address(base_url, api_key)
+    def __init__(
+        self,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        priority: Urgency | None = None,
+    ) -> None:
+        self._address = Address(base_url, api_key, priority)
         self._http = httpx2.AsyncClient(**self._address.options())
 
     @property

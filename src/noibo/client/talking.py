@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from noibo.client.answers import Answer, Pieces
 from noibo.client.calls import Calls, Messages
 from noibo.client.connection import AsyncConnection, Connection
-from noibo.wire.management import Done, Status, WorkerRow
+from noibo.wire.management import Done, QueueRow, Status, WorkerRow
+
+Told = Callable[[str], None]
 
 
 class Talking(Connection):
@@ -22,10 +24,16 @@ class Talking(Connection):
         return answer
 
     def stream(
-        self, said: Messages, model: str | None = None, answer: Answer | None = None, **fields: Any
+        self,
+        said: Messages,
+        model: str | None = None,
+        answer: Answer | None = None,
+        told: Told | None = None,
+        **fields: Any,
     ) -> Iterator[str]:
-        """The pieces of one answer as they come. `answer`, if given, is filled on the way."""
-        reader = Pieces(answer or Answer())
+        """The pieces of one answer as they come. `answer`, if given, is filled on the way; `told`
+        hears where the request stands while it waits, and how far its prompt has been read."""
+        reader = Pieces(answer or Answer(), told)
         with contextlib.closing(self._chunks(Calls.stream(said, model, fields))) as chunks:
             for chunk in chunks:
                 yield from reader.feed(chunk)
@@ -51,6 +59,20 @@ class Talking(Connection):
         """The models that are loaded."""
         return self._send(Calls.workers)
 
+    def queue(self) -> QueueRow:
+        """Who waits and who is answered, and the memory that models may take and take."""
+        return self._send(Calls.queue)
+
+    def load(
+        self, model: str, keep_alive: float | str | None = None, pinned: bool | None = None
+    ) -> WorkerRow:
+        """Load a model and wait until it is. `keep_alive` in seconds, or as "5m"; -1: for ever."""
+        return self._send(Calls.load(model, keep_alive, pinned))
+
+    def pin(self, model: str, pinned: bool = True) -> WorkerRow:
+        """Keep a loaded model when another needs the memory, or no longer."""
+        return self._send(Calls.pin(model, pinned))
+
     def stop_worker(self, model: str) -> Done:
         """Unload one model."""
         return self._send(Calls.stop_worker(model))
@@ -70,10 +92,16 @@ class AsyncTalking(AsyncConnection):
         return answer
 
     async def stream(
-        self, said: Messages, model: str | None = None, answer: Answer | None = None, **fields: Any
+        self,
+        said: Messages,
+        model: str | None = None,
+        answer: Answer | None = None,
+        told: Told | None = None,
+        **fields: Any,
     ) -> AsyncIterator[str]:
-        """The pieces of one answer as they come. `answer`, if given, is filled on the way."""
-        reader = Pieces(answer or Answer())
+        """The pieces of one answer as they come. `answer`, if given, is filled on the way; `told`
+        hears where the request stands while it waits, and how far its prompt has been read."""
+        reader = Pieces(answer or Answer(), told)
         async with contextlib.aclosing(self._chunks(Calls.stream(said, model, fields))) as chunks:
             async for chunk in chunks:
                 for piece in reader.feed(chunk):
@@ -99,6 +127,20 @@ class AsyncTalking(AsyncConnection):
     async def workers(self) -> list[WorkerRow]:
         """The models that are loaded."""
         return await self._send(Calls.workers)
+
+    async def queue(self) -> QueueRow:
+        """Who waits and who is answered, and the memory that models may take and take."""
+        return await self._send(Calls.queue)
+
+    async def load(
+        self, model: str, keep_alive: float | str | None = None, pinned: bool | None = None
+    ) -> WorkerRow:
+        """Load a model and wait until it is. `keep_alive` in seconds, or as "5m"; -1: for ever."""
+        return await self._send(Calls.load(model, keep_alive, pinned))
+
+    async def pin(self, model: str, pinned: bool = True) -> WorkerRow:
+        """Keep a loaded model when another needs the memory, or no longer."""
+        return await self._send(Calls.pin(model, pinned))
 
     async def stop_worker(self, model: str) -> Done:
         """Unload one model."""

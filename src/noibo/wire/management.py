@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -13,6 +13,7 @@ STATE_FILE: Final = "server.json"
 GUARD_HEADER: Final = "X-Noibo-Client"
 # `batch` goes after everything that is not.
 PRIORITY_HEADER: Final = "X-Noibo-Priority"
+Urgency = Literal["interactive", "batch"]
 # The model that answers.
 MODEL_HEADER: Final = "X-Noibo-Model"
 # How a request stands in the queue, or how long it waited there.
