@@ -10,18 +10,27 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from noibo import settings
 from noibo.engines.engine import TRUE, Fields, Launch, Model, Speed, Support, Verb
+from noibo.engines.memory.estimate import cache_mib, checkpoints, need_of
+from noibo.engines.memory.ladder import rungs
+from noibo.engines.memory.placement import placed
 from noibo.engines.memory.size import Need, Size, Use
 from noibo.engines.tuning import batch_tokens, estimated_rate, threads_for
 from noibo.errors import EngineMissing, NotSupported
 
 LONGEST_DEFAULT_CONTEXT = 4096
+LEAST_CONTEXT = 1024  # for want of memory no shorter, if the model was trained for it
 SHORTEST_CONTEXT = 256
+NEARLY = 0.75  # of a context: a conversation that long is about to outgrow it
+USUAL_SLOTS = 4
+MOST_SLOTS = 8  # more callers at once only slow each other down on a processor
+Q8_0_BLOCK = 32
 WITH_USAGE = msgspec.Raw(b'{"include_usage":true}')
 
 
@@ -45,18 +54,30 @@ class LlamaCpp:
                 "The engine llama_cpp is not installed.", next_step="pip install xllamacpp"
             ) from None
 
+    def build(self) -> str:
+        found = importlib.metadata.distribution("xllamacpp")
+        record = Path(str(found.locate_file(""))) / "xllamacpp"
+        return f"{self.available()} {record.stat().st_mtime_ns}"
+
     def sizes(
         self, model: Model, limits: settings.Engine, use: Use, kept_bytes: int
     ) -> Sequence[Size]:
-        context = context_size(model, limits)
-        parallel = limits.parallel or 4
-        return [Size(context, slots, limits.kv_type) for slots in (parallel, 2, 1)]
+        context = context_size(model, limits, use)
+        slots = limits.parallel or slots_for(use)
+        wanted = Size(context, slots, limits.kv_type, kept_bytes)
+        trained = model.trained_context or context
+        return rungs(
+            wanted,
+            min(LEAST_CONTEXT, max(trained, SHORTEST_CONTEXT)),
+            lambda size: self.need(model, size, limits).total,
+            may_round=_may_round(model),
+        )
 
     def need(self, model: Model, size: Size, limits: settings.Engine) -> Need:
-        return Need(weights=model.bytes)
+        return need_of(model, size, _batch(model, limits, None))
 
     def placed(self, log: Sequence[str]) -> Mapping[str, Any]:
-        return {}
+        return placed(log)
 
     def launch(self, model: Model, size: Size, limits: settings.Engine, speed: Speed) -> Launch:
         self.available()
@@ -66,8 +87,7 @@ class LlamaCpp:
                 next_step=f"Pull a GGUF of the same model: `noibo search {model.name}`.",
             )
         threads = threads_for(limits.threads)
-        rate = speed.prefill_rate or estimated_rate(model.parameters, threads)
-        batch = batch_tokens(rate, limits.batch_seconds)
+        batch = _batch(model, limits, speed.prefill_rate)
         placement = {
             "device": "cpu",
             "threads": threads,
@@ -75,6 +95,7 @@ class LlamaCpp:
             "parallel": size.parallel,
             "kv_type": size.kv_type,
             "batch": batch,
+            "kept_bytes": size.kept_bytes,
         }
         config = placement | {
             "path": str(model.path),
@@ -83,12 +104,14 @@ class LlamaCpp:
             "projector": str(model.projector or ""),
             "adapters": [str(adapter) for adapter in model.adapters],
             "template": model.template or "",
+            "cache_ram_mib": cache_mib(model.info, size),
+            "checkpoints": checkpoints(model.info, size),
         }
         return Launch(
             "noibo.engines.llama_cpp_process",
             config,
             size,
-            self.need(model, size, limits),
+            need_of(model, size, batch),
             placement=placement,
         )
 
@@ -102,12 +125,34 @@ class LlamaCpp:
         return b'"prompt_progress":{' in events
 
 
-def context_size(model: Model, limits: settings.Engine) -> int:
+def context_size(model: Model, limits: settings.Engine, use: Use = Use()) -> int:
     """Tokens for each caller: what was asked for, else what came with the model (`num_ctx`), else
-    what it was trained for, bounded."""
+    what it was trained for, bounded; and more where conversations that long are held here."""
     if limits.ctx_size:
         return max(limits.ctx_size, SHORTEST_CONTEXT)
     wanted = model.defaults.parameters.get("num_ctx")
     wanted = wanted if isinstance(wanted, int) and wanted > 0 else LONGEST_DEFAULT_CONTEXT
     trained = model.trained_context or wanted
-    return max(min(trained, wanted), SHORTEST_CONTEXT)
+    context = max(min(trained, wanted), SHORTEST_CONTEXT)
+    while context < trained and use.tokens > NEARLY * context:
+        context = min(2 * context, trained)
+    return context
+
+
+def slots_for(use: Use) -> int:
+    """Slots by the most callers there were at once; two at least, as one always comes."""
+    return min(max(use.callers, 2), MOST_SLOTS) if use.callers else USUAL_SLOTS
+
+
+def _batch(model: Model, limits: settings.Engine, rate: float | None) -> int:
+    rate = rate or estimated_rate(model.parameters, threads_for(limits.threads))
+    return batch_tokens(rate, limits.batch_seconds)
+
+
+def _may_round(model: Model) -> bool:
+    """True if keys and values can be held in the blocks of q8_0."""
+    info = model.info
+    if info is None or not info.state:
+        return False
+    lengths = (info.key_length or 0, info.value_length or 0)
+    return all(length and length % Q8_0_BLOCK == 0 for length in lengths)

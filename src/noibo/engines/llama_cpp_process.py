@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import sys
 import threading
@@ -9,6 +10,9 @@ import urllib.request
 from typing import Any
 
 from noibo.engines.child import announce, read_config, ready
+
+LOADING = 4  # says what it puts where; below 3 llama.cpp does not say why a model failed
+SERVING = 3
 
 
 def main() -> None:
@@ -21,6 +25,7 @@ def main() -> None:
         server = _start(xllamacpp, config)
     except RuntimeError as exc:
         sys.exit(f"llama.cpp could not load {config['path']}: {exc}")
+    _say_less(xllamacpp)
     address = server.listening_address
     alone = "isolation" in config  # it may not call itself: its parent measures
     rate = None if alone or not config["measure_prefill"] else _measure_prefill(address, config)
@@ -46,6 +51,7 @@ def _params(xllamacpp: Any, config: dict[str, Any]) -> Any:
     params.n_parallel = config["parallel"]
     params.n_ctx = config["ctx_size"] * config["parallel"]
     params.n_batch = params.n_ubatch = config["batch"]
+    _shape_state(xllamacpp, params, config)
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = config["threads"]
     params.hostnames = ["127.0.0.1"]
     params.port = 0
@@ -59,8 +65,48 @@ def _params(xllamacpp: Any, config: dict[str, Any]) -> Any:
     if config["template"]:
         params.chat_template = config["template"]
     params.lora_adapters = [_adapter(xllamacpp, path) for path in config["adapters"]]
-    params.verbosity = 3  # below that llama.cpp does not say why a model failed
+    params.verbosity = SERVING if _said_from(xllamacpp) is None else LOADING
     return params
+
+
+def _shape_state(xllamacpp: Any, params: Any, config: dict[str, Any]) -> None:
+    """How the state of conversations is held, and how much of it beyond the slots' own.
+
+    Slots are cut off from each other (`kv_unified` off, as it is): each caller has its context,
+    whatever the others do. `cache_idle_slots` copies the state of every slot that rests, when
+    another one starts: twice the memory, and no conversation was found that it brought back. What
+    is about to be overwritten is kept without it. `n_cache_reuse` moves pieces of a changed prompt
+    to other places, which changes answers; `slot_prompt_similarity` stays: a slot is taken for the
+    same conversation from a tenth on.
+    """
+    q8_0 = config["kv_type"] == "q8_0"
+    types, attention = xllamacpp.ggml_type, xllamacpp.llama_flash_attn_type
+    params.cache_type_k = types.GGML_TYPE_Q8_0 if q8_0 else types.GGML_TYPE_F16
+    params.cache_type_v = params.cache_type_k
+    if q8_0:  # values are held in blocks only with flash attention: never a silent f16
+        params.flash_attn_type = attention.LLAMA_FLASH_ATTN_TYPE_ENABLED
+    params.cont_batching = True
+    params.cache_prompt = True
+    params.cache_ram_mib = config["cache_ram_mib"]  # 0 is none; its default is 8 GiB
+    params.cache_idle_slots = False
+    params.n_ctx_checkpoints = config["checkpoints"]
+    params.warmup = True  # all of the model is in memory when it is said to be ready
+
+
+def _said_from(xllamacpp: Any) -> ctypes.c_int | None:
+    """The engine's own number of what it says; None in a build that does not show it."""
+    try:
+        library = ctypes.CDLL(xllamacpp.xllamacpp.__file__)
+        return ctypes.c_int.in_dll(library, "common_log_verbosity_thold")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _say_less(xllamacpp: Any) -> None:
+    """From now on nothing about single requests but how long they took."""
+    threshold = _said_from(xllamacpp)
+    if threshold is not None:
+        threshold.value = SERVING
 
 
 def _adapter(xllamacpp: Any, path: str) -> Any:

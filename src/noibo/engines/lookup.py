@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from noibo.engines.engine import Model
+from noibo.errors import NoiboError
 from noibo.modelstore.gguf.model_info import ModelInfo, describe
 from noibo.modelstore.gguf.reader import read_header
-from noibo.modelstore.store import Store, StoredModel
+from noibo.modelstore.offer import Defaults
+from noibo.modelstore.store import Store
 
 ECHO = Model("echo", "echo")
 FRESH_FOR_S = 1.0
@@ -56,40 +58,43 @@ class ModelLookup:
         stored = self._store.get(name)
         self._store.require_allowed(stored.manifest.licence, str(stored.reference))
         facts, defaults = stored.facts, stored.defaults
+        info = self._header(stored.path) if facts.format == "gguf" else None
         return Model(
             name=str(stored.reference),
             engine=self._default_engine,
             path=stored.path,
             parameters=facts.parameters or 0,
-            trained_context=facts.context_length or self._context(stored),
+            trained_context=facts.context_length or (info and info.context_length) or 0,
             format=facts.format,
             projector=stored.projector,
             adapters=stored.adapters,
-            template=self._template(stored),
+            template=_template(defaults, info),
             defaults=defaults,
+            info=info,
+            bytes=stored.size,
         )
 
-    def _template(self, stored: StoredModel) -> str | None:
-        """The chat template to use instead of the file's: one that came with the model from where
-        it was pulled; one of the catalogue only where the file has none."""
-        defaults = stored.defaults
-        if defaults.template is None or defaults.source_template is not None:
-            return defaults.template
-        return None if self._header(stored.path).chat_template else defaults.template
-
-    def _context(self, stored: StoredModel) -> int:
-        is_file = stored.facts.format == "gguf"
-        return (self._header(stored.path).context_length or 0) if is_file else 0
-
-    def _header(self, path: Path) -> ModelInfo:
-        """What the file's header says, read once for each state of the file."""
-        stat = path.stat()
-        key = (path, stat.st_mtime_ns, stat.st_size)
-        if key not in self._headers:
-            self._headers[key] = describe(read_header(path))
+    def _header(self, path: Path) -> ModelInfo | None:
+        """What the file's header says, read once for each state of the file; None where it cannot
+        be read: why is for the engine to say."""
+        try:
+            stat = path.stat()
+            key = (path, stat.st_mtime_ns, stat.st_size)
+            if key not in self._headers:
+                self._headers[key] = describe(read_header(path))
+        except (OSError, NoiboError):
+            return None
         return self._headers[key]
 
     async def list(self) -> list[tuple[str, float]]:
         """Names and times of the models in the store."""
         found = await asyncio.to_thread(self._store.list)
         return [(str(stored.reference), stored.added_at) for stored in found]
+
+
+def _template(defaults: Defaults, info: ModelInfo | None) -> str | None:
+    """The chat template to use instead of the file's: one that came with the model from where
+    it was pulled; one of the catalogue only where the file has none."""
+    if defaults.template is None or defaults.source_template is not None:
+        return defaults.template
+    return None if info and info.chat_template else defaults.template

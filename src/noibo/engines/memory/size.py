@@ -43,10 +43,14 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What is known of how a model is used here; a worker is sized by it."""
+    """What is known of how a model is used here; a worker is sized by it.
+
+    Noted of a worker, it says what was new since it was noted the last time; asked for, what holds
+    now: `prompts` are all there ever were, their tokens those of the last few hundred.
+    """
 
     callers: int = 0  # most that were answered or waited at the same time; 0: not known
     tokens: int = 0  # longest conversation seen
-    prompts: int = 0  # prompts counted since it is counted
-    prompt_tokens: int = 0  # their tokens
+    prompts: int = 0  # prompts that were read
+    prompt_tokens: int = 0  # tokens of prompts
     reused_tokens: int = 0  # of these, read from kept state
