@@ -19,7 +19,7 @@ from noibo.settings import Settings
 if TYPE_CHECKING:
     from noibo.engines.engine import Engine
     from noibo.engines.lookup import ModelLookup
-    from noibo.engines.supervisor import Supervisor
+    from noibo.engines.supervision.supervisor import Supervisor
 
 
 def open_door(settings: Settings) -> Door:
@@ -62,8 +62,10 @@ def open_engines() -> dict[str, Engine]:
 
 def open_supervisor(settings: Settings) -> Supervisor:
     """Runs the workers."""
-    from noibo.engines.supervisor import Supervisor
+    from noibo.engines.memory.book import Book
+    from noibo.engines.supervision.supervisor import Supervisor
     from noibo.engines.tuning import Tuning
 
     tuning = Tuning(settings.home / "tuning.json")
-    return Supervisor(open_engines(), settings.engine, tuning)
+    book = Book(settings.home / "measured.json")
+    return Supervisor(open_engines(), settings, tuning, book)

@@ -9,7 +9,9 @@ import pytest
 from noibo import settings
 from noibo.engines.echo import Echo
 from noibo.engines.engine import Model
-from noibo.engines.supervisor import Supervisor
+from noibo.engines.memory.book import Book
+from noibo.engines.supervision.claim import Claim
+from noibo.engines.supervision.supervisor import Supervisor
 from noibo.engines.tuning import Tuning
 from noibo.engines.worker import State
 from noibo.errors import EngineMissing, ModelNotFound, ShuttingDown, WorkerStartFailed
@@ -20,7 +22,10 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 async def supervisor(tmp_path: Path) -> AsyncIterator[Supervisor]:
     limits = settings.Engine(start_stall_s=5, stop_grace_s=2)
-    made = Supervisor({"echo": Echo()}, limits, Tuning(tmp_path / "tuning.json"))
+    tree = settings.Settings(home=tmp_path, engine=limits)
+    made = Supervisor(
+        {"echo": Echo()}, tree, Tuning(tmp_path / "tuning.json"), Book(tmp_path / "book.json")
+    )
     yield made
     await made.close()
 
@@ -30,7 +35,7 @@ def echo(name: str = "echo", **options: object) -> Model:
 
 
 async def hold(supervisor: Supervisor, model: Model) -> int:
-    async with supervisor.lease(model) as worker:
+    async with supervisor.lease(Claim(model)) as worker:
         assert worker.process is not None
         return worker.process.pid
 
@@ -92,7 +97,7 @@ async def test_stopping_during_a_start_ends_the_start(supervisor: Supervisor) ->
     while not supervisor.workers():
         await asyncio.sleep(0.01)
     await supervisor.stop("echo")
-    with pytest.raises(WorkerStartFailed, match="stopped while it started"):
+    with pytest.raises(WorkerStartFailed, match="stopped while it was waited for"):
         await waiting
 
 

@@ -14,7 +14,8 @@ from noibo import settings
 from noibo.engines.echo import Echo
 from noibo.engines.engine import Model, Speed
 from noibo.engines.llama_cpp import LlamaCpp
-from noibo.engines.worker import MOVES, State, Worker, describe_exit
+from noibo.engines.memory.size import Size
+from noibo.engines.worker import MOVES, State, Worker
 from noibo.errors import WorkerStartFailed
 from tests.running import until
 
@@ -24,7 +25,7 @@ LIMITS = settings.Engine(start_stall_s=2.0, stop_grace_s=2.0)
 
 def echo_worker(**options: object) -> Worker:
     model = Model("echo", "echo", options=options)
-    return Worker(Echo(), model, Echo().launch(model, LIMITS, Speed()), LIMITS)
+    return Worker(Echo(), model, Echo().launch(model, Size(0, 4), LIMITS, Speed()), LIMITS)
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +66,7 @@ async def test_a_failed_start_tells_the_last_lines() -> None:
 
 async def test_a_start_without_progress_fails() -> None:
     worker = echo_worker(start_hangs=True)
-    with pytest.raises(WorkerStartFailed, match="no progress for 2 s"):
+    with pytest.raises(WorkerStartFailed, match="made no progress for 2 s"):
         await worker.start()
 
 
@@ -125,12 +126,6 @@ async def test_a_worker_has_no_secret_in_its_environment_or_command_line(
     await worker.stop()
 
 
-def test_exits_are_told_in_words() -> None:
-    assert describe_exit(3) == "ended with exit code 3"
-    assert "illegal instruction" in describe_exit(-signal.SIGILL)
-    assert "out of memory" in describe_exit(-signal.SIGKILL)
-
-
 @pytest.mark.shared
 @pytest.mark.parametrize(
     "name",
@@ -141,7 +136,8 @@ async def test_a_hostile_model_fails_to_load_cleanly(shared: Path, name: str) ->
     assert path.is_file()
     model = Model("bad", "llama_cpp", path=path)
     limits = settings.Engine(start_stall_s=30)
-    worker = Worker(LlamaCpp(), model, LlamaCpp().launch(model, limits, Speed()), limits)
+    launch = LlamaCpp().launch(model, Size(512, 1), limits, Speed())
+    worker = Worker(LlamaCpp(), model, launch, limits)
     with pytest.raises(WorkerStartFailed, match=r"llama\.cpp could not load"):
         await worker.start()
 

@@ -23,7 +23,8 @@ from noibo.engines.engine import Engine, Model, Speed
 from noibo.engines.llama_cpp import LlamaCpp
 from noibo.engines.memory.size import Use
 from noibo.engines.tuning import threads_for
-from noibo.engines.worker import Worker, describe_exit
+from noibo.engines.faults import diagnose
+from noibo.engines.worker import Worker
 from noibo.errors import NoiboError, WorkerStartFailed
 from noibo.modelstore.store import Store, StoredModel
 from noibo.settings import Settings, bare_environment, python_executable
@@ -116,7 +117,7 @@ def _probe() -> subprocess.CompletedProcess[str]:
 
 def _died(version: str, code: int, stderr: str) -> Finding:
     last = "".join(f"\n{line}" for line in stderr.strip().splitlines()[-LINES_TOLD:])
-    said = f"{version} cannot be used: its process {describe_exit(code)}.{last}"
+    said = f"{version} cannot be used: its process {diagnose(code, ()).text}.{last}"
     return Finding(Level.PROBLEM, said, OTHER_BUILD if code == -signal.SIGILL else REINSTALL)
 
 

@@ -68,7 +68,8 @@ class Launch:
 
     `module` is run by our own interpreter. `config` goes down its standard input as one JSON line,
     so that no key stands in a command line or an environment that other users can read. `reads`
-    are the files that the process may read besides its own program.
+    are the files that the process may read besides its own program. A new worker reads a prompt of
+    `proof_tokens` before anybody else may ask it: that proves the build, and measures it.
     """
 
     module: str
@@ -76,6 +77,7 @@ class Launch:
     size: Size
     need: Need = Need()
     reads: tuple[Path, ...] = ()
+    proof_tokens: int = 0
     placement: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -100,6 +102,9 @@ class Engine(Protocol):
 
     def available(self) -> str:
         """Version of the engine. Raises `EngineMissing` with the command that installs it."""
+
+    def build(self) -> str:
+        """Which build of the engine is installed: another name after it was installed anew."""
 
     def sizes(
         self, model: Model, limits: settings.Engine, use: Use, kept_bytes: int

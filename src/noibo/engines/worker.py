@@ -7,22 +7,17 @@
 
 A worker lives once: a new start is a new worker. A start fails when it makes no progress (no word
 from the child, no processor time, no growth in memory) for a while, never after a total: a large
-model on a slow disk may take its time.
+model on a slow disk may take its time. A worker that owes answers and makes no progress fails too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-import os
 import secrets
-import signal
-import tempfile
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
 
@@ -31,12 +26,16 @@ import psutil
 from noibo import settings
 from noibo.egress import require_loopback
 from noibo.engines.engine import Engine, Launch, Model
-from noibo.errors import EgressRefused, NoiboError, WorkerDied, WorkerStartFailed
+from noibo.engines.faults import Fault, Kind, diagnose, kernel_kills
+from noibo.engines.prefill import measure_prefill
+from noibo.engines.process import ChildProcess, Event
+from noibo.errors import EngineError, NoiboError, OutOfMemory, WorkerDied, WorkerStartFailed
 
 log = logging.getLogger(__name__)
 
-LINES_KEPT = 60
 LINES_TOLD = 12
+OPEN_FILES = 1024
+SPARE_BYTES = 2**30
 
 
 class State(Enum):
@@ -74,21 +73,25 @@ class Worker:
         self.engine = engine
         self.model = model
         self.launch = launch
+        self.slots = max(launch.size.parallel, 1)
         self.state = State.NEW
         self.url = ""
         self.key = secrets.token_urlsafe(24)
         self.leases = 0
-        self.started_at = 0.0
-        self.used_at = 0.0
+        self.started_at = self.ready_at = self.used_at = 0.0
         self.note = ""
-        self.prefill_rate: float | None = None
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: ChildProcess | None = None
+        self.fault: Fault | None = None
+        self.held_bytes = self.peak_bytes = 0
+        self.expected_bytes = launch.need.at_start
+        self.tokens_in = self.tokens_reused = self.tokens_out = 0
+        self.prompts = self.longest_tokens = 0
         self._limits = limits
         self._on_end = on_end
-        self._log: deque[str] = deque(maxlen=LINES_KEPT)
-        self._heard = asyncio.Event()
-        self._watch: asyncio.Task[None] | None = None
-        self._exit_note = ""
+        self._end: asyncio.Task[None] | None = None
+        self._progress: _Progress | None = None
+        self._placed: Mapping[str, Any] = {}
+        self._kept_from: Mapping[str, Any] = {}
 
     # ── the life of it ──────────────────────────────────────────────────────
 
@@ -102,56 +105,78 @@ class Worker:
         """Start the process and wait until it answers. Raises `WorkerStartFailed`."""
         self._move(State.STARTING)
         self.started_at = self.used_at = time.time()
+        process = ChildProcess(self.launch.module, self._hear)
+        kills = kernel_kills()
         try:
-            self.process = await asyncio.create_subprocess_exec(
-                settings.python_executable(),
-                "-m",
-                self.launch.module,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env=settings.bare_environment(),
-                cwd=tempfile.gettempdir(),
-                start_new_session=True,  # Ctrl-C in the terminal is for the server, not for us
-                limit=2**20,
-            )
-            self._watch = asyncio.create_task(self._watch_process(self.process))
-            await self._configure(self.process)
-            await self._until_ready(self.process)
+            await process.start(dict(self.launch.config) | {"api_key": self.key}, self._isolation())
+            self.process = process
+            self._progress = _Progress(process.pid)
+            self._end = asyncio.create_task(self._until_ended(process, kills))
+            await self._until_ready(process)
         except OSError as exc:
-            await self._give_up(f"the process could not be started: {exc}")
+            await self._give_up(Fault(Kind.REFUSED, f"could not be started: {exc}"))
         except BaseException:  # cancelled, or a worker that talks nonsense: no process is left
             await self.stop()
             raise
+        self._placed = self.engine.placed(process.log())
+        self.ready_at = self.used_at = time.time()
         self._move(State.READY)
 
-    async def _configure(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdin is not None  # noqa: S101 - we asked for the pipe
-        line = json.dumps(dict(self.launch.config) | {"api_key": self.key}) + "\n"
-        process.stdin.write(line.encode())
-        with contextlib.suppress(ConnectionError):  # its end is reported by _until_ready
-            await process.stdin.drain()
+    def _isolation(self) -> dict[str, Any]:
+        """What the process may touch besides its own program and folder."""
+        need = self.launch.need
+        return {
+            "reads": [str(path) for path in self.launch.reads],
+            "memory_bytes": 2 * need.total + SPARE_BYTES,
+            "open_files": OPEN_FILES,
+        }
 
-    async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
-        progress = _Progress(process.pid)
+    async def _until_ready(self, process: ChildProcess) -> None:
         deadline = time.monotonic() + self._limits.start_stall_s
         while not self.url:
-            if self._exit_note:
-                await self._give_up(self._exit_note)
-            if self._heard.is_set() or await asyncio.to_thread(progress.made):
-                self._heard.clear()
+            if self.fault:
+                await self._give_up(self.fault)
+            moved = await asyncio.to_thread(self._has_moved)
+            if process.heard.is_set() or moved:
+                process.heard.clear()
                 deadline = time.monotonic() + self._limits.start_stall_s
             if time.monotonic() > deadline:
-                await self._give_up(f"no progress for {self._limits.start_stall_s:g} s")
+                stall = f"made no progress for {self._limits.start_stall_s:g} s"
+                await self._give_up(Fault(Kind.STALLED, stall))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._heard.wait(), 0.25)
+                await asyncio.wait_for(process.heard.wait(), 0.25)
 
-    async def _give_up(self, why: str) -> None:
+    async def prove(self) -> float | None:
+        """Have it read a real prompt, where the launch asks for that: tokens a second. Raises
+        `WorkerStartFailed`."""
+        if not self.launch.proof_tokens:
+            return None
+        try:
+            return await measure_prefill(self.url, self.key, self.launch.proof_tokens)
+        except EngineError as error:
+            await self._ended_within(1.0)  # the connection breaks a moment before the exit is known
+            fault = self.fault or Fault(Kind.REFUSED, error.message)
+            await self.stop()
+            raise self._start_failed(fault) from error
+
+    async def _give_up(self, fault: Fault) -> None:
+        self.fault = fault
         if self.state is State.STARTING:
             self._move(State.FAILED)
         await self._end_process()
-        raise WorkerStartFailed(
-            f"The model {self.model.name} did not start on {self.engine.name}: {why}."
+        raise self._start_failed(fault)
+
+    def _start_failed(self, fault: Fault) -> WorkerStartFailed:
+        name, engine = self.model.name, self.engine.name
+        if fault.kind is Kind.OUT_OF_MEMORY:
+            return OutOfMemory(
+                f"There is not enough memory for {name}: its worker {fault.text}."
+                + self.last_lines(),
+                next_step="Unload others (`noibo ps`, `noibo stop`), take a smaller model or "
+                "quantisation, or set a smaller engine.ctx_size.",
+            )
+        return WorkerStartFailed(
+            f"The model {name} did not start: its worker ({engine}) {fault.text}."
             + self.last_lines(),
             next_step="`noibo inspect` shows what is in the file, `noibo doctor` what this "
             "machine can run.",
@@ -168,66 +193,69 @@ class Worker:
         self._move(State.STOPPED)
 
     async def _end_process(self) -> None:
-        if self.process is None or self._watch is None:
-            return
-        assert self.process.stdin is not None  # noqa: S101 - we asked for the pipe
-        self.process.stdin.close()
-        try:
-            await asyncio.wait_for(asyncio.shield(self._watch), self._limits.stop_grace_s)
-        except TimeoutError:
-            self._kill(self.process.pid)
-            await self._watch
+        if self.process is not None:
+            await self.process.end(self._limits.stop_grace_s)
+        if self._end is not None:
+            await self._end
 
-    @staticmethod
-    def _kill(pid: int) -> None:
-        """The worker and all that it started: it leads a process group of its own."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if hasattr(os, "killpg"):
-                os.killpg(pid, signal.SIGKILL)
-            else:
-                psutil.Process(pid).kill()
-
-    async def _watch_process(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdout is not None  # noqa: S101 - we asked for the pipes
-        assert process.stderr is not None  # noqa: S101
-        talk = asyncio.gather(self._listen(process.stdout), self._keep_log(process.stderr))
-        code = await _exit_code(process)
-        try:
-            await asyncio.wait_for(talk, 1.0)
-        except (TimeoutError, OSError):
-            self._kill(process.pid)  # a child of the worker's own holds its pipes: it goes too
-        self._exit_note = describe_exit(code)
-        self._heard.set()
+    async def _until_ended(self, process: ChildProcess, kills: int) -> None:
+        await process.ended()
+        code = process.exit_code if process.exit_code is not None else 1
+        if self.fault is None:
+            short = kernel_kills() > kills
+            told = process.log()[-LINES_TOLD * 2 :]
+            self.fault = diagnose(code, told, kernel_was_short=short)
         if self.state is State.READY:
             self._move(State.FAILED)
-            log.error("worker %s %s", self.model.name, self._exit_note)
+            log.error("worker %s %s", self.model.name, self.fault.text)
         self._on_end(self)
 
-    async def _listen(self, stream: asyncio.StreamReader) -> None:
-        while (line := await _line(stream)) is not None:
-            try:
-                event = json.loads(line)
-                if event["event"] == "ready":
-                    self.prefill_rate = event.get("prefill_tokens_per_s")
-                    self.url = require_loopback(event["url"])
-                self.note = str(event.get("note", ""))
-            except (ValueError, TypeError, KeyError, AttributeError, EgressRefused) as exc:
-                self._log.append(line if isinstance(exc, ValueError) else f"{line} ({exc!r})")
-                continue
-            self._heard.set()
+    def _hear(self, event: Event) -> None:
+        """Take one event of the process. Raises where it is none."""
+        if event["event"] == "isolated":
+            self._kept_from = {k: v for k, v in event.items() if k != "event"}
+            return
+        if event["event"] == "ready":
+            self.url = require_loopback(event["url"])
+        self.note = str(event.get("note", ""))
 
-    async def _keep_log(self, stream: asyncio.StreamReader) -> None:
-        while (line := await _line(stream)) is not None:
-            self._log.append(line)
-            self._heard.set()
+    # ── what is seen of it from outside ─────────────────────────────────────
 
-    # ── what others ask of it ───────────────────────────────────────────────
+    def examine(self, held_by: Callable[[int], int]) -> None:
+        """Measure what it holds, and end it when it owes answers and does nothing. Blocks for a
+        few milliseconds: not for the event loop."""
+        if self.process is None or self.state not in {State.STARTING, State.READY}:
+            return
+        self.held_bytes = held_by(self.process.pid)
+        self.peak_bytes = max(self.peak_bytes, self.held_bytes)
+        owes = self.state is State.READY and self.leases > 0
+        if self._has_moved() or not owes or self._progress is None:
+            return
+        still = time.monotonic() - self._progress.moved_at
+        if still > self._limits.answer_stall_s:
+            self.fault = Fault(Kind.STALLED, f"did nothing for {still:.0f} s")
+            self.process.kill()
+
+    def wakes(self) -> None:
+        """It is asked again after a rest, in which it was right to stand still."""
+        if self._progress is not None:
+            self._progress.moved_at = time.monotonic()
+
+    def _has_moved(self) -> bool:
+        return self._progress is not None and self._progress.made()
 
     async def died(self) -> NoiboError:
         """The error for a request that this worker's end cut off."""
-        if self._watch is not None:  # the connection breaks a moment before the exit is known
-            await asyncio.wait([self._watch], timeout=1.0)
-        what = self._exit_note or "stopped answering"
+        await self._ended_within(1.0)  # the connection breaks a moment before the exit is known
+        return self.death()
+
+    async def _ended_within(self, seconds: float) -> None:
+        if self._end is not None:
+            await asyncio.wait([self._end], timeout=seconds)
+
+    def death(self) -> WorkerDied:
+        """How it ended, as an error."""
+        what = self.fault.text if self.fault else "stopped answering"
         return WorkerDied(
             f"The worker for {self.model.name} {what} while it answered." + self.last_lines(),
             next_step="Send the request again: a fresh worker starts by itself.",
@@ -235,11 +263,11 @@ class Worker:
 
     def last_lines(self) -> str:
         """The end of the process's log, for an error message."""
-        lines = [line for line in self._log if line.strip()][-LINES_TOLD:]
-        return "\nIts last lines:\n  " + "\n  ".join(lines) if lines else ""
+        lines = [line for line in self.process.log() if line.strip()] if self.process else []
+        return "\nIts last lines:\n  " + "\n  ".join(lines[-LINES_TOLD:]) if lines else ""
 
     def facts(self) -> dict[str, Any]:
-        """What `noibo ps` shows."""
+        """What `noibo ps` shows of it."""
         return {
             "model": self.model.name,
             "engine": self.engine.name,
@@ -247,10 +275,16 @@ class Worker:
             "note": self.note,
             "pid": self.process.pid if self.process else None,
             "requests": self.leases,
+            "slots": self.slots,
             "started_at": self.started_at,
+            "ready_at": self.ready_at or None,
             "used_at": self.used_at,
-            "memory_bytes": _resident_bytes(self.process.pid) if self.process else 0,
-            "placement": dict(self.launch.placement),
+            "memory_bytes": self.held_bytes,
+            "peak_bytes": self.peak_bytes,
+            "tokens_in": self.tokens_in,
+            "tokens_reused": self.tokens_reused,
+            "tokens_out": self.tokens_out,
+            "placement": {**self.launch.placement, **self._placed, "isolation": self._kept_from},
         }
 
 
@@ -260,8 +294,10 @@ class _Progress:
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._seen = (0.0, 0)
+        self.moved_at = time.monotonic()
 
     def made(self) -> bool:
+        """True if it did; `moved_at` is when that was last seen."""
         try:
             process = psutil.Process(self._pid)
             times = process.cpu_times()
@@ -269,45 +305,6 @@ class _Progress:
         except psutil.Error:
             return False
         moved, self._seen = now != self._seen, now
+        if moved:
+            self.moved_at = time.monotonic()
         return moved
-
-
-def describe_exit(code: int) -> str:
-    """An exit code in words."""
-    if code >= 0:
-        return f"ended with exit code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = str(-code)
-    known = {
-        "SIGKILL": ", as when the system is out of memory",
-        "SIGILL": ", an illegal instruction",
-    }
-    return f"was ended by {name}{known.get(name, '')}"
-
-
-async def _exit_code(process: asyncio.subprocess.Process) -> int:
-    """The exit code as soon as there is one: `wait` alone may wait for the pipes too."""
-    waiting = asyncio.ensure_future(process.wait())
-    while process.returncode is None:
-        await asyncio.wait({waiting}, timeout=0.5)
-    waiting.cancel()
-    return process.returncode
-
-
-async def _line(stream: asyncio.StreamReader) -> str | None:
-    """The next line without its end, or None when there is no more."""
-    while True:
-        try:
-            line = await stream.readline()
-        except ValueError:  # longer than the buffer: passed over
-            continue
-        return line.decode(errors="replace").rstrip("\r\n") if line else None
-
-
-def _resident_bytes(pid: int) -> int:
-    try:
-        return int(psutil.Process(pid).memory_info().rss)
-    except psutil.Error:
-        return 0

@@ -45,9 +45,11 @@ def parse(value: object, name: str) -> float:
 def _seconds(value: object) -> float | None:
     if isinstance(value, str):
         return _read(value.strip())
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return min(max(value, -1.0), math.inf)  # an int may be larger than any float
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return float(min(max(value, -1), 2 * _FOR_EVER_S))  # an int may be larger than any float
 
 
 def _read(text: str) -> float | None:

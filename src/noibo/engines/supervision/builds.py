@@ -1,0 +1,63 @@
+"""Builds of engines that cannot run on this processor: remembered, and not tried for ever.
+
+A build that uses an instruction which the processor does not have (or only claims to have) dies by
+SIGILL. When it has done so twice in a row it is disqualified, until another build is installed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import msgspec
+
+from noibo.engines.engine import Engine
+from noibo.errors import EngineUnusable
+
+
+class Builds:
+    """Disqualified builds, in one JSON file: the build's name, and what was seen of it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def require_sound(self, engine: Engine) -> None:
+        """Raises `EngineUnusable` where the installed build was disqualified."""
+        seen = self._read().get(_name(engine))
+        if seen is not None:
+            raise self._error(engine, seen)
+
+    def disqualify(self, engine: Engine, seen: str) -> EngineUnusable:
+        """Never start this build again; the error that says so."""
+        rows = {**self._read(), _name(engine): seen}
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            fresh = self._path.with_suffix(".tmp")
+            fresh.write_bytes(msgspec.json.format(msgspec.json.encode(rows)))
+            fresh.replace(self._path)
+        return self._error(engine, seen)
+
+    def trust(self, engine: Engine) -> None:
+        """It has been seen to work after all."""
+        rows = self._read()
+        if rows.pop(_name(engine), None) is not None:
+            with contextlib.suppress(OSError):
+                self._path.write_bytes(msgspec.json.format(msgspec.json.encode(rows)))
+
+    def _error(self, engine: Engine, seen: str) -> EngineUnusable:
+        return EngineUnusable(
+            f"{engine.available()} cannot run on this processor: it was ended by an illegal "
+            f"instruction, twice. {seen}",
+            next_step="Install a build for this processor: `python -m pip install "
+            "--force-reinstall --no-deps --no-binary xllamacpp xllamacpp`, then `noibo doctor`.",
+        )
+
+    def _read(self) -> dict[str, str]:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, str])
+        except (OSError, ValueError, RecursionError):
+            return {}
+
+
+def _name(engine: Engine) -> str:
+    return f"{engine.name} {engine.build()}"

@@ -1,0 +1,128 @@
+"""How a model would be run here: which engine, how large, and what that takes of the memory.
+
+A plan has rungs, from the size that is wanted down to the least that makes sense. Which rung is
+taken is decided by the memory there is when the worker is started, and by starts that failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from noibo.engines.engine import Engine, Launch, Model, Speed
+from noibo.engines.memory.book import Book
+from noibo.engines.memory.machine import Machine, amount
+from noibo.engines.memory.size import Need, Size
+from noibo.engines.tuning import Tuning, threads_for
+from noibo.errors import EngineMissing
+from noibo.settings import Engine as Limits
+from noibo.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One size, what it is estimated to take, and what is expected by what was measured before."""
+
+    size: Size
+    need: Need
+    expected: int
+    key: str
+
+    @property
+    def bytes(self) -> int:
+        """What must be free: what it holds when it is ready, and may grow by."""
+        return self.expected + self.need.kept
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A model with its engine, the limits that hold for it, and its rungs, largest first."""
+
+    model: Model
+    engine: Engine
+    limits: Limits
+    rungs: tuple[Rung, ...]
+    speed_key: str
+
+    def fitting(self, most: int, first: int = 0) -> int | None:
+        """The largest rung from `first` on that needs no more than `most`."""
+        for number in range(first, len(self.rungs)):
+            if self.rungs[number].bytes <= most:
+                return number
+        return None
+
+
+class Planner:
+    """Makes plans. Reads files: not for the event loop."""
+
+    def __init__(
+        self,
+        engines: Mapping[str, Engine],
+        tree: Settings,
+        tuning: Tuning,
+        book: Book,
+        machine: Machine,
+    ) -> None:
+        self._engines = engines
+        self._tree = tree
+        self._tuning = tuning
+        self._book = book
+        self._machine = machine
+
+    def engine(self, name: str) -> Engine:
+        """The adapter of that name."""
+        try:
+            return self._engines[name]
+        except KeyError:
+            raise EngineMissing(
+                f"There is no engine {name!r}.",
+                next_step=f"Engines here: {', '.join(sorted(self._engines))}.",
+            ) from None
+
+    def plan(self, model: Model) -> Plan:
+        """How `model` would be run. Raises what the engine says against it."""
+        engine = self.engine(model.engine)
+        limits = self._limits(model.name)
+        version = engine.available()
+        speed_key = f"{engine.name} {version} {model.path} threads={threads_for(limits.threads)}"
+        kept = amount(
+            self._tree.memory.conversations, self._machine.total(), "memory.conversations"
+        )
+        sizes = engine.sizes(model, limits, self._book.use(model.name), kept)
+        rungs = tuple(self._rung(engine, model, size, limits) for size in sizes)
+        return Plan(model, engine, limits, rungs, speed_key)
+
+    def launch(self, plan: Plan, number: int) -> Launch:
+        """How to start the worker of that rung."""
+        speed = Speed(
+            self._tuning.prefill_rate(plan.speed_key), self._tuning.wants_more(plan.speed_key)
+        )
+        launch = plan.engine.launch(plan.model, plan.rungs[number].size, plan.limits, speed)
+        if number == 0:
+            return launch
+        wanted = plan.rungs[0].size
+        smaller = {
+            "wanted": {
+                "context": wanted.context,
+                "parallel": wanted.parallel,
+                "kv_type": wanted.kv_type,
+            }
+        }
+        return replace(launch, placement={**launch.placement, **smaller})
+
+    def _limits(self, name: str) -> Limits:
+        """The engine's settings with what is set for this model alone."""
+        own = self._tree.models.get(name)
+        if own is None:
+            return self._tree.engine
+        return replace(
+            self._tree.engine,
+            ctx_size=own.ctx_size or self._tree.engine.ctx_size,
+            parallel=own.parallel or self._tree.engine.parallel,
+            kv_type=own.kv_type or self._tree.engine.kv_type,
+        )
+
+    def _rung(self, engine: Engine, model: Model, size: Size, limits: Limits) -> Rung:
+        need = engine.need(model, size, limits)
+        key = f"{model.path or model.name} {model.bytes} {size}"
+        return Rung(size, need, self._book.expected(key, engine.name, need), key)
