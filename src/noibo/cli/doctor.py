@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from noibo.cli import context, doctor_checks, doctor_engine, doctor_network
+from noibo.cli import context, doctor_checks, doctor_engine, doctor_isolation, doctor_network
 from noibo.cli.doctor_checks import Check, Finding, Level
 from noibo.errors import NoiboError
 from noibo.settings import Settings, find_home
@@ -22,6 +22,7 @@ CHECKS: dict[str, Check] = {
     "home": doctor_checks.home,
     "offline": doctor_network.offline,
     "engine": doctor_engine.engine,
+    "workers": doctor_isolation.workers,
     "graphics": doctor_engine.graphics,
     "model": doctor_checks.default_model,
     "store": doctor_checks.store,
