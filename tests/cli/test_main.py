@@ -236,6 +236,19 @@ def test_config_show_prints_each_value_and_where_it_came_from(home: Path) -> Non
     assert rows["offline"] == ["false", "default"]
 
 
+def test_config_show_prints_what_is_different_for_single_models(home: Path) -> None:
+    home.mkdir()
+    file = home / "noibo.toml"
+    file.write_text("[models.'qwen3:4b']\nkeep_alive = '1h'\npinned = true\n")
+    rows = run_noibo("config", "show", home=home).stdout.splitlines()
+    assert [line.split() for line in rows if line.startswith("models.")] == [
+        ['models."qwen3:4b".keep_alive', '"1h"', str(file)],
+        ['models."qwen3:4b".pinned', "true", str(file)],
+    ]
+    shown = json.loads(run_noibo("config", "show", "--json", home=home).stdout)
+    assert shown['models."qwen3:4b".keep_alive'] == {"value": "1h", "source": str(file)}
+
+
 def test_config_show_has_the_same_as_json(home: Path) -> None:
     done = run_noibo("config", "show", "--json", home=home, NOIBO_OFFLINE="yes")
     shown = json.loads(done.stdout)

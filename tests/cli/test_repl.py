@@ -377,7 +377,7 @@ def test_ctrl_c_during_an_answer_stops_it_and_frees_its_slot(repl: Terminal, own
     repl.expect("(stopped)")
     repl.expect(PROMPT)
     until(lambda: requests_of(own) == [0], "the slot is free")
-    (shown,) = json.loads(run_noibo("ps", "--json", home=own).stdout)
+    (shown,) = json.loads(run_noibo("ps", "--json", home=own).stdout)["workers"]
     assert shown["requests"] == 0
     assert "ended by          you" in repl.ask("/stats")
     repl.ask('/set x_echo {"text": "an answer"}')

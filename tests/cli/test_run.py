@@ -60,7 +60,7 @@ class Shell:
         return [one for one in marked(self._mark) if one.cmdline()[-2:] == ["noibo", "serve"]]
 
     def worker(self) -> psutil.Process:
-        (row,) = json.loads(self("ps", "--json").stdout)
+        (row,) = json.loads(self("ps", "--json").stdout)["workers"]
         return psutil.Process(row["pid"])
 
 
@@ -279,13 +279,14 @@ def test_ps_shows_the_server_and_what_is_loaded(noibo: Shell) -> None:
     assert shown.returncode == 0
     assert f"noibo serves on {noibo.url}" in shown.stdout
     assert "echo  echo  ready" in shown.stdout
-    (row,) = json.loads(noibo("ps", "--json").stdout)
+    (row,) = json.loads(noibo("ps", "--json").stdout)["workers"]
     assert (row["model"], row["state"], row["requests"]) == ("echo", "ready", 0)
 
 
-def test_ps_without_a_server_is_an_empty_list_as_json(noibo: Shell) -> None:
+def test_ps_without_a_server_says_in_json_that_nothing_runs(noibo: Shell) -> None:
     done = noibo("ps", "--json")
-    assert (done.returncode, json.loads(done.stdout), done.stderr) == (0, [], "")
+    nothing = {"workers": [], "queue": None}
+    assert (done.returncode, json.loads(done.stdout), done.stderr) == (0, nothing, "")
 
 
 def test_stop_with_a_name_unloads_that_model_only(noibo: Shell) -> None:
@@ -327,5 +328,5 @@ def test_ctrl_c_during_an_answer_frees_its_slot(noibo: Shell) -> None:
 
 
 def _requests(noibo: Shell) -> int:
-    rows = json.loads(noibo("ps", "--json").stdout)
+    rows = json.loads(noibo("ps", "--json").stdout)["workers"]
     return sum(row["requests"] for row in rows)

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from noibo.errors import InvalidRequest, ModelNotFound
+from noibo.errors import InvalidRequest, ModelNotFound, QueueFull
 from noibo.wire import openai
 
 
@@ -126,6 +126,13 @@ def test_an_error_has_openais_shape() -> None:
             "code": "model_not_found",
         }
     }
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.0, "1"), (1.0, "1"), (1.2, "2"), (70.0, "70")])
+def test_when_to_try_again_is_said_in_whole_seconds(seconds: float, said: str) -> None:
+    full = QueueFull("Too many wait.", retry_after_s=seconds)
+    assert openai.error_headers(full) == {"Retry-After": said}
+    assert openai.error_headers(QueueFull("Too many wait.")) == {}
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"error":"text"}', b'{"error":[1]}', b"[1]"])

@@ -47,3 +47,10 @@ def test_a_last_event_without_its_blank_line_is_not_lost() -> None:
     assert buffer.feed(b"data: 1\n\ndata: [DONE]") == b"data: 1\n\n"
     assert buffer.end() == b"data: [DONE]\n\n"
     assert buffer.end() == b""
+
+
+def test_a_comment_is_read_as_it_was_written_and_is_no_data() -> None:
+    event = sse.comment("waiting, place 2, about 8 s")
+    assert sse.EventBuffer().feed(event) == event
+    assert (sse.remark(event), sse.data(event)) == ("waiting, place 2, about 8 s", b"")
+    assert sse.remark(b"data: no: comment\n\n") == ""
