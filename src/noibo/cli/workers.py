@@ -129,10 +129,11 @@ def placement(placed: dict[str, Any]) -> str:
 
 
 def _told(name: str, value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(_told(f"{name} {part}", one) for part, one in value.items())
-    words = name.removesuffix("_bytes").replace("_", " ")
-    return f"{words} {size(value) if name.endswith('bytes') else value}"
+    words = name.removesuffix("bytes").rstrip("_").replace("_", " ")
+    values = value if isinstance(value, dict) else {"": value}
+    said = (size(one) if name.endswith("bytes") else str(one) for one in values.values())
+    parts = (f"{part} {one}".strip() for part, one in zip(values, said, strict=True))
+    return f"{words} {', '.join(parts)}".strip()
 
 
 # ── the queue ───────────────────────────────────────────────────────────────
