@@ -6,6 +6,7 @@ the drivers of GPUs are known to read; what is not there on a machine is passed 
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import sys
@@ -79,7 +80,9 @@ def places(folder: Path, reads: Sequence[Path]) -> Iterator[Place]:
     What a link names is allowed with it; links inside a folder of `reads` lead nowhere, for they
     came with the model."""
     yield Place(folder, OWN)
-    for path in chain(map(Path, PROGRAMS), _python(), _libraries()):
+    shut = (folder.resolve(), *_home())
+    found = (path for path in chain(_python(), _libraries()) if not _holds(path, shut))
+    for path in chain(map(Path, PROGRAMS), found):
         yield Place(path, RUN)
     for path in chain(map(Path, TOLD_BY_THE_SYSTEM), reads):
         yield Place(path, READ)
@@ -92,21 +95,23 @@ def places(folder: Path, reads: Sequence[Path]) -> Iterator[Place]:
 def _python() -> Iterable[Path]:
     """The interpreter and all it imports from."""
     said = (*sys.path, sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix)
-    return filter(_is_narrow, map(Path, filter(None, said)))
+    return map(Path, filter(None, said))
 
 
 def _libraries() -> Iterable[Path]:
     said = settings.bare_environment().get("LD_LIBRARY_PATH", "")
-    return filter(_is_narrow, map(Path, filter(None, said.split(os.pathsep))))
+    return map(Path, filter(None, said.split(os.pathsep)))
 
 
-def _is_narrow(path: Path) -> bool:
-    """Not the whole disk, and not somebody's whole home."""
+def _holds(path: Path, shut: Iterable[Path]) -> bool:
+    """True if it is, or is above, a folder whose whole content must not be run or read."""
+    real = path.resolve()
+    return any(one.is_relative_to(real) for one in shut)
+
+
+def _home() -> Iterable[Path]:
+    """The user's home, by the system's own list: the environment may say anything."""
     import pwd
 
-    real = path.resolve()
-    try:
-        home = Path(pwd.getpwuid(os.getuid()).pw_dir).resolve()
-    except KeyError:  # a user by number only, as in containers
-        return real != Path("/")
-    return not home.is_relative_to(real)
+    with contextlib.suppress(KeyError):  # a user by number only, as in containers
+        yield Path(pwd.getpwuid(os.getuid()).pw_dir).resolve()
