@@ -81,8 +81,8 @@ def places(folder: Path, reads: Sequence[Path]) -> Iterator[Place]:
     came with the model."""
     yield Place(folder, OWN)
     shut = (folder.resolve(), *_home())
-    found = (path for path in chain(_python(), _libraries()) if not _holds(path, shut))
-    for path in chain(map(Path, PROGRAMS), found):
+    narrow = (path for path in chain(_python(), _libraries()) if not _holds(path, shut))
+    for path in chain(map(Path, PROGRAMS), narrow):
         yield Place(path, RUN)
     for path in chain(map(Path, TOLD_BY_THE_SYSTEM), reads):
         yield Place(path, READ)
