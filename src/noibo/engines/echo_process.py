@@ -10,6 +10,7 @@ request, in the body's `x_echo` object; a request's wins.
     die_after     the process ends itself after so many words
     die_by        the signal it does that by, as SIGSEGV (default: it exits with code 70)
     cut_after     the connection is cut after so many words
+    grows_mib     memory it takes after the first word, and keeps
 
 Options for the model only: `start_delay_s`, `start_works_s` (busy and silent), `start_hangs`,
 `start_fails` (a text), `start_dies_by` (a signal), `announces` (instead of its address),
@@ -42,6 +43,7 @@ class EchoServer:
     def __init__(self, config: Json) -> None:
         self._config = config
         self._busy = 0
+        self._stomach = bytearray()
 
     def app(self) -> web.Application:
         app = web.Application(middlewares=[self._check_key], client_max_size=2**26)
@@ -117,8 +119,18 @@ class EchoServer:
                 request.transport.abort()
                 return
             yield word
+            if not spoken and (more := script.get("grows_mib")):
+                self._grow(more)
             if delay := script.get("delay_ms"):
                 await asyncio.sleep(delay / 1000)
+
+    def _grow(self, mib: int) -> None:
+        """Take memory; where there is none, end as a C++ program does."""
+        try:
+            self._stomach += b"." * (mib << 20)
+        except MemoryError:
+            print("MemoryError: out of memory", file=sys.stderr, flush=True)  # noqa: T201
+            os.abort()
 
 
 class _Chunks:
@@ -131,6 +143,7 @@ class _Chunks:
             "object": "chat.completion.chunk" if chat else "text_completion",
             "created": int(time.time()),
             "model": model,
+            "system_fingerprint": f"echo-{os.getpid()}",
         }
 
     def word(self, word: str) -> bytes:
