@@ -6,6 +6,7 @@ import contextlib
 import http.server
 import json
 import os
+import platform
 import socket
 import subprocess
 import sys
@@ -291,6 +292,52 @@ def test_a_gpu_tool_without_a_gpu_is_no_gpu(home: Path, tmp_path: Path) -> None:
     tool.chmod(0o755)
     _, found = diagnose(home, PATH=f"{tool.parent}{os.pathsep}{os.environ['PATH']}")
     assert levels(found)["graphics"] == "ok"
+
+
+# ── workers ─────────────────────────────────────────────────────────────────
+
+LACKING = """#!{python}
+import errno, os, sys
+from noibo.engines.isolation.refusals import Refusal
+from noibo.engines.isolation.seccomp import refuse
+from noibo.engines.isolation.system_calls import renounce_new_privileges
+renounce_new_privileges()
+for number in {hidden}:
+    refuse([Refusal((number, number), error=errno.ENOSYS)])
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+LANDLOCK, SECCOMP = 444, {"x86_64": 317, "aarch64": 277}.get(platform.machine(), 0)
+
+
+def lacking(folder: Path, *hidden: int) -> Path:
+    """An interpreter on a kernel that does not have these system calls."""
+    path = folder / "python"
+    path.write_text(LACKING.format(python=sys.executable, hidden=hidden))
+    path.chmod(0o755)
+    return path
+
+
+def test_workers_are_closed_off_and_by_what_is_told(home: Path) -> None:
+    _, found = diagnose(home)
+    assert levels(found)["workers"] == "ok"
+    assert "workers are closed off: files, TCP, UDP (Landlock ABI" in said(found, "workers")
+
+
+def test_without_landlock_open_files_are_a_warning(home: Path, tmp_path: Path) -> None:
+    code, found = diagnose(home, python=lacking(tmp_path, LANDLOCK))
+    assert code == 0
+    assert levels(found)["workers"] == "warning"
+    told = said(found, "workers")
+    assert "they can read other files, write other files." in told
+    assert "not available: files: this kernel has no Landlock" in told
+    assert "Run only models whose origin you trust here." in told
+
+
+@pytest.mark.heavy
+def test_without_seccomp_udp_is_a_warning(home: Path, tmp_path: Path) -> None:
+    _, found = diagnose(home, python=lacking(tmp_path, SECCOMP))
+    assert levels(found)["workers"] == "warning"
+    assert "they can send over UDP." in said(found, "workers")
 
 
 # ── server and port ─────────────────────────────────────────────────────────
