@@ -281,6 +281,7 @@ class Worker:
             "used_at": self.used_at,
             "memory_bytes": self.held_bytes,
             "peak_bytes": self.peak_bytes,
+            "predicted_bytes": self.expected_bytes,
             "tokens_in": self.tokens_in,
             "tokens_reused": self.tokens_reused,
             "tokens_out": self.tokens_out,

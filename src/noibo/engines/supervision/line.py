@@ -37,6 +37,10 @@ class Line:
         left = self._longest - self._length
         return left > 0 and self._of_caller[caller] < left
 
+    def of_caller(self, caller: str) -> int:
+        """How many of this caller's requests wait."""
+        return self._of_caller[caller]
+
     def add(self, ticket: Ticket) -> None:
         """Put a ticket at the end of its caller's own requests."""
         self._lines.setdefault(ticket.model_name, _ModelLine()).add(ticket)

@@ -1,10 +1,9 @@
 """Which workers run. One worker a model, shared by all callers, started by the first of them.
 
 Everything that is decided is decided in `_step`, which waits for nothing: it gives free slots to
-those who are next, makes room in the memory for models that are waited for, and unloads what has
-been idle for long enough. It is called whenever something has changed, and by an alarm when it said
-so. What takes time (planning, starting, stopping) is a task of the model's seat, and ends in a
-`_step`.
+those who are next, unloads what has been idle for long enough, and makes room in the memory for
+models that are waited for. It is called whenever something has changed, and by an alarm when it
+said so. What takes time is a task of the model's seat, and ends in a `_step`.
 """
 
 from __future__ import annotations
@@ -18,36 +17,29 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any
 
 from noibo.engines.engine import Engine
-from noibo.engines.faults import Kind
 from noibo.engines.memory.book import Book
-from noibo.engines.memory.machine import Machine, amount
-from noibo.engines.memory.size import Use
+from noibo.engines.memory.machine import Machine
 from noibo.engines.supervision import keep_alive, turns
 from noibo.engines.supervision.builds import Builds
-from noibo.engines.supervision.claim import Claim, Standing
+from noibo.engines.supervision.claim import Claim
 from noibo.engines.supervision.line import Line
-from noibo.engines.supervision.plan import Plan, Planner
+from noibo.engines.supervision.lives import Lives
+from noibo.engines.supervision.plan import Planner
+from noibo.engines.supervision.room import Room
 from noibo.engines.supervision.seat import Seat
-from noibo.engines.supervision.setbacks import Setbacks
+from noibo.engines.supervision.standings import Standings
 from noibo.engines.supervision.ticket import Ticket
-from noibo.engines.supervision.times import Times, wait_s
+from noibo.engines.supervision.times import Times
 from noibo.engines.tuning import Tuning
 from noibo.engines.worker import State, Worker
-from noibo.errors import (
-    ModelNotFound,
-    NoiboError,
-    NoRoom,
-    QueueFull,
-    ShuttingDown,
-    WorkerStartFailed,
-)
+from noibo.errors import ModelNotFound, NoiboError, ShuttingDown, WorkerStartFailed
 from noibo.settings import Settings
-from noibo.wire.management import AnsweringRow, QueueRow, WaitingRow
+from noibo.wire.management import QueueRow
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 2.0  # at what the workers hold
-LEAST_SPARE_BYTES = 256 * 2**20  # of the machine's memory, whatever the budget
+USUAL_SLOTS = 4
 
 
 class Supervisor:
@@ -61,18 +53,20 @@ class Supervisor:
         book: Book,
         machine: Machine | None = None,
     ) -> None:
+        machine = machine or Machine()
         self._tree = tree
-        self._tuning = tuning
-        self._book = book
-        self._machine = machine or Machine()
-        self._planner = Planner(engines, tree, tuning, book, self._machine)
-        self._builds = Builds(tree.home / "builds.json")
-        self._budget = amount(tree.memory.budget, self._machine.total(), "memory.budget")
         self._keep_alive = keep_alive.parse(tree.memory.keep_alive, "memory.keep_alive")
-        self._line = Line(tree.queue.longest)
+        self._planner = Planner(engines, tree, tuning, book, machine)
         self._seats: dict[str, Seat] = {}
-        self._setbacks = Setbacks()
+        self._line = Line(tree.queue.longest)
         self._times = Times()
+        self._room = Room(tree.memory, machine, self._seats)
+        builds = Builds(tree.home / "builds.json")
+        self._lives = Lives(
+            self._planner, builds, tuning, book, machine, self._times, self._worker_ended
+        )
+        slots = tree.engine.parallel or USUAL_SLOTS
+        self._standings = Standings(self._line, self._seats, self._times, self._room, slots)
         self._alarm: asyncio.TimerHandle | None = None
         self._watch: asyncio.Task[None] | None = None
         self._closed = False
@@ -98,34 +92,35 @@ class Supervisor:
     def _enter(self, claim: Claim) -> Ticket:
         if self._closed:
             raise ShuttingDown("The server is stopping.", next_step="Try again when it is back.")
-        ticket = Ticket(claim, self._standing)
+        ticket = Ticket(claim, self._standings.of)
+        name = claim.model.name
         seat = self._seat(claim)
         worker = seat.ready
-        name = claim.model.name
         if worker and worker.model is not claim.model and worker.model != claim.model:
             # The name means another file now: this worker goes when it has finished.
             seat.leaving, seat.plan, seat.model = True, None, claim.model
-        elif worker is not None and worker.leases < worker.slots and not self._line.waiting(name):
+        elif worker and worker.leases < worker.slots and not self._line.waiting(name):
             self._grant(seat, worker, ticket)
             return ticket
-        if refusal := self._setbacks.refusal(name, time.monotonic()):
+        if refusal := self._lives.setbacks.refusal(name, time.monotonic()):
             raise refusal
         if not self._line.has_place_for(claim.caller):
-            raise self._full(claim)
+            raise self._standings.full(claim, self._tree.queue.longest)
         ticket.wait()
         self._line.add(ticket)
         self._step()
         return ticket
 
     def _seat(self, claim: Claim) -> Seat:
-        seat = self._seats.get(claim.model.name)
+        name = claim.model.name
+        seat = self._seats.get(name)
         if seat is None:
-            own = self._tree.models.get(claim.model.name)
+            own = self._tree.models.get(name)
             stays = self._keep_alive
             if own is not None and own.keep_alive:
-                stays = keep_alive.parse(own.keep_alive, f"models.{claim.model.name}.keep_alive")
+                stays = keep_alive.parse(own.keep_alive, f"models.{name}.keep_alive")
             seat = Seat(claim.model, own is not None and own.pinned, stays)
-            self._seats[claim.model.name] = seat
+            self._seats[name] = seat
         if seat.worker is None:
             if seat.model != claim.model:
                 seat.plan = None
@@ -143,24 +138,24 @@ class Supervisor:
         ticket.grant(worker)
 
     def _leave(self, ticket: Ticket) -> None:
-        name = ticket.model_name
-        worker = ticket.worker
+        name, worker = ticket.model_name, ticket.worker
         if worker is None:
             if ticket in self._line.places(name):
                 self._line.remove(ticket)
             self._forget_if_unused(name)
             return
-        now = time.monotonic()
         worker.leases -= 1
         worker.used_at = time.time()
         self._line.gave_back(ticket)
         seat = self._seats.get(name)
-        if seat is None or seat.worker is not worker:
-            return
+        if seat is not None and seat.worker is worker:
+            self._answered(seat, worker, ticket, time.monotonic())
+
+    def _answered(self, seat: Seat, worker: Worker, ticket: Ticket, now: float) -> None:
         began = seat.answering.pop(ticket, now)
         if worker.state is State.READY:
-            self._times.answered(name, now - began)
-            self._setbacks.worked(name)
+            self._times.answered(seat.name, now - began)
+            self._lives.setbacks.worked(seat.name)
         seat.used_at = now
         if ticket.claim.keep_alive is not None:
             seat.keep_alive = ticket.claim.keep_alive
@@ -168,25 +163,23 @@ class Supervisor:
             seat.idle_since = now
         self._step()
 
-    def _full(self, claim: Claim) -> QueueFull:
-        name = claim.model.name
+    def _refuse(self, name: str, error: NoiboError) -> None:
+        """Tell all who wait for a model that there will be none."""
+        for ticket in self._line.of(name):
+            self._line.remove(ticket)
+            ticket.refuse(error)
+        self._forget_if_unused(name)
+
+    def _forget_if_unused(self, name: str) -> None:
         seat = self._seats.get(name)
-        slots = seat.worker.slots if seat and seat.worker else 1
-        ran = self._under_way(seat)
-        # One place in the line is free when the one who is next has a slot.
-        wait = wait_s(1, slots, ran, self._times.answer_s(name))
-        return QueueFull(
-            f"Too many requests wait already ({len(self._line)} of "
-            f"{self._tree.queue.longest}, or too many of this caller's).",
-            next_step=f"Try again in {math.ceil(wait)} s, or raise queue.longest.",
-            retry_after_s=max(wait, 1.0),
-        )
+        if seat and seat.worker is None and seat.task is None and not self._line.waiting(name):
+            del self._seats[name]
 
     # ── the one place of decisions ──────────────────────────────────────────
 
     def _step(self) -> None:
         now = time.monotonic()
-        moments: list[float] = []
+        moments: list[float] = []  # when to look again
         for name in self._line.models():
             self._serve(self._seats[name])
         for seat in list(self._seats.values()):
@@ -198,6 +191,7 @@ class Supervisor:
         self._set_alarm(now, moments)
 
     def _serve(self, seat: Seat) -> None:
+        """Give the free slots of its worker to those who are next."""
         worker = seat.ready
         while worker is not None and worker.leases < worker.slots:
             ticket = self._line.next(seat.name)
@@ -213,7 +207,7 @@ class Supervisor:
             return
         if seat.leaving or (now >= seat.keep_until and not self._line.waiting(seat.name)):
             seat.leaving = True
-            self._do(seat, self._stop(seat, worker))
+            self._do(seat, self._lives.stop(seat, worker))
         elif seat.keep_until < math.inf:
             moments.append(seat.keep_until)
 
@@ -223,26 +217,27 @@ class Supervisor:
 
     def _bring(self, seat: Seat, now: float, moments: list[float]) -> None:
         """Take the next step towards a worker for a model that is waited for."""
-        if refusal := seat.error or self._setbacks.refusal(seat.name, now):
+        if refusal := seat.error or self._lives.setbacks.refusal(seat.name, now):
             seat.error = None
             self._refuse(seat.name, refusal)
-            return
-        if (until := self._setbacks.wait_until(seat.name)) > now:
+        elif (until := self._lives.setbacks.wait_until(seat.name)) > now:
             moments.append(until)
-            return
-        if seat.plan is None:
-            self._do(seat, self._make_plan(seat))
-            return
-        number = seat.plan.fitting(self._most_for(seat), seat.rung)
-        if number is None:
-            self._refuse(seat.name, self._no_room(seat, seat.plan))
-            return
-        decision = self._decide(seat, seat.plan.rungs[number].bytes, now)
+        elif seat.plan is None:
+            self._do(seat, self._lives.plan(seat))
+        elif (number := seat.plan.fitting(self._room.most_for(seat), seat.rung)) is None:
+            self._refuse(seat.name, self._room.refusal(seat, seat.plan))
+        else:
+            self._make_room(seat, number, now, moments)
+
+    def _make_room(self, seat: Seat, number: int, now: float, moments: list[float]) -> None:
+        plan = seat.plan
+        assert plan is not None  # noqa: S101 - looked at by `_bring`
+        decision = self._decide(seat, plan.rungs[number].bytes, now)
         if decision.start:
-            seat.bytes = seat.plan.rungs[number].bytes
-            self._do(seat, self._start(seat, seat.plan, number))
+            seat.bytes = plan.rungs[number].bytes
+            self._do(seat, self._lives.start(seat, plan, number))
         elif decision.impossible:
-            self._refuse(seat.name, self._no_room(seat, seat.plan))
+            self._refuse(seat.name, self._room.refusal(seat, plan))
         for name in decision.evict + decision.drain:
             log.info("%s gives way to %s", name, seat.name)
             self._seats[name].leaving = True
@@ -266,7 +261,7 @@ class Supervisor:
             for other in self._seats.values()
             if other.bytes
         ]
-        return turns.decide(wanted, residents, self._free(), now)
+        return turns.decide(wanted, residents, self._room.free(), now)
 
     def _set_alarm(self, now: float, moments: list[float]) -> None:
         if self._alarm is not None:
@@ -275,73 +270,6 @@ class Supervisor:
         if moments and not self._closed:
             loop = asyncio.get_running_loop()
             self._alarm = loop.call_later(max(min(moments) - now, 0.0) + 0.001, self._step)
-
-    # ── memory ──────────────────────────────────────────────────────────────
-
-    def _reserved(self) -> int:
-        return sum(seat.bytes for seat in self._seats.values())
-
-    def _held(self) -> int:
-        return sum(seat.worker.held_bytes for seat in self._seats.values() if seat.worker)
-
-    def _free(self) -> int:
-        """What a new worker may take: of the budget, and of what the machine really has left."""
-        reserved = self._reserved()
-        promised = max(reserved - self._held(), 0)  # reserved, and not yet taken
-        left = self._machine.available() - promised - self._spare()
-        return min(self._budget - reserved, left)
-
-    def _spare(self) -> int:
-        return max(LEAST_SPARE_BYTES, self._machine.total() // 50)
-
-    def _most_for(self, seat: Seat) -> int:
-        """What it could have if every model that is not pinned gave way."""
-        others = [one for one in self._seats.values() if one is not seat and one.bytes]
-        pinned = sum(one.bytes for one in others if one.pinned)
-        held = sum(one.worker.held_bytes for one in others if one.worker and not one.pinned)
-        left = self._machine.available() + held - self._spare()
-        return min(self._budget - pinned, left)
-
-    def _no_room(self, seat: Seat, plan: Plan) -> NoRoom:
-        least = plan.rungs[-1].bytes
-        pinned = [one.name for one in self._seats.values() if one.pinned and one.bytes]
-        step = "Take a smaller model or quantisation, or raise memory.budget."
-        if pinned:
-            step = f"Pinned: {', '.join(pinned)}. Unload one (`noibo stop`). " + step
-        return NoRoom(
-            f"{seat.name} needs {least / 2**20:,.0f} MiB at the least; "
-            f"{max(self._most_for(seat), 0) / 2**20:,.0f} MiB can be had (memory.budget is "
-            f"{self._budget / 2**20:,.0f} MiB, the machine has "
-            f"{self._machine.available() / 2**20:,.0f} MiB free).",
-            next_step=step,
-        )
-
-    async def _look(self) -> None:
-        """Measure the workers from time to time, and hold them to the budget."""
-        while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            workers = [seat.worker for seat in self._seats.values() if seat.worker]
-            await asyncio.to_thread(self._examine, workers)
-            self._hold_to_budget()
-
-    def _examine(self, workers: list[Worker]) -> None:
-        for worker in workers:
-            worker.examine(self._machine.held_by)
-
-    def _hold_to_budget(self) -> None:
-        """What a worker has grown to counts from now on; over the budget the longest idle goes."""
-        for seat in self._seats.values():
-            if seat.worker is not None and seat.worker.state is State.READY:
-                seat.bytes = max(seat.bytes, seat.worker.held_bytes)
-        over = self._held() - self._budget
-        idle = [s for s in self._seats.values() if s.ready and s.idle_since and not s.pinned]
-        for seat in sorted(idle, key=lambda one: one.used_at):
-            if over <= 0:
-                return
-            log.warning("%s is unloaded: the workers hold more than the budget", seat.name)
-            over -= seat.worker.held_bytes if seat.worker else 0
-            seat.leaving = True
-            self._step()
 
     # ── what takes time ─────────────────────────────────────────────────────
 
@@ -352,7 +280,7 @@ class Supervisor:
             finally:
                 seat.task = None
                 if not self._closed:
-                    self._bury(seat)
+                    self._lives.bury(seat)  # it may have died meanwhile
                     self._forget_if_unused(seat.name)
                     self._step()
 
@@ -360,125 +288,25 @@ class Supervisor:
         if self._watch is None:
             self._watch = asyncio.create_task(self._look())
 
-    async def _make_plan(self, seat: Seat) -> None:
-        model = seat.model
-        try:
-            plan = await asyncio.to_thread(self._planner.plan, model)
-            await asyncio.to_thread(self._builds.require_sound, plan.engine)
-        except NoiboError as error:
-            seat.error = error
-            return
-        except Exception as error:
-            log.exception("no plan for %s", model.name)
-            seat.error = WorkerStartFailed(
-                f"How to run {model.name} could not be found out: {type(error).__name__}: {error}."
-            )
-            return
-        if seat.model is model:
-            seat.plan, seat.rung = plan, 0
+    async def _look(self) -> None:
+        """Measure the workers from time to time, and hold them to the budget."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.to_thread(self._room.examine)
+            for seat in self._room.grown_over():
+                log.warning("%s is unloaded: the workers hold more than the budget", seat.name)
+                seat.leaving = True
+            self._step()
 
-    async def _start(self, seat: Seat, plan: Plan, number: int) -> None:
-        began = time.monotonic()
-        launch = await asyncio.to_thread(self._planner.launch, plan, number)
-        worker = Worker(plan.engine, plan.model, launch, plan.limits, self._ended)
-        worker.expected_bytes = plan.rungs[number].expected
-        seat.worker, seat.leaving = worker, False
-        try:
-            await worker.start()
-            rate = await worker.prove()
-        except asyncio.CancelledError:
-            await worker.stop()
-            seat.worker, seat.bytes = None, 0
-            raise
-        except NoiboError as error:
-            await worker.stop()
-            seat.worker, seat.bytes = None, 0
-            self._start_failed(seat, plan, number, worker, error)
-            return
-        now = time.monotonic()
-        self._times.loaded(seat.name, now - began)
-        seat.crashed = False
-        seat.rung = number
-        seat.ready_at = seat.used_at = seat.idle_since = now
-        await asyncio.to_thread(self._weigh, seat, plan, number, worker)
-        if rate is not None:
-            await asyncio.to_thread(self._tuning.record, plan.speed_key, rate)
-
-    def _weigh(self, seat: Seat, plan: Plan, number: int, worker: Worker) -> None:
-        """Correct what was estimated by what it holds now."""
-        worker.examine(self._machine.held_by)
-        rung = plan.rungs[number]
-        if worker.held_bytes:
-            self._book.measured(rung.key, plan.engine.name, rung.need, worker.held_bytes)
-            seat.bytes = worker.held_bytes + rung.need.kept
-
-    def _start_failed(
-        self, seat: Seat, plan: Plan, number: int, worker: Worker, error: NoiboError
-    ) -> None:
-        kind = worker.fault.kind if worker.fault else None
-        if kind is Kind.OUT_OF_MEMORY and number + 1 < len(plan.rungs):
-            seat.rung = number + 1
-            log.warning("%s is tried smaller: %s", seat.name, plan.rungs[number + 1].size)
-            return
-        if kind is Kind.ILLEGAL_INSTRUCTION and seat.crashed:
-            error = self._builds.disqualify(plan.engine, error.message)
-        elif kind in {Kind.KILLED, Kind.CRASHED, Kind.ILLEGAL_INSTRUCTION} and not seat.crashed:
-            seat.crashed = True  # perhaps for no reason of its own: once more
-            log.warning("%s is started once more: %s", seat.name, error.message)
-            return
-        log.error("%s", error)
-        seat.crashed = False
-        seat.plan = None  # the file, the settings or the engine may have changed by the next time
-        self._setbacks.failed(seat.name, error, time.monotonic())
-        self._refuse(seat.name, error)
-
-    async def _stop(self, seat: Seat, worker: Worker) -> None:
-        await asyncio.to_thread(self._note_use, seat, worker)
-        await worker.stop()
-        seat.worker, seat.bytes, seat.leaving, seat.plan = None, 0, False, None
-        seat.answering.clear()
-
-    def _note_use(self, seat: Seat, worker: Worker) -> None:
-        use = Use(
-            callers=seat.most_callers,
-            tokens=worker.longest_tokens,
-            prompts=worker.prompts,
-            prompt_tokens=worker.tokens_in,
-            reused_tokens=worker.tokens_reused,
-        )
-        self._book.used(seat.name, use)
-
-    def _ended(self, worker: Worker) -> None:
+    def _worker_ended(self, worker: Worker) -> None:
         """A worker's process is gone, for whatever reason."""
         seat = self._seats.get(worker.model.name)
         if seat is None or seat.worker is not worker or self._closed:
             return
         if seat.task is None:  # else the end of the task sees to it
-            self._bury(seat)
+            self._lives.bury(seat)
+            self._forget_if_unused(seat.name)
             self._step()
-
-    def _bury(self, seat: Seat) -> None:
-        """Take a worker that has died out of its seat; what it was asked for has failed."""
-        worker = seat.worker
-        if worker is None or worker.state is not State.FAILED:
-            return
-        seat.worker, seat.bytes, seat.leaving = None, 0, False
-        seat.answering.clear()
-        kind = worker.fault.kind if worker.fault else None
-        if kind is Kind.OUT_OF_MEMORY and seat.plan and seat.rung + 1 < len(seat.plan.rungs):
-            seat.rung += 1
-        self._setbacks.failed(seat.name, worker.death(), time.monotonic())
-
-    def _refuse(self, name: str, error: NoiboError) -> None:
-        for ticket in self._line.of(name):
-            self._line.remove(ticket)
-            ticket.refuse(error)
-        self._forget_if_unused(name)
-
-    def _forget_if_unused(self, name: str) -> None:
-        seat = self._seats.get(name)
-        if seat and seat.worker is None and seat.task is None and not self._line.waiting(name):
-            del self._seats[name]
 
     # ── what is seen and done from outside ──────────────────────────────────
 
@@ -500,82 +328,11 @@ class Supervisor:
             **worker.facts(),
             "pinned": seat is not None and seat.pinned,
             "keep_until": None if until == math.inf else time.time() + max(left, 0.0),
-            "predicted_bytes": worker.expected_bytes,
         }
 
     def queue(self) -> QueueRow:
-        """Who waits and who is answered."""
-        now = time.monotonic()
-        return QueueRow(
-            waiting=[self._waiting_row(ticket) for ticket in self._line.tickets()],
-            answering=[
-                AnsweringRow(
-                    model=seat.name,
-                    caller=ticket.claim.caller,
-                    priority=ticket.claim.priority.name.lower(),
-                    for_s=round(now - began, 1),
-                )
-                for seat in self._seats.values()
-                for ticket, began in seat.answering.items()
-            ],
-            longest=self._tree.queue.longest,
-            budget_bytes=self._budget,
-            held_bytes=self._held(),
-        )
-
-    def _waiting_row(self, ticket: Ticket) -> WaitingRow:
-        stands = ticket.standing()
-        return WaitingRow(
-            model=ticket.model_name,
-            caller=ticket.claim.caller,
-            priority=ticket.claim.priority.name.lower(),
-            place=stands.place,
-            why=stands.why,
-            waited_s=round(ticket.waited_s, 1),
-            expected_s=None if stands.expected_s is None else round(stands.expected_s, 1),
-        )
-
-    def _standing(self, ticket: Ticket) -> Standing:
-        name = ticket.model_name
-        place = self._line.places(name).get(ticket, 1)
-        seat = self._seats.get(name)
-        answer = self._times.answer_s(name)
-        if seat is None or seat.ready is None:
-            return self._standing_before_start(ticket, seat, place, answer)
-        if answer is None and not seat.answering:
-            return Standing(place, None, "queue")
-        wait = wait_s(place, seat.ready.slots, self._under_way(seat), answer)
-        return Standing(place, wait, "queue")
-
-    def _standing_before_start(
-        self, ticket: Ticket, seat: Seat | None, place: int, answer: float | None
-    ) -> Standing:
-        now = time.monotonic()
-        load = self._times.load_s(ticket.model_name, ticket.claim.model.bytes)
-        slots = self._tree.engine.parallel or 4
-        behind = 0.0 if place <= slots or answer is None else answer * ((place - 1) // slots)
-        if seat is not None and seat.worker is not None and not seat.leaving:
-            began = now - (time.time() - seat.worker.started_at)
-            return Standing(place, max(load - (now - began), load / 10) + behind, "loading")
-        others = [o for o in self._seats.values() if o is not seat and o.bytes and not o.pinned]
-        if (
-            seat is None
-            or seat.plan is None
-            or not others
-            or self._free() > seat.plan.rungs[-1].bytes
-        ):
-            return Standing(place, load + behind, "loading")
-        wanted = turns.Wanted(seat.name, 0, load, ticket.entered, ticket.claim.priority)
-        due = min(
-            turns.due_at(o.resident(0, self._times.load_s(o.name, o.model.bytes)), wanted)
-            for o in others
-        )
-        return Standing(place, max(due - now, 0.0) + load + behind, "memory")
-
-    @staticmethod
-    def _under_way(seat: Seat | None) -> list[float]:
-        now = time.monotonic()
-        return [now - began for began in seat.answering.values()] if seat else []
+        """Who waits, who is answered, and in what memory."""
+        return self._standings.rows(self._tree.queue.longest)
 
     def pin(self, name: str, pinned: bool) -> None:
         """Keep a model loaded whatever else is wanted, or no longer."""
@@ -589,11 +346,12 @@ class Supervisor:
         if seat.task is not None and not seat.leaving:
             seat.task.cancel()
             await asyncio.gather(seat.task, return_exceptions=True)
-        seat.leaving = True
         if seat.worker is not None:
+            seat.leaving = True
             if seat.task is None:
-                self._do(seat, self._stop(seat, seat.worker))
-            await asyncio.gather(seat.task or asyncio.sleep(0), return_exceptions=True)
+                self._do(seat, self._lives.stop(seat, seat.worker))
+        if seat.task is not None:
+            await asyncio.gather(seat.task, return_exceptions=True)
 
     def _running(self, name: str) -> Seat:
         seat = self._seats.get(name)
@@ -611,10 +369,10 @@ class Supervisor:
         stopping = ShuttingDown("The server is stopping.", next_step="Try again when it is back.")
         for name in self._line.models():
             self._refuse(name, stopping)
-        tasks = [seat.task for seat in self._seats.values() if seat.task and not seat.leaving]
-        for task in tasks:
-            task.cancel()
-        leaving = [seat.task for seat in self._seats.values() if seat.task]
-        await asyncio.gather(*tasks, *leaving, return_exceptions=True)
+        tasks = [seat.task for seat in self._seats.values() if seat.task]
+        for seat in self._seats.values():
+            if seat.task and not seat.leaving:
+                seat.task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(worker.stop() for worker in self.workers()))
         self._seats.clear()

@@ -1,0 +1,140 @@
+"""What takes time in the life of a seat: planning, starting, stopping. And what a death means.
+
+Each changes one seat, and decides nothing about any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from noibo.engines.faults import Kind
+from noibo.engines.memory.book import Book
+from noibo.engines.memory.machine import Machine
+from noibo.engines.memory.size import Use
+from noibo.engines.supervision.builds import Builds
+from noibo.engines.supervision.plan import Plan, Planner
+from noibo.engines.supervision.seat import Seat
+from noibo.engines.supervision.setbacks import Setbacks
+from noibo.engines.supervision.times import Times
+from noibo.engines.tuning import Tuning
+from noibo.engines.worker import State, Worker
+from noibo.errors import NoiboError, WorkerStartFailed
+
+log = logging.getLogger(__name__)
+PERHAPS_BY_CHANCE = {Kind.KILLED, Kind.CRASHED, Kind.ILLEGAL_INSTRUCTION}
+
+
+@dataclass(frozen=True, slots=True)
+class Lives:
+    """Plans, starts, stops and buries workers. `on_end` is told of each that ends."""
+
+    planner: Planner
+    builds: Builds
+    tuning: Tuning
+    book: Book
+    machine: Machine
+    times: Times
+    on_end: Callable[[Worker], None]
+    setbacks: Setbacks = field(default_factory=Setbacks)
+
+    async def plan(self, seat: Seat) -> None:
+        """Find out how the seat's model would be run; why not goes to `seat.error`."""
+        model = seat.model
+        try:
+            plan = await asyncio.to_thread(self.planner.plan, model)
+            await asyncio.to_thread(self.builds.require_sound, plan.engine)
+        except NoiboError as error:
+            seat.error = error
+        except Exception as error:
+            log.exception("no plan for %s", model.name)
+            seat.error = WorkerStartFailed(
+                f"How to run {model.name} could not be found out: {type(error).__name__}: {error}."
+            )
+        else:
+            if seat.model is model:
+                seat.plan, seat.rung = plan, 0
+
+    async def start(self, seat: Seat, plan: Plan, number: int) -> None:
+        """Start the worker of that rung; a failure for good goes to `seat.error`."""
+        began = time.monotonic()
+        launch = await asyncio.to_thread(self.planner.launch, plan, number)
+        worker = Worker(plan.engine, plan.model, launch, plan.limits, self.on_end)
+        worker.expected_bytes = plan.rungs[number].expected
+        seat.worker, seat.leaving = worker, False
+        try:
+            await worker.start()
+            rate = await worker.prove()
+        except BaseException as error:
+            await worker.stop()
+            seat.worker, seat.bytes = None, 0
+            if not isinstance(error, NoiboError):
+                raise
+            self._start_failed(seat, plan, number, worker, error)
+            return
+        now = time.monotonic()
+        self.times.loaded(seat.name, now - began)
+        seat.crashed, seat.rung = False, number
+        seat.ready_at = seat.used_at = seat.idle_since = now
+        await asyncio.to_thread(self._weigh, seat, plan, number, worker)
+        if rate is not None:
+            await asyncio.to_thread(self.tuning.record, plan.speed_key, rate)
+
+    def _weigh(self, seat: Seat, plan: Plan, number: int, worker: Worker) -> None:
+        """Correct what was estimated by what it holds now."""
+        worker.examine(self.machine.held_by)
+        rung = plan.rungs[number]
+        if worker.held_bytes:
+            self.book.measured(rung.key, plan.engine.name, rung.need, worker.held_bytes)
+            seat.bytes = worker.held_bytes + rung.need.kept
+
+    def _start_failed(
+        self, seat: Seat, plan: Plan, number: int, worker: Worker, error: NoiboError
+    ) -> None:
+        kind = worker.fault.kind if worker.fault else None
+        if kind is Kind.OUT_OF_MEMORY and number + 1 < len(plan.rungs):
+            seat.rung = number + 1
+            log.warning("%s is tried smaller: %s", seat.name, plan.rungs[seat.rung].size)
+            return
+        if kind in PERHAPS_BY_CHANCE and not seat.crashed:
+            seat.crashed = True
+            log.warning("%s is started once more: %s", seat.name, error.message)
+            return
+        if kind is Kind.ILLEGAL_INSTRUCTION:
+            error = self.builds.disqualify(plan.engine, error.message)
+        log.error("%s", error)
+        seat.crashed, seat.plan = False, None  # file, settings or engine may change by next time
+        seat.error = error
+        self.setbacks.failed(seat.name, error, time.monotonic())
+
+    async def stop(self, seat: Seat, worker: Worker) -> None:
+        """Unload it."""
+        await asyncio.to_thread(self._note_use, seat, worker)
+        await worker.stop()
+        seat.worker, seat.bytes, seat.leaving, seat.plan = None, 0, False, None
+        seat.answering.clear()
+
+    def _note_use(self, seat: Seat, worker: Worker) -> None:
+        use = Use(
+            callers=seat.most_callers,
+            tokens=worker.longest_tokens,
+            prompts=worker.prompts,
+            prompt_tokens=worker.tokens_in,
+            reused_tokens=worker.tokens_reused,
+        )
+        self.book.used(seat.name, use)
+
+    def bury(self, seat: Seat) -> None:
+        """Take a worker that has died out of its seat; what it was asked for has failed."""
+        worker = seat.worker
+        if worker is None or worker.state is not State.FAILED:
+            return
+        seat.worker, seat.bytes, seat.leaving = None, 0, False
+        seat.answering.clear()
+        kind = worker.fault.kind if worker.fault else None
+        if kind is Kind.OUT_OF_MEMORY and seat.plan and seat.rung + 1 < len(seat.plan.rungs):
+            seat.rung += 1
+        self.setbacks.failed(seat.name, worker.death(), time.monotonic())

@@ -1,0 +1,119 @@
+"""Where those who wait stand, and how long it may take: what callers and `noibo ps` are told."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+
+from noibo.engines.supervision import turns
+from noibo.engines.supervision.claim import Claim, Standing
+from noibo.engines.supervision.line import Line
+from noibo.engines.supervision.room import Room
+from noibo.engines.supervision.seat import Seat
+from noibo.engines.supervision.ticket import Ticket
+from noibo.engines.supervision.times import Times, wait_s
+from noibo.errors import QueueFull
+from noibo.wire.management import AnsweringRow, QueueRow, WaitingRow
+
+
+class Standings:
+    """Looks at the line, the seats and the times; changes nothing."""
+
+    def __init__(
+        self, line: Line, seats: Mapping[str, Seat], times: Times, room: Room, slots: int
+    ) -> None:
+        self._line = line
+        self._seats = seats
+        self._times = times
+        self._room = room
+        self._slots = slots  # of a worker that is not there yet
+
+    def of(self, ticket: Ticket) -> Standing:
+        """One that waits."""
+        place = self._line.places(ticket.model_name).get(ticket, 1)
+        seat = self._seats.get(ticket.model_name)
+        worker = seat.ready if seat else None
+        if seat is None or worker is None:
+            return self._before_the_start(ticket, seat, place)
+        answer = self._times.answer_s(seat.name)
+        if answer is None and not seat.answering:
+            return Standing(place, None, "queue")
+        return Standing(place, wait_s(place, worker.slots, _under_way(seat), answer), "queue")
+
+    def _before_the_start(self, ticket: Ticket, seat: Seat | None, place: int) -> Standing:
+        now = time.monotonic()
+        load = self._times.load_s(ticket.model_name, ticket.claim.model.bytes)
+        answer = self._times.answer_s(ticket.model_name) or 0.0
+        ahead = answer * ((place - 1) // self._slots)  # rounds of answers before its own
+        if seat is not None and seat.worker is not None and not seat.leaving:
+            began = time.time() - seat.worker.started_at
+            return Standing(place, max(load - began, load / 10) + ahead, "loading")
+        due = self._turn_of_others(ticket, seat)
+        if due is None:
+            return Standing(place, load + ahead, "loading")
+        return Standing(place, max(due - now, 0.0) + load + ahead, "memory")
+
+    def _turn_of_others(self, ticket: Ticket, seat: Seat | None) -> float | None:
+        """When the first of those in the way must give way; None: nobody is."""
+        if seat is None or seat.plan is None or self._room.free() > seat.plan.rungs[-1].bytes:
+            return None
+        load = self._times.load_s(seat.name, seat.model.bytes)
+        wanted = turns.Wanted(seat.name, 0, load, ticket.entered, ticket.claim.priority)
+        others = (o for o in self._seats.values() if o is not seat and o.bytes and not o.pinned)
+        due = [
+            turns.due_at(o.resident(0, self._times.load_s(o.name, o.model.bytes)), wanted)
+            for o in others
+        ]
+        return min(due, default=None)
+
+    def full(self, claim: Claim, longest: int) -> QueueFull:
+        """The refusal of one for whom there is no place in the line, with the time until there is:
+        one is free when the next has got a slot."""
+        seat = self._seats.get(claim.model.name)
+        worker = seat.worker if seat else None
+        answer = self._times.answer_s(claim.model.name)
+        wait = wait_s(1, worker.slots if worker else 1, _under_way(seat), answer)
+        return QueueFull(
+            f"Too many requests wait already: {len(self._line)} of {longest}, "
+            f"{self._line.of_caller(claim.caller)} of them yours.",
+            next_step=f"Try again in {math.ceil(wait)} s, or raise queue.longest.",
+            retry_after_s=max(wait, 1.0),
+        )
+
+    def rows(self, longest: int) -> QueueRow:
+        """Who waits and who is answered."""
+        now = time.monotonic()
+        return QueueRow(
+            waiting=[self._waiting(ticket) for ticket in self._line.tickets()],
+            answering=[
+                AnsweringRow(
+                    model=seat.name,
+                    caller=ticket.claim.caller,
+                    priority=ticket.claim.priority.name.lower(),
+                    for_s=round(now - began, 1),
+                )
+                for seat in self._seats.values()
+                for ticket, began in seat.answering.items()
+            ],
+            longest=longest,
+            budget_bytes=self._room.budget,
+            held_bytes=self._room.held(),
+        )
+
+    def _waiting(self, ticket: Ticket) -> WaitingRow:
+        stands = self.of(ticket)
+        return WaitingRow(
+            model=ticket.model_name,
+            caller=ticket.claim.caller,
+            priority=ticket.claim.priority.name.lower(),
+            place=stands.place,
+            why=stands.why,
+            waited_s=round(ticket.waited_s, 1),
+            expected_s=None if stands.expected_s is None else round(stands.expected_s, 1),
+        )
+
+
+def _under_way(seat: Seat | None) -> list[float]:
+    now = time.monotonic()
+    return [now - began for began in seat.answering.values()] if seat else []
