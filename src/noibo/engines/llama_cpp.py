@@ -100,18 +100,20 @@ class LlamaCpp:
         config = placement | {
             "path": str(model.path),
             "alias": model.name,
-            "measure_prefill": speed.measure,
             "projector": str(model.projector or ""),
             "adapters": [str(adapter) for adapter in model.adapters],
             "template": model.template or "",
             "cache_ram_mib": cache_mib(model.info, size),
             "checkpoints": checkpoints(model.info, size),
         }
+        files = (model.path, model.projector, *model.adapters)
         return Launch(
             "noibo.engines.llama_cpp_process",
             config,
             size,
             need_of(model, size, batch),
+            reads=tuple(file for file in files if file),
+            proof_tokens=min(batch, size.context // 2) if speed.measure else 0,
             placement=placement,
         )
 

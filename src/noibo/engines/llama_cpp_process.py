@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import sys
 import threading
-import urllib.request
 from typing import Any
 
 from noibo.engines.child import announce, read_config, ready
@@ -27,9 +25,7 @@ def main() -> None:
         sys.exit(f"llama.cpp could not load {config['path']}: {exc}")
     _say_less(xllamacpp)
     address = server.listening_address
-    alone = "isolation" in config  # it may not call itself: its parent measures
-    rate = None if alone or not config["measure_prefill"] else _measure_prefill(address, config)
-    ready(config, url=address, prefill_tokens_per_s=rate)
+    ready(config, url=address)
     threading.Event().wait()
 
 
@@ -73,11 +69,11 @@ def _shape_state(xllamacpp: Any, params: Any, config: dict[str, Any]) -> None:
     """How the state of conversations is held, and how much of it beyond the slots' own.
 
     Slots are cut off from each other (`kv_unified` off, as it is): each caller has its context,
-    whatever the others do. `cache_idle_slots` copies the state of every slot that rests, when
-    another one starts: twice the memory, and no conversation was found that it brought back. What
-    is about to be overwritten is kept without it. `n_cache_reuse` moves pieces of a changed prompt
-    to other places, which changes answers; `slot_prompt_similarity` stays: a slot is taken for the
-    same conversation from a tenth on.
+    whatever the others do. `cache_idle_slots` copies the state of every slot that rests when
+    another one starts: memory for the same state twice, and it brought back nothing that was not
+    brought back without it (docs/memory.md): what is about to be overwritten is kept anyway.
+    `n_cache_reuse` moves pieces of a changed prompt to other places, which changes answers;
+    `slot_prompt_similarity` stays: from a tenth on, a slot is taken for the same conversation.
     """
     q8_0 = config["kv_type"] == "q8_0"
     types, attention = xllamacpp.ggml_type, xllamacpp.llama_flash_attn_type
@@ -113,24 +109,6 @@ def _adapter(xllamacpp: Any, path: str) -> Any:
     adapter = xllamacpp.CommonAdapterLoraInfo()
     adapter.path, adapter.scale = path, 1.0
     return adapter
-
-
-def _measure_prefill(address: str, config: dict[str, Any]) -> float:
-    """Read one real prompt of about a batch: proves the build, and says how fast it is here."""
-    tokens = min(config["batch"], config["ctx_size"] // 2)
-    body = {"prompt": [1 + i % 50 for i in range(tokens)], "n_predict": 1, "cache_prompt": False}
-    request = urllib.request.Request(  # noqa: S310 - our own loopback server
-        f"{address}/completion",
-        data=json.dumps(body).encode(),
-        headers={
-            "Authorization": f"Bearer {config['api_key']}",
-            "Content-Type": "application/json",
-        },
-    )
-    no_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with no_proxy.open(request, timeout=300) as response:
-        timings = json.load(response)["timings"]
-    return float(timings["prompt_per_second"])
 
 
 if __name__ == "__main__":

@@ -132,7 +132,8 @@ class Book:
 
 def _correction(rows: Mapping[str, Measured], engine: str) -> float:
     """The middle of what was held against what was estimated; one doubt is always in it."""
-    ratios = [row.held / row.estimate for row in rows.values() if row.engine == engine]
+    ours = [row for row in rows.values() if row.engine == engine and row.estimate > 0]
+    ratios = [row.held / row.estimate for row in ours]
     least, most = CORRECTION
     return min(max(statistics.median([*ratios, 1.0]), least), most)
 

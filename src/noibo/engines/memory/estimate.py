@@ -57,10 +57,11 @@ def _guess(model: Model, size: Size) -> Need:
 
 
 def _weights(model: Model, info: ModelInfo) -> int:
-    """All files as they are, and once more what is put into another order."""
-    whole = max(model.bytes, info.file_size)
+    """All tensors as they are, and once more those that are put into another order."""
+    here = max(info.tensor_bytes, 1)
+    whole = max(model.bytes - info.file_size, 0) + here
     twice = sum(size for kind, size in info.matrices.items() if kind in REORDERED)
-    return whole + twice * whole // info.file_size  # the header is that of the first of its parts
+    return whole + twice * whole // here  # the header is that of the first of the model's parts
 
 
 def _vocabulary(info: ModelInfo) -> int:
@@ -121,16 +122,17 @@ def checkpoints(info: ModelInfo | None, size: Size) -> int:
 
 
 def cache_mib(info: ModelInfo | None, size: Size) -> int:
-    """What is left of those bytes for conversations without a slot."""
-    spent = checkpoints(info, size) * size.parallel * step_back_bytes(info, size) if info else 0
-    return (size.kept_bytes - spent) // MIB
+    """What is left of those bytes for conversations without a slot. A model that must go back by
+    checkpoints cannot use a kept conversation without one: measured, nothing of it was reused."""
+    one = step_back_bytes(info, size) if info else 0
+    spent = checkpoints(info, size) * size.parallel * one
+    return 0 if one and not spent else (size.kept_bytes - spent) // MIB
 
 
 def kept_most(info: ModelInfo, size: Size, batch: int) -> int:
     """The most that kept state may take: llama.cpp always keeps one conversation, were it larger
     than it is told to keep."""
-    if not size.kept_bytes:
-        return 0
     cache = cache_mib(info, size) * MIB
     slot = kv_bytes(info, size, batch) // size.parallel
-    return size.kept_bytes - cache + (max(cache, slot) if cache else 0)
+    spent = checkpoints(info, size) * size.parallel * step_back_bytes(info, size)
+    return spent + (max(cache, slot) if cache else 0)

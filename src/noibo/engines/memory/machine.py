@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -40,16 +41,18 @@ class Machine:
 
     def held_by(self, pid: int) -> int:
         """Bytes a process and its children hold: shared pages by their share. 0 once it is gone."""
-        try:
-            return _share(self.root, pid) + sum(self.held_by(child) for child in _children(pid))
-        except psutil.Error:
-            return 0
+        return sum(_share(self.root, one) for one in _family(pid))
+
+    def held_alone(self, pid: int) -> int:
+        """The same with every shared page as its own: what it holds when the other worker of the
+        same file has gone, and so what is to be expected of the next one like it."""
+        return sum(_resident(one) for one in _family(pid))
 
 
 def _share(root: Path, pid: int) -> int:
     """A process's memory. To tell shared pages apart the kernel walks all of it, 5 ms for each
     GB, while the process waits for new memory: a large one's few shared pages count as its own."""
-    resident = int(psutil.Process(pid).memory_info().rss)
+    resident = _resident(pid)
     if resident > LARGE:
         return resident
     try:
@@ -60,13 +63,29 @@ def _share(root: Path, pid: int) -> int:
     return int(found[1]) * 1024 if found else resident
 
 
-def _children(pid: int) -> list[int]:
-    """Processes that a process started. Linux keeps a list by thread; elsewhere all are asked."""
-    threads = Path(f"/proc/{pid}/task")
+def _resident(pid: int) -> int:
     try:
-        lists = [(thread / "children").read_text() for thread in threads.iterdir()]
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def _family(pid: int) -> Iterator[int]:
+    """A process and all that it started."""
+    yield pid
+    for child in _children(pid):
+        yield from _family(child)
+
+
+def _children(pid: int) -> list[int]:
+    """Linux keeps a list for each thread; elsewhere all processes are asked."""
+    try:
+        lists = [(one / "children").read_text() for one in Path(f"/proc/{pid}/task").iterdir()]
     except OSError:
-        return [child.pid for child in psutil.Process(pid).children()]
+        try:
+            return [child.pid for child in psutil.Process(pid).children()]
+        except psutil.Error:
+            return []
     return [int(child) for text in lists for child in text.split()]
 
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 MIB: Final = 2**20
 _BUFFER: Final = re.compile(
-    r"(?P<place>\w+) (?:(?P<kind>model|KV|RS|compute|output) )+buffer size = +(?P<mib>[0-9.]+) MiB"
+    r"(?P<place>\w+) +(?P<kind>model|KV|RS|compute|output) +buffer size = +"
+    r"(?P<mib>\d+(?:\.\d+)?) MiB"
 )
 _KINDS: Final = {
     "model": "weights",

@@ -28,8 +28,8 @@ class ModelInfo:
     """Facts about a model file; None where the file does not say.
 
     Counts are of tokens, elements, layers, heads; sizes are in bytes. Where heads differ from
-    layer to layer, the largest number is given. `parameters` counts the elements of this file's
-    tensors: of a model in parts, only this part's.
+    layer to layer, the largest number is given. `parameters`, `tensor_bytes` and
+    `matrices` are of this file's tensors: of a model in parts, only this part's.
     """
 
     kind: str  # model, adapter, projector, imatrix, or vocabulary: a file without tensors
@@ -37,6 +37,7 @@ class ModelInfo:
     gguf_version: int
     tensors: int
     parameters: int
+    tensor_bytes: int
     quantisation: str | None  # the type most elements are stored in
     file_type: str | None  # the mix the file was quantised to, as Q4_K_M
     bits_per_weight: float | None
@@ -101,6 +102,7 @@ def describe(header: GgufHeader) -> ModelInfo:
         gguf_version=header.version,
         tensors=len(header.tensors),
         parameters=parameters,
+        tensor_bytes=tensor_bytes,
         quantisation=_dominant_type(header),
         file_type=_file_type(said),
         bits_per_weight=round(8 * tensor_bytes / parameters, 2) if parameters else None,
