@@ -77,6 +77,9 @@ class Engine:
     answer_stall_s: Seconds = _key(
         120.0, "A worker that owes answers and does nothing for this long is replaced."
     )
+    isolation: bool = _key(
+        True, "Close workers off from files, network and memory that they do not need."
+    )
     stop_grace_s: Seconds = _key(5.0, "Seconds a worker gets to stop before it is killed.")
 
 

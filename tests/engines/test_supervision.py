@@ -360,7 +360,10 @@ async def test_a_worker_that_stands_still_is_replaced(make: Make) -> None:
     held = await Holder(supervisor, echo()).began()
     assert held.worker is not None
     os.kill(pid_of(held.worker), signal.SIGSTOP)
-    await eventually(lambda: held.worker is not None and held.worker.state is State.FAILED)
+    await asyncio.sleep(2.5)
+    assert held.worker.state is State.READY  # nobody waits for it: its caller reads slowly
+    with held.worker.owing():
+        await eventually(lambda: held.worker is not None and held.worker.state is State.FAILED)
     assert "did nothing" in str(await held.worker.died())
     await held.end()
     assert await ask(supervisor, echo()) != pid_of(held.worker)

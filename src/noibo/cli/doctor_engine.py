@@ -20,10 +20,11 @@ import psutil
 
 from noibo.cli.doctor_checks import Finding, Level
 from noibo.engines.engine import Engine, Model, Speed
+from noibo.engines.faults import Kind, diagnose
 from noibo.engines.llama_cpp import LlamaCpp
 from noibo.engines.memory.size import Use
+from noibo.engines.supervision.builds import Builds
 from noibo.engines.tuning import threads_for
-from noibo.engines.faults import diagnose
 from noibo.engines.worker import Worker
 from noibo.errors import NoiboError, WorkerStartFailed
 from noibo.modelstore.store import Store, StoredModel
@@ -84,13 +85,15 @@ async def _try(adapter: Engine, version: str, stored: StoredModel, tree: Setting
     size = adapter.sizes(model, limits, Use(), 0)[0]
     launch = adapter.launch(model, size, limits, Speed(measure=True))
     worker = Worker(adapter, model, launch, limits)
+    builds = Builds(tree.home / "builds.json")
     try:
         await worker.start()
+        await worker.prove()
     except WorkerStartFailed as error:
-        code = worker.process.returncode if worker.process else None
-        step = OTHER_BUILD if code == -signal.SIGILL else error.next_step
-        return Finding(Level.PROBLEM, error.message, step)
+        died = worker.fault is not None and worker.fault.kind is Kind.ILLEGAL_INSTRUCTION
+        return Finding(Level.PROBLEM, error.message, OTHER_BUILD if died else error.next_step)
     await worker.stop()
+    builds.trust(adapter)  # whatever was seen of it before
     return Finding(Level.OK, f"{version} runs: {model.name} loaded and read a prompt")
 
 

@@ -24,6 +24,7 @@ import psutil
 from noibo import settings
 
 LINES_KEPT = 400
+FOLDER = "noibo-worker-"
 Event = dict[str, Any]
 
 
@@ -40,9 +41,10 @@ class ChildProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._watch: asyncio.Task[None] | None = None
 
-    async def start(self, config: Mapping[str, Any], isolation: Mapping[str, Any]) -> None:
-        """Start it, in a folder of its own that is named to it. Raises OSError."""
-        self.folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="noibo-worker-"))
+    async def start(self, config: Mapping[str, Any], isolation: Mapping[str, Any] | None) -> None:
+        """Start it, in a folder of its own; `isolation` says what else it may touch, None: all.
+        Raises OSError."""
+        self.folder = await asyncio.to_thread(_new_folder)
         folder = str(self.folder)
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -61,8 +63,9 @@ class ChildProcess:
             await self._remove_folder()
             raise
         self._watch = asyncio.create_task(self._watch_over(self._process))
-        closed_off = {"isolation": {**isolation, "folder": folder}}
-        await self._configure(self._process, {**config, **closed_off})
+        if isolation is not None:
+            config = {**config, "isolation": {**isolation, "folder": folder}}
+        await self._configure(self._process, config)
 
     async def _configure(
         self, process: asyncio.subprocess.Process, config: Mapping[str, Any]
@@ -77,11 +80,6 @@ class ChildProcess:
         """Its process id. Only once it was started."""
         assert self._process is not None  # noqa: S101 - see above
         return self._process.pid
-
-    @property
-    def returncode(self) -> int | None:
-        """Its exit code, when it has ended."""
-        return self.exit_code
 
     def log(self) -> list[str]:
         """The last lines of its log."""
@@ -143,6 +141,18 @@ class ChildProcess:
         while (line := await _line(stream)) is not None:
             self._log.append(line)
             self.heard.set()
+
+
+def _new_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-"))
+
+
+def sweep_folders() -> None:
+    """Remove the folders of workers whose server was killed before it could."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}*-*"):
+        server = folder.name.removeprefix(FOLDER).partition("-")[0]
+        if server.isdecimal() and not psutil.pid_exists(int(server)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _exit_code(process: asyncio.subprocess.Process) -> int:

@@ -6,6 +6,7 @@ closed and the engine frees its slot.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
@@ -14,7 +15,7 @@ import msgspec
 
 from noibo.engines.engine import Fields, Support, Verb
 from noibo.engines.worker import Worker
-from noibo.errors import EngineError, NotSupported
+from noibo.errors import EngineError, NotSupported, WorkerDied
 
 # A worker may think for a long time before its first token; that it lives is seen by its process.
 PATIENT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=None)
@@ -53,7 +54,7 @@ class Upstream:
     async def generate(self, path: str, fields: Fields) -> AsyncIterator[aiohttp.ClientResponse]:
         """Post a request that the engine has prepared; yields the open, streaming response."""
         self._require(Verb.GENERATE)
-        async with self._mapped():
+        async with self._mapped(), self._not_for_ever():
             response = await self._session.post(
                 self._worker.url + path, data=msgspec.json.encode(fields), headers=self._headers
             )
@@ -62,6 +63,16 @@ class Upstream:
                 yield response
         finally:
             response.close()  # an answer that was not read to its end is cancelled by this
+
+    async def chunks(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        """What comes of an open response, as it comes. Whoever takes long over a chunk does not
+        make the worker look as if it stood still."""
+        while True:
+            with self._worker.owing():
+                chunk = await response.content.readany()
+            if not chunk:
+                return
+            yield chunk
 
     async def tokenise(self, text: str, *, special: bool = True) -> list[int]:
         """Token ids of `text`, by the model's own tokenizer."""
@@ -89,6 +100,22 @@ class Upstream:
     def _require(self, verb: Verb) -> None:
         if self._worker.engine.verbs[verb] is Support.NONE:
             raise NotSupported(f"The engine {self._worker.engine.name} cannot {verb.value} yet.")
+
+    @contextlib.asynccontextmanager
+    async def _not_for_ever(self) -> AsyncIterator[None]:
+        """A request of which nothing is ever heard (a chat template that turns in a circle) fails,
+        and its worker is replaced when it has finished the others."""
+        patience = self._worker.patience_s
+        try:
+            with self._worker.owing():
+                async with asyncio.timeout(patience):
+                    yield
+        except TimeoutError:
+            self._worker.suspect = True
+            raise WorkerDied(
+                f"The worker for {self._worker.model.name} said nothing for {patience:.0f} s.",
+                next_step="Look at the chat template (`noibo show`) and at what was asked.",
+            ) from None
 
     @contextlib.asynccontextmanager
     async def _mapped(self) -> AsyncIterator[None]:

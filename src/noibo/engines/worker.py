@@ -17,7 +17,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import Any
 
@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 LINES_TOLD = 12
 OPEN_FILES = 1024
+BUSY = 5  # a start may be busy, and say nothing, for so many times longer than it may stand still
 SPARE_BYTES = 2**30
 
 
@@ -59,6 +60,14 @@ MOVES: dict[State, frozenset[State]] = {
 }
 
 
+class Made(Enum):
+    """What a process did in a while."""
+
+    NOTHING = "nothing"
+    WORK = "work"  # processor time
+    GROWTH = "growth"  # memory
+
+
 class Worker:
     """A child process with an address, a key, and callers that lease it."""
 
@@ -78,6 +87,8 @@ class Worker:
         self.url = ""
         self.key = secrets.token_urlsafe(24)
         self.leases = 0
+        self.suspect = False  # it owes an answer that will never come: to be replaced
+        self.owed = 0  # answers that are waited for right now: not those whose reader is slow
         self.started_at = self.ready_at = self.used_at = 0.0
         self.note = ""
         self.process: ChildProcess | None = None
@@ -122,27 +133,34 @@ class Worker:
         self.ready_at = self.used_at = time.time()
         self._move(State.READY)
 
-    def _isolation(self) -> dict[str, Any]:
-        """What the process may touch besides its own program and folder."""
+    def _isolation(self) -> dict[str, Any] | None:
+        """What the process may touch besides its own program and folder; None: all it likes."""
+        if not self._limits.isolation:
+            return None
         need = self.launch.need
+        own_memory = self.launch.placement.get("device") in {"cpu", "none"}  # not a GPU's
         return {
             "reads": [str(path) for path in self.launch.reads],
-            "memory_bytes": 2 * need.total + SPARE_BYTES,
+            "memory_bytes": 2 * need.total + SPARE_BYTES if own_memory else None,
             "open_files": OPEN_FILES,
         }
 
     async def _until_ready(self, process: ChildProcess) -> None:
-        deadline = time.monotonic() + self._limits.start_stall_s
+        stall = self._limits.start_stall_s
+        told = moved = time.monotonic()
         while not self.url:
             if self.fault:
                 await self._give_up(self.fault)
-            moved = await asyncio.to_thread(self._has_moved)
-            if process.heard.is_set() or moved:
+            progress = await asyncio.to_thread(self._progress_made)
+            now = time.monotonic()
+            if process.heard.is_set() or progress is Made.GROWTH:
                 process.heard.clear()
-                deadline = time.monotonic() + self._limits.start_stall_s
-            if time.monotonic() > deadline:
-                stall = f"made no progress for {self._limits.start_stall_s:g} s"
-                await self._give_up(Fault(Kind.STALLED, stall))
+                told = moved = now
+            elif progress is Made.WORK:  # it may turn in a circle: a template without end
+                moved = now
+            if now - moved > stall or now - told > BUSY * stall:
+                why = f"made no progress for {now - min(moved, told):.0f} s"
+                await self._give_up(Fault(Kind.STALLED, why))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(process.heard.wait(), 0.25)
 
@@ -228,21 +246,33 @@ class Worker:
             return
         self.held_bytes = held_by(self.process.pid)
         self.peak_bytes = max(self.peak_bytes, self.held_bytes)
-        owes = self.state is State.READY and self.leases > 0
-        if self._has_moved() or not owes or self._progress is None:
+        owes = self.state is State.READY and self.owed > 0
+        if self._progress is None or self._progress.made() is not Made.NOTHING:
+            return
+        if not owes:
+            self._progress.moved_at = time.monotonic()  # it is right to stand still
             return
         still = time.monotonic() - self._progress.moved_at
         if still > self._limits.answer_stall_s:
             self.fault = Fault(Kind.STALLED, f"did nothing for {still:.0f} s")
             self.process.kill()
 
-    def wakes(self) -> None:
-        """It is asked again after a rest, in which it was right to stand still."""
-        if self._progress is not None:
-            self._progress.moved_at = time.monotonic()
+    @property
+    def patience_s(self) -> float:
+        """How long a request may hear nothing at all of a worker that is busy."""
+        return BUSY * self._limits.answer_stall_s
 
-    def _has_moved(self) -> bool:
-        return self._progress is not None and self._progress.made()
+    @contextlib.contextmanager
+    def owing(self) -> Iterator[None]:
+        """Somebody waits for bytes of this worker meanwhile."""
+        self.owed += 1
+        try:
+            yield
+        finally:
+            self.owed -= 1
+
+    def _progress_made(self) -> Made:
+        return self._progress.made() if self._progress else Made.NOTHING
 
     async def died(self) -> NoiboError:
         """The error for a request that this worker's end cut off."""
@@ -290,22 +320,23 @@ class Worker:
 
 
 class _Progress:
-    """Whether a process did anything since last asked: processor time, memory."""
+    """Whether a process did anything since last asked; `moved_at` is when it last did."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._seen = (0.0, 0)
         self.moved_at = time.monotonic()
 
-    def made(self) -> bool:
-        """True if it did; `moved_at` is when that was last seen."""
+    def made(self) -> Made:
+        """What it did. A process that is gone did nothing."""
         try:
             process = psutil.Process(self._pid)
             times = process.cpu_times()
             now = (round(times.user + times.system, 1), process.memory_info().rss >> 20)
         except psutil.Error:
-            return False
-        moved, self._seen = now != self._seen, now
-        if moved:
-            self.moved_at = time.monotonic()
-        return moved
+            return Made.NOTHING
+        before, self._seen = self._seen, now
+        if now == before:
+            return Made.NOTHING
+        self.moved_at = time.monotonic()
+        return Made.GROWTH if now[1] != before[1] else Made.WORK

@@ -73,6 +73,7 @@ class Stream:
 
     worker: Worker
     response: aiohttp.ClientResponse
+    chunks: AsyncIterator[bytes]
 
     @property
     def model(self) -> Model:
@@ -101,5 +102,6 @@ class Pipeline:
             fields = dict(request.fields)
             asking.apply(model.defaults, fields, chat=request.chat)
             worker.engine.prepare(fields, streamed=request.streamed)
-            async with Upstream(worker, self.session).generate(request.path, fields) as response:
-                yield Stream(worker, response)
+            upstream = Upstream(worker, self.session)
+            async with upstream.generate(request.path, fields) as response:
+                yield Stream(worker, response, upstream.chunks(response))

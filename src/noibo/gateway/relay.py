@@ -125,7 +125,7 @@ async def _whole_events(stream: Stream) -> AsyncIterator[bytes]:
     """Blocks of whole events, as they come."""
     buffer = sse.EventBuffer()
     try:
-        async for chunk in stream.response.content.iter_any():
+        async for chunk in stream.chunks:
             if whole := buffer.feed(chunk):
                 yield whole
     except ValueError as exc:

@@ -19,6 +19,7 @@ from typing import Any
 from noibo.engines.engine import Engine
 from noibo.engines.memory.book import Book
 from noibo.engines.memory.machine import Machine
+from noibo.engines.process import sweep_folders
 from noibo.engines.supervision import keep_alive, turns
 from noibo.engines.supervision.builds import Builds
 from noibo.engines.supervision.claim import Claim
@@ -128,8 +129,6 @@ class Supervisor:
         return seat
 
     def _grant(self, seat: Seat, worker: Worker, ticket: Ticket) -> None:
-        if not worker.leases:
-            worker.wakes()
         worker.leases += 1
         seat.idle_since = None
         seat.answering[ticket] = time.monotonic()
@@ -157,6 +156,7 @@ class Supervisor:
             self._times.answered(seat.name, now - began)
             self._lives.setbacks.worked(seat.name)
         seat.used_at = now
+        seat.leaving = seat.leaving or worker.suspect
         if ticket.claim.keep_alive is not None:
             seat.keep_alive = ticket.claim.keep_alive
         if not worker.leases:
@@ -290,6 +290,7 @@ class Supervisor:
 
     async def _look(self) -> None:
         """Measure the workers from time to time, and hold them to the budget."""
+        await asyncio.to_thread(sweep_folders)
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             await asyncio.to_thread(self._room.examine)
