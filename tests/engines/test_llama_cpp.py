@@ -16,7 +16,10 @@ import pytest
 from noibo import settings
 from noibo.engines.engine import Model, Speed, Verb
 from noibo.engines.llama_cpp import LlamaCpp, context_size
-from noibo.engines.supervisor import Supervisor
+from noibo.engines.memory.book import Book
+from noibo.engines.memory.size import Size
+from noibo.engines.supervision.claim import Claim
+from noibo.engines.supervision.supervisor import Supervisor
 from noibo.engines.tuning import Tuning
 from noibo.engines.upstream import Upstream, new_session
 from noibo.errors import NotSupported
@@ -25,14 +28,20 @@ from tests.modelstore.gguf_builder import F32, STRING, Gguf
 
 pytestmark = pytest.mark.anyio
 LIMITS = settings.Engine(ctx_size=1024, parallel=2)
+SIZE = Size(1024, 2)
+
+
+def supervised(folder: Path) -> Supervisor:
+    tree = settings.Settings(engine=LIMITS, home=folder)
+    tuning, book = Tuning(folder / "tuning.json"), Book(folder / "memory.json")
+    return Supervisor({"llama_cpp": LlamaCpp()}, tree, tuning, book)
 
 
 @pytest.fixture
 async def upstream(smollm2_gguf: Path, tmp_path: Path) -> AsyncIterator[Upstream]:
-    tuning = Tuning(tmp_path / "tuning.json")
-    supervisor = Supervisor({"llama_cpp": LlamaCpp()}, LIMITS, tuning)
-    model = Model("m", "llama_cpp", smollm2_gguf, 134_515_008, 8192)
-    async with new_session() as session, supervisor.lease(model) as worker:
+    supervisor = supervised(tmp_path)
+    claim = Claim(Model("m", "llama_cpp", smollm2_gguf, 134_515_008, 8192))
+    async with new_session() as session, supervisor.lease(claim) as worker:
         yield Upstream(worker, session)
     await supervisor.close()
 
@@ -78,11 +87,10 @@ def test_the_context_is_what_was_asked_or_what_was_trained_bounded() -> None:
 
 def test_the_batch_follows_the_measured_speed() -> None:
     model = Model("m", "llama_cpp", parameters=7_000_000_000)
-    slow = LlamaCpp().launch(model, LIMITS, Speed(20.0, measure=False))
-    fast = LlamaCpp().launch(model, LIMITS, Speed(2000.0, measure=False))
+    slow = LlamaCpp().launch(model, SIZE, LIMITS, Speed(20.0, measure=False))
+    fast = LlamaCpp().launch(model, SIZE, LIMITS, Speed(2000.0, measure=False))
     assert slow.placement["batch"] == 8
     assert fast.placement["batch"] == 1024
-    assert slow.config["measure_prefill"] is False
 
 
 def test_every_verb_is_spoken_of() -> None:
@@ -111,7 +119,7 @@ def test_the_context_that_came_with_a_model_counts_up_to_what_it_was_trained_for
 def test_a_checkpoint_is_refused_with_what_to_do() -> None:
     model = Model("m", "llama_cpp", Path("/m"), format="safetensors")
     with pytest.raises(NotSupported, match="does not run") as caught:
-        LlamaCpp().launch(model, LIMITS, Speed())
+        LlamaCpp().launch(model, SIZE, LIMITS, Speed())
     assert "noibo search m" in caught.value.next_step
 
 
@@ -120,8 +128,8 @@ async def test_a_template_that_the_engine_cannot_read_gives_way_to_the_files_own
     smollm2_gguf: Path, tmp_path: Path
 ) -> None:
     broken = Model("m", "llama_cpp", smollm2_gguf, 134_515_008, 8192, template="{% for m in %}{{")
-    supervisor = Supervisor({"llama_cpp": LlamaCpp()}, LIMITS, Tuning(tmp_path / "t.json"))
-    async with new_session() as session, supervisor.lease(broken) as worker:
+    supervisor = supervised(tmp_path)
+    async with new_session() as session, supervisor.lease(Claim(broken)) as worker:
         hello = [{"role": "user", "content": "Hi"}]
         prompt = await answer(Upstream(worker, session), "/apply-template", messages=hello)
     await supervisor.close()
@@ -161,11 +169,11 @@ async def test_what_came_with_a_model_reaches_the_engine(
     changed = dataclasses.replace(
         plain, name="n", template=template, adapters=(lora(tmp_path / "lora.gguf"),)
     )
-    supervisor = Supervisor({"llama_cpp": LlamaCpp()}, LIMITS, Tuning(tmp_path / "t.json"))
+    supervisor = supervised(tmp_path)
     texts = []
     async with new_session() as session:
         for model in (plain, changed):
-            async with supervisor.lease(model) as worker:
+            async with supervisor.lease(Claim(model)) as worker:
                 upstream = Upstream(worker, session)
                 asked = {"prompt": "The capital of France is", "max_tokens": 8, "temperature": 0}
                 found = await answer(upstream, "/v1/completions", **asked)
