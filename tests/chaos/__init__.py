@@ -1,0 +1,1 @@
+"""Faults under load: what is killed, stopped, filled or starved, and what callers see of it."""
