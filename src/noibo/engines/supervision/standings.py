@@ -37,7 +37,7 @@ class Standings:
         if seat is None or worker is None:
             return self._before_the_start(ticket, seat, place)
         answer = self._times.answer_s(seat.name)
-        if answer is None and not seat.answering:
+        if answer is None:
             return Standing(place, None, "queue")
         return Standing(place, wait_s(place, worker.slots, _under_way(seat), answer), "queue")
 
