@@ -37,6 +37,7 @@ LINES_TOLD = 12
 OPEN_FILES = 1024
 BUSY = 5  # a start may be busy, and say nothing, for so many times longer than it may stand still
 SPARE_BYTES = 2**30
+LONGEST_LOOK_S = 3.0  # between two looks at what it does
 
 
 class State(Enum):
@@ -247,7 +248,7 @@ class Worker:
         self.held_bytes = held_by(self.process.pid)
         self.peak_bytes = max(self.peak_bytes, self.held_bytes)
         owes = self.state is State.READY and self.owed > 0
-        if self._progress is None or self._progress.made() is not Made.NOTHING:
+        if self._progress is None or self._progress.made(self.tokens_out) is not Made.NOTHING:
             return
         if not owes:
             self._progress.moved_at = time.monotonic()  # it is right to stand still
@@ -320,23 +321,29 @@ class Worker:
 
 
 class _Progress:
-    """Whether a process did anything since last asked; `moved_at` is when it last did."""
+    """Whether a process did anything since last asked; `moved_at` is when it last did.
+
+    While nobody looked (this process was stopped, or the machine slept) no time has passed: what
+    stood still then was not the worker alone."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self._seen = (0.0, 0)
-        self.moved_at = time.monotonic()
+        self._seen = (0.0, 0, 0)
+        self.moved_at = self._looked_at = time.monotonic()
 
-    def made(self) -> Made:
-        """What it did. A process that is gone did nothing."""
+    def made(self, tokens: int = 0) -> Made:
+        """What it did; `tokens` it has said so far. A process that is gone did nothing."""
+        before_s, self._looked_at = self._looked_at, time.monotonic()
+        self.moved_at += max(self._looked_at - before_s - LONGEST_LOOK_S, 0.0)
         try:
             process = psutil.Process(self._pid)
             times = process.cpu_times()
-            now = (round(times.user + times.system, 1), process.memory_info().rss >> 20)
+            used = round(times.user + times.system, 1)
+            now = (used, process.memory_info().rss >> 20, tokens)
         except psutil.Error:
             return Made.NOTHING
         before, self._seen = self._seen, now
         if now == before:
             return Made.NOTHING
-        self.moved_at = time.monotonic()
+        self.moved_at = self._looked_at
         return Made.GROWTH if now[1] != before[1] else Made.WORK
