@@ -85,8 +85,19 @@ def test_load_loads_and_says_how_the_model_stands(one_slot: RunningServer, home:
         ),
         ({"device": "none"}, "none"),
         (
-            {"device": "cpu", "bytes": {"CPU": 10**9, "CUDA0": 2 * 10**9}},
-            "cpu, CPU 1.0 GB, CUDA0 2.0 GB",
+            {
+                "device": "cpu, CUDA0",
+                "devices": {
+                    "cpu": {"weights": 96_573_850, "layers": 2},
+                    "CUDA0": {"weights": 2 * 10**9, "kv": 188_743_680, "layers": 28},
+                },
+                "ctx_size": 8192,
+                "context": 4096,
+                "parallel": 2,
+                "flash_attention": True,
+            },
+            "cpu (2 layers, weights 97 MB), CUDA0 (28 layers, weights 2.0 GB, kv 189 MB), "
+            "2 × 4096 tokens, flash attention",
         ),
         ({"device": "cpu", "isolation": {"missing": ["network"]}}, "cpu, not shut off: network"),
         ({}, "?"),

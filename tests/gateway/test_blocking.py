@@ -35,9 +35,10 @@ async def test_no_request_blocks_the_event_loop() -> None:
                 await client.post("/v1/completions", json=body | {"model": "nope"}),
                 await client.get("/v1/models"),
                 await client.get("/noibo/v1/workers"),
+                await client.get("/noibo/v1/queue"),
                 await client.get("/ready"),
                 await client.post("/noibo/v1/workers/echo/stop", headers={"X-Noibo-Client": "1"}),
             ]
     server.should_exit = True
     await serving
-    assert [answer.status_code for answer in answers] == [200, 200, 404, 200, 200, 200, 200]
+    assert [answer.status_code for answer in answers] == [200, 200, 404, 200, 200, 200, 200, 200]

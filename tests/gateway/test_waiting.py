@@ -193,6 +193,32 @@ def test_the_official_client_reads_an_answer_with_signs_of_life(one_slot: Runnin
         assert "".join(e.choices[0].delta.content or "" for e in events) == "a b"
 
 
+@pytest.mark.heavy
+def test_a_long_prompt_is_read_with_signs_of_how_far(home: Path, model_store: Path) -> None:
+    store = {"NOIBO_STORE_PATH": str(model_store), "NOIBO_QUEUE_ALIVE_S": "0.3"}
+    with RunningServer(home, **store) as server:
+        server.load("smollm2:135m")
+        long = "The grass is green. " * 150
+        fields = {"model": "smollm2:135m", "stream": True, "max_tokens": 4}
+        answer = ask(server, long, **fields)
+        found = [
+            re.fullmatch(r"reading the prompt, (\d+) of (\d+) tokens", said)
+            for said in comments(answer.text)
+        ]
+        steps = [(int(one[1]), int(one[2])) for one in found if one]
+        assert len(steps) >= 2
+        assert steps == sorted(steps)
+        assert all(0 <= done <= total for done, total in steps)
+        assert "prompt_progress" not in answer.text
+        with server.client() as client:
+            (row,) = client.workers()
+            assert row.tokens_in >= steps[0][1]
+            reused = row.tokens_reused
+            ask(server, long, **fields)
+            (row,) = client.workers()
+            assert row.tokens_reused - reused >= steps[0][1] - 1
+
+
 # ── errors ──────────────────────────────────────────────────────────────────
 
 

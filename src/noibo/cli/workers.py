@@ -15,8 +15,13 @@ from noibo.errors import ServerUnreachable
 from noibo.wire.management import QueueRow, WaitingRow, WorkerRow
 
 WHY: Final = {"queue": "all slots are taken", "loading": "it loads", "memory": "another's turn"}
-# Where a worker is placed, in this order; what is not here follows as it came.
-_SAID_APART: Final = {"device", "layers", "threads", "ctx_size", "parallel", "kv_type", "isolation"}
+# Of where a worker is placed, what has its own words; the rest follows as it came.
+_SAID_APART: Final = frozenset({"device", "devices", "layers", "threads", "isolation"}) | {
+    "context",
+    "ctx_size",
+    "parallel",
+    "kv_type",
+}
 
 
 def ps(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
@@ -44,7 +49,8 @@ def ps(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 def load(
     model: Annotated[str, typer.Argument(help="Model to load.")],
     keep_alive: Annotated[
-        str | None, typer.Option(help="How long it stays after its last answer: 90s, 1h; -1: ever.")
+        str | None,
+        typer.Option(help="How long it stays after its last answer: 90s, 1h; -1: always."),
     ] = None,
     pin: Annotated[
         bool | None, typer.Option(help="Keep it when another needs the memory, or no longer.")
@@ -114,26 +120,32 @@ def staying(row: WorkerRow) -> str:
 
 
 def placement(placed: dict[str, Any]) -> str:
-    """`cpu, 30 layers, 2 threads, 4 × 2048 tokens, KV f16`, and what else an engine says."""
-    known = {name: placed[name] for name in _SAID_APART & set(placed)}
-    told = [str(known.get("device", "?"))]
-    told += [f"{known[name]} {name}" for name in ("layers", "threads") if name in known]
-    if known.get("ctx_size"):
-        told.append(f"{known.get('parallel', 1)} × {known['ctx_size']} tokens")
-    if "kv_type" in known:
-        told.append(f"KV {known['kv_type']}")
+    """`cpu (30 layers, weights 97 MB), 2 threads, 4 × 2048 tokens, KV f16`, and what else an engine
+    says."""
+    devices = (placed.get("devices") or {}).items()
+    told = [_device(name, held) for name, held in devices] or [str(placed.get("device", "?"))]
+    told += [f"{placed[name]} {name}" for name in ("layers", "threads") if name in placed]
+    if context := placed.get("context") or placed.get("ctx_size"):
+        told.append(f"{placed.get('parallel', 1)} × {context} tokens")
+    if "kv_type" in placed:
+        told.append(f"KV {placed['kv_type']}")
     told += [_told(name, value) for name, value in placed.items() if name not in _SAID_APART]
-    if missing := (known.get("isolation") or {}).get("missing"):
-        told.append(f"not shut off: {', '.join(missing)}")
+    if missing := (placed.get("isolation") or {}).get("missing"):
+        told.append(f"not shut off: {', '.join(map(str, missing))}")
     return ", ".join(told)
 
 
+def _device(name: str, held: dict[str, Any]) -> str:
+    layers = [f"{held['layers']} layers"] if "layers" in held else []
+    parts = [f"{part} {size(count)}" for part, count in held.items() if part != "layers"]
+    return f"{name} ({', '.join(layers + parts)})"
+
+
 def _told(name: str, value: Any) -> str:
-    words = name.removesuffix("bytes").rstrip("_").replace("_", " ")
-    values = value if isinstance(value, dict) else {"": value}
-    said = (size(one) if name.endswith("bytes") else str(one) for one in values.values())
-    parts = (f"{part} {one}".strip() for part, one in zip(values, said, strict=True))
-    return f"{words} {', '.join(parts)}".strip()
+    words = name.removesuffix("_bytes").replace("_", " ")
+    if isinstance(value, bool):
+        return words if value else f"no {words}"
+    return f"{words} {size(value) if name.endswith('_bytes') else value}"
 
 
 # ── the queue ───────────────────────────────────────────────────────────────
