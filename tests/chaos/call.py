@@ -13,10 +13,8 @@ from typing import Any
 
 import aiohttp
 
-WORDS = (
-    "rain bridge Hà Nội lantern salt 雨 river “quoted” naïve copper thư viện mountain "
-    "7,000 cây tre {brace} back\\slash window 🙂 harbour nước mắm violin end."
-).split(" ")
+WORDS = ["rain", "Hà", "Nội", "雨", "“quoted”", "naïve", "thư", "viện", "7,000", "{brace}"]
+WORDS += ["back\\slash", "window", "🙂", "nước", "mắm", "it's", "end."]
 
 
 class End(Enum):
@@ -91,7 +89,8 @@ def words(rng: random.Random, number: int, most: int) -> str:
 
 def as_grammar(text: str) -> dict[str, Any]:
     """What makes a real model say just that."""
-    return {"grammar": f"root ::= {json.dumps(text)}", "max_tokens": 400, "temperature": 0}
+    literal = json.dumps(text, ensure_ascii=False)
+    return {"grammar": f"root ::= {literal}", "max_tokens": 400, "temperature": 0}
 
 
 async def ask(

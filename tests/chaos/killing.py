@@ -93,9 +93,9 @@ class Killer:
             while True:
                 rows = await asyncio.to_thread(self._rows)
                 for row in rows:
-                    if (row.model, row.state) == (model, state) and row.pid:
-                        if row.requests or not asked:
-                            return row
+                    found = (row.model, row.state) == (model, state) and row.pid
+                    if found and (row.requests or not asked):
+                        return row
                 await asyncio.sleep(0.02)
 
     def _rows(self) -> list[WorkerRow]:

@@ -14,7 +14,7 @@ import aiohttp
 
 from tests.chaos.call import LOST, Call, End, Outcome, as_grammar, ask, words
 
-BREATH_S = 0.05  # after a failure
+BREATH_S = 0.1  # after a failure
 
 
 @dataclass(frozen=True, slots=True)

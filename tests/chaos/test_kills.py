@@ -25,7 +25,7 @@ async def test_workers_killed_at_any_point_cost_only_their_own_requests(
     home: Path, kills: int, seed: int
 ) -> None:
     busy = ("a", "b", "c")
-    with echoes(home, dict.fromkeys((*busy, "rests"), {})) as server:
+    with echoes(home, {name: {} for name in (*busy, "rests")}) as server:
         process = psutil.Process(server.pid)
         async with Load(server.url, Mix(busy, leaves=0.1, batch=0.2), 8, seed) as load:
             killer = Killer(server, load, busy, "rests", seed)
@@ -75,13 +75,13 @@ def assert_nothing_is_left(server: RunningServer, pids: list[int]) -> None:
 
 async def test_a_real_model_is_killed(home: Path, model_store: Path, seed: int) -> None:
     real = "smollm2:135m"
-    mix = Mix((real,), real=frozenset({real}))
+    mix = Mix((real,), real=frozenset({real}), patience_s=180)
     with echoes(
         home, {}, NOIBO_STORE_PATH=str(model_store), NOIBO_ENGINE_CTX_SIZE="1024"
     ) as server:
         async with Load(server.url, mix, 4, seed) as load:
             killer = Killer(server, load, (real,), seed=seed)
-            await killer.kill(6)
+            await killer.kill(4)
             await load.until_answered([real])
     keep(
         Row.of(
