@@ -21,6 +21,7 @@ class Tokens:
         self._worker = worker
         self._counted = _NOTHING
         self._told = _NOTHING
+        self._guessed = 0  # events that were counted as tokens, over what was told
         self.reading: Progress | None = None  # while the prompt is being read
 
     def count(self, block: bytes, *, reads: bool) -> None:
@@ -32,7 +33,9 @@ class Tokens:
             whole = self._told.prompt + self._told.written
             self._worker.longest_tokens = max(self._worker.longest_tokens, whole)
         elif not reads and self._told is _NOTHING:
-            self._settle(self._counted + Tally(written=block.count(b"\n\n")))
+            events = block.count(b"\n\n")
+            self._worker.tokens_out += events
+            self._guessed += events
 
     def words(self) -> str:
         """What there is to say of an answer that is silent."""
@@ -42,7 +45,8 @@ class Tokens:
 
     def _read(self, block: bytes) -> Progress | None:
         if (now := progress(block)) is not None:
-            self._settle(Tally(now.processed, now.cache, self._counted.written))
+            written = self._counted.written + self._guessed
+            self._settle(Tally(now.processed, now.cache, written))
         return now
 
     def _settle(self, right: Tally) -> None:
@@ -50,5 +54,5 @@ class Tokens:
             self._worker.prompts += 1
         self._worker.tokens_in += right.prompt - self._counted.prompt
         self._worker.tokens_reused += right.reused - self._counted.reused
-        self._worker.tokens_out += right.written - self._counted.written
-        self._counted = right
+        self._worker.tokens_out += right.written - self._counted.written - self._guessed
+        self._counted, self._guessed = right, 0
