@@ -69,7 +69,7 @@ def test_an_unknown_variable_is_refused_with_the_nearest(monkeypatch: pytest.Mon
         ("NOIBO_SERVER_PORT", "eighty"),
         ("NOIBO_SERVER_PORT", "70000"),
         ("NOIBO_OFFLINE", "maybe"),
-        ("NOIBO_ENGINE_PARALLEL", "0"),
+        ("NOIBO_ENGINE_PARALLEL", "-1"),
         ("NOIBO_ENGINE_START_STALL_S", "-1"),
     ],
 )
