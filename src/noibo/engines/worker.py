@@ -90,7 +90,8 @@ class Worker:
         self.leases = 0
         self.suspect = False  # it owes an answer that will never come: to be replaced
         self.owed = 0  # answers that are waited for right now: not those whose reader is slow
-        self.started_at = self.ready_at = self.used_at = 0.0
+        self.started_at = self.ready_at = self.used_at = 0.0  # times of day, for people
+        self.began = 0.0  # of the monotonic clock
         self.note = ""
         self.process: ChildProcess | None = None
         self.fault: Fault | None = None
@@ -117,6 +118,7 @@ class Worker:
         """Start the process and wait until it answers. Raises `WorkerStartFailed`."""
         self._move(State.STARTING)
         self.started_at = self.used_at = time.time()
+        self.began = time.monotonic()
         process = ChildProcess(self.launch.module, self._hear)
         kills = kernel_kills()
         try:
