@@ -50,7 +50,7 @@ class WallClock:
 
 async def test_a_clock_that_jumps_changes_nothing(home: Path, tmp_path: Path, seed: int) -> None:
     clock = WallClock(tmp_path / "clock")
-    scripts = {"a": {}, "brief": {}, "slow": {"start_delay_s": 5}, "dies": {"start_fails": "no"}}
+    scripts = {"a": {}, "brief": {}, "slow": {"start_delay_s": 3}, "dies": {"start_fails": "no"}}
     with echoes(home, scripts, **clock.environ) as server:
         async with Load(server.url, Mix(("a",)), 6, seed) as load:
             await load.until_answered(["a"])
