@@ -19,7 +19,7 @@ def test_those_behind_wait_for_whole_answers() -> None:
 
 
 def test_an_answer_that_is_overdue_is_not_taken_to_end_at_once() -> None:
-    assert wait_s(1, 1, [50.0], 10.0) == 2.5
+    assert wait_s(1, 1, [50.0], 10.0) == 12.5
 
 
 def test_before_anything_was_measured_what_runs_says_how_long() -> None:

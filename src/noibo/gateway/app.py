@@ -76,7 +76,7 @@ async def _preload(services: Services) -> None:
     try:
         model = await services.resolve(services.preload)
         services.preload = model.name
-        async with services.supervisor.lease(Claim(model)):
+        async with services.supervisor.lease(Claim(model, answers=False)):
             services.preloaded = True
     except NoiboError as error:
         services.preload_error = str(error)

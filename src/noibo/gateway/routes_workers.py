@@ -62,7 +62,7 @@ async def load_worker(request: Request, model: str, body: LoadBody) -> Response:
     found = await services.resolve(model)
     kept = None if body.keep_alive is None else keep_alive.parse(body.keep_alive, "keep_alive")
     caller = Caller.of(request.headers, request.client.host if request.client else None)
-    claim = Claim(found, caller.name, caller.priority, kept)
+    claim = Claim(found, caller.name, caller.priority, kept, answers=False)
     async with services.supervisor.lease(claim) as worker:
         if body.pinned is not None:
             services.supervisor.pin(found.name, body.pinned)

@@ -23,13 +23,15 @@ class Priority(IntEnum):
 class Claim:
     """A request for a model: whose it is, how urgent, and how long the model stays afterwards.
 
-    `keep_alive` is in seconds, infinity for ever; None: as it is set for the model.
+    `keep_alive` is in seconds, infinity for ever; None: as it is set for the model. A claim that
+    wants no answer only has the model loaded: it needs no slot.
     """
 
     model: Model
     caller: str = LOCAL
     priority: Priority = Priority.INTERACTIVE
     keep_alive: float | None = None
+    answers: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class Room:
     def __init__(self, settings: Memory, machine: Machine, seats: Mapping[str, Seat]) -> None:
         self._machine = machine
         self._seats = seats
+        self._available = machine.available()  # as last measured: asking blocks
         total = machine.total()
         self.budget = amount(settings.budget, total, "memory.budget")
         self._spare = max(LEAST_SPARE_BYTES, int(SPARE_SHARE * total))
@@ -38,14 +39,14 @@ class Room:
         """What a new worker may take; negative where too much is promised already."""
         reserved = sum(seat.bytes for seat in self._seats.values())
         promised = max(reserved - self.held(), 0)  # and not taken yet
-        return min(self.budget - reserved, self._machine.available() - promised - self._spare)
+        return min(self.budget - reserved, self._available - promised - self._spare)
 
     def most_for(self, seat: Seat) -> int:
         """What it could have if every other model that is not pinned gave way."""
         others = list(self._others(seat))
         pinned = sum(one.bytes for one in others if one.pinned)
         given = sum(one.worker.held_bytes for one in others if one.worker and not one.pinned)
-        return min(self.budget - pinned, self._machine.available() + given - self._spare)
+        return min(self.budget - pinned, self._available + given - self._spare)
 
     def _others(self, seat: Seat) -> Iterator[Seat]:
         return (one for one in self._seats.values() if one is not seat and one.bytes)
@@ -58,12 +59,14 @@ class Room:
         return NoRoom(
             f"{seat.name} needs {_mib(plan.rungs[-1].bytes)} at the least; "
             f"{_mib(max(self.most_for(seat), 0))} can be had (memory.budget is "
-            f"{_mib(self.budget)}, the machine has {_mib(self._machine.available())} free).",
+            f"{_mib(self.budget)}, the machine has {_mib(self._available)} free).",
             next_step=step,
         )
 
     def examine(self) -> None:
-        """Measure every worker. Blocks for some milliseconds: not for the event loop."""
+        """Measure the machine and every worker. Blocks for some milliseconds: not for the event
+        loop."""
+        self._available = self._machine.available()
         for seat in list(self._seats.values()):
             if seat.worker is not None:
                 seat.worker.examine(self._machine.held_by)

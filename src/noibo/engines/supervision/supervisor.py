@@ -100,7 +100,7 @@ class Supervisor:
         if worker and worker.model is not claim.model and worker.model != claim.model:
             # The name means another file now: this worker goes when it has finished.
             seat.leaving, seat.plan, seat.model = True, None, claim.model
-        elif worker and worker.leases < worker.slots and not self._line.waiting(name):
+        elif worker and self._may_go_first(worker, claim):
             self._grant(seat, worker, ticket)
             return ticket
         if refusal := self._lives.setbacks.refusal(name, time.monotonic()):
@@ -111,6 +111,10 @@ class Supervisor:
         self._line.add(ticket)
         self._step()
         return ticket
+
+    def _may_go_first(self, worker: Worker, claim: Claim) -> bool:
+        free = worker.leases < worker.slots and not self._line.waiting(claim.model.name)
+        return free or not claim.answers
 
     def _seat(self, claim: Claim) -> Seat:
         name = claim.model.name
@@ -152,7 +156,7 @@ class Supervisor:
 
     def _answered(self, seat: Seat, worker: Worker, ticket: Ticket, now: float) -> None:
         began = seat.answering.pop(ticket, now)
-        if worker.state is State.READY:
+        if worker.state is State.READY and ticket.claim.answers:
             self._times.answered(seat.name, now - began)
             self._lives.setbacks.worked(seat.name)
         seat.used_at = now
@@ -277,6 +281,7 @@ class Supervisor:
         async def run() -> None:
             try:
                 await work
+                await asyncio.to_thread(self._room.examine)
             finally:
                 seat.task = None
                 if not self._closed:

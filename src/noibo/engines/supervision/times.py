@@ -43,12 +43,12 @@ def wait_s(place: int, slots: int, under_way: Sequence[float], answer_s: float |
     """Seconds until the request at `place` gets a slot.
 
     `under_way`: for how long the present answers have run. An answer that already takes longer than
-    the mean is taken to need a quarter of it more; before any has ended (`answer_s` None) one that
+    the mean is taken to need a quarter more; before any has ended (`answer_s` None) one that
     runs is taken to be in its middle.
     """
     mean = answer_s if answer_s is not None else 2 * max([*under_way, 0.5])
     free = [0.0] * max(slots - len(under_way), 0)
-    ends = free + [max(mean - ran, mean / 4) for ran in under_way]
+    ends = free + [max(mean - ran, max(mean, ran) / 4) for ran in under_way]
     heapq.heapify(ends)
     for _ in range(place - 1):
         heapq.heapreplace(ends, ends[0] + mean)
