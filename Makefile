@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test test-all check format docs bench fuzz clean
+.PHONY: run test test-all check format docs bench soak fuzz clean
 
 run: $(VENV)/.installed           ## serve the default model, fetching it first if it is not here
 	$(BIN)/noibo serve --fetch
@@ -31,6 +31,9 @@ docs: $(VENV)/.check              ## write the generated parts of docs/ again
 
 bench: $(VENV)/.test              ## every benchmark, as ratios against a peer or a floor
 	$(BIN)/python -m benchmarks
+
+soak: $(VENV)/.test               ## half an hour of mixed load: memory flat, nothing lost or doubled
+	$(BIN)/python -m tests.chaos.soak --seconds 1800
 
 fuzz: $(VENV)/.installed          ## the GGUF reader against atheris, ten minutes
 	$(PIP) atheris

@@ -32,7 +32,7 @@ class Mix:
     def call(self, rng: random.Random, number: int) -> Call:
         model = rng.choice(self.models)
         streamed = rng.random() < 0.7
-        text = words(rng, number, self.most_words if model not in self.real else 4)
+        text = words(rng, number, self.most_words if model not in self.real else 2)
         script = {"delay_ms": rng.randint(0, self.delay_ms), "prefill_ms": rng.choice((0, 0, 80))}
         more: dict[str, Any] = as_grammar(text) if model in self.real else {"x_echo": script}
         leaves = streamed and rng.random() < self.leaves
@@ -53,7 +53,7 @@ class Load:
     def __init__(self, url: str, mix: Mix, callers: int = 8, seed: int = 4) -> None:
         self.url = url
         self.outcomes: list[Outcome] = []
-        self._mix = mix
+        self.mix = mix
         self._callers = callers
         self._rng = random.Random(seed)
         self._numbers = itertools.count(1)
@@ -77,14 +77,14 @@ class Load:
 
     async def _call(self, which: int) -> None:
         while not self._over:
-            call = self._mix.call(self._rng, next(self._numbers))
+            call = self.mix.call(self._rng, next(self._numbers))
             outcome = await self.ask(replace(call, key=f"caller {which}"))
             if outcome.end not in {End.ANSWERED, End.LEFT}:
                 await asyncio.sleep(BREATH_S)
 
     async def ask(self, call: Call) -> Outcome:
         """One more request, beside those of the callers."""
-        outcome = await ask(self._session, self.url, call, self._mix.patience_s)
+        outcome = await ask(self._session, self.url, call, self.mix.patience_s)
         self.outcomes.append(outcome)
         return outcome
 
