@@ -33,13 +33,14 @@ from tests.chaos.report import KEPT, quantile
 from tests.running import RunningServer, run_noibo
 
 CALLERS = 8
-REAL = ("first", "second")
-KILLED = ("a", "second")  # the others are there for their memory
-CALM = Mix(("a", "b", "a", "b", "a", "b", "first"), leaves=0.1, batch=0.3, real=frozenset(REAL))
-CROWDED = Mix(("a", "b", "a", "b", "first", "second"), leaves=0.1, batch=0.3, real=frozenset(REAL))
+REAL = ("first:latest", "second:latest")
+KILLED = ("a", REAL[1])  # the others are there for their memory
+CALM = Mix(("a", "b", "a", "b", "a", "b", REAL[0]), leaves=0.1, batch=0.3, real=frozenset(REAL))
+CROWDED = Mix(("a", "b", "a", "b", *REAL), leaves=0.1, batch=0.3, real=frozenset(REAL))
 CALM_S, KILL_EVERY_S, LOOK_EVERY_S = 0.4, 15.0, 1.0  # calm: that share at either end
 ENVIRON = {
     "NOIBO_ENGINE_CTX_SIZE": "1024",
+    "NOIBO_ENGINE_PARALLEL": "4",  # else a model that is loaded again may be larger, by use
     "NOIBO_MEMORY_BUDGET": "500MiB",  # for the echoes and one of the two
     "NOIBO_MEMORY_CONVERSATIONS": "0",
 }
@@ -185,11 +186,11 @@ def show(result: Soak) -> None:
         f"recovery p50 {result.recovery_s[0]} s, p95 {result.recovery_s[1]} s"
     )
     for model, (p50, p95) in result.latency_s.items():
-        print(f"  {model:8} answers p50 {p50} s, p95 {p95} s")
+        print(f"  {model:13} answers p50 {p50} s, p95 {p95} s")
     for name, growth in result.memory.items():
         first, last = growth.first_bytes / 2**20, growth.last_bytes / 2**20
         verdict = "flat" if growth.flat else "GREW"
-        print(f"  {name:8} {first:7.1f} MiB at first, {last:7.1f} MiB at last: {verdict}")
+        print(f"  {name:13} {first:7.1f} MiB at first, {last:7.1f} MiB at last: {verdict}")
     for one in result.unexplained[:10]:
         print("  unexplained:", one)
 
@@ -198,7 +199,7 @@ def run(folder: Path, gguf: Path, seconds: float, seed: int = 4) -> Soak:
     """Set a server up in a folder, and soak it."""
     home = folder / "home"
     for name in REAL:
-        added = run_noibo("add", str(gguf), "--name", name, home=home)
+        added = run_noibo("add", str(gguf), "--name", name.partition(":")[0], home=home)
         assert added.returncode == 0, added.stderr
     with echoes(home, {"a": {}, "b": {}}, **ENVIRON) as server:
         workers = {process.pid for process in psutil.Process(server.pid).children(recursive=True)}
