@@ -183,3 +183,11 @@ async def test_what_came_with_a_model_reaches_the_engine(
     await supervisor.close()
     assert prompt["prompt"] == "<user>Hi<answer>"
     assert texts[0] != texts[1]
+
+
+def test_a_worker_may_read_every_part_of_its_model_and_nothing_else(tmp_path: Path) -> None:
+    parts = tuple(tmp_path / f"large-0000{n}-of-00003.gguf" for n in (1, 2, 3))
+    projector, adapter = tmp_path / "mmproj.gguf", tmp_path / "lora.gguf"
+    model = Model("m", "llama_cpp", path=parts[0], projector=projector, adapters=(adapter,))
+    launch = LlamaCpp().launch(model, Size(512, 1), settings.Engine(), Speed())
+    assert launch.reads == (*parts, projector, adapter)

@@ -82,6 +82,7 @@ async def _try(adapter: Engine, version: str, stored: StoredModel, tree: Setting
     """Start a worker as the server would, only smaller; it reads a prompt before it is ready."""
     model = Model(str(stored.reference), adapter.name, stored.path, stored.facts.parameters or 0)
     limits = replace(tree.engine, ctx_size=512, parallel=1)
+    model = replace(model, bytes=stored.size)
     size = adapter.sizes(model, limits, Use(), 0)[0]
     launch = adapter.launch(model, size, limits, Speed(measure=True))
     worker = Worker(adapter, model, launch, limits)

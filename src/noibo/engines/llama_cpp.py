@@ -23,6 +23,7 @@ from noibo.engines.memory.placement import placed
 from noibo.engines.memory.size import Need, Size, Use
 from noibo.engines.tuning import batch_tokens, estimated_rate, threads_for
 from noibo.errors import EngineMissing, NotSupported
+from noibo.modelstore.parts import Part
 
 LONGEST_DEFAULT_CONTEXT = 4096
 LEAST_CONTEXT = 1024  # for want of memory no shorter, if the model was trained for it
@@ -106,13 +107,12 @@ class LlamaCpp:
             "cache_ram_mib": cache_mib(model.info, size),
             "checkpoints": checkpoints(model.info, size),
         }
-        files = (model.path, model.projector, *model.adapters)
         return Launch(
             "noibo.engines.llama_cpp_process",
             config,
             size,
             need_of(model, size, batch),
-            reads=tuple(file for file in files if file),
+            reads=_files(model),
             proof_tokens=min(batch, size.context // 2) if speed.measure else 0,
             placement=placement,
         )
@@ -125,6 +125,13 @@ class LlamaCpp:
 
     def is_progress(self, events: bytes) -> bool:
         return b'"prompt_progress":{' in events
+
+
+def _files(model: Model) -> tuple[Path, ...]:
+    """Every file of the model; of one in parts, each part."""
+    part = Part.of(str(model.path))
+    parts = [Path(part.path(i + 1)) for i in range(part.count)] if part else [model.path]
+    return tuple(file for file in (*parts, model.projector, *model.adapters) if file)
 
 
 def context_size(model: Model, limits: settings.Engine, use: Use = Use()) -> int:

@@ -61,9 +61,9 @@ class Lives:
     async def start(self, seat: Seat, plan: Plan, number: int) -> None:
         """Start the worker of that rung; a failure for good goes to `seat.error`."""
         began = time.monotonic()
-        launch = await asyncio.to_thread(self.planner.launch, plan, number)
-        worker = Worker(plan.engine, plan.model, launch, plan.limits, self.on_end)
-        worker.expected_bytes = plan.rungs[number].expected
+        rung = plan.rungs[number]
+        worker = Worker(plan.engine, plan.model, rung.launch, plan.limits, self.on_end)
+        worker.expected_bytes = rung.expected
         seat.worker, seat.leaving = worker, False
         try:
             await worker.start()
@@ -87,8 +87,9 @@ class Lives:
         """Correct what was estimated by what it holds now."""
         worker.examine(self.machine.held_by)
         rung = plan.rungs[number]
-        if worker.held_bytes:
-            self.book.measured(rung.key, plan.engine.name, rung.need, worker.held_bytes)
+        if worker.held_bytes and worker.process is not None:
+            alone = self.machine.held_alone(worker.process.pid)
+            self.book.measured(rung.key, plan.engine.name, rung.need, alone)
             seat.bytes = worker.held_bytes + rung.need.kept
 
     def _start_failed(
@@ -112,20 +113,23 @@ class Lives:
 
     async def stop(self, seat: Seat, worker: Worker) -> None:
         """Unload it."""
-        await asyncio.to_thread(self._note_use, seat, worker)
+        await asyncio.to_thread(self.note_use, seat, worker)
         await worker.stop()
         seat.worker, seat.bytes, seat.leaving, seat.plan = None, 0, False, None
         seat.answering.clear()
 
-    def _note_use(self, seat: Seat, worker: Worker) -> None:
-        use = Use(
-            callers=seat.most_callers,
-            tokens=worker.longest_tokens,
-            prompts=worker.prompts,
-            prompt_tokens=worker.tokens_in,
-            reused_tokens=worker.tokens_reused,
+    def note_use(self, seat: Seat, worker: Worker) -> None:
+        """Keep how a worker that goes has been used. Once for each."""
+        self.book.used(
+            seat.name,
+            Use(
+                callers=seat.most_callers,
+                tokens=worker.longest_tokens,
+                prompts=worker.prompts,
+                prompt_tokens=worker.tokens_in,
+                reused_tokens=worker.tokens_reused,
+            ),
         )
-        self.book.used(seat.name, use)
 
     def bury(self, seat: Seat) -> None:
         """Take a worker that has died out of its seat; what it was asked for has failed."""

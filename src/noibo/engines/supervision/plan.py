@@ -7,10 +7,12 @@ taken is decided by the memory there is when the worker is started, and by start
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from noibo.engines.engine import Engine, Launch, Model, Speed
 from noibo.engines.memory.book import Book
+from noibo.engines.memory.conversations import worth_keeping
 from noibo.engines.memory.machine import Machine, amount
 from noibo.engines.memory.size import Need, Size
 from noibo.engines.tuning import Tuning, threads_for
@@ -21,12 +23,20 @@ from noibo.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One size, what it is estimated to take, and what is expected by what was measured before."""
+    """One size: how it is started, and what is expected of it by what was measured before (or,
+    for want of that, estimated). `key` is what it is measured under."""
 
-    size: Size
-    need: Need
+    launch: Launch
     expected: int
     key: str
+
+    @property
+    def size(self) -> Size:
+        return self.launch.size
+
+    @property
+    def need(self) -> Need:
+        return self.launch.need
 
     @property
     def bytes(self) -> int:
@@ -85,30 +95,20 @@ class Planner:
         limits = self._limits(model.name)
         version = engine.available()
         speed_key = f"{engine.name} {version} {model.path} threads={threads_for(limits.threads)}"
-        kept = amount(
-            self._tree.memory.conversations, self._machine.total(), "memory.conversations"
-        )
-        sizes = engine.sizes(model, limits, self._book.use(model.name), kept)
-        rungs = tuple(self._rung(engine, model, size, limits) for size in sizes)
-        return Plan(model, engine, limits, rungs, speed_key)
+        rate = self._tuning.prefill_rate(speed_key)
+        speed = Speed(rate, self._tuning.wants_more(speed_key))
+        use = self._book.use(model.name)
+        verdict = worth_keeping(use, rate)
+        sizes = engine.sizes(model, limits, use, self._most_kept() if verdict.keep else 0)
+        launches = [engine.launch(model, size, limits, speed) for size in sizes]
+        said = {"conversations": verdict.why, **_wanted(sizes[0])}
+        rungs = [self._rung(engine, model, launch, said) for launch in launches]
+        return Plan(model, engine, limits, tuple(rungs), speed_key)
 
-    def launch(self, plan: Plan, number: int) -> Launch:
-        """How to start the worker of that rung."""
-        speed = Speed(
-            self._tuning.prefill_rate(plan.speed_key), self._tuning.wants_more(plan.speed_key)
-        )
-        launch = plan.engine.launch(plan.model, plan.rungs[number].size, plan.limits, speed)
-        if number == 0:
-            return launch
-        wanted = plan.rungs[0].size
-        smaller = {
-            "wanted": {
-                "context": wanted.context,
-                "parallel": wanted.parallel,
-                "kv_type": wanted.kv_type,
-            }
-        }
-        return replace(launch, placement={**launch.placement, **smaller})
+    def _most_kept(self) -> int:
+        """The most that the state of idle conversations may take in one worker."""
+        total = self._machine.total()
+        return amount(self._tree.memory.conversations, total, "memory.conversations")
 
     def _limits(self, name: str) -> Limits:
         """The engine's settings with what is set for this model alone."""
@@ -122,7 +122,15 @@ class Planner:
             kv_type=own.kv_type or self._tree.engine.kv_type,
         )
 
-    def _rung(self, engine: Engine, model: Model, size: Size, limits: Limits) -> Rung:
-        need = engine.need(model, size, limits)
-        key = f"{model.path or model.name} {model.bytes} {size}"
-        return Rung(size, need, self._book.expected(key, engine.name, need), key)
+    def _rung(self, engine: Engine, model: Model, launch: Launch, said: Mapping[str, Any]) -> Rung:
+        key = f"{model.path or model.name} {model.bytes} {launch.size} {launch.config.get('batch')}"
+        expected = self._book.expected(key, engine.name, launch.need)
+        if _wanted(launch.size) == {"wanted": said["wanted"]}:
+            said = {"conversations": said["conversations"]}
+        launch = replace(launch, placement={**launch.placement, **said})
+        return Rung(launch, expected, key)
+
+
+def _wanted(size: Size) -> dict[str, Any]:
+    """What a worker would have been with more memory; in its placement where it is not."""
+    return {"wanted": asdict(size)}

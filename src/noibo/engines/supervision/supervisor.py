@@ -380,5 +380,6 @@ class Supervisor:
             if seat.task and not seat.leaving:
                 seat.task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(*(worker.stop() for worker in self.workers()))
+        left = [(seat, seat.worker) for seat in self._seats.values() if seat.worker]
+        await asyncio.gather(*(self._lives.stop(seat, worker) for seat, worker in left))
         self._seats.clear()
