@@ -34,7 +34,7 @@ from tests.running import RunningServer, run_noibo
 
 CALLERS = 8
 REAL = ("first:latest", "second:latest")
-KILLED = ("a", REAL[1])  # the others are there for their memory
+KILLED = ("a", "a", REAL[1])  # the others are there for their memory
 CALM = Mix(("a", "b", "a", "b", "a", "b", REAL[0]), leaves=0.1, batch=0.3, real=frozenset(REAL))
 CROWDED = Mix(("a", "b", "a", "b", *REAL), leaves=0.1, batch=0.3, real=frozenset(REAL))
 CALM_S, KILL_EVERY_S, LOOK_EVERY_S = 0.4, 15.0, 1.0  # calm: that share at either end
@@ -139,7 +139,8 @@ async def soak(server: RunningServer, seconds: float, seed: int = 4) -> Soak:
 
 def _kill_one(server: RunningServer, rng: random.Random) -> list[Kill]:
     with server.client() as client:
-        rows = [row for row in client.workers() if row.model in KILLED and row.pid]
+        which = rng.choice(KILLED)
+        rows = [row for row in client.workers() if row.model == which and row.pid]
     if not rows:
         return []
     row = rng.choice(rows)
