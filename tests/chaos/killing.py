@@ -73,7 +73,9 @@ class Killer:
         if then is LOADING:
             row = await self._worker(model, "starting")
             await asyncio.sleep(self._rng.uniform(0, 0.35))
-            self._end(row, LOADING)
+            rows = await asyncio.to_thread(self._rows)
+            loads = any(each.pid == row.pid and each.state == "starting" for each in rows)
+            self._end(row, LOADING if loads else ANSWERING)
 
     async def _kill_idle(self) -> None:
         assert self._idle is not None
@@ -133,10 +135,11 @@ def recoveries(kills: Sequence[Kill], outcomes: Sequence[Outcome]) -> list[float
 
 
 def blamed(kills: Sequence[Kill], failed: Sequence[Outcome]) -> dict[int, list[Outcome]]:
-    """Failures by the process that was killed: the last one of that model before they ended."""
+    """Failures by the process that was killed while it answered: the last of that model before."""
     found: dict[int, list[Outcome]] = {}
+    answering = [kill for kill in kills if kill.phase == ANSWERING]
     for outcome in failed:
-        before = [k for k in kills if k.model == outcome.call.model and k.at <= outcome.ended]
+        before = [k for k in answering if k.model == outcome.call.model and k.at <= outcome.ended]
         found.setdefault(max(before, key=lambda k: k.at).pid if before else 0, []).append(outcome)
     return found
 

@@ -15,7 +15,7 @@ from tests.chaos.report import Row, keep
 from tests.running import RunningServer
 
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-JUMPS = ("+3600", "-86400", "+31536000", "+0")  # seconds
+JUMPS = ("-86400", "+31536000", "+0")  # seconds
 
 pytestmark = [
     pytest.mark.anyio,
@@ -57,9 +57,10 @@ async def test_a_clock_that_jumps_changes_nothing(home: Path, tmp_path: Path, se
             pid = (await _running(server))["a"]
             for jump in JUMPS:
                 # Someone waits for a load, one model is to go in a second, one is held back.
-                slow = asyncio.create_task(load.ask(Call("slow", f"patience {jump}")))
                 brief = Call("brief", "hello", more={"keep_alive": 2.0})
                 assert (await load.ask(brief)).end is End.ANSWERED
+                slow = asyncio.create_task(load.ask(Call("slow", f"patience {jump}")))
+                await _until_waited_for(server, "slow")
                 clock.set(jump)
                 assert "brief" in await _running(server)  # it does not go at once
                 expected = await _expected(server, "slow")
@@ -72,7 +73,11 @@ async def test_a_clock_that_jumps_changes_nothing(home: Path, tmp_path: Path, se
             for jump in JUMPS:
                 refusals.append(await load.ask(Call("dies", "x")))
                 clock.set(jump)
-    keep(Row.of("clock set by an hour, a day, a year", len(JUMPS), load.outcomes))
+    keep(
+        Row.of(
+            "clock set back by a day, forward by a year, and right again", len(JUMPS), load.outcomes
+        )
+    )
     assert {outcome.end for outcome in load.outcomes if outcome not in refusals} == {End.ANSWERED}
     assert {outcome.status for outcome in refusals} == {503}
 
@@ -86,13 +91,23 @@ async def _running(server: RunningServer) -> dict[str, int]:
 
 
 async def _expected(server: RunningServer, model: str) -> float:
-    def ask() -> float:
+    (expected,) = await _waits(server, model)
+    return expected
+
+
+async def _waits(server: RunningServer, model: str) -> list[float]:
+    def ask() -> list[float]:
         with server.client() as client:
-            (row,) = [row for row in client.queue().waiting if row.model == model]
-            assert row.expected_s is not None
-            return row.expected_s
+            rows = client.queue().waiting
+            return [row.expected_s or 0.0 for row in rows if row.model == model]
 
     return await asyncio.to_thread(ask)
+
+
+async def _until_waited_for(server: RunningServer, model: str) -> None:
+    async with asyncio.timeout(10):
+        while not await _waits(server, model):
+            await asyncio.sleep(0.02)
 
 
 async def _until_gone(server: RunningServer, model: str) -> None:

@@ -42,7 +42,7 @@ async def test_a_worker_that_stands_still_for_a_moment_loses_nothing(home: Path,
     recoveries = []
     with echoes(home, {"a": {}, "b": {}}) as server:
         async with Load(server.url, Mix(("a", "b")), 8, seed) as load:
-            for _ in range(5):
+            for _ in range(3):
                 await load.until_answered(["a", "b"])
                 pid = await asyncio.to_thread(worker_pid, server, "a")
                 with standing_still(pid):
@@ -51,7 +51,7 @@ async def test_a_worker_that_stands_still_for_a_moment_loses_nothing(home: Path,
                 await load.until_answered(["a"])
                 recoveries.append(time.monotonic() - at)
                 assert await asyncio.to_thread(worker_pid, server, "a") == pid
-    keep(Row.of("worker stopped for 1.5 s (SIGSTOP, SIGCONT)", 5, load.outcomes, recoveries))
+    keep(Row.of("worker stopped for 1.5 s (SIGSTOP, SIGCONT)", 3, load.outcomes, recoveries))
     assert {outcome.end for outcome in load.outcomes} == {End.ANSWERED}
 
 
@@ -89,12 +89,12 @@ async def test_a_server_that_stands_still_for_a_moment_loses_nothing(home: Path,
     recoveries = []
     with echoes(home, {"a": {}, "b": {}}, NOIBO_ENGINE_ANSWER_STALL_S="5") as server:
         async with Load(server.url, Mix(("a", "b")), 8, seed) as load:
-            for _ in range(2):
+            for _ in range(1):
                 await load.until_answered(["a", "b"])
                 with standing_still(server.process.pid):
                     await asyncio.sleep(8)  # longer than a worker may do nothing
                 at = time.monotonic()
                 await load.until_answered(["a", "b"])
                 recoveries.append(time.monotonic() - at)
-    keep(Row.of("server stopped for 8 s (SIGSTOP, SIGCONT)", 2, load.outcomes, recoveries))
+    keep(Row.of("server stopped for 8 s (SIGSTOP, SIGCONT)", 1, load.outcomes, recoveries))
     assert {outcome.end for outcome in load.outcomes} == {End.ANSWERED}
