@@ -30,7 +30,7 @@ from benchmarks.measuring import settings as stored
 from noibo import settings
 from noibo.assembly import open_lookup, open_puller
 from noibo.engines.echo import Echo
-from noibo.engines.engine import Launch, Model
+from noibo.engines.engine import Model
 from noibo.engines.llama_cpp import LlamaCpp
 from noibo.engines.memory.book import Book
 from noibo.engines.supervision import turns
@@ -40,7 +40,7 @@ from noibo.engines.tuning import Tuning
 from noibo.engines.upstream import Upstream, new_session
 from noibo.wire.openai import Fields
 
-ECHO_S, REAL_S = 40.0, 60.0
+ECHO_S, REAL_S = 30.0, 45.0
 TOKENS = 24
 NUMBERS = itertools.count()
 
@@ -50,9 +50,9 @@ class CountedEcho(Echo):
 
     loads = 0
 
-    def launch(self, *about: Any) -> Launch:
-        self.loads += 1
-        return super().launch(*about)
+    def placed(self, log: Sequence[str]) -> Mapping[str, Any]:
+        self.loads += 1  # it is asked once by each worker that has started
+        return super().placed(log)
 
 
 class CountedLlama(LlamaCpp):
@@ -60,9 +60,9 @@ class CountedLlama(LlamaCpp):
 
     loads = 0
 
-    def launch(self, *about: Any) -> Launch:
-        self.loads += 1
-        return super().launch(*about)
+    def placed(self, log: Sequence[str]) -> Mapping[str, Any]:
+        self.loads += 1  # it is asked once by each worker that has started
+        return super().placed(log)
 
 
 @dataclass(slots=True)
