@@ -253,6 +253,7 @@ class WorkerDied(EngineError):
     """A worker ended, or stopped speaking, while it answered."""
 
     code = "worker_died"
+    asked = True  # False: it had ended before it was; another can be asked with nothing lost
     status = 502
 
 

@@ -29,6 +29,7 @@ from noibo.engines.faults import Kind, diagnose, kernel_kills
         (-signal.SIGABRT, ["GGML_ASSERT(n > 0) failed"], Kind.CRASHED),
         (-signal.SIGSEGV, [], Kind.CRASHED),
         (-signal.SIGKILL, [], Kind.KILLED),
+        (-signal.SIGKILL, ["warning: failed to mlock: Cannot allocate memory"], Kind.KILLED),
         (-signal.SIGTERM, [], Kind.KILLED),
         (-signal.SIGILL, [], Kind.ILLEGAL_INSTRUCTION),
         (-63, [], Kind.CRASHED),

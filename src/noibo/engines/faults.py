@@ -37,7 +37,7 @@ class Fault:
 _NO_MEMORY: Final = re.compile(
     r"bad_alloc|MemoryError|out of memory|insufficient memory|cannot allocate memory"
     r"|failed to allocate|unable to allocate|not enough (memory|space)|alloc\w* failed"
-    r"|std::length_error|ENOMEM",
+    r"|ENOMEM",
     re.IGNORECASE,
 )
 _NAMED: Final = {
@@ -65,7 +65,7 @@ def diagnose(code: int, log: Sequence[str], *, kernel_was_short: bool = False) -
         return Fault(kind, "was ended by SIGILL, an illegal instruction")
     if kind is Kind.KILLED and kernel_was_short and which is not signal.SIGTERM:
         return Fault(Kind.OUT_OF_MEMORY, f"was ended by {which.name}: the system was out of memory")
-    if short:
+    if short and kind is Kind.CRASHED:
         return Fault(Kind.OUT_OF_MEMORY, f"was ended by {which.name}{_for_memory(short)}")
     return Fault(kind, f"was ended by {which.name}")
 

@@ -21,7 +21,9 @@ async def measure_prefill(url: str, key: str, tokens: int) -> float:
     try:
         async with (
             aiohttp.ClientSession(timeout=PATIENCE, trust_env=False) as session,
-            session.post(f"{url}/completion", json=body, headers=headers) as response,
+            session.post(
+                f"{url}/completion", json=body, headers=headers, allow_redirects=False
+            ) as response,
         ):
             response.raise_for_status()
             return float((await response.json())["timings"]["prompt_per_second"])

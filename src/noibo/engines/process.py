@@ -22,8 +22,11 @@ from typing import Any
 import psutil
 
 from noibo import settings
+from noibo.modelstore.printable import shown
 
 LINES_KEPT = 400
+LONGEST_LINE = 2000  # characters of a line that are kept
+MOST_WRITTEN = 2**30  # bytes in its folder
 FOLDER = "noibo-worker-"
 Event = dict[str, Any]
 
@@ -63,13 +66,21 @@ class ChildProcess:
             await self._remove_folder()
             raise
         self._watch = asyncio.create_task(self._watch_over(self._process))
-        if isolation is not None:
-            config = {**config, "isolation": {**isolation, "folder": folder}}
-        await self._configure(self._process, config)
+        try:
+            await self._tell(self._process, config, isolation)
+        except BaseException:  # nobody would own it
+            self.kill()
+            await asyncio.shield(self._watch)
+            raise
 
-    async def _configure(
-        self, process: asyncio.subprocess.Process, config: Mapping[str, Any]
+    async def _tell(
+        self,
+        process: asyncio.subprocess.Process,
+        config: Mapping[str, Any],
+        isolation: Mapping[str, Any] | None,
     ) -> None:
+        if isolation is not None:
+            config = {**config, "isolation": {**isolation, "folder": str(self.folder)}}
         assert process.stdin is not None  # noqa: S101 - we asked for the pipe
         process.stdin.write(json.dumps(config).encode() + b"\n")
         with contextlib.suppress(ConnectionError):  # that it ended is reported by the watch
@@ -80,6 +91,17 @@ class ChildProcess:
         """Its process id. Only once it was started."""
         assert self._process is not None  # noqa: S101 - see above
         return self._process.pid
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has ended: known at once, before its pipes are read to their end."""
+        return self._process is not None and self._process.returncode is not None
+
+    def wrote(self) -> int:
+        """Bytes in its folder."""
+        with contextlib.suppress(OSError):
+            return sum(one.stat().st_size for one in self.folder.rglob("*") if one.is_file())
+        return 0
 
     def log(self) -> list[str]:
         """The last lines of its log."""
@@ -114,10 +136,9 @@ class ChildProcess:
         assert process.stderr is not None  # noqa: S101
         talk = asyncio.gather(self._listen(process.stdout), self._keep_log(process.stderr))
         code = await _exit_code(process)
-        try:
+        with contextlib.suppress(TimeoutError, OSError):  # a child of its own may hold its pipes
             await asyncio.wait_for(talk, 1.0)
-        except (TimeoutError, OSError):
-            self.kill()  # a child of its own holds its pipes: it goes too
+        self.kill()  # and whatever it has started
         await self._remove_folder()
         self.exit_code = code
         self.heard.set()
@@ -131,16 +152,20 @@ class ChildProcess:
                 event = json.loads(line)
                 self._on_event(event)
             except ValueError:
-                self._log.append(line)
+                self._keep(line)
             except Exception as exc:  # noqa: BLE001 - whatever it says, it is only kept
-                self._log.append(f"{line} ({exc!r})")
+                self._keep(f"{line[:LONGEST_LINE]} ({exc!r})")
             else:
                 self.heard.set()
 
     async def _keep_log(self, stream: asyncio.StreamReader) -> None:
         while (line := await _line(stream)) is not None:
-            self._log.append(line)
+            self._keep(line)
             self.heard.set()
+
+    def _keep(self, line: str) -> None:
+        """A line of its log, as one that can be shown: it may come from a hostile file."""
+        self._log.append(shown(line, LONGEST_LINE))
 
 
 def _new_folder() -> Path:

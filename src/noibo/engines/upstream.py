@@ -21,6 +21,7 @@ from noibo.errors import EngineError, NotSupported, WorkerDied
 PATIENT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=None)
 BRIEF = aiohttp.ClientTimeout(total=1.5)
 LARGEST_LINE = 2**20
+NONSENSE = (ValueError, KeyError, TypeError)  # what reading it raises
 
 
 def new_session() -> aiohttp.ClientSession:
@@ -56,7 +57,10 @@ class Upstream:
         self._require(Verb.GENERATE)
         async with self._mapped(), self._not_for_ever():
             response = await self._session.post(
-                self._worker.url + path, data=msgspec.json.encode(fields), headers=self._headers
+                self._worker.url + path,
+                data=msgspec.json.encode(fields),
+                headers=self._headers,
+                allow_redirects=False,
             )
         try:
             async with self._mapped():
@@ -81,7 +85,10 @@ class Upstream:
         async with (
             self._mapped(),
             self._session.post(
-                self._worker.url + "/tokenize", json=body, headers=self._headers
+                self._worker.url + "/tokenize",
+                json=body,
+                headers=self._headers,
+                allow_redirects=False,
             ) as response,
         ):
             response.raise_for_status()
@@ -90,9 +97,12 @@ class Upstream:
 
     async def busy_slots(self) -> int | None:
         """Slots that work right now, by the engine's own word; None when it has no time to say."""
-        with contextlib.suppress(aiohttp.ClientError, TimeoutError, ConnectionError):
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError, ConnectionError, *NONSENSE):
             async with self._session.get(
-                self._worker.url + "/slots", headers=self._headers, timeout=BRIEF
+                self._worker.url + "/slots",
+                headers=self._headers,
+                timeout=BRIEF,
+                allow_redirects=False,
             ) as response:
                 return sum(bool(slot["is_processing"]) for slot in await response.json())
         return None
@@ -123,5 +133,9 @@ class Upstream:
             yield
         except aiohttp.ClientResponseError as exc:
             raise EngineError(f"The worker answered {exc.status}: {exc.message}.") from exc
+        except aiohttp.ClientConnectorError as exc:
+            died = await self._worker.died()
+            died.asked = False
+            raise died from exc
         except (aiohttp.ClientError, ConnectionError) as exc:
             raise await self._worker.died() from exc

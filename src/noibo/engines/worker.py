@@ -27,9 +27,11 @@ from noibo import settings
 from noibo.egress import require_loopback
 from noibo.engines.engine import Engine, Launch, Model
 from noibo.engines.faults import Fault, Kind, diagnose, kernel_kills
+from noibo.engines.memory.machine import Machine
 from noibo.engines.prefill import measure_prefill
-from noibo.engines.process import ChildProcess, Event
-from noibo.errors import EngineError, NoiboError, OutOfMemory, WorkerDied, WorkerStartFailed
+from noibo.engines.process import MOST_WRITTEN, ChildProcess, Event
+from noibo.errors import EngineError, OutOfMemory, WorkerDied, WorkerStartFailed
+from noibo.modelstore.printable import shown
 
 log = logging.getLogger(__name__)
 
@@ -96,10 +98,12 @@ class Worker:
         self.process: ChildProcess | None = None
         self.fault: Fault | None = None
         self.held_bytes = self.peak_bytes = 0
+        self.mapped_bytes = 0  # of what it holds: files, which the system can read again
         self.expected_bytes = launch.need.at_start
         self.tokens_in = self.tokens_reused = self.tokens_out = 0
         self.prompts = self.longest_tokens = 0
         self._limits = limits
+        self._kills = 0
         self._on_end = on_end
         self._end: asyncio.Task[None] | None = None
         self._progress: _Progress | None = None
@@ -120,17 +124,17 @@ class Worker:
         self.started_at = self.used_at = time.time()
         self.began = time.monotonic()
         process = ChildProcess(self.launch.module, self._hear)
-        kills = kernel_kills()
+        self._kills = kernel_kills()
         try:
             await process.start(dict(self.launch.config) | {"api_key": self.key}, self._isolation())
             self.process = process
             self._progress = _Progress(process.pid)
-            self._end = asyncio.create_task(self._until_ended(process, kills))
+            self._end = asyncio.create_task(self._until_ended(process))
             await self._until_ready(process)
         except OSError as exc:
             await self._give_up(Fault(Kind.REFUSED, f"could not be started: {exc}"))
         except BaseException:  # cancelled, or a worker that talks nonsense: no process is left
-            await self.stop()
+            await asyncio.shield(self.stop())
             raise
         self._placed = self.engine.placed(process.log())
         self.ready_at = self.used_at = time.time()
@@ -140,13 +144,17 @@ class Worker:
         """What the process may touch besides its own program and folder; None: all it likes."""
         if not self._limits.isolation:
             return None
-        need = self.launch.need
-        own_memory = self.launch.placement.get("device") in {"cpu", "none"}  # not a GPU's
         return {
             "reads": [str(path) for path in self.launch.reads],
-            "memory_bytes": 2 * need.total + SPARE_BYTES if own_memory else None,
+            "memory_bytes": self.most_bytes,
             "open_files": OPEN_FILES,
         }
+
+    @property
+    def most_bytes(self) -> int | None:
+        """More it must never hold; None: nobody knows, as with the memory of a GPU."""
+        own_memory = self.launch.placement.get("device") in {"cpu", "none"}
+        return 2 * self.launch.need.total + SPARE_BYTES if own_memory else None
 
     async def _until_ready(self, process: ChildProcess) -> None:
         stall = self._limits.start_stall_s
@@ -173,7 +181,8 @@ class Worker:
         if not self.launch.proof_tokens:
             return None
         try:
-            return await measure_prefill(self.url, self.key, self.launch.proof_tokens)
+            with self.owing():
+                return await measure_prefill(self.url, self.key, self.launch.proof_tokens)
         except EngineError as error:
             await self._ended_within(1.0)  # the connection breaks a moment before the exit is known
             fault = self.fault or Fault(Kind.REFUSED, error.message)
@@ -219,11 +228,11 @@ class Worker:
         if self._end is not None:
             await self._end
 
-    async def _until_ended(self, process: ChildProcess, kills: int) -> None:
+    async def _until_ended(self, process: ChildProcess) -> None:
         await process.ended()
         code = process.exit_code if process.exit_code is not None else 1
         if self.fault is None:
-            short = kernel_kills() > kills
+            short = kernel_kills() > self._kills
             told = process.log()[-LINES_TOLD * 2 :]
             self.fault = diagnose(code, told, kernel_was_short=short)
         if self.state is State.READY:
@@ -233,22 +242,38 @@ class Worker:
 
     def _hear(self, event: Event) -> None:
         """Take one event of the process. Raises where it is none."""
+        if self.url:
+            return  # a worker that serves has nothing more to announce
         if event["event"] == "isolated":
             self._kept_from = {k: v for k, v in event.items() if k != "event"}
-            return
-        if event["event"] == "ready":
+        elif event["event"] == "ready":
             self.url = require_loopback(event["url"])
-        self.note = str(event.get("note", ""))
+        self.note = shown(str(event.get("note", "")))
 
     # ── what is seen of it from outside ─────────────────────────────────────
 
-    def examine(self, held_by: Callable[[int], int]) -> None:
-        """Measure what it holds, and end it when it owes answers and does nothing. Blocks for a
-        few milliseconds: not for the event loop."""
+    @property
+    def serves(self) -> bool:
+        """It can be asked: ready, and its process has not just ended."""
+        return self.state is State.READY and self.process is not None and not self.process.gone
+
+    def examine(self, machine: Machine) -> None:
+        """Measure what it holds; end it when that is more than it may, or when it owes answers and
+        does nothing. Blocks for a few milliseconds: not for the event loop."""
         if self.process is None or self.state not in {State.STARTING, State.READY}:
             return
-        self.held_bytes = held_by(self.process.pid)
+        self.held_bytes = machine.held_by(self.process.pid)
+        self.mapped_bytes = machine.mapped_by(self.process.pid)
         self.peak_bytes = max(self.peak_bytes, self.held_bytes)
+        self._kills = kernel_kills()
+        if self._limits.isolation and self.most_bytes and self.held_bytes > self.most_bytes:
+            self._end_for(Fault(Kind.OUT_OF_MEMORY, f"took {self.held_bytes / 2**20:,.0f} MiB"))
+        elif self._limits.isolation and (wrote := self.process.wrote()) > MOST_WRITTEN:
+            self._end_for(Fault(Kind.CRASHED, f"wrote {wrote / 2**20:,.0f} MiB to its folder"))
+        else:
+            self._look_for_a_stall()
+
+    def _look_for_a_stall(self) -> None:
         owes = self.state is State.READY and self.owed > 0
         if self._progress is None or self._progress.made(self.tokens_out) is not Made.NOTHING:
             return
@@ -257,7 +282,12 @@ class Worker:
             return
         still = time.monotonic() - self._progress.moved_at
         if still > self._limits.answer_stall_s:
-            self.fault = Fault(Kind.STALLED, f"did nothing for {still:.0f} s")
+            self._end_for(Fault(Kind.STALLED, f"did nothing for {still:.0f} s"))
+
+    def _end_for(self, fault: Fault) -> None:
+        """Whoever waits for its end finds why."""
+        self.fault = fault
+        if self.process is not None:
             self.process.kill()
 
     @property
@@ -277,7 +307,7 @@ class Worker:
     def _progress_made(self) -> Made:
         return self._progress.made() if self._progress else Made.NOTHING
 
-    async def died(self) -> NoiboError:
+    async def died(self) -> WorkerDied:
         """The error for a request that this worker's end cut off."""
         await self._ended_within(1.0)  # the connection breaks a moment before the exit is known
         return self.death()

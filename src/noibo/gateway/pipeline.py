@@ -20,9 +20,10 @@ from noibo.engines.engine import Engine, Model
 from noibo.engines.supervision import keep_alive
 from noibo.engines.supervision.claim import Claim
 from noibo.engines.supervision.supervisor import Supervisor
-from noibo.engines.supervision.ticket import Ticket
+from noibo.engines.supervision.ticket import NotAnswered, Ticket
 from noibo.engines.upstream import Upstream
 from noibo.engines.worker import Worker
+from noibo.errors import WorkerDied
 from noibo.gateway.callers import Caller
 from noibo.wire import openai
 from noibo.wire.openai import Fields
@@ -98,10 +99,31 @@ class Pipeline:
     ) -> AsyncIterator[Stream]:
         """The answer's stream; `told` is called if it has to wait. Leaving it cancels the work."""
         model = await self.resolve(request.model)
-        async with self.supervisor.lease(request.claim(model), told) as worker:
-            fields = dict(request.fields)
-            asking.apply(model.defaults, fields, chat=request.chat)
-            worker.engine.prepare(fields, streamed=request.streamed)
-            upstream = Upstream(worker, self.session)
-            async with upstream.generate(request.path, fields) as response:
-                yield Stream(worker, response, upstream.chunks(response))
+        async with contextlib.AsyncExitStack() as leaving:
+            try:
+                stream = await self._ask(request, model, told, leaving)
+            except WorkerDied as died:
+                if died.asked:
+                    raise
+                await leaving.aclose()
+                stream = await self._ask(request, model, told, leaving)
+            yield stream
+            if stream.response.status != 200:
+                raise NotAnswered
+
+    async def _ask(
+        self,
+        request: Request,
+        model: Model,
+        told: Callable[[Ticket], None],
+        leaving: contextlib.AsyncExitStack,
+    ) -> Stream:
+        worker = await leaving.enter_async_context(
+            self.supervisor.lease(request.claim(model), told)
+        )
+        fields = dict(request.fields)
+        asking.apply(model.defaults, fields, chat=request.chat)
+        worker.engine.prepare(fields, streamed=request.streamed)
+        upstream = Upstream(worker, self.session)
+        response = await leaving.enter_async_context(upstream.generate(request.path, fields))
+        return Stream(worker, response, upstream.chunks(response))

@@ -40,6 +40,10 @@ REFUSED: Final[dict[str, dict[str, tuple[int, int]]]] = {
         "kcmp": (312, 272),
         "tkill": (200, 130),
     },
+    "leaving the group that ends with the worker": {
+        "setsid": (112, 157),
+        "setpgid": (109, 154),
+    },
     "memory and queues shared by number instead of by file": {
         "shmget": (29, 194),
         "shmat": (30, 196),

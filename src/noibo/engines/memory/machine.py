@@ -43,6 +43,11 @@ class Machine:
         """Bytes a process and its children hold: shared pages by their share. 0 once it is gone."""
         return sum(_share(self.root, one) for one in _family(pid))
 
+    def mapped_by(self, pid: int) -> int:
+        """Of that, pages of files: the system counts them as available, since it can read them
+        again. 0 where it does not say."""
+        return sum(_mapped(one) for one in _family(pid))
+
     def held_alone(self, pid: int) -> int:
         """The same with every shared page as its own: what it holds when the other worker of the
         same file has gone, and so what is to be expected of the next one like it."""
@@ -66,6 +71,13 @@ def _share(root: Path, pid: int) -> int:
 def _resident(pid: int) -> int:
     try:
         return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def _mapped(pid: int) -> int:
+    try:
+        return int(getattr(psutil.Process(pid).memory_info(), "shared", 0))
     except psutil.Error:
         return 0
 

@@ -1,7 +1,8 @@
 """Builds of engines that cannot run on this processor: remembered, and not tried for ever.
 
 A build that uses an instruction which the processor does not have (or only claims to have) dies by
-SIGILL. When it has done so twice in a row it is disqualified, until another build is installed.
+SIGILL. When it has done so twice in a row, and has not answered before, it is disqualified until
+another build is installed. (A hostile model can make a good build die of it, too.)
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ class Builds:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._proven: set[str] = set()
 
     def require_sound(self, engine: Engine) -> None:
         """Raises `EngineUnusable` where the installed build was disqualified."""
@@ -27,8 +29,11 @@ class Builds:
         if seen is not None:
             raise self._error(engine, seen)
 
-    def disqualify(self, engine: Engine, seen: str) -> EngineUnusable:
-        """Never start this build again; the error that says so."""
+    def disqualify(self, engine: Engine, seen: str) -> EngineUnusable | None:
+        """Never start this build again; the error that says so. None: it has answered here, so
+        that the model is to blame."""
+        if _name(engine) in self._proven:
+            return None
         rows = {**self._read(), _name(engine): seen}
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +43,10 @@ class Builds:
         return self._error(engine, seen)
 
     def trust(self, engine: Engine) -> None:
-        """It has been seen to work after all."""
+        """It has been seen to answer here."""
+        if _name(engine) in self._proven:
+            return
+        self._proven.add(_name(engine))
         rows = self._read()
         if rows.pop(_name(engine), None) is not None:
             with contextlib.suppress(OSError):

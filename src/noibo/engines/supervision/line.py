@@ -51,7 +51,7 @@ class Line:
         """Take a ticket out, wherever it stands."""
         line = self._lines[ticket.model_name]
         line.remove(ticket)
-        if not line.length:
+        if not line.length and not line.held:
             del self._lines[ticket.model_name]
         self._of_caller[ticket.claim.caller] -= 1
         if not self._of_caller[ticket.claim.caller]:
@@ -62,6 +62,11 @@ class Line:
         """Who is served next with this model."""
         line = self._lines.get(model)
         return line.next() if line else None
+
+    def load(self, model: str) -> Ticket | None:
+        """One that wants the model loaded and no answer, if there is one."""
+        line = self._lines.get(model)
+        return next(iter(line.loads), None) if line else None
 
     def took(self, ticket: Ticket) -> None:
         """A caller has got a slot."""
@@ -105,6 +110,7 @@ class _ModelLine:
     def __init__(self) -> None:
         self.length = 0
         self.held: Counter[str] = Counter()
+        self.loads: dict[Ticket, None] = {}
         self._queues: dict[Priority, dict[str, deque[Ticket]]] = {p: {} for p in Priority}
         self._served: dict[str, int] = {}
         self._turn = itertools.count(1)
@@ -113,6 +119,8 @@ class _ModelLine:
     def add(self, ticket: Ticket) -> None:
         queues = self._queues[ticket.claim.priority]
         queues.setdefault(ticket.claim.caller, deque()).append(ticket)
+        if not ticket.claim.answers:
+            self.loads[ticket] = None
         self.length += 1
         self._places = None
 
@@ -121,6 +129,7 @@ class _ModelLine:
         queues[ticket.claim.caller].remove(ticket)
         if not queues[ticket.claim.caller]:
             del queues[ticket.claim.caller]
+        self.loads.pop(ticket, None)
         self.length -= 1
         self._places = None
         if not self.length and not self.held:

@@ -49,14 +49,11 @@ class Lives:
             await asyncio.to_thread(self.builds.require_sound, plan.engine)
         except NoiboError as error:
             seat.error = error
-        except Exception as error:
-            log.exception("no plan for %s", model.name)
-            seat.error = WorkerStartFailed(
-                f"How to run {model.name} could not be found out: {type(error).__name__}: {error}."
-            )
+        except Exception as error:  # noqa: BLE001 - logged, and told to who waits
+            seat.error = _known(model.name, error)
         else:
             if seat.model is model:
-                seat.plan, seat.rung = plan, 0
+                seat.plan, seat.rung = plan, min(seat.rung, len(plan.rungs) - 1)
 
     async def start(self, seat: Seat, plan: Plan, number: int) -> None:
         """Start the worker of that rung; a failure for good goes to `seat.error`."""
@@ -69,11 +66,11 @@ class Lives:
             await worker.start()
             rate = await worker.prove()
         except BaseException as error:
-            await worker.stop()
-            seat.worker, seat.bytes = None, 0
-            if not isinstance(error, NoiboError):
+            await asyncio.shield(worker.stop())
+            seat.empty()
+            if isinstance(error, asyncio.CancelledError):
                 raise
-            self._start_failed(seat, plan, number, worker, error)
+            self._start_failed(seat, plan, number, worker, _known(seat.name, error))
             return
         now = time.monotonic()
         self.times.loaded(seat.name, now - began)
@@ -81,11 +78,12 @@ class Lives:
         seat.ready_at = seat.used_at = seat.idle_since = now
         await asyncio.to_thread(self._weigh, seat, plan, number, worker)
         if rate is not None:
+            self.builds.trust(plan.engine)
             await asyncio.to_thread(self.tuning.record, plan.speed_key, rate)
 
     def _weigh(self, seat: Seat, plan: Plan, number: int, worker: Worker) -> None:
         """Correct what was estimated by what it holds now."""
-        worker.examine(self.machine.held_by)
+        worker.examine(self.machine)
         rung = plan.rungs[number]
         if worker.held_bytes and worker.process is not None:
             alone = self.machine.held_alone(worker.process.pid)
@@ -105,7 +103,7 @@ class Lives:
             log.warning("%s is started once more: %s", seat.name, error.message)
             return
         if kind is Kind.ILLEGAL_INSTRUCTION:
-            error = self.builds.disqualify(plan.engine, error.message)
+            error = self.builds.disqualify(plan.engine, error.message) or error
         log.error("%s", error)
         seat.crashed, seat.plan = False, None  # file, settings or engine may change by next time
         seat.error = error
@@ -115,8 +113,15 @@ class Lives:
         """Unload it."""
         await asyncio.to_thread(self.note_use, seat, worker)
         await worker.stop()
-        seat.worker, seat.bytes, seat.leaving, seat.plan = None, 0, False, None
-        seat.answering.clear()
+        seat.empty()
+        seat.plan, seat.rung = None, 0
+
+    def answered(self, seat: Seat, worker: Worker, seconds: float) -> None:
+        """An answer came to its end: all is well with the model, and with the build."""
+        self.times.answered(seat.name, seconds)
+        self.setbacks.worked(seat.name)
+        self.builds.trust(worker.engine)
+        seat.crashed = False
 
     def note_use(self, seat: Seat, worker: Worker) -> None:
         """Keep how a worker that goes has been used. Once for each."""
@@ -136,9 +141,20 @@ class Lives:
         worker = seat.worker
         if worker is None or worker.state is not State.FAILED:
             return
-        seat.worker, seat.bytes, seat.leaving = None, 0, False
-        seat.answering.clear()
+        seat.empty()
         kind = worker.fault.kind if worker.fault else None
+        if kind is Kind.ILLEGAL_INSTRUCTION:
+            if seat.crashed:
+                seat.error = self.builds.disqualify(worker.engine, worker.death().message)
+            seat.crashed = True
         if kind is Kind.OUT_OF_MEMORY and seat.plan and seat.rung + 1 < len(seat.plan.rungs):
             seat.rung += 1
         self.setbacks.failed(seat.name, worker.death(), time.monotonic())
+
+
+def _known(name: str, error: BaseException) -> NoiboError:
+    """An error of ours; one that nobody thought of becomes one, and is logged."""
+    if isinstance(error, NoiboError):
+        return error
+    log.error("%s could not be started", name, exc_info=error)
+    return WorkerStartFailed(f"{name} could not be started: {type(error).__name__}: {error}.")

@@ -61,6 +61,18 @@ class Plan:
                 return number
         return None
 
+    def unkept(self, number: int, free: int) -> int:
+        """The same rung without kept state where that makes it fit into what is free: others need
+        not go for it."""
+        rung = self.rungs[number]
+        if rung.bytes <= free:
+            return number
+        bare = replace(rung.size, kept_bytes=0)
+        for other in range(number, len(self.rungs)):
+            if self.rungs[other].size == bare and self.rungs[other].bytes <= free:
+                return other
+        return number
+
 
 class Planner:
     """Makes plans. Reads files: not for the event loop."""

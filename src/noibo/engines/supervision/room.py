@@ -18,6 +18,7 @@ from noibo.settings import Memory
 
 LEAST_SPARE_BYTES: Final = 256 * 2**20  # of the machine's memory, whatever the budget
 SPARE_SHARE: Final = 0.02
+RETRY_S: Final = 30.0  # other programs, and pins, come and go
 
 
 class Room:
@@ -38,15 +39,29 @@ class Room:
     def free(self) -> int:
         """What a new worker may take; negative where too much is promised already."""
         reserved = sum(seat.bytes for seat in self._seats.values())
-        promised = max(reserved - self.held(), 0)  # and not taken yet
-        return min(self.budget - reserved, self._available - promised - self._spare)
+        return min(self.budget - reserved, self._left() - self._promised())
+
+    def _left(self) -> int:
+        """What the machine has for workers."""
+        given = sum(seat.gave_back for seat in self._seats.values())
+        return self._available + given - self._spare
+
+    def _promised(self) -> int:
+        """What was promised to workers, and is not taken yet."""
+        return sum(_not_taken(seat) for seat in self._seats.values())
 
     def most_for(self, seat: Seat) -> int:
         """What it could have if every other model that is not pinned gave way."""
+        return min(self.most_of_the_budget(seat), self._most_of_the_machine(seat))
+
+    def most_of_the_budget(self, seat: Seat) -> int:
+        """The same by the budget alone."""
+        return self.budget - sum(one.bytes for one in self._others(seat) if one.stays)
+
+    def _most_of_the_machine(self, seat: Seat) -> int:
         others = list(self._others(seat))
-        pinned = sum(one.bytes for one in others if one.pinned)
-        given = sum(one.worker.held_bytes for one in others if one.worker and not one.pinned)
-        return min(self.budget - pinned, self._available + given - self._spare)
+        given = sum(_taken(one) for one in others if not one.stays)
+        return self._left() + given - sum(_not_taken(one) for one in others if one.stays)
 
     def _others(self, seat: Seat) -> Iterator[Seat]:
         return (one for one in self._seats.values() if one is not seat and one.bytes)
@@ -61,15 +76,21 @@ class Room:
             f"{_mib(max(self.most_for(seat), 0))} can be had (memory.budget is "
             f"{_mib(self.budget)}, the machine has {_mib(self._available)} free).",
             next_step=step,
+            retry_after_s=RETRY_S,
         )
 
     def examine(self) -> None:
         """Measure the machine and every worker. Blocks for some milliseconds: not for the event
         loop."""
-        self._available = self._machine.available()
-        for seat in list(self._seats.values()):
+        seats = list(self._seats.values())
+        for seat in seats:
             if seat.worker is not None:
-                seat.worker.examine(self._machine.held_by)
+                seat.worker.examine(self._machine)
+        mapped = sum(seat.worker.mapped_bytes for seat in seats if seat.worker)
+        # Files that workers have mapped can be read again, and so count as available: not here.
+        self._available = self._machine.available() - mapped
+        for seat in seats:
+            seat.gave_back = 0
 
     def grown_over(self) -> list[Seat]:
         """Count what workers have grown to; the idle models, longest unused first, that have to go
@@ -86,6 +107,14 @@ class Room:
             going.append(seat)
             over -= seat.worker.held_bytes if seat.worker else 0
         return going
+
+
+def _taken(seat: Seat) -> int:
+    return seat.worker.held_bytes if seat.worker else 0
+
+
+def _not_taken(seat: Seat) -> int:
+    return max(seat.bytes - _taken(seat), 0)
 
 
 def _mib(size: int) -> str:

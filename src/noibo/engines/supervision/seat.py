@@ -34,6 +34,8 @@ class Seat:
     error: NoiboError | None = None  # why it cannot be planned
     answering: dict[Ticket, float] = field(default_factory=dict)
     most_callers: int = 0
+    gave_back: int = 0  # bytes of its last worker, until the machine is measured again
+    short_since: float | None = None  # the machine, not the budget, has too little left for it
 
     @property
     def name(self) -> str:
@@ -45,7 +47,25 @@ class Seat:
         worker = self.worker
         if worker is None or self.leaving or self.task is not None:
             return None
-        return worker if worker.state is State.READY else None
+        return worker if worker.serves else None
+
+    def empty(self) -> None:
+        """Its worker is gone, and what that held is free."""
+        if self.worker is not None:
+            self.gave_back += max(self.worker.held_bytes - self.worker.mapped_bytes, 0)
+        self.worker, self.bytes, self.leaving, self.idle_since = None, 0, False, None
+        self.answering.clear()
+
+    @property
+    def plain(self) -> bool:
+        """Nothing is known of it that a new seat would not know."""
+        learned = self.pinned or self.rung or self.crashed or self.gave_back
+        return not (self.worker or self.task or learned)
+
+    @property
+    def stays(self) -> bool:
+        """It does not make room for others."""
+        return self.pinned and not self.leaving
 
     @property
     def keep_until(self) -> float:
@@ -63,7 +83,7 @@ class Seat:
             used_at=self.used_at,
             idle_since=self.idle_since,
             waiting=waiting,
-            pinned=self.pinned,
+            pinned=self.stays,
             starting=self.task is not None and not self.leaving and not running,
             leaving=self.leaving,
         )

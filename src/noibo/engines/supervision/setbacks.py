@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from noibo.errors import NoiboError
+from noibo.errors import NoiboError, WorkerDied, WorkerStartFailed
 
 FIRST_WAIT_S: Final = 1.0
 MOST_WAIT_S: Final = 60.0
@@ -34,7 +34,8 @@ class Setbacks:
         setback = self._of.setdefault(model, _Setback(error))
         setback.error = error
         setback.times += 1
-        wait = FIRST_WAIT_S * 2 ** (setback.times - 2) if setback.times > 1 else 0.0
+        doublings = min(setback.times - 2, 10)
+        wait = FIRST_WAIT_S * 2**doublings if setback.times > 1 else 0.0
         setback.until = now + min(wait, MOST_WAIT_S)
 
     def worked(self, model: str) -> None:
@@ -53,7 +54,8 @@ class Setbacks:
             return None
         left = setback.until - now
         old = setback.error
-        return type(old)(
+        kind = WorkerStartFailed if isinstance(old, WorkerDied) else type(old)
+        return kind(
             f"{model} failed {setback.times} times in a row; the next try is in {left:.0f} s. "
             f"The last time: {old.message}",
             next_step=old.next_step,

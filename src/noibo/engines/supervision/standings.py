@@ -70,16 +70,23 @@ class Standings:
     def full(self, claim: Claim, longest: int) -> QueueFull:
         """The refusal of one for whom there is no place in the line, with the time until there is:
         one is free when the next has got a slot."""
-        seat = self._seats.get(claim.model.name)
-        worker = seat.worker if seat else None
-        answer = self._times.answer_s(claim.model.name)
-        wait = wait_s(1, worker.slots if worker else 1, _under_way(seat), answer)
+        wait = min(self._until_next(name) for name in (self._line.models() or [claim.model.name]))
         return QueueFull(
             f"Too many requests wait already: {len(self._line)} of {longest}, "
             f"{self._line.of_caller(claim.caller)} of them yours.",
             next_step=f"Try again in {math.ceil(wait)} s, or raise queue.longest.",
             retry_after_s=max(wait, 1.0),
         )
+
+    def _until_next(self, model: str) -> float:
+        """Seconds until somebody who waits for this model gets a slot, and leaves the line."""
+        first = next(iter(self._line.places(model)), None)
+        stands = self.of(first) if first else None
+        if stands is not None and stands.expected_s is not None:
+            return stands.expected_s
+        seat = self._seats.get(model)
+        worker = seat.worker if seat else None
+        return wait_s(1, worker.slots if worker else 1, _under_way(seat), None)
 
     def rows(self, longest: int) -> QueueRow:
         """Who waits and who is answered."""

@@ -25,14 +25,14 @@ from noibo.engines.supervision.builds import Builds
 from noibo.engines.supervision.claim import Claim
 from noibo.engines.supervision.line import Line
 from noibo.engines.supervision.lives import Lives
-from noibo.engines.supervision.plan import Planner
+from noibo.engines.supervision.plan import Plan, Planner
 from noibo.engines.supervision.room import Room
 from noibo.engines.supervision.seat import Seat
 from noibo.engines.supervision.standings import Standings
-from noibo.engines.supervision.ticket import Ticket
+from noibo.engines.supervision.ticket import NotAnswered, Ticket
 from noibo.engines.supervision.times import Times
 from noibo.engines.tuning import Tuning
-from noibo.engines.worker import State, Worker
+from noibo.engines.worker import Worker
 from noibo.errors import ModelNotFound, NoiboError, ShuttingDown, WorkerStartFailed
 from noibo.settings import Settings
 from noibo.wire.management import QueueRow
@@ -40,6 +40,7 @@ from noibo.wire.management import QueueRow
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 2.0  # at what the workers hold
+SHORT_FOR_S = 10.0  # the machine may be short of memory for so long before a model is refused
 USUAL_SLOTS = 4
 
 
@@ -83,12 +84,16 @@ class Supervisor:
         `told` is given the ticket if the request has to wait. Raises `QueueFull`, or why there can
         be no worker."""
         ticket = self._enter(claim)
+        answered = False
         try:
             if ticket.worker is None:
                 told(ticket)
             yield ticket.worker or await ticket.granted()
+            answered = claim.answers
+        except NotAnswered:
+            pass
         finally:
-            self._leave(ticket)
+            self._leave(ticket, answered=answered)
 
     def _enter(self, claim: Claim) -> Ticket:
         if self._closed:
@@ -97,20 +102,29 @@ class Supervisor:
         name = claim.model.name
         seat = self._seat(claim)
         worker = seat.ready
-        if worker and worker.model is not claim.model and worker.model != claim.model:
-            # The name means another file now: this worker goes when it has finished.
-            seat.leaving, seat.plan, seat.model = True, None, claim.model
-        elif worker and self._may_go_first(worker, claim):
+        if worker and not self._is_stale(seat, worker) and self._may_go_first(worker, claim):
             self._grant(seat, worker, ticket)
             return ticket
-        if refusal := self._lives.setbacks.refusal(name, time.monotonic()):
+        if refusal := self._lives.setbacks.refusal(name, time.monotonic()) or self._full(claim):
+            self._forget_if_unused(name)
             raise refusal
-        if not self._line.has_place_for(claim.caller):
-            raise self._standings.full(claim, self._tree.queue.longest)
         ticket.wait()
         self._line.add(ticket)
         self._step()
         return ticket
+
+    def _full(self, claim: Claim) -> NoiboError | None:
+        if self._line.has_place_for(claim.caller):
+            return None
+        return self._standings.full(claim, self._tree.queue.longest)
+
+    @staticmethod
+    def _is_stale(seat: Seat, worker: Worker) -> bool:
+        """The name means another file now: this worker goes when it has finished."""
+        if worker.model is seat.model or worker.model == seat.model:
+            return False
+        seat.leaving = True
+        return True
 
     def _may_go_first(self, worker: Worker, claim: Claim) -> bool:
         free = worker.leases < worker.slots and not self._line.waiting(claim.model.name)
@@ -126,9 +140,9 @@ class Supervisor:
                 stays = keep_alive.parse(own.keep_alive, f"models.{name}.keep_alive")
             seat = Seat(claim.model, own is not None and own.pinned, stays)
             self._seats[name] = seat
-        if seat.worker is None:
+        if seat.model is not claim.model:
             if seat.model != claim.model:
-                seat.plan = None
+                seat.plan, seat.rung = None, 0
             seat.model = claim.model
         return seat
 
@@ -140,7 +154,7 @@ class Supervisor:
         self._line.took(ticket)
         ticket.grant(worker)
 
-    def _leave(self, ticket: Ticket) -> None:
+    def _leave(self, ticket: Ticket, *, answered: bool) -> None:
         name, worker = ticket.model_name, ticket.worker
         if worker is None:
             if ticket in self._line.places(name):
@@ -152,13 +166,13 @@ class Supervisor:
         self._line.gave_back(ticket)
         seat = self._seats.get(name)
         if seat is not None and seat.worker is worker:
-            self._answered(seat, worker, ticket, time.monotonic())
+            now = time.monotonic()
+            began = seat.answering.pop(ticket, now)
+            if answered and worker.serves:
+                self._lives.answered(seat, worker, now - began)
+            self._given_back(seat, worker, ticket, now)
 
-    def _answered(self, seat: Seat, worker: Worker, ticket: Ticket, now: float) -> None:
-        began = seat.answering.pop(ticket, now)
-        if worker.state is State.READY and ticket.claim.answers:
-            self._times.answered(seat.name, now - began)
-            self._lives.setbacks.worked(seat.name)
+    def _given_back(self, seat: Seat, worker: Worker, ticket: Ticket, now: float) -> None:
         seat.used_at = now
         seat.leaving = seat.leaving or worker.suspect
         if ticket.claim.keep_alive is not None:
@@ -176,7 +190,7 @@ class Supervisor:
 
     def _forget_if_unused(self, name: str) -> None:
         seat = self._seats.get(name)
-        if seat and seat.worker is None and seat.task is None and not self._line.waiting(name):
+        if seat and seat.plain and not self._line.waiting(name):
             del self._seats[name]
 
     # ── the one place of decisions ──────────────────────────────────────────
@@ -189,15 +203,21 @@ class Supervisor:
         for seat in list(self._seats.values()):
             self._let_go(seat, now, moments)
         wanted = [self._seats[name] for name in self._line.models()]
+        claimed = 0  # what is free, and kept for one who came earlier and needs more
         for seat in sorted(wanted, key=self._urgency):
             if seat.worker is None and seat.task is None:
-                self._bring(seat, now, moments)
+                claimed += self._bring(seat, claimed, now, moments)
         self._set_alarm(now, moments)
 
     def _serve(self, seat: Seat) -> None:
         """Give the free slots of its worker to those who are next."""
         worker = seat.ready
-        while worker is not None and worker.leases < worker.slots:
+        if worker is None or self._is_stale(seat, worker):
+            return
+        while (ticket := self._line.load(seat.name)) is not None:
+            self._line.remove(ticket)
+            self._grant(seat, worker, ticket)
+        while worker.leases < worker.slots:
             ticket = self._line.next(seat.name)
             if ticket is None:
                 return
@@ -219,8 +239,9 @@ class Supervisor:
         first = next(iter(self._line.places(seat.name)))
         return first.claim.priority, first.entered
 
-    def _bring(self, seat: Seat, now: float, moments: list[float]) -> None:
-        """Take the next step towards a worker for a model that is waited for."""
+    def _bring(self, seat: Seat, claimed: int, now: float, moments: list[float]) -> int:
+        """Take the next step towards a worker for a model that is waited for. The bytes that are
+        to be kept for it, until there are more."""
         if refusal := seat.error or self._lives.setbacks.refusal(seat.name, now):
             seat.error = None
             self._refuse(seat.name, refusal)
@@ -229,27 +250,44 @@ class Supervisor:
         elif seat.plan is None:
             self._do(seat, self._lives.plan(seat))
         elif (number := seat.plan.fitting(self._room.most_for(seat), seat.rung)) is None:
-            self._refuse(seat.name, self._room.refusal(seat, seat.plan))
+            self._wait_or_refuse(seat, seat.plan, now, moments)
         else:
-            self._make_room(seat, number, now, moments)
+            free = self._room.free() - claimed
+            return self._make_room(seat, seat.plan, seat.plan.unkept(number, free), free, moments)
+        return 0
 
-    def _make_room(self, seat: Seat, number: int, now: float, moments: list[float]) -> None:
-        plan = seat.plan
-        assert plan is not None  # noqa: S101 - looked at by `_bring`
-        decision = self._decide(seat, plan.rungs[number].bytes, now)
-        if decision.start:
-            seat.bytes = plan.rungs[number].bytes
-            self._do(seat, self._lives.start(seat, plan, number))
-        elif decision.impossible:
+    def _wait_or_refuse(self, seat: Seat, plan: Plan, now: float, moments: list[float]) -> None:
+        """Where the budget would do and only the machine is short, it may be for a moment."""
+        if seat.short_since is None:
+            seat.short_since = now
+        by_budget = plan.fitting(self._room.most_of_the_budget(seat), seat.rung)
+        if by_budget is None or now - seat.short_since > SHORT_FOR_S:
+            seat.short_since = None
             self._refuse(seat.name, self._room.refusal(seat, plan))
+        else:
+            moments.append(now + 0.5)
+
+    def _make_room(
+        self, seat: Seat, plan: Plan, number: int, free: int, moments: list[float]
+    ) -> int:
+        now, needed = time.monotonic(), plan.rungs[number].bytes
+        decision = self._decide(seat, needed, free, now)
+        if decision.start:
+            seat.bytes, seat.short_since = needed, None
+            self._do(seat, self._lives.start(seat, plan, number))
+            return 0
+        if decision.impossible:
+            self._wait_or_refuse(seat, plan, now, moments)
+            return 0
         for name in decision.evict + decision.drain:
             log.info("%s gives way to %s", name, seat.name)
             self._seats[name].leaving = True
             self._let_go(self._seats[name], now, moments)
         if decision.again_at is not None:
             moments.append(decision.again_at)
+        return max(min(needed, free), 0)
 
-    def _decide(self, seat: Seat, needed: int, now: float) -> turns.Decision:
+    def _decide(self, seat: Seat, needed: int, free: int, now: float) -> turns.Decision:
         tickets = self._line.places(seat.name)
         wanted = turns.Wanted(
             seat.name,
@@ -265,7 +303,7 @@ class Supervisor:
             for other in self._seats.values()
             if other.bytes
         ]
-        return turns.decide(wanted, residents, self._room.free(), now)
+        return turns.decide(wanted, residents, free, now)
 
     def _set_alarm(self, now: float, moments: list[float]) -> None:
         if self._alarm is not None:
@@ -279,17 +317,23 @@ class Supervisor:
 
     def _do(self, seat: Seat, work: Coroutine[Any, Any, None]) -> None:
         async def run() -> None:
-            try:
-                await work
-                await asyncio.to_thread(self._room.examine)
-            finally:
-                seat.task = None
-                if not self._closed:
-                    self._lives.bury(seat)  # it may have died meanwhile
-                    self._forget_if_unused(seat.name)
-                    self._step()
+            await work
+            await asyncio.to_thread(self._room.examine)
+
+        def done(task: asyncio.Task[None]) -> None:
+            work.close()  # where the task was cancelled before its first step
+            seat.task = None
+            if seat.worker is None:
+                seat.bytes, seat.leaving = 0, False
+            if not task.cancelled() and (error := task.exception()):
+                log.error("%s: a task of its seat failed", seat.name, exc_info=error)
+            if not self._closed:
+                self._lives.bury(seat)  # it may have died meanwhile
+                self._forget_if_unused(seat.name)
+                self._step()
 
         seat.task = asyncio.create_task(run())
+        seat.task.add_done_callback(done)
         if self._watch is None:
             self._watch = asyncio.create_task(self._look())
 
@@ -298,10 +342,16 @@ class Supervisor:
         await asyncio.to_thread(sweep_folders)
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            await asyncio.to_thread(self._room.examine)
+            try:
+                await asyncio.to_thread(self._room.examine)
+            except Exception:  # no file descriptors, no threads: it will be better another time
+                log.exception("the workers could not be measured")
+                continue
             for seat in self._room.grown_over():
                 log.warning("%s is unloaded: the workers hold more than the budget", seat.name)
                 seat.leaving = True
+            for name in list(self._seats):
+                self._forget_if_unused(name)
             self._step()
 
     def _worker_ended(self, worker: Worker) -> None:
@@ -350,18 +400,17 @@ class Supervisor:
         seat = self._running(name)
         self._refuse(name, WorkerStartFailed(f"{name} was stopped while it was waited for."))
         if seat.task is not None and not seat.leaving:
-            seat.task.cancel()
-            await asyncio.gather(seat.task, return_exceptions=True)
+            await _cancelled(seat.task)
         if seat.worker is not None:
             seat.leaving = True
             if seat.task is None:
                 self._do(seat, self._lives.stop(seat, seat.worker))
         if seat.task is not None:
-            await asyncio.gather(seat.task, return_exceptions=True)
+            await asyncio.gather(asyncio.shield(seat.task), return_exceptions=True)
 
     def _running(self, name: str) -> Seat:
         seat = self._seats.get(name)
-        if seat is None or (seat.worker is None and seat.task is None):
+        if seat is None or not (seat.worker or seat.task or self._line.waiting(name)):
             running = ", ".join(one.model.name for one in self.workers()) or "none"
             raise ModelNotFound(f"{name} is not running.", next_step=f"Running: {running}.")
         return seat
@@ -375,11 +424,16 @@ class Supervisor:
         stopping = ShuttingDown("The server is stopping.", next_step="Try again when it is back.")
         for name in self._line.models():
             self._refuse(name, stopping)
-        tasks = [seat.task for seat in self._seats.values() if seat.task]
-        for seat in self._seats.values():
-            if seat.task and not seat.leaving:
-                seat.task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        begun = [seat.task for seat in self._seats.values() if seat.task and not seat.leaving]
+        ending = [seat.task for seat in self._seats.values() if seat.task and seat.leaving]
+        await asyncio.gather(*map(_cancelled, begun), *ending, return_exceptions=True)
         left = [(seat, seat.worker) for seat in self._seats.values() if seat.worker]
         await asyncio.gather(*(self._lives.stop(seat, worker) for seat, worker in left))
         self._seats.clear()
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    """Cancel a task, once however many ask for it, and wait for its end."""
+    if not task.cancelling():
+        task.cancel()
+    await asyncio.gather(asyncio.shield(task), return_exceptions=True)

@@ -11,6 +11,11 @@ from noibo.engines.supervision.claim import Claim, Standing
 from noibo.engines.worker import Worker
 from noibo.errors import NoiboError
 
+
+class NotAnswered(Exception):
+    """Raised in a lease by who got no answer for its request: how long it took says nothing."""
+
+
 _numbers = itertools.count(1)
 
 
