@@ -1,6 +1,6 @@
 """Two models that are both asked for in memory for one: turns against a change at every request.
 
-Aim: at least twice the answers of the naive way, and 0.7 of the ideal: all of one, then the other.
+Aim: 0.6 of the ideal (all of one, then the other), and always more than the naive way.
 
 Three loads: two callers, each with a model of its own; eight callers on both; and bursts. Three
 ways: `turns` is noibo's; `naive` gives way as soon as another model is asked for, as least recently

@@ -53,7 +53,6 @@ async def test_a_server_without_descriptors_lives_on_and_answers_again(
             f"{len(turned_away)} more could not be taken in, and were turned away",
         )
     )
-    print([o.message for o in load.of(End.FAILED)])
     assert [o for o in served if o.end in {End.WRONG, *LOST}] == []
     assert {outcome.code for outcome in load.of(End.FAILED)} <= {
         "worker_died",
