@@ -21,7 +21,7 @@ import noibo
 from noibo.assembly import open_lookup, open_management, open_supervisor
 from noibo.egress import is_loopback
 from noibo.engines.upstream import new_session
-from noibo.errors import ServerBusy, SettingsError
+from noibo.errors import DiskFull, ServerBusy, SettingsError
 from noibo.gateway.app import create_app
 from noibo.gateway.pipeline import Pipeline
 from noibo.gateway.services import Services
@@ -45,8 +45,7 @@ def serve(settings: Settings, preload: str | None, on_ready: Callable[[str], Non
         async with open_services(settings, stop) as wired:
             wired.preload = preload
             server.before_stop = wired.management.stop
-            with _state_file(settings, url):
-                yield wired
+            yield wired
 
     server = _Server(
         uvicorn.Config(
@@ -58,7 +57,9 @@ def serve(settings: Settings, preload: str | None, on_ready: Callable[[str], Non
         ),
         lambda: on_ready(url),
     )
-    server.run(sockets=[listener])
+    _take_all_descriptors()
+    with _state_file(settings, url):  # the socket listens: whoever comes early waits
+        server.run(sockets=[listener])
 
 
 @contextlib.asynccontextmanager
@@ -131,10 +132,18 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
+def _take_all_descriptors() -> None:
+    """Every caller takes two: as many as this process may have, not the few it starts with."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 @contextlib.contextmanager
 def _state_file(settings: Settings, url: str) -> Iterator[None]:
     path = settings.home / STATE_FILE
-    settings.home.mkdir(parents=True, exist_ok=True)
     state = {
         "url": url,
         "pid": os.getpid(),
@@ -143,9 +152,19 @@ def _state_file(settings: Settings, url: str) -> Iterator[None]:
         "surroundings": surroundings.digest(settings),
     }
     fresh = path.with_suffix(f".{os.getpid()}.tmp")
-    fresh.touch(0o600)
-    fresh.write_text(json.dumps(state))
-    fresh.replace(path)
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        fresh.touch(0o600)
+        fresh.write_text(json.dumps(state))
+        fresh.replace(path)
+    except OSError as exc:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        kind = DiskFull if exc.errno == errno.ENOSPC else SettingsError
+        raise kind(
+            f"Nothing can be written to {settings.home}: {exc.strerror}.",
+            next_step="Make room or mend its permissions, or name another folder: NOIBO_HOME.",
+        ) from exc
     try:
         yield
     finally:

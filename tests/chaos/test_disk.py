@@ -103,7 +103,6 @@ async def test_a_full_disk_stops_no_answer_and_what_needs_it_is_told(
     assert list((small_disk / "tmp").iterdir()) == []
 
 
-@pytest.mark.xfail(strict=True, reason="serving writes its state file in uvicorn's lifespan")
 def test_a_server_does_not_start_on_a_full_disk_and_says_so(small_disk: Path) -> None:
     home = small_disk / "home"
     home.mkdir()

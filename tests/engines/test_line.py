@@ -144,3 +144,16 @@ def test_no_two_waiting_callers_of_one_priority_are_ever_two_answers_apart(
         counts = [got[k] for k in still]
         if key in still and counts:
             assert got[key] - min(counts) <= 1
+
+
+def test_who_holds_slots_is_known_although_nobody_waits() -> None:
+    line = Line(10)
+    for caller in "aaab":  # each comes, and gets a slot at once
+        one = ticket(caller)
+        line.add(one)
+        line.remove(one)
+        line.took(one)
+    waiting = [ticket("a"), ticket("b")]
+    for one in waiting:
+        line.add(one)
+    assert line.next("m") is waiting[1]

@@ -7,6 +7,7 @@ request, in the body's `x_echo` object; a request's wins.
     delay_ms      between two words
     prefill_ms    before the first
     status        answer with this HTTP status and no words
+    location      … and this address to look at instead
     die_after     the process ends itself after so many words
     die_by        the signal it does that by, as SIGSEGV (default: it exits with code 70)
     cut_after     the connection is cut after so many words
@@ -86,7 +87,9 @@ class EchoServer:
     ) -> web.StreamResponse:
         script: Json = {"text": said} | self._config | (body.get("x_echo") or {})
         if status := script.get("status"):
-            return _error(int(status), "scripted failure")
+            refusal = _error(int(status), "scripted failure")
+            refusal.headers.update({"Location": script["location"]} if "location" in script else {})
+            return refusal
         words = _words(script["text"])
         limit = body.get("max_completion_tokens") or body.get("max_tokens") or len(words)
         shape = _Chunks(self._config["alias"], chat=chat)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -134,6 +135,12 @@ class Upstream:
         except aiohttp.ClientResponseError as exc:
             raise EngineError(f"The worker answered {exc.status}: {exc.message}.") from exc
         except aiohttp.ClientConnectorError as exc:
+            if exc.errno in {errno.EMFILE, errno.ENFILE}:
+                raise EngineError(
+                    "The server has no file descriptor left to ask the worker by.",
+                    next_step="Try again, with fewer connections, or raise `ulimit -n`.",
+                    retry_after_s=1.0,
+                ) from exc
             died = await self._worker.died()
             died.asked = False
             raise died from exc

@@ -29,6 +29,7 @@ from noibo.wire import openai
 from noibo.wire.openai import Fields
 
 KEEP_ALIVE = "keep_alive"
+LONGEST_ERROR = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,15 @@ class Stream:
     @property
     def engine(self) -> Engine:
         return self.worker.engine
+
+    async def beginning(self) -> bytes:
+        """What it says, as far as an error is worth reading."""
+        said = bytearray()
+        async for chunk in self.chunks:
+            said += chunk
+            if len(said) > LONGEST_ERROR:
+                break
+        return bytes(said[:LONGEST_ERROR])
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,8 @@ class Relay(Response):
 async def _refuse(stream: Stream, reply: Reply) -> None:
     """The engine said no: its reason, in OpenAI's shape."""
     status = stream.response.status if stream.response.status >= 400 else 502
-    body = openai.error_from_engine(status, await stream.response.read())
+    said = await stream.beginning()
+    body = openai.error_from_engine(status, said)
     await reply.whole(status, msgspec.json.encode(body))
 
 

@@ -23,6 +23,8 @@ from noibo.wire.management import WorkerRow
 
 router = APIRouter(prefix=management.ROOT, tags=["workers"])
 
+_LOOK_S = 0.5  # whether who asked is still there
+
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -63,10 +65,22 @@ async def load_worker(request: Request, model: str, body: LoadBody) -> Response:
     kept = None if body.keep_alive is None else keep_alive.parse(body.keep_alive, "keep_alive")
     caller = Caller.of(request.headers, request.client.host if request.client else None)
     claim = Claim(found, caller.name, caller.priority, kept, answers=False)
+    loading = asyncio.create_task(_load(services, claim, body.pinned))
+    try:
+        while not loading.done():
+            await asyncio.wait({loading}, timeout=_LOOK_S)
+            if await request.is_disconnected():
+                return Response(status_code=499)  # nobody is there to read it
+        return as_json(await _row(services, loading.result()))
+    finally:
+        loading.cancel()
+
+
+async def _load(services: Services, claim: Claim, pinned: bool | None) -> Worker:
     async with services.supervisor.lease(claim) as worker:
-        if body.pinned is not None:
-            services.supervisor.pin(found.name, body.pinned)
-    return as_json(await _row(services, worker))
+        if pinned is not None:
+            services.supervisor.pin(claim.model.name, pinned)
+    return worker
 
 
 @router.post("/workers/{model:path}/pin", dependencies=guarded)

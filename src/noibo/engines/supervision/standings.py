@@ -47,8 +47,8 @@ class Standings:
         answer = self._times.answer_s(ticket.model_name) or 0.0
         ahead = answer * ((place - 1) // self._slots)  # rounds of answers before its own
         if seat is not None and seat.worker is not None and not seat.leaving:
-            left = load - (now - seat.worker.began)
-            return Standing(place, max(left, load / 10) + ahead, "loading")
+            ran = now - seat.worker.began
+            return Standing(place, max(load - ran, ran / 4) + ahead, "loading")
         due = self._turn_of_others(ticket, seat)
         if due is None:
             return Standing(place, load + ahead, "loading")
