@@ -67,5 +67,5 @@ def open_supervisor(settings: Settings) -> Supervisor:
     from noibo.engines.tuning import Tuning
 
     tuning = Tuning(settings.home / "tuning.json")
-    book = Book(settings.home / "measured.json")
+    book = Book(settings.home / "memory.json")
     return Supervisor(open_engines(), settings, tuning, book)
