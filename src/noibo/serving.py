@@ -32,6 +32,7 @@ from noibo.wire.management import STATE_FILE
 
 def serve(settings: Settings, preload: str | None, on_ready: Callable[[str], None]) -> None:
     """Serve until told to stop. `on_ready` is given the address when requests are taken."""
+    open_supervisor(settings)  # settings that cannot be are said before anything runs
     listener = _listen(settings)
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -172,7 +172,7 @@ def test_a_model_that_is_missing_is_fetched_first_by_the_server(
             done = Shell(home, port, no_process_left)("run", name, "hi")
             assert (done.returncode, done.stdout) == (RequestFailed.exit_code, "")
             assert f"Asking 127.0.0.1:{registry.port}" in done.stderr
-            assert "did not start on llama_cpp" in done.stderr
+            assert "did not start: its worker (llama_cpp)" in done.stderr
             assert [pull.state for pull in client.pulls()] == ["done"]
             assert [one.name for one in client.stored_models().models] == [name]
 
@@ -195,7 +195,7 @@ def test_a_file_that_the_engine_refuses_is_an_error_with_its_reason(
     assert noibo("add", str(swapped), "--name", "swapped").returncode == 0
     done = noibo("run", "swapped", "hi")
     assert (done.returncode, done.stdout) == (10, "")
-    assert "did not start on llama_cpp" in done.stderr
+    assert "did not start: its worker (llama_cpp)" in done.stderr
     assert "Its last lines:" in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -240,8 +240,8 @@ def test_a_full_queue_is_a_429_that_says_when_to_come_again(home: Path) -> None:
             assert caught.value.code == "queue_full"
             headers = {"X-Noibo-Client": "1"}
             url = server.url + "/noibo/v1/workers/echo/load"
-            refused = httpx2.post(url, json={}, headers=headers, timeout=30)
-            assert (refused.status_code, refused.headers.get("Retry-After")) == (429, "1")
+            loaded = httpx2.post(url, json={}, headers=headers, timeout=30)
+            assert loaded.status_code == 200  # which needs no slot
             free.set()
             assert waiter.result().status_code == 200
 
