@@ -137,6 +137,7 @@ def test_offline_is_told_with_where_it_was_set(home: Path) -> None:
 # ── models ──────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.heavy
 def test_a_damaged_default_model_is_a_problem(
     home: Path, model_store: Path, smollm2_gguf: Path
 ) -> None:
@@ -152,6 +153,7 @@ def test_a_damaged_default_model_is_a_problem(
     assert "noibo store check --repair" in said(found, "model")
 
 
+@pytest.mark.heavy
 def test_a_default_model_cut_short_is_a_problem(
     home: Path, model_store: Path, smollm2_gguf: Path
 ) -> None:
@@ -165,6 +167,7 @@ def test_a_default_model_cut_short_is_a_problem(
     assert "noibo pull smollm2:135m" in said(found, "model")
 
 
+@pytest.mark.heavy
 def test_a_corrupt_manifest_is_a_problem_for_the_default_model(
     home: Path, model_store: Path
 ) -> None:
@@ -281,6 +284,7 @@ def test_a_gpu_that_the_engine_cannot_use_is_told(home: Path, tmp_path: Path) ->
     assert "--index-url" in said(found, "graphics")
 
 
+@pytest.mark.heavy
 def test_a_gpu_tool_without_a_gpu_is_no_gpu(home: Path, tmp_path: Path) -> None:
     tool = tmp_path / "bin" / "nvidia-smi"
     tool.parent.mkdir()
@@ -346,6 +350,7 @@ def test_a_running_server_is_told_with_its_address(home: Path) -> None:
         assert f"serves on {server.url} (pid {server.process.pid})" in said(found, "server")
 
 
+@pytest.mark.heavy
 def test_a_server_with_another_home_is_a_problem(home: Path, tmp_path: Path, port: int) -> None:
     with RunningServer(tmp_path / "other", "--port", str(port)):
         _, found = diagnose(home)
@@ -385,6 +390,7 @@ def test_a_port_held_by_another_web_server_is_a_problem(home: Path, port: int, s
     assert f"(pid {os.getpid()})" in said(found, "server")
 
 
+@pytest.mark.heavy
 def test_a_port_held_by_a_silent_program_is_a_problem(home: Path, port: int) -> None:
     with socket.create_server(("127.0.0.1", port)):
         code, found = diagnose(home)

@@ -16,6 +16,8 @@ from tests.modelstore.gguf_builder import STRING, llama
 from tests.modelstore.other_programs import HubRepo, OllamaTree, model, write
 from tests.running import RunningServer, run_noibo
 
+pytestmark = pytest.mark.heavy  # the long stories of the store; `make test` has the short ones
+
 Noibo = Callable[..., CompletedProcess[str]]
 
 

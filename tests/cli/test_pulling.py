@@ -26,6 +26,8 @@ from tests.modelstore.index_server import tiny_gguf
 from tests.modelstore.other_programs import model, write
 from tests.running import RunningServer, clean_environment, run_noibo, until
 
+pytestmark = pytest.mark.heavy  # the long stories of the store; `make test` has the short ones
+
 GGUF = tiny_gguf(4)
 SHA256 = hashlib.sha256(GGUF).hexdigest()
 CHUNK = Cut().chunk

@@ -19,6 +19,8 @@ from tests.modelstore.file_server import FileServer
 from tests.modelstore.index_server import tiny_gguf
 from tests.running import RunningServer, run_noibo
 
+pytestmark = pytest.mark.heavy  # the long stories of the store; `make test` has the short ones
+
 GGUF = tiny_gguf(1)
 OTHER = tiny_gguf(2)
 

@@ -18,6 +18,8 @@ from noibo.modelstore.download.pieces import seen
 from noibo.modelstore.progress import Progress
 from tests.modelstore.file_server import QUICK, SMALL, FileServer, Get, noise, until
 
+pytestmark = pytest.mark.heavy  # the long stories of the store; `make test` has the short ones
+
 P, C = SMALL.piece, SMALL.chunk
 HELPFUL = replace(QUICK, help_s=0.5, silent_s=0.3)
 SIZE = 16 * P + 333

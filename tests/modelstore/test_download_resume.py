@@ -20,6 +20,8 @@ from noibo.modelstore.download.pieces_table import Cut
 from noibo.modelstore.progress import Progress
 from tests.modelstore.file_server import SMALL, FileServer, Get, fetch, noise, until
 
+pytestmark = pytest.mark.heavy  # the long stories of the store; `make test` has the short ones
+
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.modelstore.file_server"])
 P, C = SMALL.piece, SMALL.chunk
