@@ -238,6 +238,11 @@ def test_a_full_queue_is_a_429_that_says_when_to_come_again(home: Path) -> None:
             ):
                 sdk.completions.create(model="echo", prompt="a")
             assert caught.value.code == "queue_full"
+            with pytest.raises(RequestFailed) as told:
+                client.chat("a", "echo")
+            assert told.value.http_status == 429
+            assert told.value.retry_after_s is not None
+            assert told.value.retry_after_s >= 1
             headers = {"X-Noibo-Client": "1"}
             url = server.url + "/noibo/v1/workers/echo/load"
             loaded = httpx2.post(url, json={}, headers=headers, timeout=30)

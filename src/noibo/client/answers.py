@@ -99,18 +99,20 @@ class Steps(Generic[T]):
             raise _broken("The answer broke off.")
 
 
-def failure(status: int, body: bytes) -> RequestFailed:
-    """The error that a server answered with."""
+def failure(status: int, body: bytes, retry_after: str = "") -> RequestFailed:
+    """The error that a server answered with; `retry_after` is the header of that name."""
     try:
         found = msgspec.json.decode(body)
-        error = found.get("error") or {"message": found.get("reason") or found.get("status")}
-        message, code = str(error.get("message")), str(error.get("code") or "")
-        next_step = str(error.get("next_step") or "")
+        said = found.get("error") or {"message": found.get("reason") or found.get("status")}
+        message, code = str(said.get("message")), str(said.get("code") or "")
+        next_step = str(said.get("next_step") or "")
     except (ValueError, AttributeError, RecursionError):
         message, code = body[:120].decode(errors="replace") or "no reason given", ""
         next_step = ""
-    said = message.removesuffix(next_step).rstrip() or message
-    return RequestFailed(said, http_status=status, server_code=code, next_step=next_step)
+    message = message.removesuffix(next_step).rstrip() or message
+    error = RequestFailed(message, http_status=status, server_code=code, next_step=next_step)
+    error.retry_after_s = float(retry_after) if retry_after.isdecimal() else None
+    return error
 
 
 def _broken(message: str) -> RequestFailed:

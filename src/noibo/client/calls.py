@@ -53,7 +53,8 @@ class Call(Generic[T]):
     def read(self, response: httpx2.Response) -> T:
         """The answer, or `RequestFailed`."""
         if response.status_code >= 400:
-            raise failure(response.status_code, response.content)
+            wait = response.headers.get("Retry-After", "")
+            raise failure(response.status_code, response.content, wait)
         try:
             return msgspec.json.decode(response.content, type=self.kind)
         except (msgspec.DecodeError, UnicodeDecodeError) as exc:

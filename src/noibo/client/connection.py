@@ -91,7 +91,8 @@ class Connection:
         try:
             with self._http.stream(call.method, call.path, **call.options()) as response:
                 if response.status_code >= 400:
-                    raise failure(response.status_code, response.read())
+                    body, wait = response.read(), response.headers.get("Retry-After", "")
+                    raise failure(response.status_code, body, wait)
                 yield from response.iter_bytes()
         except httpx2.RequestError as exc:
             raise self._address.unreachable(exc) from exc
@@ -143,7 +144,9 @@ class AsyncConnection:
         try:
             async with self._http.stream(call.method, call.path, **call.options()) as response:
                 if response.status_code >= 400:
-                    raise failure(response.status_code, await response.aread())
+                    body = await response.aread()
+                    wait = response.headers.get("Retry-After", "")
+                    raise failure(response.status_code, body, wait)
                 async for chunk in response.aiter_bytes():
                     yield chunk
         except httpx2.RequestError as exc:
