@@ -35,8 +35,16 @@ from tests.running import RunningServer, run_noibo
 CALLERS = 8
 REAL = ("first:latest", "second:latest")
 KILLED = ("a", "a", REAL[1])  # the others are there for their memory
-CALM = Mix(("a", "b", "a", "b", "a", "b", REAL[0]), leaves=0.1, batch=0.3, real=frozenset(REAL))
-CROWDED = Mix(("a", "b", "a", "b", *REAL), leaves=0.1, batch=0.3, real=frozenset(REAL))
+CALM = Mix(
+    ("a", "b", "a", "b", "a", "b", REAL[0]),
+    leaves=0.1,
+    batch=0.3,
+    real=frozenset(REAL),
+    patience_s=600,
+)
+CROWDED = Mix(
+    ("a", "b", "a", "b", *REAL), leaves=0.1, batch=0.3, real=frozenset(REAL), patience_s=600
+)
 CALM_S, KILL_EVERY_S, LOOK_EVERY_S = 0.4, 15.0, 1.0  # calm: that share at either end
 ENVIRON = {
     "NOIBO_ENGINE_CTX_SIZE": "1024",
@@ -173,9 +181,11 @@ def _judge(seconds: float, load: Load, kills: Sequence[Kill], scale: Scale) -> S
 
 
 def _explained(failed: Outcome, kills: Sequence[Kill]) -> bool:
-    """It was with a worker that was killed."""
+    """It was with a worker that was killed, or came when its model had been killed so often in a
+    row that it was told to come later."""
     killed = [k for k in kills if k.model == failed.call.model and k.at <= failed.ended]
-    return failed.code == "worker_died" and bool(killed)
+    told_later = failed.code == "worker_start_failed" and "times in a row" in failed.message
+    return (failed.code == "worker_died" and bool(killed)) or (told_later and len(killed) > 1)
 
 
 def show(result: Soak) -> None:
