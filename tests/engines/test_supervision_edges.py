@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -52,6 +53,14 @@ async def test_a_name_that_means_another_file_is_answered_by_that_file(make: Mak
     async with supervisor.lease(Claim(new)) as worker:
         assert worker.model.options["version"] == 2
     await first
+
+
+async def test_a_worker_that_dies_in_the_moment_it_is_ready_is_no_worker(make: Make) -> None:
+    supervisor = make()
+    for _ in range(3):  # the news of both come in any order: what counts is that nobody hangs
+        with contextlib.suppress(WorkerStartFailed):
+            await asyncio.wait_for(ask(supervisor, echo(dies_when_ready=True)), 20)
+    await eventually(lambda: not supervisor.workers())
 
 
 async def test_a_pin_outlives_a_crash(make: Make) -> None:

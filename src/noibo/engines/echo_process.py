@@ -16,7 +16,7 @@ request, in the body's `x_echo` object; a request's wins.
 Options for the model only: `start_delay_s`, `start_works_s` (busy and silent), `start_hangs`,
 `start_fails` (a text), `start_dies_by` (a signal), `announces` (instead of its address),
 `grandchild_s` (a child of its own that holds its pipes so long), `eats_mib` (memory it takes),
-`slot_eats_mib` (that much more for each slot).
+`slot_eats_mib` (that much more for each slot), `dies_when_ready`.
 """
 
 from __future__ import annotations
@@ -212,6 +212,8 @@ async def _serve(config: Json) -> None:
             sys.executable, "-c", f"import time; time.sleep({seconds})  # noibo-test-grandchild"
         )
     ready(config, **config.get("announces", {"url": f"http://127.0.0.1:{port}"}))
+    if config.get("dies_when_ready"):
+        os._exit(70)
     await asyncio.Event().wait()
 
 

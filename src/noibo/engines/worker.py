@@ -90,6 +90,7 @@ class Worker:
         self.url = ""
         self.key = secrets.token_urlsafe(24)
         self.leases = 0
+        self.proven = False  # it has answered
         self.suspect = False  # it owes an answer that will never come: to be replaced
         self.owed = 0  # answers that are waited for right now: not those whose reader is slow
         self.started_at = self.ready_at = self.used_at = 0.0  # times of day, for people
@@ -131,6 +132,8 @@ class Worker:
             self._progress = _Progress(process.pid)
             self._end = asyncio.create_task(self._until_ended(process))
             await self._until_ready(process)
+            if self.fault:  # it said where it listens, and died
+                await self._give_up(self.fault)
         except OSError as exc:
             await self._give_up(Fault(Kind.REFUSED, f"could not be started: {exc}"))
         except BaseException:  # cancelled, or a worker that talks nonsense: no process is left

@@ -120,7 +120,9 @@ class Lives:
         """An answer came to its end: all is well with the model, and with the build."""
         self.times.answered(seat.name, seconds)
         self.setbacks.worked(seat.name)
-        self.builds.trust(worker.engine)
+        if not worker.proven:  # which build it is, is asked of files: once for a worker
+            worker.proven = True
+            self.builds.trust(worker.engine)
         seat.crashed = False
 
     def note_use(self, seat: Seat, worker: Worker) -> None:
