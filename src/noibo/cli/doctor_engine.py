@@ -86,7 +86,7 @@ async def _try(adapter: Engine, version: str, stored: StoredModel, tree: Setting
     size = adapter.sizes(model, limits, Use(), 0)[0]
     launch = adapter.launch(model, size, limits, Speed(measure=True))
     worker = Worker(adapter, model, launch, limits)
-    builds = Builds(tree.home / "builds.json")
+    builds = Builds(tree.home)
     try:
         await worker.start()
         await worker.prove()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -99,8 +99,8 @@ class Steps(Generic[T]):
             raise _broken("The answer broke off.")
 
 
-def failure(status: int, body: bytes, retry_after: str = "") -> RequestFailed:
-    """The error that a server answered with; `retry_after` is the header of that name."""
+def failure(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> RequestFailed:
+    """The error that a server answered with; `headers` may say when to try again."""
     try:
         found = msgspec.json.decode(body)
         said = found.get("error") or {"message": found.get("reason") or found.get("status")}
@@ -111,6 +111,7 @@ def failure(status: int, body: bytes, retry_after: str = "") -> RequestFailed:
         next_step = ""
     message = message.removesuffix(next_step).rstrip() or message
     error = RequestFailed(message, http_status=status, server_code=code, next_step=next_step)
+    retry_after = (headers or {}).get("Retry-After", "")
     error.retry_after_s = float(retry_after) if retry_after.isdecimal() else None
     return error
 

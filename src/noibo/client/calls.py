@@ -53,8 +53,7 @@ class Call(Generic[T]):
     def read(self, response: httpx2.Response) -> T:
         """The answer, or `RequestFailed`."""
         if response.status_code >= 400:
-            wait = response.headers.get("Retry-After", "")
-            raise failure(response.status_code, response.content, wait)
+            raise failure(response.status_code, response.content, response.headers)
         try:
             return msgspec.json.decode(response.content, type=self.kind)
         except (msgspec.DecodeError, UnicodeDecodeError) as exc:

@@ -91,8 +91,7 @@ class Connection:
         try:
             with self._http.stream(call.method, call.path, **call.options()) as response:
                 if response.status_code >= 400:
-                    body, wait = response.read(), response.headers.get("Retry-After", "")
-                    raise failure(response.status_code, body, wait)
+                    raise failure(response.status_code, response.read(), response.headers)
                 yield from response.iter_bytes()
         except httpx2.RequestError as exc:
             raise self._address.unreachable(exc) from exc
@@ -145,8 +144,7 @@ class AsyncConnection:
             async with self._http.stream(call.method, call.path, **call.options()) as response:
                 if response.status_code >= 400:
                     body = await response.aread()
-                    wait = response.headers.get("Retry-After", "")
-                    raise failure(response.status_code, body, wait)
+                    raise failure(response.status_code, body, response.headers)
                 async for chunk in response.aiter_bytes():
                     yield chunk
         except httpx2.RequestError as exc:

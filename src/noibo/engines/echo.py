@@ -12,7 +12,7 @@ from typing import Any
 
 from noibo import settings
 from noibo.engines.engine import TRUE, Fields, Launch, Model, Speed, Support, Verb
-from noibo.engines.memory.size import Need, Size, Use
+from noibo.engines.memory.size import USUAL_SLOTS, Need, Size, Use
 
 
 class Echo:
@@ -36,7 +36,7 @@ class Echo:
     def sizes(
         self, model: Model, limits: settings.Engine, use: Use, kept_bytes: int
     ) -> Sequence[Size]:
-        most = limits.parallel or 4
+        most = limits.parallel or USUAL_SLOTS
         return [Size(0, slots) for slots in range(most, 0, -1)]
 
     def need(self, model: Model, size: Size, limits: settings.Engine) -> Need:

@@ -20,7 +20,7 @@ from noibo.engines.engine import TRUE, Fields, Launch, Model, Speed, Support, Ve
 from noibo.engines.memory.estimate import cache_mib, checkpoints, need_of
 from noibo.engines.memory.ladder import rungs
 from noibo.engines.memory.placement import placed
-from noibo.engines.memory.size import Need, Size, Use
+from noibo.engines.memory.size import USUAL_SLOTS, Need, Size, Use
 from noibo.engines.tuning import batch_tokens, estimated_rate, threads_for
 from noibo.errors import EngineMissing, NotSupported
 from noibo.modelstore.parts import Part
@@ -29,7 +29,6 @@ LONGEST_DEFAULT_CONTEXT = 4096
 LEAST_CONTEXT = 1024  # for want of memory no shorter, if the model was trained for it
 SHORTEST_CONTEXT = 256
 NEARLY = 0.75  # of a context: a conversation that long is about to outgrow it
-USUAL_SLOTS = 4
 MOST_SLOTS = 8  # more callers at once only slow each other down on a processor
 Q8_0_BLOCK = 32
 WITH_USAGE = msgspec.Raw(b'{"include_usage":true}')

@@ -16,6 +16,9 @@ from typing import Any
 
 import msgspec
 
+from noibo.errors import StoreError
+from noibo.modelstore.disk import write_atomically
+
 # A token costs about two operations a parameter; a core of the last decade does some 16e9 of them
 # a second on 4-bit weights (measured 17e9 on a shared 2.5 GHz AVX-512 machine).
 OPERATIONS_PER_CORE = 16e9
@@ -68,11 +71,8 @@ class Tuning:
         old = rows.get(key, Measured(0.0, 0.0, 0))
         best = max(old.prefill_tokens_per_s, round(prefill_tokens_per_s, 1))
         rows[key] = Measured(best, round(time.time()), old.times + 1)
-        with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            fresh = self._path.with_suffix(f".{os.getpid()}.tmp")
-            fresh.write_bytes(msgspec.json.format(msgspec.json.encode(rows)))
-            fresh.replace(self._path)
+        with contextlib.suppress(StoreError):
+            write_atomically(self._path, msgspec.json.format(msgspec.json.encode(rows)))
 
     def _read(self) -> dict[str, Measured]:
         try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import statistics
 import threading
 import time
@@ -21,6 +20,8 @@ from typing import Any, Final
 import msgspec
 
 from noibo.engines.memory.size import Need, Use
+from noibo.errors import StoreError
+from noibo.modelstore.disk import write_atomically
 
 MOST_ROWS: Final = 300  # of each kind; the oldest go
 LEAST_CHANGE: Final = 0.02  # of what was measured before: below that nothing is written
@@ -123,11 +124,8 @@ class Book:
         rows = self._read()
         _drop_oldest(rows.measured)
         _drop_oldest(rows.used)
-        fresh = self._path.with_suffix(f".{os.getpid()}.tmp")
-        with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            fresh.write_bytes(msgspec.json.format(msgspec.json.encode(rows)))
-            fresh.replace(self._path)
+        with contextlib.suppress(StoreError):
+            write_atomically(self._path, msgspec.json.format(msgspec.json.encode(rows)))
 
 
 def _correction(rows: Mapping[str, Measured], engine: str) -> float:

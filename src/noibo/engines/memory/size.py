@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from noibo.settings import KvType
 
+USUAL_SLOTS = 4  # where neither the settings nor use say how many
+
 
 @dataclass(frozen=True, slots=True)
 class Size:

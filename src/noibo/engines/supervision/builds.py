@@ -13,14 +13,15 @@ from pathlib import Path
 import msgspec
 
 from noibo.engines.engine import Engine
-from noibo.errors import EngineUnusable
+from noibo.errors import EngineUnusable, StoreError
+from noibo.modelstore.disk import write_atomically
 
 
 class Builds:
-    """Disqualified builds, in one JSON file: the build's name, and what was seen of it."""
+    """Disqualified builds, in one JSON file of the home: a build's name, what was seen of it."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, home: Path) -> None:
+        self._path = home / "builds.json"
         self._proven: set[str] = set()
 
     def require_sound(self, engine: Engine) -> None:
@@ -35,22 +36,16 @@ class Builds:
         if _name(engine) in self._proven:
             return None
         rows = {**self._read(), _name(engine): seen}
-        with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            fresh = self._path.with_suffix(".tmp")
-            fresh.write_bytes(msgspec.json.format(msgspec.json.encode(rows)))
-            fresh.replace(self._path)
+        self._write(rows)
         return self._error(engine, seen)
 
     def trust(self, engine: Engine) -> None:
-        """It has been seen to answer here."""
-        if _name(engine) in self._proven:
-            return
-        self._proven.add(_name(engine))
+        """It has been seen to answer here. Reads files: not for the event loop."""
+        name = _name(engine)
+        self._proven.add(name)
         rows = self._read()
-        if rows.pop(_name(engine), None) is not None:
-            with contextlib.suppress(OSError):
-                self._path.write_bytes(msgspec.json.format(msgspec.json.encode(rows)))
+        if rows.pop(name, None) is not None:
+            self._write(rows)
 
     def _error(self, engine: Engine, seen: str) -> EngineUnusable:
         return EngineUnusable(
@@ -65,6 +60,10 @@ class Builds:
             return msgspec.json.decode(self._path.read_bytes(), type=dict[str, str])
         except (OSError, ValueError, RecursionError):
             return {}
+
+    def _write(self, rows: dict[str, str]) -> None:
+        with contextlib.suppress(StoreError):  # it is found out again
+            write_atomically(self._path, msgspec.json.format(msgspec.json.encode(rows)))
 
 
 def _name(engine: Engine) -> str:

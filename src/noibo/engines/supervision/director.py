@@ -50,6 +50,7 @@ class Director:
         self._set_alarm(0.0, [])
 
     def step(self) -> None:
+        """Decide what can be decided now, and when to look again."""
         now = time.monotonic()
         moments: list[float] = []  # when to look again
         for name in self.line.models():
@@ -172,6 +173,8 @@ class Director:
             self._alarm = loop.call_later(max(min(moments) - now, 0.0) + 0.001, self.step)
 
     def do(self, seat: Seat, work: Coroutine[Any, Any, None]) -> None:
+        """Have the seat's work done; nothing is decided about the seat until it is."""
+
         async def run() -> None:
             await work
             await asyncio.to_thread(self.room.examine)
@@ -192,6 +195,7 @@ class Director:
         seat.task.add_done_callback(done)
 
     def grant(self, seat: Seat, worker: Worker, ticket: Ticket) -> None:
+        """Give a request its worker."""
         worker.leases += 1
         seat.idle_since = None
         seat.answering[ticket] = time.monotonic()
@@ -215,6 +219,7 @@ class Director:
         self.forget_if_unused(name)
 
     def forget_if_unused(self, name: str) -> None:
+        """A seat of which nothing is known, and for which nobody waits, is none."""
         seat = self.seats.get(name)
         if seat and seat.plain and not self.line.waiting(name):
             del self.seats[name]

@@ -78,7 +78,7 @@ class Lives:
         seat.ready_at = seat.used_at = seat.idle_since = now
         await asyncio.to_thread(self._weigh, seat, plan, number, worker)
         if rate is not None:
-            self.builds.trust(plan.engine)
+            await asyncio.to_thread(self.builds.trust, plan.engine)
             await asyncio.to_thread(self.tuning.record, plan.speed_key, rate)
 
     def _weigh(self, seat: Seat, plan: Plan, number: int, worker: Worker) -> None:
@@ -122,7 +122,7 @@ class Lives:
         self.setbacks.worked(seat.name)
         if not worker.proven:  # which build it is, is asked of files: once for a worker
             worker.proven = True
-            self.builds.trust(worker.engine)
+            asyncio.get_running_loop().run_in_executor(None, self.builds.trust, worker.engine)
         seat.crashed = False
 
     def note_use(self, seat: Seat, worker: Worker) -> None:

@@ -113,8 +113,8 @@ class Planner:
         verdict = worth_keeping(use, rate)
         sizes = engine.sizes(model, limits, use, self._most_kept() if verdict.keep else 0)
         launches = [engine.launch(model, size, limits, speed) for size in sizes]
-        said = {"conversations": verdict.why, **_wanted(sizes[0])}
-        rungs = [self._rung(engine, model, launch, said) for launch in launches]
+        launches = [_explained(launch, sizes[0], verdict.why) for launch in launches]
+        rungs = [self._rung(engine, model, launch) for launch in launches]
         return Plan(model, engine, limits, tuple(rungs), speed_key)
 
     def _most_kept(self) -> int:
@@ -134,15 +134,15 @@ class Planner:
             kv_type=own.kv_type or self._tree.engine.kv_type,
         )
 
-    def _rung(self, engine: Engine, model: Model, launch: Launch, said: Mapping[str, Any]) -> Rung:
+    def _rung(self, engine: Engine, model: Model, launch: Launch) -> Rung:
         key = f"{model.path or model.name} {model.bytes} {launch.size} {launch.config.get('batch')}"
-        expected = self._book.expected(key, engine.name, launch.need)
-        if _wanted(launch.size) == {"wanted": said["wanted"]}:
-            said = {"conversations": said["conversations"]}
-        launch = replace(launch, placement={**launch.placement, **said})
-        return Rung(launch, expected, key)
+        return Rung(launch, self._book.expected(key, engine.name, launch.need), key)
 
 
-def _wanted(size: Size) -> dict[str, Any]:
-    """What a worker would have been with more memory; in its placement where it is not."""
-    return {"wanted": asdict(size)}
+def _explained(launch: Launch, wanted: Size, conversations: str) -> Launch:
+    """With the reasons in its placement: why conversations are kept or not, and what it would have
+    been with more memory, where it is not that."""
+    why: dict[str, Any] = {"conversations": conversations}
+    if launch.size != wanted:
+        why["wanted"] = asdict(wanted)
+    return replace(launch, placement={**launch.placement, **why})

@@ -17,6 +17,7 @@ from typing import Any
 from noibo.engines.engine import Engine
 from noibo.engines.memory.book import Book
 from noibo.engines.memory.machine import Machine
+from noibo.engines.memory.size import USUAL_SLOTS
 from noibo.engines.process import sweep_folders
 from noibo.engines.supervision import keep_alive
 from noibo.engines.supervision.builds import Builds
@@ -39,7 +40,6 @@ from noibo.wire.management import QueueRow
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 2.0  # at what the workers hold
-USUAL_SLOTS = 4
 
 
 class Supervisor:
@@ -66,7 +66,7 @@ class Supervisor:
         self._line = Line(tree.queue.longest)
         self._times = Times()
         self._room = Room(tree.memory, machine, self._seats)
-        builds = Builds(tree.home / "builds.json")
+        builds = Builds(tree.home)
         self._lives = Lives(
             self._planner, builds, tuning, book, machine, self._times, self._worker_ended
         )

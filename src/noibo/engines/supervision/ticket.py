@@ -49,8 +49,7 @@ class Ticket:
 
     async def granted(self) -> Worker:
         """The worker, when it is this request's turn. Raises what `refuse` was given."""
-        if self._outcome is None:
-            self._outcome = asyncio.get_running_loop().create_future()
+        assert self._outcome is not None  # noqa: S101 - `wait` was called
         await self._outcome
         assert self.worker is not None  # noqa: S101 - grant sets it first
         return self.worker
