@@ -48,7 +48,9 @@ def open_lookup(settings: Settings) -> ModelLookup:
     """Finds the model that a request names."""
     from noibo.engines.lookup import ModelLookup
 
-    return ModelLookup(open_store(settings), settings.default_model, settings.engine.default)
+    return ModelLookup(
+        open_store(settings), settings.default_model, settings.engine.default, settings.aliases
+    )
 
 
 def open_engines() -> dict[str, Engine]:

@@ -28,6 +28,7 @@
     │   │   └── OutOfMemory     there was not enough memory for it                503  exit 8
     │   ├── NoRoom              the memory budget has no room for the model now   503  exit 8
     │   ├── WorkerDied          the worker ended while it answered                502  exit 8
+    │   ├── EngineRefused       the engine said no to a request                   its own, 8
     │   └── NotSupported        the engine cannot do this                         501  exit 8
     ├── ServerUnreachable       no noibo server answers                           503  exit 9
     │   └── ServerBusy          the address is taken                              503  exit 9
@@ -41,7 +42,8 @@ status it becomes and the exit code the command line ends with.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 
 class NoiboError(Exception):
@@ -255,6 +257,21 @@ class WorkerDied(EngineError):
     code = "worker_died"
     asked = True  # False: it had ended before it was; another can be asked with nothing lost
     status = 502
+
+
+class EngineRefused(EngineError):
+    """An engine answered a request with an error. `status` is the engine's, `kind` its own word for
+    what is wrong, `details` whatever else it said."""
+
+    code = "engine_refused"
+
+    def __init__(
+        self, message: str, *, status: int, kind: str = "", details: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status  # type: ignore[misc] # of this one error
+        self.kind = kind
+        self.details = details or {}
 
 
 class NotSupported(EngineError):

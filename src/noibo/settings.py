@@ -50,6 +50,9 @@ class Server:
         30.0, "Seconds that answers under way may still take when the server is told to stop."
     )
     max_body_bytes: Count = _key(64 * 2**20, "Largest request body taken.")
+    ollama_port: Port = _key(
+        0, "A second port to listen on, for clients of Ollama (11434); 0: none."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,13 @@ class Licences:
 
 
 @dataclass(frozen=True, slots=True)
+class Database:
+    """Where responses, files and batches are kept."""
+
+    url: str = _key("", "Address of the database, as SQLAlchemy has them; empty: in NOIBO_HOME.")
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     """What is logged. Prompts and secrets never are."""
 
@@ -177,7 +187,9 @@ class Settings:
     store: Store = field(default_factory=Store)
     fetch: Fetch = field(default_factory=Fetch)
     licences: Licences = field(default_factory=Licences)
+    database: Database = field(default_factory=Database)
     log: Log = field(default_factory=Log)
+    aliases: Mapping[str, str] = field(default_factory=dict, metadata={"table": True})
     models: Mapping[str, ModelSettings] = field(default_factory=dict, metadata={"table": True})
     home: Path = field(default=Path(), metadata={"fact": True})
     file: Path = field(default=Path(), metadata={"fact": True})
@@ -244,6 +256,7 @@ def load(
     path = _expanded(named or home / FILE_NAME, "--config").absolute()
     written = _read_file(path, required=named is not None)
     models = _models(written.pop("models", {}), str(path))
+    aliases = _aliases(written.pop("aliases", {}), str(path))
     for name, value in _flatten(written):
         if name not in known:
             raise _unknown(name, known, str(path))
@@ -262,7 +275,9 @@ def load(
         beside = path.parent if sources["store.path"] == str(path) else Path.cwd()
         values["store.path"] = str(beside / _expanded(values["store.path"], "store.path"))
     came_from = {name: sources.get(name, "default") for name in known}
-    return _build(values, Settings(home=home, file=path, sources=came_from, models=models))
+    return _build(
+        values, Settings(home=home, file=path, sources=came_from, models=models, aliases=aliases)
+    )
 
 
 def find_home(environ: Mapping[str, str] | None = None) -> Path:
@@ -383,6 +398,16 @@ def _models(tables: Any, where: str) -> dict[str, ModelSettings]:
             values[name] = _typed(key, value, f'{where}, [models."{model}"]')
         made[model] = ModelSettings(**values)
     return made
+
+
+def _aliases(table: Any, where: str) -> dict[str, str]:
+    """Names that callers may use for models, as `"gpt-4o-mini" = "qwen3:4b"`."""
+    if not isinstance(table, dict) or not all(isinstance(v, str) and v for v in table.values()):
+        raise SettingsError(
+            f"aliases in {where} is not a table of names.",
+            next_step='Write [aliases], and lines such as "gpt-4o-mini" = "smollm2:135m" below.',
+        )
+    return dict(table)
 
 
 def _unknown(name: str, known: Mapping[str, Any], where: str) -> SettingsError:

@@ -7,6 +7,7 @@ import pytest
 
 from noibo.errors import InvalidRequest, ModelNotFound, QueueFull
 from noibo.wire import openai
+from noibo.wire.body import field, read_fields
 
 
 def chat(*choices: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -93,7 +94,7 @@ def test_text_completions_have_text() -> None:
 
 def test_unknown_fields_pass_through_untouched() -> None:
     body = b'{"model":"m","new_thing":{"deep":[1.50,null,"\\u00e0"]},"temperature":1e-3}'
-    fields = openai.read_fields(body)
+    fields = read_fields(body)
     assert bytes(fields["new_thing"]) == b'{"deep":[1.50,null,"\\u00e0"]}'
     assert msgspec.json.encode(fields) == body
 
@@ -103,17 +104,17 @@ def test_unknown_fields_pass_through_untouched() -> None:
 )
 def test_what_is_not_a_json_object_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidRequest):
-        openai.read_fields(body)
+        read_fields(body)
 
 
 def test_a_wrong_type_names_its_field() -> None:
     with pytest.raises(InvalidRequest) as caught:
-        openai.field(openai.read_fields(b'{"stream":"yes"}'), "stream", bool, False)
+        field(read_fields(b'{"stream":"yes"}'), "stream", bool, False)
     assert caught.value.param == "stream"
 
 
 def test_null_counts_as_not_given() -> None:
-    assert openai.field(openai.read_fields(b'{"stream":null}'), "stream", bool, False) is False
+    assert field(read_fields(b'{"stream":null}'), "stream", bool, False) is False
 
 
 def test_an_error_has_openais_shape() -> None:
@@ -137,13 +138,13 @@ def test_when_to_try_again_is_said_in_whole_seconds(seconds: float, said: str) -
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"error":"text"}', b'{"error":[1]}', b"[1]"])
 def test_an_engine_that_gives_no_reason_still_gives_an_error(body: bytes) -> None:
-    assert openai.error_from_engine(500, body)["error"]["message"]
+    assert openai.error_body(openai.refusal(500, body))["error"]["message"]
 
 
 def test_a_prompt_too_long_has_openais_code() -> None:
     body = (
         b'{"error":{"code":400,"message":"too long","type":"exceed_context_size_error","n_ctx":9}}'
     )
-    error = openai.error_from_engine(400, body)["error"]
+    error = openai.error_body(openai.refusal(400, body))["error"]
     assert error["code"] == "context_length_exceeded"
     assert error["n_ctx"] == 9

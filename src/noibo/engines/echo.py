@@ -13,6 +13,7 @@ from typing import Any
 from noibo import settings
 from noibo.engines.engine import TRUE, Fields, Launch, Model, Speed, Support, Verb
 from noibo.engines.memory.size import USUAL_SLOTS, Need, Size, Use
+from noibo.errors import NotSupported
 
 
 class Echo:
@@ -26,6 +27,11 @@ class Echo:
         Verb.TOKENISE: Support.NATIVE,
         Verb.CANCEL: Support.NATIVE,
     }
+
+    def serving(self, model: Model, verb: Verb) -> Model:
+        if self.verbs[verb] is Support.NONE:
+            raise NotSupported(f"The engine {self.name} cannot {verb.value}.")
+        return model
 
     def available(self) -> str:
         return "echo 1"

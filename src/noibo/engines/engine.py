@@ -27,7 +27,7 @@ class Verb(Enum):
     GENERATE = "generate"  # continue a text or a chat, streamed
     SCORE = "score"  # log-probabilities of a given text
     EMBED = "embed"  # a vector for a text
-    TOKENISE = "tokenise"  # text to token ids, and back
+    TOKENISE = "tokenise"  # text to token ids and back, a chat to the text of its template
     CANCEL = "cancel"  # free the slot of an answer nobody waits for
 
 
@@ -44,7 +44,8 @@ class Model:
     """A model as an engine needs to see it: ready on disk, or nothing on disk at all (echo).
 
     `template` is a chat template to use instead of the one in the file, or for want of one.
-    `info` is what the file's header says of it, `bytes` the size of all its files.
+    `info` is what the file's header says of it, `bytes` the size of all its files. `verb` is what
+    its worker is started for: an engine may need another worker to embed than to chat.
     """
 
     name: str
@@ -60,6 +61,12 @@ class Model:
     info: ModelInfo | None = None
     bytes: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
+    verb: Verb = Verb.GENERATE
+
+    @property
+    def seat(self) -> str:
+        """What tells its worker from any other: a verb may need a worker of its own."""
+        return self.name if self.verb is Verb.GENERATE else f"{self.name} ({self.verb.value})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,10 @@ class Engine(Protocol):
 
     name: str
     verbs: Mapping[Verb, Support]
+
+    def serving(self, model: Model, verb: Verb) -> Model:
+        """The model as the worker that does `verb` sees it: itself, or with another `verb`. Raises
+        `NotSupported` for what this engine cannot do with this model."""
 
     def available(self) -> str:
         """Version of the engine. Raises `EngineMissing` with the command that installs it."""

@@ -46,6 +46,11 @@ class LlamaCpp:
         Verb.CANCEL: Support.NATIVE,
     }
 
+    def serving(self, model: Model, verb: Verb) -> Model:
+        if self.verbs[verb] is Support.NONE:
+            raise NotSupported(f"The engine {self.name} cannot {verb.value}.")
+        return model
+
     def available(self) -> str:
         try:
             return "xllamacpp " + importlib.metadata.version("xllamacpp")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,8 +29,15 @@ class _Seen:
 class ModelLookup:
     """Finds models in the store. What was found is believed for a second: no disk per request."""
 
-    def __init__(self, store: Store, default_model: str, default_engine: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        default_model: str,
+        default_engine: str,
+        aliases: Mapping[str, str] | None = None,
+    ) -> None:
         self._store = store
+        self._aliases = aliases or {}
         self._default_model = default_model
         self._default_engine = default_engine
         self._seen: dict[str, _Seen] = {}
@@ -36,8 +45,9 @@ class ModelLookup:
         self._headers: dict[tuple[Path, int, int], ModelInfo] = {}
 
     async def resolve(self, name: str) -> Model:
-        """The model of that name; the default where there is no name. Raises `ModelNotFound`."""
-        name = name or self._default_model
+        """The model of that name or alias; the default where there is no name. Raises
+        `ModelNotFound`."""
+        name = self._aliases.get(name, name) or self._default_model
         seen = self._seen.get(name)
         if seen is not None and time.monotonic() < seen.until:
             return seen.model
@@ -87,9 +97,13 @@ class ModelLookup:
         return self._headers[key]
 
     async def list(self) -> list[tuple[str, float]]:
-        """Names and times of the models in the store."""
+        """Names and times of the models in the store, and the aliases that lead to one of them."""
         found = await asyncio.to_thread(self._store.list)
-        return [(str(stored.reference), stored.added_at) for stored in found]
+        rows = {str(stored.reference): stored.added_at for stored in found}
+        for alias, name in self._aliases.items():
+            with contextlib.suppress(NoiboError):
+                rows.setdefault(alias, rows[(await self.resolve(name)).name])
+        return list(rows.items())
 
 
 def _template(defaults: Defaults, info: ModelInfo | None) -> str | None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -17,6 +18,8 @@ import msgspec
 from noibo.engines.engine import Fields, Support, Verb
 from noibo.engines.worker import Worker
 from noibo.errors import EngineError, NotSupported, WorkerDied
+from noibo.wire import openai
+from noibo.wire.body import UNREADABLE
 
 # A worker may think for a long time before its first token; that it lives is seen by its process.
 PATIENT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=None)
@@ -79,22 +82,45 @@ class Upstream:
                 return
             yield chunk
 
-    async def tokenise(self, text: str, *, special: bool = True) -> list[int]:
-        """Token ids of `text`, by the model's own tokenizer."""
-        self._require(Verb.TOKENISE)
-        body = {"content": text, "add_special": special}
+    async def ask(self, verb: Verb, path: str, fields: Fields | Mapping[str, Any]) -> Any:
+        """Post a request with one JSON answer. Raises `EngineRefused` with the engine's reason."""
+        self._require(verb)
         async with (
             self._mapped(),
+            self._not_for_ever(),
             self._session.post(
-                self._worker.url + "/tokenize",
-                json=body,
+                self._worker.url + path,
+                data=msgspec.json.encode(fields),
                 headers=self._headers,
                 allow_redirects=False,
             ) as response,
         ):
-            response.raise_for_status()
-            tokens: list[int] = (await response.json())["tokens"]
-            return tokens
+            said = await response.read()
+        return _document(response.status, said)
+
+    async def look(self, path: str) -> Any:
+        """Get one JSON document."""
+        async with (
+            self._mapped(),
+            self._not_for_ever(),
+            self._session.get(
+                self._worker.url + path, headers=self._headers, allow_redirects=False
+            ) as response,
+        ):
+            said = await response.read()
+        return _document(response.status, said)
+
+    async def tokenise(self, text: str, *, special: bool = True) -> list[int]:
+        """Token ids of `text`, by the model's own tokenizer."""
+        body = {"content": text, "add_special": special}
+        found = await self.ask(Verb.TOKENISE, "/tokenize", body)
+        tokens: list[int] = found["tokens"]
+        return tokens
+
+    @property
+    def worker(self) -> Worker:
+        """Who is asked."""
+        return self._worker
 
     async def busy_slots(self) -> int | None:
         """Slots that work right now, by the engine's own word; None when it has no time to say."""
@@ -146,3 +172,12 @@ class Upstream:
             raise died from exc
         except (aiohttp.ClientError, ConnectionError) as exc:
             raise await self._worker.died() from exc
+
+
+def _document(status: int, said: bytes) -> Any:
+    if status != 200:
+        raise openai.refusal(status, said)
+    try:
+        return msgspec.json.decode(said)
+    except UNREADABLE as exc:
+        raise EngineError("The worker sent an answer that is not JSON.") from exc

@@ -116,7 +116,7 @@ class Worker:
     def _move(self, state: State) -> None:
         if state not in MOVES[self.state]:
             raise RuntimeError(f"worker {self.model.name}: {self.state} cannot become {state}")
-        log.info("worker %s (%s): %s", self.model.name, self.engine.name, state.value)
+        log.info("worker %s (%s): %s", self.model.seat, self.engine.name, state.value)
         self.state = state
 
     async def start(self) -> None:
@@ -336,6 +336,7 @@ class Worker:
         """What `noibo ps` shows of it."""
         return {
             "model": self.model.name,
+            "verb": self.model.verb.value,
             "engine": self.engine.name,
             "state": self.state.value,
             "note": self.note,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
+from typing import Final
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -18,18 +19,40 @@ import noibo
 from noibo.engines.supervision.claim import Claim
 from noibo.errors import InvalidRequest, NoiboError
 from noibo.gateway import (
+    routes_anthropic,
+    routes_batches,
     routes_discovery,
+    routes_embeddings,
+    routes_files,
+    routes_llama,
     routes_management,
     routes_models,
+    routes_ollama,
     routes_openai,
+    routes_responses,
     routes_workers,
 )
 from noibo.gateway.origin import LocalOnly
 from noibo.gateway.services import Services
-from noibo.wire import models, openai
+from noibo.wire import anthropic, models, ollama, openai
+from noibo.wire.voice import Voice
 
 log = logging.getLogger(__name__)
 
+_APIS = (
+    routes_openai,
+    routes_embeddings,
+    routes_responses,
+    routes_files,
+    routes_batches,
+    routes_anthropic,
+    routes_ollama,
+    routes_llama,
+)
+_OWN_SHAPES: Final[Mapping[str, Voice]] = {
+    "/api/": ollama.Voice(),
+    "/v1/messages": anthropic.Voice(),
+}
 OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
 
 
@@ -62,7 +85,8 @@ def create_app(open_services: OpenServices) -> FastAPI:
     app.include_router(routes_workers.router)
     app.include_router(routes_models.router)
     app.include_router(routes_discovery.router)
-    app.include_router(routes_openai.router)
+    for routes in _APIS:
+        app.include_router(routes.router)
     app.add_exception_handler(NoiboError, _known_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -86,27 +110,32 @@ async def _preload(services: Services) -> None:
         log.exception("%s could not be loaded", services.preload)
 
 
-def _respond(error: NoiboError) -> JSONResponse:
-    return JSONResponse(models.error_body(error), error.status, openai.error_headers(error))
+def _respond(request: Request, error: NoiboError) -> Response:
+    """An error in the shape of the API it was asked of."""
+    headers, path = openai.error_headers(error), request.url.path
+    for beginning, voice in _OWN_SHAPES.items():
+        if path.startswith(beginning):
+            return Response(voice.error(error), error.status, headers, "application/json")
+    return JSONResponse(models.error_body(error), error.status, headers)
 
 
-async def _known_error(request: Request, exc: Exception) -> JSONResponse:
+async def _known_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, NoiboError)  # noqa: S101 - registered for it
-    return _respond(exc)
+    return _respond(request, exc)
 
 
-async def _http_error(request: Request, exc: Exception) -> JSONResponse:
+async def _http_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)  # noqa: S101 - registered for it
     what = f"{request.method} {request.url.path}: {exc.detail}."
-    body = openai.error_shape(
-        f"{what} GET /noibo/v1/openapi.json lists the routes.",
-        exc.status_code,
-        HTTPStatus(exc.status_code).name.lower(),
-    )
-    return JSONResponse(body, exc.status_code, headers=exc.headers)
+    error = NoiboError(what, next_step="GET /noibo/v1/openapi.json lists the routes.")
+    error.status = exc.status_code  # type: ignore[misc] # the router's own, for this one error
+    error.code = HTTPStatus(exc.status_code).name.lower()  # type: ignore[misc]
+    response = _respond(request, error)
+    response.headers.update(exc.headers or {})
+    return response
 
 
-async def _invalid(request: Request, exc: Exception) -> JSONResponse:
+async def _invalid(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, RequestValidationError)  # noqa: S101 - registered for it
     found = [
         (".".join(str(part) for part in one["loc"][1:]) or "the body", one["msg"])
@@ -114,13 +143,14 @@ async def _invalid(request: Request, exc: Exception) -> JSONResponse:
     ]
     said = "; ".join(f"{where}: {what}" for where, what in found)
     return _respond(
+        request,
         InvalidRequest(
             f"{said}.",
             param=found[0][0] if found else None,
             next_step="GET /noibo/v1/openapi.json says what each route takes.",
-        )
+        ),
     )
 
 
-async def _unknown_error(request: Request, exc: Exception) -> JSONResponse:
-    return _respond(NoiboError("noibo failed on this request; its log says why."))
+async def _unknown_error(request: Request, exc: Exception) -> Response:
+    return _respond(request, NoiboError("noibo failed on this request; its log says why."))

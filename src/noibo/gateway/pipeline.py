@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 
 from noibo.engines import asking
-from noibo.engines.engine import Engine, Model
+from noibo.engines.engine import Engine, Model, Verb
 from noibo.engines.supervision import keep_alive
 from noibo.engines.supervision.claim import Claim
 from noibo.engines.supervision.supervisor import Supervisor
@@ -25,8 +25,8 @@ from noibo.engines.upstream import Upstream
 from noibo.engines.worker import Worker
 from noibo.errors import WorkerDied
 from noibo.gateway.callers import Caller
-from noibo.wire import openai
-from noibo.wire.openai import Fields
+from noibo.wire import body
+from noibo.wire.body import Fields
 
 KEEP_ALIVE = "keep_alive"
 LONGEST_ERROR = 2**16
@@ -45,17 +45,17 @@ class Request:
     keep_alive: float | None
 
     @classmethod
-    def parse(cls, path: str, body: bytes, caller: Caller = Caller()) -> Request:
+    def parse(cls, path: str, text: bytes, caller: Caller = Caller()) -> Request:
         """Read only what a decision needs; everything else stays bytes."""
-        fields = openai.read_fields(body)
-        kept = openai.field(fields, KEEP_ALIVE, Any)
+        fields = body.read_fields(text)
+        kept = body.field(fields, KEEP_ALIVE, Any)
         fields.pop(KEEP_ALIVE, None)  # ours, not the engine's
         return cls(
             path=path,
             fields=fields,
-            model=openai.field(fields, "model", str, ""),
-            streamed=openai.field(fields, "stream", bool, False),
-            wants_progress=openai.field(fields, "return_progress", bool, False),
+            model=body.field(fields, "model", str, ""),
+            streamed=body.field(fields, "stream", bool, False),
+            wants_progress=body.field(fields, "return_progress", bool, False),
             caller=caller,
             keep_alive=None if kept is None else keep_alive.parse(kept, KEEP_ALIVE),
         )
@@ -70,12 +70,23 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Errand:
+    """One request for anything else than a generation: one question, one answer in JSON."""
+
+    verb: Verb
+    model: str
+    caller: Caller = Caller()
+    keep_alive: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Stream:
-    """An open answer: which worker gives it, and the engine's bytes."""
+    """An open answer: which worker gives it, after what wait, and the engine's bytes."""
 
     worker: Worker
     response: aiohttp.ClientResponse
     chunks: AsyncIterator[bytes]
+    waited_s: float = 0.0
 
     @property
     def model(self) -> Model:
@@ -121,6 +132,24 @@ class Pipeline:
             if stream.response.status != 200:
                 raise NotAnswered
 
+    @contextlib.asynccontextmanager
+    async def worker(
+        self, errand: Errand, told: Callable[[Ticket], None] = lambda ticket: None
+    ) -> AsyncIterator[Upstream]:
+        """A worker that does the errand's verb, to be asked as often as it takes. Text that is only
+        tokenised needs no slot."""
+        model = await self.resolve(errand.model)
+        model = self.supervisor.engine(model.engine).serving(model, errand.verb)
+        claim = Claim(
+            model,
+            errand.caller.name,
+            errand.caller.priority,
+            errand.keep_alive,
+            answers=errand.verb is not Verb.TOKENISE,
+        )
+        async with self.supervisor.lease(claim, told) as worker:
+            yield Upstream(worker, self.session)
+
     async def _ask(
         self,
         request: Request,
@@ -128,12 +157,19 @@ class Pipeline:
         told: Callable[[Ticket], None],
         leaving: contextlib.AsyncExitStack,
     ) -> Stream:
+        waits: list[Ticket] = []
+
+        def tell(ticket: Ticket) -> None:
+            waits.append(ticket)
+            told(ticket)
+
         worker = await leaving.enter_async_context(
-            self.supervisor.lease(request.claim(model), told)
+            self.supervisor.lease(request.claim(model), tell)
         )
         fields = dict(request.fields)
         asking.apply(model.defaults, fields, chat=request.chat)
         worker.engine.prepare(fields, streamed=request.streamed)
         upstream = Upstream(worker, self.session)
         response = await leaving.enter_async_context(upstream.generate(request.path, fields))
-        return Stream(worker, response, upstream.chunks(response))
+        waited = waits[0].waited_s if waits else 0.0
+        return Stream(worker, response, upstream.chunks(response), waited)

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Self
 
 from noibo.gateway.reply import Reply
-from noibo.wire import sse
 
 
 class Pulse:
@@ -46,4 +45,4 @@ class Pulse:
 
     async def _say(self) -> None:
         with contextlib.suppress(OSError):  # the caller has left
-            await self._reply.say(sse.comment(self._words()))
+            await self._reply.remark(self._words())

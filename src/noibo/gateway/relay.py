@@ -1,68 +1,58 @@
-"""Moves an answer's bytes from a worker to the caller, and stops when either side leaves.
+"""Moves an answer from a worker to the caller, and stops when either side leaves.
 
-A streamed answer passes through as whole events, unread. An unstreamed one is put together from
-the same stream, since that is the only kind an engine can be called back from.
+A streamed answer in the engine's own shape passes through as whole events, unread; in another
+API's shape a teller says it. An unstreamed one is put together from the same stream, since that is
+the only kind an engine can be called back from.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
 import re
 from collections.abc import AsyncIterator
 
 import msgspec
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from noibo import settings
-from noibo.errors import EngineError, NoiboError, ShuttingDown, WorkerDied
+from noibo.errors import EngineError, WorkerDied
+from noibo.gateway.exchange import Exchange
 from noibo.gateway.pipeline import Pipeline, Request, Stream
 from noibo.gateway.pulse import Pulse
 from noibo.gateway.reply import Reply, header
+from noibo.gateway.teller import Teller
 from noibo.gateway.tokens import Tokens
 from noibo.gateway.waiting import Waiting
 from noibo.wire import openai, sse
+from noibo.wire.body import UNREADABLE, Json
 from noibo.wire.management import MODEL_HEADER
-
-log = logging.getLogger(__name__)
+from noibo.wire.voice import Voice
 
 _END = re.compile(rb'(?m)^data: ?(\[DONE\]|\{"error":)')
 
 
-class Relay(Response):
+class Relay(Exchange):
     """A response that answers one request through the pipeline while it is being sent."""
 
-    def __init__(self, pipeline: Pipeline, request: Request, queue: settings.Queue) -> None:
-        # Not Response's own __init__: there is no body yet.
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        request: Request,
+        queue: settings.Queue,
+        voice: Voice | None = None,
+        teller: Teller | None = None,
+    ) -> None:
+        super().__init__(voice or openai.Voice())
         self._pipeline = pipeline
         self._request = request
         self._queue = queue
+        self._teller = teller
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        reply = Reply(send)
-        answering = asyncio.ensure_future(self._answer(reply))
-        leaving = asyncio.ensure_future(_gone(receive))
-        try:
-            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if answering.done():
-                answering.result()
-        except asyncio.CancelledError:  # the server stops and the deadline has passed
-            await _cancel(answering)
-            await reply.fail(ShuttingDown("The server stopped before the answer ended."))
-        finally:
-            await _cancel(leaving)
-            await _cancel(answering)
-
-    async def _answer(self, reply: Reply) -> None:
+    async def answer(self, reply: Reply) -> None:
+        """Wait, open the stream, tell it."""
         try:
             await self._wait_and_answer(reply)
-        except NoiboError as error:
-            await reply.fail(error)
-        except Exception:
-            log.exception("a request for %s failed", self._request.model)
-            await reply.fail(NoiboError("noibo failed on this request; its log says why."))
+        finally:
+            if self._teller is not None:
+                await self._teller.close()
 
     async def _wait_and_answer(self, reply: Reply) -> None:
         streamed = self._request.streamed
@@ -71,14 +61,16 @@ class Relay(Response):
                 await waiting.over()
                 reply.headers.append(header(MODEL_HEADER, stream.model.name))
                 if stream.response.status != 200:
-                    await _refuse(stream, reply)
-                elif streamed:
+                    raise openai.refusal(stream.response.status, await stream.beginning())
+                if streamed:
                     await self._stream(stream, reply)
                 else:
                     await self._assemble(stream, reply)
 
     async def _stream(self, stream: Stream, reply: Reply) -> None:
         await reply.begin_stream()
+        if self._teller is not None:
+            await reply.say(self._teller.begin(stream))
         tokens = Tokens(stream.worker)
         ended = False
         with Pulse(reply, self._queue.alive_s, tokens.words):
@@ -86,14 +78,18 @@ class Relay(Response):
                 ended = ended or _END.search(block) is not None
                 reads = stream.engine.is_progress(block)
                 tokens.count(block, reads=reads)
-                if body := self._for_caller(stream, block) if reads else block:
-                    await reply.say(body)
+                await reply.say(self._for_caller(stream, block, reads=reads))
         if not ended:
             raise _broke_off(stream)
+        if self._teller is not None:
+            await reply.say(self._teller.end())
         await reply.end()
 
-    def _for_caller(self, stream: Stream, block: bytes) -> bytes:
-        if self._request.wants_progress:
+    def _for_caller(self, stream: Stream, block: bytes, *, reads: bool) -> bytes:
+        if self._teller is not None:
+            teller = self._teller
+            return b"".join(teller.chunk(event) for event in _decoded(stream, block))
+        if self._request.wants_progress or not reads:
             return block
         return b"".join(e for e in sse.events(block) if not stream.engine.is_progress(e))
 
@@ -103,19 +99,17 @@ class Relay(Response):
         ended = False
         async for block in _whole_events(stream):
             tokens.count(block, reads=stream.engine.is_progress(block))
-            for event in sse.events(block):
-                ended = _add(assembler, stream, event) or ended
+            ended = ended or _END.search(block) is not None
+            for event in _decoded(stream, block):
+                assembler.add(event)
         if not ended:
             raise _broke_off(stream)
-        await reply.whole(200, msgspec.json.encode(assembler.answer()))
-
-
-async def _refuse(stream: Stream, reply: Reply) -> None:
-    """The engine said no: its reason, in OpenAI's shape."""
-    status = stream.response.status if stream.response.status >= 400 else 502
-    said = await stream.beginning()
-    body = openai.error_from_engine(status, said)
-    await reply.whole(status, msgspec.json.encode(body))
+        answer = assembler.answer()
+        if self._teller is None:
+            await reply.whole(200, msgspec.json.encode(answer))
+        else:
+            self._teller.begin(stream)
+            await reply.whole(200, self._teller.whole(answer))
 
 
 def _broke_off(stream: Stream) -> WorkerDied:
@@ -135,31 +129,23 @@ async def _whole_events(stream: Stream) -> AsyncIterator[bytes]:
         yield last
 
 
-def _add(assembler: openai.Assembler, stream: Stream, event: bytes) -> bool:
-    """Give one event to the assembler; True when it was the last."""
-    data = sse.data(event)
-    if data == sse.DONE:
-        return True
-    if data and not stream.engine.is_progress(event):
-        try:
-            found = msgspec.json.decode(data)
-        except openai.UNREADABLE as exc:
-            raise EngineError(f"{stream.model.name} sent an event that is not JSON.") from exc
-        if not isinstance(found, dict):
-            raise EngineError(f"{stream.model.name} sent an event that is not an object.")
-        if error := found.get("error"):
-            raise EngineError(str(error.get("message") if isinstance(error, dict) else error))
-        assembler.add(found)
-    return False
+def _decoded(stream: Stream, block: bytes) -> list[Json]:
+    """The engine's chunks in a block of events. Raises what it says went wrong."""
+    found = []
+    for event in sse.events(block):
+        data = sse.data(event)
+        if data and data != sse.DONE and not stream.engine.is_progress(event):
+            found.append(_chunk(stream, data))
+    return found
 
 
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _cancel(task: asyncio.Future[None]) -> None:
-    if not task.done():
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+def _chunk(stream: Stream, data: bytes) -> Json:
+    try:
+        found = msgspec.json.decode(data)
+    except UNREADABLE as exc:
+        raise EngineError(f"{stream.model.name} sent an event that is not JSON.") from exc
+    if not isinstance(found, dict):
+        raise EngineError(f"{stream.model.name} sent an event that is not an object.")
+    if error := found.get("error"):
+        raise EngineError(str(error.get("message") if isinstance(error, dict) else error))
+    return found

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Iterable
 from typing import Final
 
-import msgspec
 from starlette.types import Send
 
 from noibo.errors import NoiboError
-from noibo.wire import openai, sse
+from noibo.wire import openai
+from noibo.wire.voice import Voice
 
 Headers = list[tuple[bytes, bytes]]
 
-_EVENT_STREAM: Final = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
+_STREAM: Final = [
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 ]
@@ -32,8 +32,9 @@ def header(name: str, value: str) -> tuple[bytes, bytes]:
 class Reply:
     """What goes out to one caller. Several tasks may speak: each message goes out whole."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, voice: Voice) -> None:
         self._send = send
+        self._voice = voice
         self._turn = asyncio.Lock()
         self._clock = asyncio.get_running_loop().time
         self.begun = False
@@ -45,13 +46,18 @@ class Reply:
         """The status and the headers of a stream of events, unless they are out."""
         async with self._turn:
             if not self.begun:
-                await self._start(200, [*_EVENT_STREAM, *self.headers, *more])
+                about = header("content-type", self._voice.stream_type)
+                await self._start(200, [about, *_STREAM, *self.headers, *more])
 
     async def say(self, events: bytes) -> None:
-        """Whole events, or a comment. Not after the end."""
+        """Whole events. Not after the end."""
         async with self._turn:
-            if not self.ended:
+            if events and not self.ended:
                 await self._body(events, more=True)
+
+    async def remark(self, words: str) -> None:
+        """A comment, in APIs that have such a thing."""
+        await self.say(self._voice.comment(words))
 
     async def end(self) -> None:
         """The end of a stream."""
@@ -60,25 +66,30 @@ class Reply:
             await self._body(b"", more=False)
 
     async def whole(self, status: int, body: bytes, *more: tuple[bytes, bytes]) -> None:
-        """A whole answer in JSON; of a stream that has begun, the last event."""
+        """A whole answer in JSON. Nothing was sent before."""
         async with self._turn:
-            if self.ended:
-                return
-            if self.begun:
-                body = sse.event(body)
-            else:
-                about = [header("content-type", "application/json")]
-                about.append(header("content-length", str(len(body))))
-                await self._start(status, [*about, *self.headers, *more])
-            self.ended = True
-            await self._body(body, more=False)
+            if not self.ended:
+                await self._whole(status, body, more)
 
     async def fail(self, error: NoiboError) -> None:
-        """An error, in OpenAI's shape."""
-        body = msgspec.json.encode(openai.error_body(error))
+        """An error: the whole answer, or the last event of a stream that has begun."""
         more = [header(*one) for one in openai.error_headers(error).items()]
         with contextlib.suppress(OSError):
-            await self.whole(error.status, body, *more)
+            async with self._turn:
+                if self.ended:
+                    return
+                if not self.begun:
+                    await self._whole(error.status, self._voice.error(error), more)
+                    return
+                self.ended = True
+                await self._body(self._voice.last_event(error), more=False)
+
+    async def _whole(self, status: int, body: bytes, more: Iterable[tuple[bytes, bytes]]) -> None:
+        about = [header("content-type", "application/json")]
+        about.append(header("content-length", str(len(body))))
+        await self._start(status, [*about, *self.headers, *more])
+        self.ended = True
+        await self._body(body, more=False)
 
     async def _start(self, status: int, headers: Headers) -> None:
         await self._send({"type": "http.response.start", "status": status, "headers": headers})

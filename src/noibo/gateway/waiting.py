@@ -15,7 +15,6 @@ from typing import Final, Self
 from noibo.engines.supervision.claim import Standing, Why
 from noibo.engines.supervision.ticket import Ticket
 from noibo.gateway.reply import Reply, header
-from noibo.wire import sse
 from noibo.wire.management import MODEL_HEADER, QUEUE_HEADER
 
 LOADING_PATIENCE: Final = 5  # a load may take so many times longer before anything is said
@@ -73,7 +72,7 @@ class Waiting:
         while not self._over.is_set():
             standing, now = ticket.standing(), time.monotonic()
             if standing.place != place or now - said_at >= LONGEST_SILENCE_S:
-                await self._reply.say(sse.comment(in_words(standing)))
+                await self._reply.remark(in_words(standing))
                 place, said_at = standing.place, now
             await self._ends_within(pause)
 

@@ -32,14 +32,15 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker. Bytes: `memory_bytes` it holds now, `peak_bytes` the most it held,
-    `predicted_bytes` what was expected of it before it was loaded.
+    """One worker. `verb` is what it is there for. Bytes: `memory_bytes` it holds now, `peak_bytes`
+    the most it held, `predicted_bytes` what was expected of it before it was loaded.
 
     Tokens are counted since it started: `tokens_in` of prompts, `tokens_reused` of these taken from
     kept state, `tokens_out` written. `keep_until` is when it will be unloaded; None: not by time.
     """
 
     model: str
+    verb: str
     engine: str
     state: str
     note: str

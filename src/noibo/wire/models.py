@@ -13,6 +13,7 @@ import msgspec
 
 from noibo.errors import NoiboError
 from noibo.wire import openai
+from noibo.wire.body import Json
 
 PullState = Literal["running", "done", "failed", "cancelled"]
 
@@ -191,7 +192,7 @@ PullEvents: TypeAlias = Iterator[PullEvent]
 CheckEvents: TypeAlias = Iterator[ProgressRow | CheckedRow]
 
 
-def error_body(error: NoiboError) -> openai.Json:
+def error_body(error: NoiboError) -> Json:
     """An error in the shape of every other one, with the next step by itself too."""
     body = openai.error_body(error)
     body["error"]["next_step"] = error.next_step

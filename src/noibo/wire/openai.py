@@ -8,13 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
-from noibo.errors import EngineError, InvalidRequest, NoiboError
+from noibo.errors import EngineError, EngineRefused, NoiboError
+from noibo.wire import sse
+from noibo.wire.body import UNREADABLE, Json
 
-Fields = dict[str, msgspec.Raw]
-Json = dict[str, Any]
-
-UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_decode_fields: Final = msgspec.json.Decoder(Fields).decode
 _ERROR_TYPES: Final = {
     401: "authentication_error",
     403: "permission_error",
@@ -27,31 +24,13 @@ _HEAD: Final = ("id", "created", "model", "system_fingerprint", "object")
 _CODES: Final = {"exceed_context_size_error": "context_length_exceeded"}
 
 
-def read_fields(body: bytes) -> Fields:
-    """A request body as its fields, undecoded. Raises `InvalidRequest`."""
-    try:
-        return _decode_fields(body)
-    except UNREADABLE as exc:
-        raise InvalidRequest(
-            f"The body is not a JSON object: {exc}.",
-            next_step='Send an object such as {"model": "…", "messages": […]}.',
-        ) from exc
-
-
-def field(fields: Fields, name: str, kind: Any, default: Any = None) -> Any:
-    """One field, decoded and checked. `null` counts as not given."""
-    raw = fields.get(name)
-    if raw is None:
-        return default
-    try:
-        value = msgspec.json.decode(raw, type=kind | None)
-    except UNREADABLE as exc:
-        raise InvalidRequest(f"{name}: {exc}.", param=name) from exc
-    return default if value is None else value
-
-
 def error_body(error: NoiboError) -> Json:
     """An error in OpenAI's shape."""
+    if isinstance(error, EngineRefused):
+        kind = error.kind or _error_type(error.status)
+        code = _CODES.get(kind, kind)
+        shape = {"message": error.message, "type": kind, "param": error.details.get("param")}
+        return {"error": {**error.details, **shape, "code": code}}
     return error_shape(str(error), error.status, error.code, getattr(error, "param", None))
 
 
@@ -68,16 +47,31 @@ def error_shape(message: str, status: int, code: str, param: str | None = None) 
     return {"error": error}
 
 
-def error_from_engine(status: int, body: bytes) -> Json:
-    """An engine's error answer in OpenAI's shape; what else it said stays in it."""
+def refusal(status: int, body: bytes) -> EngineRefused:
+    """An engine's error answer as an error of ours; what else it said stays in it."""
+    status = status if status >= 400 else 502
     try:
         found = msgspec.json.decode(body)["error"]
         message = str(found["message"])
     except (*UNREADABLE, KeyError, TypeError, IndexError):
         found, message = {}, body[:500].decode(errors="replace") or "the engine gave no reason"
-    kind = str(found.get("type") or _error_type(status))
-    shape = {"message": message, "type": kind, "param": found.get("param")}
-    return {"error": {**found, **shape, "code": _CODES.get(kind, kind)}}
+    kind = str(found.get("type") or "")
+    return EngineRefused(message, status=status, kind=kind, details=found)
+
+
+class Voice:
+    """How OpenAI's API says what is not an answer."""
+
+    stream_type = "text/event-stream; charset=utf-8"
+
+    def error(self, error: NoiboError) -> bytes:
+        return msgspec.json.encode(error_body(error))
+
+    def last_event(self, error: NoiboError) -> bytes:
+        return sse.event(self.error(error))
+
+    def comment(self, words: str) -> bytes:
+        return sse.comment(words)
 
 
 def _error_type(status: int) -> str:

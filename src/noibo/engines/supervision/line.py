@@ -43,16 +43,16 @@ class Line:
 
     def add(self, ticket: Ticket) -> None:
         """Put a ticket at the end of its caller's own requests."""
-        self._lines.setdefault(ticket.model_name, _ModelLine()).add(ticket)
+        self._lines.setdefault(ticket.seat, _ModelLine()).add(ticket)
         self._of_caller[ticket.claim.caller] += 1
         self._length += 1
 
     def remove(self, ticket: Ticket) -> None:
         """Take a ticket out, wherever it stands."""
-        line = self._lines[ticket.model_name]
+        line = self._lines[ticket.seat]
         line.remove(ticket)
         if not line.length and not line.held:
-            del self._lines[ticket.model_name]
+            del self._lines[ticket.seat]
         self._of_caller[ticket.claim.caller] -= 1
         if not self._of_caller[ticket.claim.caller]:
             del self._of_caller[ticket.claim.caller]
@@ -70,15 +70,15 @@ class Line:
 
     def took(self, ticket: Ticket) -> None:
         """A caller has got a slot."""
-        self._lines.setdefault(ticket.model_name, _ModelLine()).took(ticket.claim.caller)
+        self._lines.setdefault(ticket.seat, _ModelLine()).took(ticket.claim.caller)
 
     def gave_back(self, ticket: Ticket) -> None:
         """A caller has left a slot."""
-        line = self._lines.get(ticket.model_name)
+        line = self._lines.get(ticket.seat)
         if line is not None:
             line.gave_back(ticket.claim.caller)
             if not line.length and not line.held:
-                del self._lines[ticket.model_name]
+                del self._lines[ticket.seat]
 
     def places(self, model: str) -> Mapping[Ticket, int]:
         """Every ticket of a model with its place, from 1, as things stand."""

@@ -50,7 +50,7 @@ class Lives:
         except NoiboError as error:
             seat.error = error
         except Exception as error:  # noqa: BLE001 - logged, and told to who waits
-            seat.error = _known(model.name, error)
+            seat.error = _known(model.seat, error)
         else:
             if seat.model is model:
                 seat.plan, seat.rung = plan, min(seat.rung, len(plan.rungs) - 1)

@@ -109,7 +109,7 @@ class Planner:
         speed_key = f"{engine.name} {version} {model.path} threads={threads_for(limits.threads)}"
         rate = self._tuning.prefill_rate(speed_key)
         speed = Speed(rate, self._tuning.wants_more(speed_key))
-        use = self._book.use(model.name)
+        use = self._book.use(model.seat)
         verdict = worth_keeping(use, rate)
         sizes = engine.sizes(model, limits, use, self._most_kept() if verdict.keep else 0)
         launches = [engine.launch(model, size, limits, speed) for size in sizes]
@@ -135,7 +135,8 @@ class Planner:
         )
 
     def _rung(self, engine: Engine, model: Model, launch: Launch) -> Rung:
-        key = f"{model.path or model.name} {model.bytes} {launch.size} {launch.config.get('batch')}"
+        what = f"{model.path or model.name} {model.verb.value} {model.bytes}"
+        key = f"{what} {launch.size} {launch.config.get('batch')}"
         return Rung(launch, self._book.expected(key, engine.name, launch.need), key)
 
 

@@ -39,7 +39,7 @@ class Seat:
 
     @property
     def name(self) -> str:
-        return self.model.name
+        return self.model.seat
 
     @property
     def ready(self) -> Worker | None:

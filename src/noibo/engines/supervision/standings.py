@@ -31,8 +31,8 @@ class Standings:
 
     def of(self, ticket: Ticket) -> Standing:
         """One that waits."""
-        place = self._line.places(ticket.model_name).get(ticket, 1)
-        seat = self._seats.get(ticket.model_name)
+        place = self._line.places(ticket.seat).get(ticket, 1)
+        seat = self._seats.get(ticket.seat)
         worker = seat.ready if seat else None
         if seat is None or worker is None:
             return self._before_the_start(ticket, seat, place)
@@ -43,8 +43,8 @@ class Standings:
 
     def _before_the_start(self, ticket: Ticket, seat: Seat | None, place: int) -> Standing:
         now = time.monotonic()
-        load = self._times.load_s(ticket.model_name, ticket.claim.model.bytes)
-        answer = self._times.answer_s(ticket.model_name) or 0.0
+        load = self._times.load_s(ticket.seat, ticket.claim.model.bytes)
+        answer = self._times.answer_s(ticket.seat) or 0.0
         ahead = answer * ((place - 1) // self._slots)  # rounds of answers before its own
         if seat is not None and seat.worker is not None and not seat.leaving:
             ran = now - seat.worker.began
@@ -70,7 +70,7 @@ class Standings:
     def full(self, claim: Claim, longest: int) -> QueueFull:
         """The refusal of one for whom there is no place in the line, with the time until there is:
         one is free when the next has got a slot."""
-        wait = min(self._until_next(name) for name in (self._line.models() or [claim.model.name]))
+        wait = min(self._until_next(name) for name in (self._line.models() or [claim.model.seat]))
         return QueueFull(
             f"Too many requests wait already: {len(self._line)} of {longest}, "
             f"{self._line.of_caller(claim.caller)} of them yours.",
@@ -111,7 +111,7 @@ class Standings:
     def _waiting(self, ticket: Ticket) -> WaitingRow:
         stands = self.of(ticket)
         return WaitingRow(
-            model=ticket.model_name,
+            model=ticket.seat,
             caller=ticket.claim.caller,
             priority=ticket.claim.priority.name.lower(),
             place=stands.place,

@@ -101,7 +101,7 @@ class Supervisor:
         if self._director.closed:
             raise ShuttingDown("The server is stopping.", next_step="Try again when it is back.")
         ticket = Ticket(claim, self._standings.of)
-        name = claim.model.name
+        name = claim.model.seat
         seat = self._seat(claim)
         worker = seat.ready
         if (
@@ -127,16 +127,16 @@ class Supervisor:
         return self._standings.full(claim, self._tree.queue.longest)
 
     def _may_go_first(self, worker: Worker, claim: Claim) -> bool:
-        free = worker.leases < worker.slots and not self._line.waiting(claim.model.name)
+        free = worker.leases < worker.slots and not self._line.waiting(claim.model.seat)
         return free or not claim.answers
 
     def _seat(self, claim: Claim) -> Seat:
         name = claim.model.name
-        seat = self._seats.get(name)
+        seat = self._seats.get(claim.model.seat)
         if seat is None:
             own = self._tree.models.get(name, ModelSettings())
             seat = Seat(claim.model, own.pinned, self._keep_alive.get(name, self._usual_keep_alive))
-            self._seats[name] = seat
+            self._seats[claim.model.seat] = seat
         if seat.model is not claim.model:
             if seat.model != claim.model:
                 seat.plan, seat.rung = None, 0
@@ -144,7 +144,7 @@ class Supervisor:
         return seat
 
     def _leave(self, ticket: Ticket, *, answered: bool) -> None:
-        name, worker = ticket.model_name, ticket.worker
+        name, worker = ticket.seat, ticket.worker
         if worker is None:
             if ticket in self._line.places(name):
                 self._line.remove(ticket)
@@ -189,7 +189,7 @@ class Supervisor:
 
     def _worker_ended(self, worker: Worker) -> None:
         """A worker's process is gone, for whatever reason."""
-        seat = self._seats.get(worker.model.name)
+        seat = self._seats.get(worker.model.seat)
         if seat is None or seat.worker is not worker or self._director.closed:
             return
         if seat.task is None:  # else the end of the task sees to it
@@ -210,7 +210,7 @@ class Supervisor:
 
     def facts(self, worker: Worker) -> dict[str, Any]:
         """What `noibo ps` shows of a worker."""
-        seat = self._seats.get(worker.model.name)
+        seat = self._seats.get(worker.model.seat)
         until = seat.keep_until if seat else math.inf
         left = until - time.monotonic()
         return {
@@ -224,15 +224,18 @@ class Supervisor:
         return self._standings.rows(self._tree.queue.longest)
 
     def pin(self, name: str, pinned: bool) -> None:
-        """Keep a model loaded whatever else is wanted, or no longer."""
-        self._running(name).pinned = pinned
+        """Keep a model loaded whatever else is wanted, or no longer. All its workers."""
+        for seat in self._running(name):
+            seat.pinned = pinned
         self._director.step()
 
     async def stop(self, name: str) -> None:
-        """Stop the worker of one model. Raises `ModelNotFound` where none runs."""
-        seat = self._running(name)
+        """Stop the workers of one model. Raises `ModelNotFound` where none runs."""
+        await asyncio.gather(*map(self._stop, self._running(name)))
+
+    async def _stop(self, seat: Seat) -> None:
         self._director.refuse(
-            name, WorkerStartFailed(f"{name} was stopped while it was waited for.")
+            seat.name, WorkerStartFailed(f"{seat.name} was stopped while it was waited for.")
         )
         if seat.task is not None and not seat.leaving:
             await _cancelled(seat.task)
@@ -243,12 +246,14 @@ class Supervisor:
         if seat.task is not None:
             await asyncio.gather(asyncio.shield(seat.task), return_exceptions=True)
 
-    def _running(self, name: str) -> Seat:
-        seat = self._seats.get(name)
-        if seat is None or not (seat.worker or seat.task or self._line.waiting(name)):
-            running = ", ".join(one.model.name for one in self.workers()) or "none"
+    def _running(self, name: str) -> list[Seat]:
+        """The seats of a model, or the one seat of that name."""
+        named = [seat for seat in self._seats.values() if name in {seat.name, seat.model.name}]
+        found = [one for one in named if one.worker or one.task or self._line.waiting(one.name)]
+        if not found:
+            running = ", ".join(one.model.seat for one in self.workers()) or "none"
             raise ModelNotFound(f"{name} is not running.", next_step=f"Running: {running}.")
-        return seat
+        return found
 
     async def close(self) -> None:
         """Take no new work and stop every worker."""

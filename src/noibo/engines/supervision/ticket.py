@@ -34,9 +34,9 @@ class Ticket:
         self._stand = stand
 
     @property
-    def model_name(self) -> str:
-        """The model it is for."""
-        return self.claim.model.name
+    def seat(self) -> str:
+        """Which worker it is for, by the name of its seat."""
+        return self.claim.model.seat
 
     @property
     def waited_s(self) -> float:

@@ -1,0 +1,7 @@
+"""Anthropic's routes."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter(tags=["anthropic"])

@@ -1,0 +1,7 @@
+"""OpenAI's batches."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter(tags=["openai"])

@@ -1,0 +1,92 @@
+"""Reading the body of a request: a JSON object, and nothing that could be read in two ways.
+
+What parsers differ on is refused: a key twice in one object (which one counts?), NaN and Infinity,
+half a surrogate pair, bytes that are no UTF-8, nesting so deep that some reader behind us falls.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, NoReturn
+
+import msgspec
+
+from noibo.errors import InvalidRequest
+
+Fields = dict[str, msgspec.Raw]
+Json = dict[str, Any]
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+DEEPEST: Final = 100
+_decode_fields: Final = msgspec.json.Decoder(Fields).decode
+
+
+def read_fields(body: bytes) -> Fields:
+    """A request body as its fields, undecoded. Raises `InvalidRequest`."""
+    try:
+        _check(body)
+        return _decode_fields(body)
+    except (*UNREADABLE, ValueError) as exc:
+        raise InvalidRequest(
+            f"The body is not a JSON object: {_reason(exc)}.",
+            next_step='Send an object such as {"model": "…", "messages": […]}.',
+        ) from exc
+
+
+def field(fields: Fields, name: str, kind: Any, default: Any = None) -> Any:
+    """One field, decoded and checked. `null` counts as not given."""
+    raw = fields.get(name)
+    if raw is None:
+        return default
+    try:
+        value = msgspec.json.decode(raw, type=kind | None)
+    except UNREADABLE as exc:
+        raise InvalidRequest(f"{name}: {exc}.", param=name) from exc
+    return default if value is None else value
+
+
+def raw(value: Any) -> msgspec.Raw:
+    """A value as a field of a body."""
+    return msgspec.Raw(msgspec.json.encode(value))
+
+
+def _reason(exc: Exception) -> str:
+    if isinstance(exc, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(exc, UnicodeEncodeError):
+        return "half of a surrogate pair stands in a string"
+    return str(exc)
+
+
+def _check(body: bytes) -> None:
+    """Raise for what msgspec lets pass, and for what it says less well."""
+    text = body.decode()
+    found = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+    if text.count("{") + text.count("[") > DEEPEST and _is_deep(found):
+        raise RecursionError
+    if "\\u" in text:  # only an escape can be half of a surrogate pair
+        json.dumps(found, ensure_ascii=False).encode()
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """One object. Raises where a key comes twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice[:100]!r} is there twice")
+    return found
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _is_deep(found: Any) -> bool:
+    """True if objects and arrays lie deeper in each other than they may."""
+    level = [found]
+    for _ in range(DEEPEST):
+        parts = [one.values() if isinstance(one, dict) else one for one in level]
+        level = [one for part in parts for one in part if isinstance(one, dict | list)]
+        if not level:
+            return False
+    return True
