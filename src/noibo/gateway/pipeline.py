@@ -25,6 +25,7 @@ from noibo.engines.upstream import Upstream
 from noibo.engines.worker import Worker
 from noibo.errors import WorkerDied
 from noibo.gateway.callers import Caller
+from noibo.gateway.parts import require_readable
 from noibo.wire import body
 from noibo.wire.body import Fields
 
@@ -120,6 +121,8 @@ class Pipeline:
     ) -> AsyncIterator[Stream]:
         """The answer's stream; `told` is called if it has to wait. Leaving it cancels the work."""
         model = await self.resolve(request.model)
+        if request.chat:
+            await require_readable(request.fields, model)
         async with contextlib.AsyncExitStack() as leaving:
             try:
                 stream = await self._ask(request, model, told, leaving)
