@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from typing import Any, Protocol
 
 import msgspec
 
@@ -26,7 +27,17 @@ from noibo.wire.body import UNREADABLE, Json
 from noibo.wire.management import MODEL_HEADER
 from noibo.wire.voice import Voice
 
-_END = re.compile(rb'(?m)^data: ?(\[DONE\]|\{"error":)')
+END = re.compile(rb'(?m)^data: ?(\[DONE\]|\{"error":)')
+
+
+class Assembler(Protocol):
+    """Puts the events of a stream together into one answer."""
+
+    def add(self, event: Json) -> None:
+        """Take one decoded event."""
+
+    def answer(self) -> Any:
+        """The whole answer."""
 
 
 class Relay(Exchange):
@@ -45,6 +56,14 @@ class Relay(Exchange):
         self._request = request
         self._queue = queue
         self._teller = teller
+
+    def is_end(self, block: bytes) -> bool:
+        """Whether the engine says in these events that its answer is whole."""
+        return _END.search(block) is not None
+
+    def new_assembler(self) -> Assembler:
+        """What an unstreamed answer is put together by."""
+        return openai.Assembler(chat=self._request.chat)
 
     async def answer(self, reply: Reply) -> None:
         """Wait, open the stream, tell it."""
@@ -74,13 +93,13 @@ class Relay(Exchange):
         tokens = Tokens(stream.worker)
         ended = False
         with Pulse(reply, self._queue.alive_s, tokens.words):
-            async for block in _whole_events(stream):
-                ended = ended or _END.search(block) is not None
+            async for block in whole_events(stream):
+                ended = ended or END.search(block) is not None
                 reads = stream.engine.is_progress(block)
                 tokens.count(block, reads=reads)
                 await reply.say(self._for_caller(stream, block, reads=reads))
         if not ended:
-            raise _broke_off(stream)
+            raise broke_off(stream)
         if self._teller is not None:
             await reply.say(self._teller.end())
         await reply.end()
@@ -88,22 +107,22 @@ class Relay(Exchange):
     def _for_caller(self, stream: Stream, block: bytes, *, reads: bool) -> bytes:
         if self._teller is not None:
             teller = self._teller
-            return b"".join(teller.chunk(event) for event in _decoded(stream, block))
+            return b"".join(teller.chunk(event) for event in decoded(stream, block))
         if self._request.wants_progress or not reads:
             return block
         return b"".join(e for e in sse.events(block) if not stream.engine.is_progress(e))
 
     async def _assemble(self, stream: Stream, reply: Reply) -> None:
-        assembler = openai.Assembler(chat=self._request.chat)
+        assembler = self.new_assembler()
         tokens = Tokens(stream.worker)
         ended = False
-        async for block in _whole_events(stream):
+        async for block in whole_events(stream):
             tokens.count(block, reads=stream.engine.is_progress(block))
-            ended = ended or _END.search(block) is not None
-            for event in _decoded(stream, block):
+            ended = ended or END.search(block) is not None
+            for event in decoded(stream, block):
                 assembler.add(event)
         if not ended:
-            raise _broke_off(stream)
+            raise broke_off(stream)
         answer = assembler.answer()
         if self._teller is None:
             await reply.whole(200, msgspec.json.encode(answer))
@@ -112,11 +131,12 @@ class Relay(Exchange):
             await reply.whole(200, self._teller.whole(answer))
 
 
-def _broke_off(stream: Stream) -> WorkerDied:
+def broke_off(stream: Stream) -> WorkerDied:
+    """An answer that ended before its end."""
     return WorkerDied(f"The answer of {stream.model.name} broke off in the middle.")
 
 
-async def _whole_events(stream: Stream) -> AsyncIterator[bytes]:
+async def whole_events(stream: Stream) -> AsyncIterator[bytes]:
     """Blocks of whole events, as they come."""
     buffer = sse.EventBuffer()
     try:
@@ -129,7 +149,12 @@ async def _whole_events(stream: Stream) -> AsyncIterator[bytes]:
         yield last
 
 
-def _decoded(stream: Stream, block: bytes) -> list[Json]:
+def progress_events(stream: Stream, block: bytes) -> bytes:
+    """Those of a block of events that tell how far the prompt is read."""
+    return b"".join(event for event in sse.events(block) if stream.engine.is_progress(event))
+
+
+def decoded(stream: Stream, block: bytes) -> list[Json]:
     """The engine's chunks in a block of events. Raises what it says went wrong."""
     found = []
     for event in sse.events(block):
