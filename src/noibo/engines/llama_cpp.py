@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from noibo import settings
+from noibo.engines import llama_score_plan
 from noibo.engines.engine import TRUE, Fields, Launch, Model, Speed, Support, Verb
 from noibo.engines.memory.estimate import cache_mib, checkpoints, need_of
 from noibo.engines.memory.ladder import rungs
@@ -32,15 +34,18 @@ NEARLY = 0.75  # of a context: a conversation that long is about to outgrow it
 MOST_SLOTS = 8  # more callers at once only slow each other down on a processor
 Q8_0_BLOCK = 32
 WITH_USAGE = msgspec.Raw(b'{"include_usage":true}')
+# Verbs that llama.cpp's server does not do beside a chat: what their workers have different.
+_OF_THEIR_OWN = {Verb.SCORE: llama_score_plan}
 
 
 class LlamaCpp:
     """GGUF models on the CPU, and on the GPU where the installed build can."""
 
     name = "llama_cpp"
+    several = True
     verbs: Mapping[Verb, Support] = {
         Verb.GENERATE: Support.NATIVE,
-        Verb.SCORE: Support.NONE,
+        Verb.SCORE: Support.NATIVE,
         Verb.EMBED: Support.NONE,
         Verb.TOKENISE: Support.NATIVE,
         Verb.CANCEL: Support.NATIVE,
@@ -49,7 +54,7 @@ class LlamaCpp:
     def serving(self, model: Model, verb: Verb) -> Model:
         if self.verbs[verb] is Support.NONE:
             raise NotSupported(f"The engine {self.name} cannot {verb.value}.")
-        return model
+        return replace(model, verb=verb if verb in _OF_THEIR_OWN else Verb.GENERATE)
 
     def available(self) -> str:
         try:
@@ -70,6 +75,8 @@ class LlamaCpp:
         context = context_size(model, limits, use)
         slots = limits.parallel or slots_for(use)
         wanted = Size(context, slots, limits.kv_type, kept_bytes)
+        if own := _OF_THEIR_OWN.get(model.verb):
+            wanted = own.size(wanted)
         trained = model.trained_context or context
         return rungs(
             wanted,
@@ -79,7 +86,7 @@ class LlamaCpp:
         )
 
     def need(self, model: Model, size: Size, limits: settings.Engine) -> Need:
-        return need_of(model, size, _batch(model, limits, None))
+        return _need(model, size, _batch(model, limits, None))
 
     def placed(self, log: Sequence[str]) -> Mapping[str, Any]:
         return placed(log)
@@ -111,15 +118,17 @@ class LlamaCpp:
             "cache_ram_mib": cache_mib(model.info, size),
             "checkpoints": checkpoints(model.info, size),
         }
-        return Launch(
+        launch = Launch(
             "noibo.engines.llama_cpp_process",
             config,
             size,
-            need_of(model, size, batch),
+            _need(model, size, batch),
             reads=_files(model),
             proof_tokens=min(batch, size.context // 2) if speed.measure else 0,
             placement=placement,
         )
+        own = _OF_THEIR_OWN.get(model.verb)
+        return own.launch(launch) if own else launch
 
     def prepare(self, fields: Fields, *, streamed: bool) -> None:
         fields["stream"] = TRUE
@@ -159,7 +168,14 @@ def slots_for(use: Use) -> int:
 
 def _batch(model: Model, limits: settings.Engine, rate: float | None) -> int:
     rate = rate or estimated_rate(model.parameters, threads_for(limits.threads))
-    return batch_tokens(rate, limits.batch_seconds)
+    most = batch_tokens(rate, limits.batch_seconds)
+    own = _OF_THEIR_OWN.get(model.verb)
+    return own.batch(model, most) if own else most
+
+
+def _need(model: Model, size: Size, batch: int) -> Need:
+    own = _OF_THEIR_OWN.get(model.verb)
+    return own.need(model, size, batch) if own else need_of(model, size, batch)
 
 
 def _may_round(model: Model) -> bool:
