@@ -59,7 +59,7 @@ class Relay(Exchange):
 
     def is_end(self, block: bytes) -> bool:
         """Whether the engine says in these events that its answer is whole."""
-        return _END.search(block) is not None
+        return END.search(block) is not None
 
     def new_assembler(self) -> Assembler:
         """What an unstreamed answer is put together by."""
@@ -94,7 +94,7 @@ class Relay(Exchange):
         ended = False
         with Pulse(reply, self._queue.alive_s, tokens.words):
             async for block in whole_events(stream):
-                ended = ended or END.search(block) is not None
+                ended = ended or self.is_end(block)
                 reads = stream.engine.is_progress(block)
                 tokens.count(block, reads=reads)
                 await reply.say(self._for_caller(stream, block, reads=reads))
@@ -118,7 +118,7 @@ class Relay(Exchange):
         ended = False
         async for block in whole_events(stream):
             tokens.count(block, reads=stream.engine.is_progress(block))
-            ended = ended or END.search(block) is not None
+            ended = ended or self.is_end(block)
             for event in decoded(stream, block):
                 assembler.add(event)
         if not ended:
