@@ -20,6 +20,7 @@ class Echo:
     """Answers with the caller's own words."""
 
     name = "echo"
+    several = False
     verbs: Mapping[Verb, Support] = {
         Verb.GENERATE: Support.NATIVE,
         Verb.SCORE: Support.NONE,

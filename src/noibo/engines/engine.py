@@ -106,6 +106,7 @@ class Engine(Protocol):
 
     name: str
     verbs: Mapping[Verb, Support]
+    several: bool  # one request may ask for several answers (`n`), and its prompt is read once
 
     def serving(self, model: Model, verb: Verb) -> Model:
         """The model as the worker that does `verb` sees it: itself, or with another `verb`. Raises

@@ -23,7 +23,7 @@ from noibo.engines.supervision.supervisor import Supervisor
 from noibo.engines.supervision.ticket import NotAnswered, Ticket
 from noibo.engines.upstream import Upstream
 from noibo.engines.worker import Worker
-from noibo.errors import WorkerDied
+from noibo.errors import NoiboError, WorkerDied
 from noibo.gateway.callers import Caller
 from noibo.gateway.parts import require_readable
 from noibo.wire import body
@@ -35,7 +35,8 @@ LONGEST_ERROR = 2**16
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request for a generation, parsed once. `keep_alive` is in seconds; None: as it is set."""
+    """One request for a generation, parsed once. `keep_alive` is in seconds; None: as it is set.
+    `choices` is how many answers to it are wanted at once, if there are slots for them."""
 
     path: str
     fields: Fields
@@ -44,11 +45,16 @@ class Request:
     wants_progress: bool
     caller: Caller
     keep_alive: float | None
+    choices: int = 1
 
     @classmethod
     def parse(cls, path: str, text: bytes, caller: Caller = Caller()) -> Request:
         """Read only what a decision needs; everything else stays bytes."""
-        fields = body.read_fields(text)
+        return cls.of(path, body.read_fields(text), caller)
+
+    @classmethod
+    def of(cls, path: str, fields: Fields, caller: Caller = Caller()) -> Request:
+        """A request by the fields of its body, from which those are taken that are noibo's own."""
         kept = body.field(fields, KEEP_ALIVE, Any)
         fields.pop(KEEP_ALIVE, None)  # ours, not the engine's
         return cls(
@@ -82,12 +88,14 @@ class Errand:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """An open answer: which worker gives it, after what wait, and the engine's bytes."""
+    """An open answer: which worker gives it, after what wait, and the engine's bytes. `choices` is
+    how many answers it holds, of those that were wanted."""
 
     worker: Worker
     response: aiohttp.ClientResponse
     chunks: AsyncIterator[bytes]
     waited_s: float = 0.0
+    choices: int = 1
 
     @property
     def model(self) -> Model:
@@ -170,9 +178,34 @@ class Pipeline:
             self.supervisor.lease(request.claim(model), tell)
         )
         fields = dict(request.fields)
+        choices = 1
+        if request.choices > 1 and worker.engine.several:
+            choices += await self._more(request, worker, leaving)
+            fields["n"] = body.raw(choices)
         asking.apply(model.defaults, fields, chat=request.chat)
         worker.engine.prepare(fields, streamed=request.streamed)
         upstream = Upstream(worker, self.session)
         response = await leaving.enter_async_context(upstream.generate(request.path, fields))
         waited = waits[0].waited_s if waits else 0.0
-        return Stream(worker, response, upstream.chunks(response), waited)
+        return Stream(worker, response, upstream.chunks(response), waited, choices)
+
+    async def _more(
+        self, request: Request, worker: Worker, leaving: contextlib.AsyncExitStack
+    ) -> int:
+        """Further leases of the worker, as many as are wanted and to be had without waiting: who
+        holds one must not wait for another."""
+
+        def decline(ticket: Ticket) -> None:
+            raise _NoneFree
+
+        for found in range(request.choices - 1):
+            try:
+                lease = self.supervisor.lease(request.claim(worker.model), decline)
+                await leaving.enter_async_context(lease)
+            except (_NoneFree, NoiboError):
+                return found
+        return request.choices - 1
+
+
+class _NoneFree(Exception):
+    """A lease would have to be waited for."""
