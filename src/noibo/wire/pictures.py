@@ -59,7 +59,8 @@ def look_at(data: bytes) -> Picture:
 def _png(data: bytes) -> Picture:
     if data[12:16] != b"IHDR":
         raise ValueError("it is a PNG without a header")
-    return Picture("png", *struct.unpack_from(">II", data, 16))
+    width, height, _depth, _colour = struct.unpack_from(">IIBB", data, 16)
+    return Picture("png", width, height)
 
 
 def _require_no_more_than_pixels(data: bytes, picture: Picture) -> None:
