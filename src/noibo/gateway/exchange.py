@@ -26,7 +26,9 @@ class Exchange(Response):
     """A response that is worked out while it is being sent. A caller that leaves ends the work."""
 
     def __init__(self, voice: Voice) -> None:
-        # Not Response's own __init__: there is no body yet.
+        # Not Response's own __init__: there is no body yet. FastAPI looks at these two.
+        self.background = None
+        self.raw_headers = []
         self.voice = voice
 
     async def answer(self, reply: Reply) -> None:
