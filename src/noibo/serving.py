@@ -14,12 +14,14 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Final
 
 import uvicorn
 
 import noibo
 from noibo.assembly import open_lookup, open_management, open_supervisor
 from noibo.egress import is_loopback
+from noibo.engines.contexts import Contexts
 from noibo.engines.upstream import new_session
 from noibo.errors import DiskFull, ServerBusy, SettingsError
 from noibo.gateway.app import create_app
@@ -29,12 +31,20 @@ from noibo.modelstore.management import surroundings
 from noibo.settings import Settings
 from noibo.wire.management import STATE_FILE
 
+_FOR_ALL: Final = "`noibo ps` shows a noibo that runs; or choose another port by --port."
+_FOR_OLLAMA: Final = (
+    "Stop the Ollama that runs there (`systemctl stop ollama`, or quit its app), or set "
+    "server.ollama_port to another port, or to 0."
+)
+
 
 def serve(settings: Settings, preload: str | None, on_ready: Callable[[str], None]) -> None:
     """Serve until told to stop. `on_ready` is given the address when requests are taken."""
     open_supervisor(settings)  # settings that cannot be are said before anything runs
-    listener = _listen(settings)
-    host, port = listener.getsockname()[:2]
+    listeners = [_listen(settings, settings.server.port, _FOR_ALL)]
+    if settings.server.ollama_port:
+        listeners += [_listen(settings, settings.server.ollama_port, _FOR_OLLAMA)]
+    host, port = listeners[0].getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     server: _Server
 
@@ -60,13 +70,14 @@ def serve(settings: Settings, preload: str | None, on_ready: Callable[[str], Non
     )
     _take_all_descriptors()
     with _state_file(settings, url):  # the socket listens: whoever comes early waits
-        server.run(sockets=[listener])
+        server.run(sockets=listeners)
 
 
 @contextlib.asynccontextmanager
 async def open_services(settings: Settings, stop: Callable[[], None]) -> AsyncIterator[Services]:
     """The services of one server, wired; the workers stop when this is left."""
     lookup = open_lookup(settings)
+    contexts = Contexts(lookup.resolve)
     supervisor = open_supervisor(settings)
     management = open_management(settings, lookup.forget)
     async with new_session() as session:
@@ -74,10 +85,11 @@ async def open_services(settings: Settings, stop: Callable[[], None]) -> AsyncIt
             yield Services(
                 settings=settings,
                 supervisor=supervisor,
-                pipeline=Pipeline(lookup.resolve, supervisor, session),
-                resolve=lookup.resolve,
+                pipeline=Pipeline(contexts.resolve, supervisor, session),
+                resolve=contexts.resolve,
                 list_models=lookup.list,
                 management=management,
+                contexts=contexts,
                 stop_server=stop,
             )
         finally:
@@ -109,8 +121,9 @@ class _Server(uvicorn.Server):
             self._captured_signals.clear()
 
 
-def _listen(settings: Settings) -> socket.socket:
-    host, port = settings.server.host, settings.server.port
+def _listen(settings: Settings, port: int, another: str) -> socket.socket:
+    """A socket that listens; `another` says what to do where the port is taken."""
+    host = settings.server.host
     if not is_loopback(f"http://{f'[{host}]' if ':' in host else host}"):
         raise SettingsError(
             f"noibo does not listen on {host} yet: only on this machine, until it has keys.",
@@ -127,7 +140,7 @@ def _listen(settings: Settings) -> socket.socket:
         if exc.errno == errno.EADDRINUSE:
             raise ServerBusy(
                 f"Port {port} on {host} is taken.",
-                next_step="`noibo ps` shows a noibo that runs; or choose another port by --port.",
+                next_step=another,
             ) from exc
         raise SettingsError(f"noibo cannot listen on {host}:{port}: {exc.strerror}.") from exc
     return listener

@@ -45,12 +45,14 @@ def serve(
 
         fetch_if_missing(model or tree.default_model)
     name = model or tree.default_model
-    serving.serve(tree, model, lambda url: _greet(url, name))
+    serving.serve(tree, model, lambda url: _greet(url, name, tree.server.ollama_port))
 
 
-def _greet(url: str, model: str) -> None:
+def _greet(url: str, model: str, ollama_port: int) -> None:
+    host = url.rpartition(":")[0]
+    too = f"and for clients of Ollama on {host}:{ollama_port}\n" if ollama_port else ""
     greeting = f"""noibo is serving on {url}
-
+{too}
 Try, in another terminal:
   {_command()} run {model} "Why is the sky blue?"
   curl {url}/v1/chat/completions -H 'Content-Type: application/json' \\

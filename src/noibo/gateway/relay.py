@@ -101,6 +101,7 @@ class Relay(Exchange):
         if not ended:
             raise broke_off(stream)
         if self._teller is not None:
+            await self._teller.settle(None)
             await reply.say(self._teller.end())
         await reply.end()
 
@@ -128,6 +129,7 @@ class Relay(Exchange):
             await reply.whole(200, msgspec.json.encode(answer))
         else:
             self._teller.begin(stream)
+            await self._teller.settle(answer)
             await reply.whole(200, self._teller.whole(answer))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from fastapi import Request
 
+from noibo.engines.contexts import Contexts
 from noibo.engines.engine import Model
 from noibo.engines.supervision.supervisor import Supervisor
 from noibo.engines.upstream import Upstream
@@ -27,6 +28,7 @@ class Services:
     resolve: Callable[[str], Awaitable[Model]]
     list_models: Callable[[], Awaitable[list[tuple[str, float]]]]
     management: Management
+    contexts: Contexts
     stop_server: Callable[[], None]
     started_at: float = field(default_factory=time.time)
     preload: str | None = None

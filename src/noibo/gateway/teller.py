@@ -27,6 +27,10 @@ class Teller:
         """One of the engine's chunks: the events to send for it, framed."""
         return b""
 
+    async def settle(self, answer: Json | None) -> None:
+        """Before the last events, or the whole `answer`: whatever has to be asked for first, while
+        the worker is held."""
+
     def end(self) -> bytes:
         """The engine has ended its answer: the last events, framed."""
         return b""

@@ -88,6 +88,7 @@ class Bringing:
             file = self._fetch(offered, None, reserve, report)
             return ModelFile(offered.role, offered.name, file)
         self._want(sha256)
+        report = _with_digest(sha256, report)
         with turn(self.store.lock_file(f"sha256-{sha256}"), report):
             blob = self.store.blob(sha256)
             if blob.exists() and self._is(blob, sha256, blob.stat().st_size):
@@ -130,6 +131,13 @@ class Bringing:
             self.report(replace(progress, file=name, number=number, count=count))
 
         return tell if count > 1 else self.report
+
+
+def _with_digest(sha256: str, report: Report) -> Report:
+    def tell(progress: Progress) -> None:
+        report(replace(progress, sha256=sha256))
+
+    return tell
 
 
 def _other_file(offered: OfferedFile, expected: KnownFile) -> DigestMismatch:

@@ -16,8 +16,9 @@ Stage = Literal["find", "licence", "wait", "download", "repair", "unpack", "chec
 class Progress:
     """One step seen: bytes `done` of `total` (None: not known), and perhaps a `note` to read.
 
-    `file` names what is fetched where there are several, `number` of `count`; `rate` is in bytes a
-    second, measured over the last seconds, where that is known.
+    `file` names what is fetched where there are several, `number` of `count`, `sha256` is its
+    digest where one was promised; `rate` is in bytes a second, measured over the last seconds,
+    where that is known.
     """
 
     stage: Stage
@@ -28,6 +29,7 @@ class Progress:
     number: int = 1
     count: int = 1
     rate: float | None = None
+    sha256: str = ""
 
     @property
     def seconds_left(self) -> float | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from noibo.modelstore.management import housekeeping, rows
 from noibo.modelstore.management.discovery import Discovery
@@ -35,6 +35,9 @@ from noibo.wire.models import (
     RemovedRow,
     UsageRow,
 )
+
+if TYPE_CHECKING:
+    from noibo.modelstore.ollama.maker import Maker
 
 T = TypeVar("T")
 
@@ -79,6 +82,12 @@ class Management:
             return rows.model_row(self._store.add(Path(path), name))
         finally:
             self._changed()
+
+    def maker(self) -> Maker:
+        """What makes models out of others."""
+        from noibo.modelstore.ollama.maker import Maker  # brings what reads templates
+
+        return Maker(self._store, self._changed)
 
     def remove(self, name: str) -> RemovedRow:
         """Forget a model, and free what nothing else uses."""

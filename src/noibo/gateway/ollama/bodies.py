@@ -1,0 +1,39 @@
+"""Reads the small bodies of requests on models, and the names in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request
+
+from noibo.errors import InvalidRequest
+from noibo.gateway.routes_openai import read_body
+from noibo.gateway.services import Services, services_of
+from noibo.modelstore.origin import Local, parse, reference_of
+from noibo.modelstore.reference import Reference
+from noibo.wire.body import Fields, field, read_fields
+
+
+async def fields_of(request: Request) -> Fields:
+    """The body of a request. Raises `InvalidRequest`, `BodyTooLarge`."""
+    return read_fields(await read_body(request, services_of(request)))
+
+
+def real_name(services: Services, name: str) -> str:
+    """What a name means: an alias leads on to a model."""
+    return services.settings.aliases.get(name, name)
+
+
+def new_name(name: str, param: str) -> Reference:
+    """The name of a model that is to be. Raises `BadReference`, `InvalidRequest`."""
+    if isinstance(parse(name), Local):
+        raise InvalidRequest(f"{param}: {name[:60]!r} is a path, and no name.", param=param)
+    return reference_of(name)
+
+
+def refuse(fields: Fields, reasons: dict[str, str]) -> None:
+    """Raise `InvalidRequest` for a field that asks for what is not done here; one that is empty
+    asks for nothing."""
+    for name, why in reasons.items():
+        if field(fields, name, Any):
+            raise InvalidRequest(f"{name}: {why}.", param=name)

@@ -1,0 +1,239 @@
+"""One `/api/chat` or `/api/generate`, from what was asked to the answer."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from noibo.engines.engine import Model, Verb
+from noibo.engines.memory.size import Use
+from noibo.engines.upstream import Upstream
+from noibo.errors import EngineError, EngineRefused, InvalidRequest, ModelNotFound
+from noibo.gateway.callers import Caller
+from noibo.gateway.exchange import Exchange
+from noibo.gateway.ollama import prompts
+from noibo.gateway.ollama.asked import Asked
+from noibo.gateway.ollama.teller import OllamaTeller, Said, Shape, Tokens, as_message, as_response
+from noibo.gateway.ollama.turns import (
+    CHAT,
+    COMPLETION,
+    Chat,
+    Completion,
+    abilities_of,
+    prompt_fields,
+    require_able,
+)
+from noibo.gateway.pipeline import Errand, Request, Stream
+from noibo.gateway.relay import Relay
+from noibo.gateway.reply import Reply
+from noibo.gateway.services import Services
+from noibo.wire import ollama
+from noibo.wire.body import Fields
+from noibo.wire.ollama_thinking import CLOSING, Thought
+
+_TOO_LONG: Final = "exceed_context_size_error"
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """What goes to the engine, and how its answer is told."""
+
+    path: str
+    fields: Fields
+    thought: Thought | None = None
+    tokens: Tokens | None = None
+
+
+class Conversation(Exchange):
+    """A response that is one answer of a model."""
+
+    def __init__(
+        self, services: Services, asked: Asked, turn: Chat | Completion, caller: Caller
+    ) -> None:
+        super().__init__(ollama.Voice())
+        self._services = services
+        self._asked = asked
+        self._turn = turn
+        self._caller = caller
+        self._began = time.monotonic()
+
+    @property
+    def _shape(self) -> Shape:
+        return as_message if isinstance(self._turn, Chat) else as_response
+
+    async def answer(self, reply: Reply) -> None:
+        asked, turn = self._asked, self._turn
+        model = await self._model()
+        if turn.empty and asked.unloads:
+            await self._unload(model)
+            await self._nothing(reply, "unload")
+            return
+        require_able(turn, asked, model)
+        model = await self._with_context(model)
+        if turn.empty:
+            async with self._worker(asked.keep_alive):
+                await self._nothing(reply, "load")
+            return
+        try:
+            await self._relay(await self._prepared(turn, model), reply)
+        except EngineRefused as refused:
+            shorter = await self._shorter(refused, model)
+            if shorter is None:
+                raise
+            await self._relay(await self._prepared(shorter, model), reply)
+
+    # ── the model ───────────────────────────────────────────────────────────
+
+    async def _model(self) -> Model:
+        try:
+            return await self._services.resolve(self._asked.model)
+        except ModelNotFound as error:
+            raise ollama.not_found(self._asked.model, error) from error
+
+    def _worker(
+        self, kept: float | None = None
+    ) -> contextlib.AbstractAsyncContextManager[Upstream]:
+        """A worker that has loaded the model; no slot of it is taken."""
+        errand = Errand(Verb.TOKENISE, self._asked.model, self._caller, kept)
+        return self._services.pipeline.worker(errand)
+
+    async def _unload(self, model: Model) -> None:
+        """It goes when it has answered all that it is answering."""
+        running = {worker.model.name for worker in self._services.supervisor.workers()}
+        if model.name in running:
+            async with self._worker(0.0):
+                pass
+
+    async def _with_context(self, model: Model) -> Model:
+        """The model with as much context as was asked for. Raises `InvalidRequest` that names
+        `num_ctx` where it cannot have that."""
+        wanted = self._asked.context
+        if wanted <= self._usual_context(model):
+            return model
+        if model.trained_context and wanted > model.trained_context:
+            raise _no_context(wanted, f"{model.name} was trained for {model.trained_context}")
+        if fixed := self._fixed_context(model):
+            raise _no_context(wanted, f"engine.ctx_size is set to {fixed}")
+        contexts = self._services.contexts
+        contexts.want(model, wanted)
+        async with self._worker() as upstream:
+            has = upstream.worker.launch.size.context
+        if has < wanted:
+            contexts.forget(model)
+            raise _no_context(wanted, f"the memory budget has room for {has}")
+        return await self._services.resolve(self._asked.model)
+
+    def _usual_context(self, model: Model) -> int:
+        """What its worker has, or will have."""
+        for worker in self._services.supervisor.workers():
+            if worker.model.seat == model.seat:
+                return worker.launch.size.context
+        settings = self._services.settings
+        engine = self._services.supervisor.engine(model.engine)
+        fixed = self._fixed_context(model)
+        return fixed or engine.sizes(model, settings.engine, Use(), 0)[0].context
+
+    def _fixed_context(self, model: Model) -> int:
+        settings = self._services.settings
+        own = settings.models.get(model.name)
+        return (own.ctx_size if own else 0) or settings.engine.ctx_size
+
+    # ── the prompt ──────────────────────────────────────────────────────────
+
+    async def _prepared(self, turn: Chat | Completion, model: Model) -> _Prepared:
+        if isinstance(turn, Completion):
+            if turn.raw or turn.suffix or turn.context:
+                return await self._plain(turn, model)
+            return _Prepared(CHAT, turn.fields(self._asked, model), tokens=self._tokens(turn))
+        return _Prepared(CHAT, turn.fields(self._asked, model))
+
+    async def _plain(self, turn: Completion, model: Model) -> _Prepared:
+        """A prompt that goes to the engine as it is."""
+        asked = self._asked
+        if turn.suffix:
+            insertion = await prompts.insertion(model, asked.model)
+            async with self._worker() as upstream:
+                gap = await prompts.with_gap(upstream, turn, insertion)
+            return _Prepared(COMPLETION, prompt_fields(gap, asked, model))
+        if turn.raw:
+            return _Prepared(COMPLETION, prompt_fields(turn.prompt, asked, model))
+        async with self._worker() as upstream:
+            prompt, opened = await prompts.continued(upstream, turn, asked, model)
+
+        async def tokens(stream: Stream, said: Said) -> list[int]:
+            upstream = Upstream(stream.worker, self._services.pipeline.session)
+            return await prompts.answered(upstream, prompt, said)
+
+        thinks = CLOSING in abilities_of(model).template and asked.think is not False
+        thought = Thought(inside=opened) if thinks else None
+        return _Prepared(COMPLETION, prompt_fields(prompt, asked, model), thought, tokens)
+
+    def _tokens(self, turn: Completion) -> Tokens | None:
+        """The tokens of the conversation, once it is answered. What has pictures has none."""
+        if turn.images:
+            return None
+
+        async def tokens(stream: Stream, said: Said) -> list[int] | None:
+            upstream = Upstream(stream.worker, self._services.pipeline.session)
+            fields = turn.fields(self._asked, stream.model)
+            with contextlib.suppress(EngineError):  # an engine that does not say them
+                prompt = await prompts.chat_tokens(upstream, fields)
+                return await prompts.answered(upstream, prompt, said)
+            return None
+
+        return tokens
+
+    async def _shorter(self, refused: EngineRefused, model: Model) -> Chat | None:
+        """The chat without its oldest messages, so that it fits; None if it may not be shortened,
+        or if its last message is too long by itself."""
+        turn = self._turn
+        if refused.kind != _TOO_LONG or not self._asked.truncate or not isinstance(turn, Chat):
+            return None
+        least, most = 1, len(turn.messages) - 1  # to drop; the last message stays
+        async with self._worker() as upstream:
+            room = upstream.worker.launch.size.context - 1  # one token is to be written
+            while least < most:
+                dropped = (least + most) // 2
+                if await self._length(upstream, turn.without(dropped), model) <= room:
+                    most = dropped
+                else:
+                    least = dropped + 1
+            fits = most > 0 and await self._length(upstream, turn.without(most), model) <= room
+        return turn.without(most) if fits else None
+
+    async def _length(self, upstream: Upstream, turn: Chat, model: Model) -> int:
+        return len(await prompts.chat_tokens(upstream, turn.fields(self._asked, model)))
+
+    # ── the answer ──────────────────────────────────────────────────────────
+
+    async def _relay(self, prepared: _Prepared, reply: Reply) -> None:
+        asked = self._asked
+        request = Request(
+            path=prepared.path,
+            fields=prepared.fields,
+            model=asked.model,
+            streamed=asked.streamed,
+            wants_progress=False,
+            caller=self._caller,
+            keep_alive=asked.keep_alive,
+        )
+        teller = OllamaTeller(asked, self._shape, self._began, prepared.thought, prepared.tokens)
+        queue = self._services.settings.queue
+        relay = Relay(self._services.pipeline, request, queue, self.voice, teller)
+        await relay.answer(reply)
+
+    async def _nothing(self, reply: Reply, reason: str) -> None:
+        said = {"model": self._asked.model, "created_at": ollama.now(), **self._shape(Said())}
+        took = {"total_duration": ollama.nanoseconds(time.monotonic() - self._began)}
+        body = ollama.line(said | {"done": True, "done_reason": reason} | took)
+        await reply.whole(200, body)
+
+
+def _no_context(wanted: int, why: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"options.num_ctx: {wanted} is more than it can have: {why}.",
+        param="options.num_ctx",
+        next_step="Ask for less, or leave it out.",
+    )

@@ -1,0 +1,92 @@
+"""Prompts as the tokens that a model reads: what its template makes of a chat, what was before it,
+and texts with a gap to fill."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from noibo.engines import asking
+from noibo.engines.engine import Model, Verb
+from noibo.engines.upstream import Upstream
+from noibo.errors import InvalidRequest
+from noibo.gateway.ollama.asked import Asked
+from noibo.gateway.ollama.teller import Said
+from noibo.gateway.ollama.turns import Completion
+from noibo.modelstore.gguf.reader import read_header
+from noibo.modelstore.ollama.abilities import Insertion, insertion_of
+from noibo.wire.body import Fields
+from noibo.wire.ollama_thinking import CLOSING, OPENING
+
+_OF_TEMPLATE = ("messages", "tools", "chat_template_kwargs")
+
+
+async def rendered(upstream: Upstream, fields: Fields, *, with_own: bool = True) -> str:
+    """What the model's template makes of a chat. `with_own`: with the messages that came with the
+    model, as every chat has them."""
+    found = dict(fields)
+    if with_own:
+        asking.apply(upstream.worker.model.defaults, found, chat=True)
+    asked = {name: found[name] for name in _OF_TEMPLATE if name in found}
+    answer = await upstream.ask(Verb.TOKENISE, "/apply-template", asked)
+    return str(answer["prompt"])
+
+
+async def chat_tokens(upstream: Upstream, fields: Fields) -> list[int]:
+    """The tokens of a whole chat, as the engine reads it."""
+    return await upstream.tokenise(await rendered(upstream, fields))
+
+
+async def continued(
+    upstream: Upstream, turn: Completion, asked: Asked, model: Model
+) -> tuple[list[int], bool]:
+    """A conversation that was before, as tokens, and the next prompt after it; and whether that
+    has begun a thought."""
+    require_known(turn.context, model)
+    fields = turn.fields(asked, model)
+    prompt = await rendered(upstream, fields, with_own=False)
+    tokens = [*turn.context, *await upstream.tokenise(prompt, special=False)]
+    return tokens, prompt.rstrip().endswith(OPENING)
+
+
+async def answered(upstream: Upstream, prompt: Sequence[int], said: Said) -> list[int]:
+    """The conversation with its answer; a thought is told as the template tells it."""
+    text = said.content
+    if said.thinking:
+        text = f"{OPENING}\n{said.thinking}\n{CLOSING}\n\n{text}"
+    return [*prompt, *await upstream.tokenise(text, special=False)]
+
+
+async def with_gap(upstream: Upstream, turn: Completion, insertion: Insertion) -> list[int]:
+    """What stands before a gap, and after it, for a model that was trained to fill it."""
+    begin = await upstream.tokenise("")
+    before = await upstream.tokenise(turn.prompt, special=False)
+    after = await upstream.tokenise(turn.suffix, special=False)
+    begin = begin[:1]  # the token that begins a text, if the model wants one
+    return [*begin, insertion.before, *before, insertion.after, *after, insertion.middle]
+
+
+async def insertion(model: Model, name: str) -> Insertion:
+    """The tokens round a gap. Raises `InvalidRequest` for a model that has none."""
+    found = None
+    if model.path is not None and model.format == "gguf":
+        header = await asyncio.to_thread(read_header, model.path)
+        found = insertion_of(header.metadata)
+    if found is None:
+        raise InvalidRequest(
+            f'suffix: "{name}" does not support insert.',
+            param="suffix",
+            next_step="Take a model for code that fills in the middle.",
+        )
+    return found
+
+
+def require_known(context: Sequence[int], model: Model) -> None:
+    """Raise `InvalidRequest` for tokens that the model does not have."""
+    size = (model.info.vocabulary_size if model.info else None) or 2**31
+    if any(not 0 <= token < size for token in context):
+        raise InvalidRequest(
+            f"context: its tokens are not of {model.name}, which has {size:,}.",
+            param="context",
+            next_step="Send what this model's last answer had as context, or leave it out.",
+        )

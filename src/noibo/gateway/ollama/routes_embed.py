@@ -1,0 +1,116 @@
+"""Vectors for texts, as Ollama's clients ask for them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from noibo.engines.supervision.ticket import Ticket
+from noibo.errors import InvalidRequest, ModelNotFound
+from noibo.gateway.callers import Caller
+from noibo.gateway.embedding import Embedded, embed
+from noibo.gateway.exchange import Once
+from noibo.gateway.ollama.asked import kept, model_name
+from noibo.gateway.ollama.bodies import fields_of
+from noibo.gateway.reply import Reply
+from noibo.gateway.services import Services, services_of
+from noibo.gateway.waiting import Waiting
+from noibo.wire import ollama, ollama_options
+from noibo.wire.body import Fields, Json, field
+
+router = APIRouter(prefix="/api", tags=["ollama"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """One request for vectors. `began` is of the monotonic clock."""
+
+    services: Services
+    model: str
+    inputs: list[str]
+    caller: Caller
+    keep_alive: float | None
+    truncate: bool
+    dimensions: int | None
+    began: float
+
+    @classmethod
+    def parse(cls, request: Request, fields: Fields, inputs: list[str]) -> _Texts:
+        ollama_options.checked(field(fields, "options", dict[str, Any], {}))  # none is of vectors
+        dimensions: int = field(fields, "dimensions", int, 0)
+        if dimensions < 0:
+            raise InvalidRequest("dimensions: less than none.", param="dimensions")
+        return cls(
+            services_of(request),
+            model_name(fields),
+            inputs,
+            Caller.of(request.headers, request.client.host if request.client else None),
+            kept(fields),
+            field(fields, "truncate", bool, True),
+            dimensions or None,
+            time.monotonic(),
+        )
+
+    async def vectors(self, reply: Reply) -> tuple[Embedded, float]:
+        """The vectors, and how long the worker was waited for, in seconds."""
+        tickets: list[Ticket] = []
+        say_after_s = self.services.settings.queue.say_after_s
+        with Waiting(reply, say_after_s, streamed=False) as waiting:
+
+            def told(ticket: Ticket) -> None:
+                tickets.append(ticket)
+                waiting.told(ticket)
+
+            try:
+                found = await embed(
+                    self.services,
+                    self.model,
+                    self.inputs,
+                    self.caller,
+                    self.keep_alive,
+                    self.dimensions,
+                    self.truncate,
+                    told=told,
+                )
+            except ModelNotFound as error:
+                raise ollama.not_found(self.model, error) from error
+            await waiting.over()
+        return found, sum(ticket.waited_s for ticket in tickets)
+
+
+@router.post("/embed")
+async def create(request: Request) -> Response:
+    """A vector of length 1 for each text. Without one the model is loaded."""
+    fields = await fields_of(request)
+    given = field(fields, "input", str | list[str], [])
+    inputs = ([given] if given else []) if isinstance(given, str) else given
+    texts = _Texts.parse(request, fields, inputs)
+
+    async def work(reply: Reply) -> Json:
+        found, waited_s = await texts.vectors(reply)
+        return {
+            "model": texts.model,
+            "embeddings": [list(vector) for vector in found.vectors],
+            "total_duration": ollama.nanoseconds(time.monotonic() - texts.began),
+            "load_duration": ollama.nanoseconds(waited_s),
+            "prompt_eval_count": found.prompt_tokens,
+        }
+
+    return Once(ollama.Voice(), work)
+
+
+@router.post("/embeddings")
+async def create_one(request: Request) -> Response:
+    """The vector of one text, for old clients; without a text the model is loaded."""
+    fields = await fields_of(request)
+    prompt = field(fields, "prompt", str, "")
+    texts = _Texts.parse(request, fields, [prompt] if prompt else [])
+
+    async def work(reply: Reply) -> Json:
+        found, _ = await texts.vectors(reply)
+        return {"embedding": [value for vector in found.vectors for value in vector]}
+
+    return Once(ollama.Voice(), work)

@@ -1,0 +1,147 @@
+"""The models on this machine, as Ollama's clients list, show, copy and delete them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from noibo.engines.worker import State, Worker
+from noibo.errors import InvalidRequest, ModelNotFound, NoiboError, StoreError
+from noibo.gateway.managed import as_json
+from noibo.gateway.ollama.asked import model_name
+from noibo.gateway.ollama.bodies import fields_of, new_name, real_name
+from noibo.gateway.services import Services, services_of
+from noibo.modelstore.ollama import shown
+from noibo.modelstore.ollama.maker import Maker, require_free
+from noibo.wire import ollama
+from noibo.wire.body import Fields, Json, field
+
+router = APIRouter(prefix="/api", tags=["ollama"])
+_LOADED = frozenset({State.STARTING, State.READY})
+
+
+@router.api_route("/tags", methods=["GET", "HEAD"])
+async def tags(request: Request) -> Response:
+    """The models that can be used, the newest first, and the aliases that lead to one of them."""
+    services = services_of(request)
+    return as_json({"models": await asyncio.to_thread(_listed, services)})
+
+
+def _listed(services: Services) -> list[Json]:
+    store = services.management.maker().store
+    rows = [shown.listed(model) for model in store.list()]
+    for alias, name in services.settings.aliases.items():
+        with contextlib.suppress(NoiboError):
+            rows.append(shown.listed(store.get(name)) | {"name": alias, "model": alias})
+    return sorted(rows, key=lambda row: str(row["modified_at"]), reverse=True)
+
+
+@router.post("/show")
+async def show(request: Request) -> Response:
+    """All that is known of one model. `verbose`: its vocabulary and its tensors too."""
+    fields = await fields_of(request)
+    name = model_name(fields)
+    verbose = field(fields, "verbose", bool, False)
+    system = field(fields, "system", str, "")
+    _refuse_changes(fields)
+    services = services_of(request)
+    try:
+        model = await asyncio.to_thread(
+            services.management.maker().store.get, real_name(services, name)
+        )
+    except ModelNotFound as error:
+        raise ollama.not_found(name, error) from error
+    found = await asyncio.to_thread(shown.shown, model, verbose=verbose)
+    return as_json(found | ({"system": system} if system else {}))
+
+
+def _refuse_changes(fields: Fields) -> None:
+    """Of a show of what is not: only the system prompt may be another, as with Ollama."""
+    for name in ("template", "options"):
+        if field(fields, name, Any):
+            raise InvalidRequest(
+                f"{name}: a model is shown as it is.", param=name, next_step="Leave it out."
+            )
+
+
+@router.get("/ps")
+async def running(request: Request) -> Response:
+    """The models that are loaded, with what they hold and until when."""
+    services = services_of(request)
+    workers = [one for one in services.supervisor.workers() if one.state in _LOADED]
+    return as_json({"models": await asyncio.to_thread(_running, services, workers)})
+
+
+def _running(services: Services, workers: list[Worker]) -> list[Json]:
+    """One row for each model: a model that chats and embeds has two workers."""
+    store = services.management.maker().store
+    rows: dict[str, Json] = {}
+    for worker in workers:
+        row = rows.setdefault(worker.model.name, _row(services, worker))
+        if row["worker"] is not worker:
+            row["size"] += worker.held_bytes
+            row["size_vram"] += _on_gpu(worker)
+        with contextlib.suppress(NoiboError):  # it has left the store since
+            model = store.get(worker.model.name)
+            row |= {"digest": shown.digest(model), "details": shown.details(model)}
+    return [{name: value for name, value in r.items() if name != "worker"} for r in rows.values()]
+
+
+def _row(services: Services, worker: Worker) -> Json:
+    facts = services.supervisor.facts(worker)
+    until = facts["keep_until"]
+    return {
+        "worker": worker,
+        "name": worker.model.name,
+        "model": worker.model.name,
+        "size": worker.held_bytes or worker.expected_bytes,
+        "digest": "",
+        "details": {"format": worker.model.format},
+        "expires_at": ollama.moment(math.inf if until is None else until),
+        "size_vram": _on_gpu(worker),
+        "context_length": worker.launch.size.context,
+    }
+
+
+def _on_gpu(worker: Worker) -> int:
+    on_cpu = worker.launch.placement.get("device") in {"cpu", "none", None}
+    return 0 if on_cpu else worker.held_bytes
+
+
+@router.post("/copy")
+async def copy(request: Request) -> Response:
+    """The same model under another name too."""
+    fields = await fields_of(request)
+    source = model_name(fields, "source", "source")
+    destination = new_name(model_name(fields, "destination", "destination"), "destination")
+    services = services_of(request)
+    require_free(destination, list(services.settings.aliases))
+    maker: Maker = services.management.maker()
+    try:
+        await asyncio.to_thread(maker.copy, real_name(services, source), destination)
+    except ModelNotFound as error:
+        raise ollama.not_found(source, error) from error
+    return Response(status_code=200)
+
+
+@router.delete("/delete")
+async def delete(request: Request) -> Response:
+    """Unload a model, forget it, and free what nothing else uses."""
+    name = model_name(await fields_of(request))
+    services = services_of(request)
+    try:
+        with contextlib.suppress(StoreError):  # damaged: it can still be removed
+            await _unload(services, await asyncio.to_thread(services.management.model, name))
+        await asyncio.to_thread(services.management.remove, name)
+    except ModelNotFound as error:
+        raise ollama.not_found(name, error) from error
+    return Response(status_code=200)
+
+
+async def _unload(services: Services, name: str) -> None:
+    with contextlib.suppress(ModelNotFound):  # it did not run
+        await services.supervisor.stop(name)

@@ -1,0 +1,86 @@
+"""Models fetched as Ollama's clients fetch them; none is sent anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+
+from noibo.errors import Forbidden
+from noibo.gateway.managed import as_json, management_of
+from noibo.gateway.ollama.asked import model_name
+from noibo.gateway.ollama.bodies import fields_of, real_name, refuse
+from noibo.gateway.ollama.lines import Lines
+from noibo.gateway.services import services_of
+from noibo.modelstore.management.pulls import Pull
+from noibo.modelstore.progress import Progress
+from noibo.wire.body import Json, field
+
+router = APIRouter(prefix="/api", tags=["ollama"])
+_NOT_HERE: Final = {
+    "insecure": "a source's certificate is always checked; another registry is a setting, "
+    "fetch.registry",
+    "username": "no name is sent to a registry",
+    "password": "no password is sent to a registry",
+}
+_MOVES: Final = frozenset({"download", "repair"})
+_SAYS: Final = {
+    "check": "verifying sha256 digest",
+    "unpack": "verifying sha256 digest",
+    "wait": "waiting for another pull of the same files",
+}
+
+
+@router.post("/pull")
+async def pull(request: Request) -> Response:
+    """Fetch a model. Who hangs up does not stop it: the same pull joins it."""
+    fields = await fields_of(request)
+    name = real_name(services_of(request), model_name(fields))
+    streamed = field(fields, "stream", bool, True)
+    refuse(fields, _NOT_HERE)
+    under_way = await asyncio.to_thread(management_of(request).under_way.start, name, None)
+    if streamed:
+        return Lines(_told(under_way))
+    async for _ in under_way.follow():
+        continue
+    under_way.outcome()
+    return as_json({"status": "success"})
+
+
+async def _told(under_way: Pull) -> AsyncGenerator[Json, None]:
+    yield {"status": "pulling manifest"}
+    before: Json = {}
+    async for progress in under_way.follow():
+        now = before if progress is None else _line(progress)
+        if now and (now != before or progress is None):
+            yield now
+        before = now or before
+    under_way.outcome()
+    yield {"status": "writing manifest"}
+    yield {"status": "success"}
+
+
+def _line(progress: Progress) -> Json:
+    if progress.stage not in _MOVES:
+        said = _SAYS.get(progress.stage)
+        return {"status": said} if said else {}
+    # A file whose digest nobody promised is known by its name.
+    digest = f"sha256:{progress.sha256}" if progress.sha256 else progress.file or "model"
+    shown = progress.sha256[:12] or digest
+    moved: Json = {"status": f"pulling {shown}", "digest": digest}
+    if progress.total is not None:
+        moved["total"] = progress.total
+    return moved | ({"completed": progress.done} if progress.done else {})
+
+
+@router.post("/push")
+async def push(request: Request) -> Response:
+    """Refused: what is in the house stays there."""
+    name = model_name(await fields_of(request))
+    raise Forbidden(
+        f"push: {name} is not sent anywhere: no model leaves this machine.",
+        next_step="To move one to another machine, copy its files (`noibo show` says where they "
+        "are) and `noibo add` them there.",
+    )

@@ -1,0 +1,63 @@
+"""Parts thought from answer in a text that comes piece by piece: `<think>…</think>` before it.
+
+For prompts that go to the engine as they are, where it does not look for thought itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+OPENING: Final = "<think>"
+CLOSING: Final = "</think>"
+
+
+@dataclass(slots=True)
+class Thought:
+    """One answer. `inside`: the prompt has already opened the thought."""
+
+    inside: bool = False
+    _begun: bool = False
+    _held: str = ""
+
+    def add(self, text: str) -> tuple[str, str]:
+        """The next piece: what of it is thought, and what answer. What may be the beginning of a
+        mark is held back."""
+        self._held += text
+        if not self._begun and not self.inside:
+            return self._before()
+        if self.inside:
+            return self._within()
+        held, self._held = self._held, ""
+        return "", held
+
+    def end(self) -> tuple[str, str]:
+        """What was held back."""
+        held, self._held = self._held, ""
+        return (held, "") if self.inside else ("", held)
+
+    def _before(self) -> tuple[str, str]:
+        bare = self._held.lstrip()
+        if len(bare) < len(OPENING) and OPENING.startswith(bare):
+            return "", ""  # not known yet
+        self._begun = True
+        if bare.startswith(OPENING):
+            self.inside, self._held = True, bare.removeprefix(OPENING).lstrip("\n")
+            return self._within()
+        held, self._held = self._held, ""
+        return "", held
+
+    def _within(self) -> tuple[str, str]:
+        thought, mark, answer = self._held.partition(CLOSING)
+        if mark:
+            self.inside, self._begun, self._held = False, True, ""
+            return thought, answer.lstrip("\n")
+        kept = _overlap(self._held)
+        self._held, thought = self._held[len(self._held) - kept :], self._held[: -kept or None]
+        return thought, ""
+
+
+def _overlap(text: str) -> int:
+    """How many characters at the end may be the beginning of the closing mark."""
+    most = min(len(text), len(CLOSING) - 1)
+    return next((n for n in range(most, 0, -1) if CLOSING.startswith(text[-n:])), 0)
