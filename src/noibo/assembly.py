@@ -5,10 +5,11 @@ What only a server needs is imported when it is asked for: commands on the store
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from noibo.egress import Door
+from noibo.egress import Destination, Door, Purpose
 from noibo.modelstore.management.discovery import Discovery
 from noibo.modelstore.management.management import Management
 from noibo.modelstore.pulling import Puller
@@ -17,9 +18,11 @@ from noibo.modelstore.store import Store
 from noibo.settings import Settings
 
 if TYPE_CHECKING:
+    from noibo.database.database import Database
     from noibo.engines.engine import Engine
     from noibo.engines.lookup import ModelLookup
     from noibo.engines.supervision.supervisor import Supervisor
+    from noibo.gateway.stored import Stored
 
 
 def open_door(settings: Settings) -> Door:
@@ -71,3 +74,33 @@ def open_supervisor(settings: Settings) -> Supervisor:
     tuning = Tuning(settings.home / "tuning.json")
     book = Book(settings.home / "memory.json")
     return Supervisor(open_engines(), settings, tuning, book)
+
+
+def open_database(settings: Settings) -> Database:
+    """The database, not reached for yet. Raises `SettingsError` for an address of none."""
+    from noibo.database.address import Address
+    from noibo.database.database import open_database
+
+    address = Address.read(settings.database.url, settings.home)
+
+    @functools.cache
+    def permit() -> None:
+        """A database on another machine is reached through the door, as everything is."""
+        if address.leaves_the_machine:
+            there = Destination("postgresql", address.host, address.port)
+            passed = open_door(settings).open(Purpose.DATABASE, [there])
+            passed.door.note(passed.purpose, there, "CONNECT")
+
+    return open_database(address, permit)
+
+
+def open_stored(settings: Settings) -> Stored:
+    """What a server keeps: responses, files, batches."""
+    from noibo.gateway.batch_records import BatchRecords
+    from noibo.gateway.files import Files
+    from noibo.gateway.responses_records import ResponseRecords
+    from noibo.gateway.stored import Stored
+
+    database = open_database(settings)
+    files = Files(database, settings.home / "files", settings.server.max_file_bytes)
+    return Stored(database, ResponseRecords(database), files, BatchRecords(database))

@@ -6,6 +6,7 @@
     │   ├── BadReference        a model name that cannot be read                  400  exit 2
     │   ├── NameTaken           another model has that name already               409  exit 2
     │   ├── InvalidRequest      a request body that cannot be served              400  exit 2
+    │   │   └── PreviousResponseNotFound  it builds on one that is not stored     400  exit 2
     │   └── BodyTooLarge        a request body over the limit                     413  exit 2
     ├── NotFound                                                                  404  exit 3
     │   ├── ModelNotFound       no such model in the store                        404  exit 3
@@ -17,6 +18,7 @@
     ├── StoreError              the model store on disk                           500  exit 6
     │   ├── DiskFull            not enough space, nothing lost                    507  exit 6
     │   └── DigestMismatch      bytes that are not what was promised              502  exit 6
+    ├── DatabaseError           what is stored cannot be read or written          503  exit 12
     ├── FetchError              a source could not be reached or read             502  exit 7
     │   ├── NotOffered          the source was asked and does not have it         404  exit 7
     │   └── AccessNeeded        it wants a sign-in or an accepted licence first   403  exit 7
@@ -103,6 +105,12 @@ class InvalidRequest(UsageError):
         self.param = param
 
 
+class PreviousResponseNotFound(InvalidRequest):
+    """A response builds on another that is not stored, or not any more. The code is OpenAI's."""
+
+    code = "previous_response_not_found"
+
+
 class BodyTooLarge(UsageError):
     """A request body over the configured limit."""
 
@@ -177,6 +185,14 @@ class DigestMismatch(StoreError):
 
     code = "digest_mismatch"
     status = 502
+
+
+class DatabaseError(NoiboError):
+    """The database cannot be reached, read or written now; what it holds is untouched."""
+
+    code = "database_error"
+    status = 503
+    exit_code = 12
 
 
 class FetchError(NoiboError):

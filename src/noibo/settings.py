@@ -50,6 +50,7 @@ class Server:
         30.0, "Seconds that answers under way may still take when the server is told to stop."
     )
     max_body_bytes: Count = _key(64 * 2**20, "Largest request body taken.")
+    max_file_bytes: Count = _key(512 * 2**20, "Largest file taken (POST /v1/files).")
     ollama_port: Port = _key(
         0, "A second port to listen on, for clients of Ollama (11434); 0: none."
     )

@@ -15,6 +15,7 @@ from noibo.engines.supervision.claim import LOCAL, Priority
 from noibo.errors import InvalidRequest
 from noibo.wire.management import PRIORITY_HEADER
 
+ONE_OWNER: Final = "local"  # as long as keys are not checked
 _PRIORITIES: Final = {"interactive": Priority.INTERACTIVE, "batch": Priority.BATCH}
 
 
@@ -24,6 +25,12 @@ class Caller:
 
     name: str = LOCAL
     priority: Priority = Priority.INTERACTIVE
+
+    @property
+    def owner(self) -> str:
+        """Whose everything is that this caller stores, and all that it can see of what is stored.
+        The one place that decides it."""
+        return ONE_OWNER
 
     @classmethod
     def of(cls, headers: Mapping[str, str], address: str | None) -> Caller:

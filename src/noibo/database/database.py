@@ -1,0 +1,85 @@
+"""One database for one server, opened when it is first used.
+
+Work is a plain function of a connection; it runs in one transaction, and never on the event loop.
+A SQLite file has a thread of its own: one hop there and back for a whole transaction, where a
+driver that hops for every statement was measured four times slower. PostgreSQL's driver is
+asynchronous; there SQLAlchemy runs the same function in a greenlet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+from noibo.database.address import Address
+
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+
+
+class Hold(Protocol):
+    """Something that one server has and no other."""
+
+    async def lasts(self) -> bool:
+        """True as long as nobody else can have it."""
+
+    async def release(self) -> None:
+        """Let another have it."""
+
+
+class Backend(Protocol):
+    """What a kind of database does in its own way."""
+
+    async def run(self, work: Work[T], *, writes: bool) -> T:
+        """`work` in one transaction. Raises `DatabaseError` or `DiskFull`; nothing is left half
+        done."""
+
+    async def hold(self, name: str) -> Hold | None:
+        """Hold `name`, if no other server of this database does. The end of this process, however
+        it ends, lets go of it."""
+
+    async def close(self) -> None:
+        """Nothing is asked afterwards."""
+
+
+class Database:
+    """Reads and writes. Errors are not remembered: the next call tries again."""
+
+    def __init__(self, backend: Backend, permit: Callable[[], None] = lambda: None) -> None:
+        self._backend = backend
+        self._permit = permit
+
+    async def read(self, work: Work[T]) -> T:
+        """What `work` finds."""
+        self._permit()
+        return await self._backend.run(work, writes=False)
+
+    async def write(self, work: Work[T]) -> T:
+        """What `work` gives back, when it is written."""
+        self._permit()
+        # A caller that leaves does not undo half of it.
+        return await asyncio.shield(self._backend.run(work, writes=True))
+
+    def hold(self, name: str) -> Awaitable[Hold | None]:
+        """Hold `name`, if no other server of this database does."""
+        self._permit()
+        return self._backend.hold(name)
+
+    async def close(self) -> None:
+        """Nothing is asked afterwards."""
+        await self._backend.close()
+
+
+def open_database(address: Address, permit: Callable[[], None] = lambda: None) -> Database:
+    """The database at an address; it is reached for when it is first used. `permit` raises where
+    it may not be."""
+    if address.path is not None:
+        from noibo.database.sqlite import SqliteFile
+
+        return Database(SqliteFile(address, address.path), permit)
+    from noibo.database.postgresql import PostgresqlServer
+
+    return Database(PostgresqlServer(address), permit)

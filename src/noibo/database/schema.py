@@ -1,0 +1,92 @@
+"""The tables, as this version of noibo knows them. `migrations` makes them.
+
+What callers wrote stands in texts of JSON, where a NUL is an escape: PostgreSQL takes no other.
+Every object has an owner; whoever reads or deletes names one.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+ID = String(64)
+OWNER = String(128)
+
+metadata = MetaData()
+
+responses = Table(
+    "responses",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("owner", OWNER, nullable=False),
+    Column("created_at", Float(53), nullable=False),
+    Column("status", String(32), nullable=False),
+    Column("previous_id", ID),
+    Column("seen_at", Float(53), nullable=False),  # when its server last said it works on it
+    Column("body", Text, nullable=False),  # OpenAI's object without its output
+    Column("events", LargeBinary),  # of one in the background: its stream, packed
+    Index("responses_of_owner", "owner", "created_at"),
+)
+
+response_items = Table(
+    "response_items",
+    metadata,
+    Column("response_id", ID, ForeignKey("responses.id", ondelete="CASCADE"), primary_key=True),
+    Column("place", Integer, primary_key=True),  # the input's first, then the output's
+    Column("id", OWNER, nullable=False),
+    Column("owner", OWNER, nullable=False),
+    Column("is_output", Boolean, nullable=False),
+    Column("body", Text, nullable=False),
+    Index("response_items_by_id", "owner", "id"),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("owner", OWNER, nullable=False),
+    Column("created_at", Float(53), nullable=False),
+    Column("purpose", String(32), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("expires_at", Float(53)),
+    Column("name", Text, nullable=False),  # as JSON
+    Index("files_of_owner", "owner", "created_at"),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("owner", OWNER, nullable=False),
+    Column("created_at", Float(53), nullable=False),
+    Column("expires_at", Float(53), nullable=False),
+    Column("status", String(32), nullable=False),
+    Column("input_file_id", ID, nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("completed", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("body", Text, nullable=False),  # OpenAI's object without what stands beside it
+    Index("batches_of_owner", "owner", "created_at"),
+    Index("batches_by_status", "status"),
+)
+
+batch_results = Table(
+    "batch_results",
+    metadata,
+    Column("batch_id", ID, ForeignKey("batches.id", ondelete="CASCADE"), primary_key=True),
+    Column("line", Integer, primary_key=True),
+    Column("ok", Boolean, nullable=False),
+    Column("body", Text, nullable=False),  # the line of the output or error file
+)
