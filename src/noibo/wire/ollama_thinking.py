@@ -18,6 +18,7 @@ class Thought:
 
     inside: bool = False
     _begun: bool = False
+    _fresh: bool = False  # a mark has just been read: the line breaks after it belong to it
     _held: str = ""
 
     def add(self, text: str) -> tuple[str, str]:
@@ -26,35 +27,43 @@ class Thought:
         self._held += text
         if not self._begun and not self.inside:
             return self._before()
-        if self.inside:
-            return self._within()
-        held, self._held = self._held, ""
-        return "", held
+        return self._within() if self.inside else ("", self._bare(self._taken()))
 
     def end(self) -> tuple[str, str]:
         """What was held back."""
-        held, self._held = self._held, ""
-        return (held, "") if self.inside else ("", held)
+        held = self._taken()
+        return (self._bare(held), "") if self.inside else ("", self._bare(held))
 
     def _before(self) -> tuple[str, str]:
         bare = self._held.lstrip()
         if len(bare) < len(OPENING) and OPENING.startswith(bare):
             return "", ""  # not known yet
         self._begun = True
-        if bare.startswith(OPENING):
-            self.inside, self._held = True, bare.removeprefix(OPENING).lstrip("\n")
-            return self._within()
-        held, self._held = self._held, ""
-        return "", held
+        if not bare.startswith(OPENING):
+            return "", self._taken()
+        self.inside = self._fresh = True
+        self._held = bare.removeprefix(OPENING)
+        return self._within()
 
     def _within(self) -> tuple[str, str]:
         thought, mark, answer = self._held.partition(CLOSING)
         if mark:
             self.inside, self._begun, self._held = False, True, ""
-            return thought, answer.lstrip("\n")
+            thought, self._fresh = self._bare(thought), True
+            return thought, self._bare(answer)
         kept = _overlap(self._held)
-        self._held, thought = self._held[len(self._held) - kept :], self._held[: -kept or None]
-        return thought, ""
+        thought = self._held[: len(self._held) - kept]
+        self._held = self._held[len(thought) :]
+        return self._bare(thought), ""
+
+    def _taken(self) -> str:
+        held, self._held = self._held, ""
+        return held
+
+    def _bare(self, text: str) -> str:
+        text = text.lstrip("\n") if self._fresh else text
+        self._fresh = self._fresh and not text
+        return text
 
 
 def _overlap(text: str) -> int:
