@@ -104,3 +104,10 @@ def open_stored(settings: Settings) -> Stored:
     database = open_database(settings)
     files = Files(database, settings.home / "files", settings.server.max_file_bytes)
     return Stored(database, ResponseRecords(database), files, BatchRecords(database))
+
+
+def may_have_stored(settings: Settings) -> bool:
+    """False where there was never a database: nothing waits in it to be gone on with."""
+    from noibo.database.address import FILE_NAME
+
+    return bool(settings.database.url) or (settings.home / FILE_NAME).exists()

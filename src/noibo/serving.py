@@ -19,7 +19,13 @@ from typing import Final
 import uvicorn
 
 import noibo
-from noibo.assembly import open_lookup, open_management, open_supervisor
+from noibo.assembly import (
+    may_have_stored,
+    open_lookup,
+    open_management,
+    open_stored,
+    open_supervisor,
+)
 from noibo.egress import is_loopback
 from noibo.engines.contexts import Contexts
 from noibo.engines.upstream import new_session
@@ -27,6 +33,7 @@ from noibo.errors import DiskFull, ServerBusy, SettingsError
 from noibo.gateway.app import create_app
 from noibo.gateway.pipeline import Pipeline
 from noibo.gateway.services import Services
+from noibo.gateway.stored import Opening
 from noibo.modelstore.management import surroundings
 from noibo.settings import Settings
 from noibo.wire.management import STATE_FILE
@@ -80,9 +87,11 @@ async def open_services(settings: Settings, stop: Callable[[], None]) -> AsyncIt
     contexts = Contexts(lookup.resolve)
     supervisor = open_supervisor(settings)
     management = open_management(settings, lookup.forget)
+    stored = Opening(lambda: open_stored(settings), lambda: may_have_stored(settings))
     async with new_session() as session:
+        services = None
         try:
-            yield Services(
+            services = Services(
                 settings=settings,
                 supervisor=supervisor,
                 pipeline=Pipeline(contexts.resolve, supervisor, session),
@@ -90,10 +99,15 @@ async def open_services(settings: Settings, stop: Callable[[], None]) -> AsyncIt
                 list_models=lookup.list,
                 management=management,
                 contexts=contexts,
+                stored=stored,
                 stop_server=stop,
             )
+            yield services
         finally:
+            if services is not None:
+                await services.backgrounds.close()
             await asyncio.gather(supervisor.close(), asyncio.to_thread(management.close))
+            await stored.close()
 
 
 class _Server(uvicorn.Server):

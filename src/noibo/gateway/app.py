@@ -63,12 +63,16 @@ def create_app(open_services: OpenServices) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_services() as services:
             app.state.services = services
-            preload = asyncio.create_task(_preload(services))
+            beside = [
+                asyncio.create_task(_preload(services)),
+                asyncio.create_task(services.batches.run(app)),
+            ]
             try:
                 yield
             finally:
-                preload.cancel()
-                await asyncio.gather(preload, return_exceptions=True)
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
 
     app = FastAPI(
         title="noibo",

@@ -1,7 +1,197 @@
-"""OpenAI's responses."""
+"""OpenAI's responses: made, kept, looked at again, built upon."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+import time
+from typing import Annotated, Final, Literal
 
-router = APIRouter(tags=["openai"])
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from noibo.engines import asking
+from noibo.engines.engine import Verb
+from noibo.engines.upstream import Upstream
+from noibo.errors import InvalidRequest, NotSupported
+from noibo.gateway import responses_request
+from noibo.gateway.callers import Caller
+from noibo.gateway.event_stream import EventStream
+from noibo.gateway.inquiry import Inquiry
+from noibo.gateway.page import Page
+from noibo.gateway.parts import require_readable
+from noibo.gateway.responses_background import Running
+from noibo.gateway.responses_request import Prepared
+from noibo.gateway.responses_teller import Keeping, ResponseRelay, ResponseTeller, Voice
+from noibo.gateway.routes_openai import read_body
+from noibo.gateway.services import Services, services_of
+from noibo.wire import body, ids, openai, responses, sse
+from noibo.wire.body import Json
+from noibo.wire.responses_answer import Answer
+
+router = APIRouter(prefix="/v1/responses", tags=["openai"])
+
+Limit = Annotated[int, Query(ge=1, le=100)]
+After = Annotated[int | None, Query(ge=0)]
+Included = Annotated[list[str], Query(alias="include[]")]
+_FINISHED: Final = frozenset({"completed", "incomplete", "failed", "cancelled"})
+
+
+async def create(request: Request) -> Response:
+    """A response, streamed or not, or in the background."""
+    services = services_of(request)
+    fields = body.read_fields(await read_body(request, services))
+    caller = Caller.of(request.headers, request.client.host if request.client else None)
+    prepared = await responses_request.prepare(fields, caller, services.stored)
+    asked = prepared.asked
+    model = await services.resolve(asked.model)
+    generation = prepared.generation(
+        model, fields, caller, streamed=asked.streamed or asked.background
+    )
+    teller = await _teller(prepared, model.name, services, caller)
+    voice = Voice()
+    queue = services.settings.queue
+    relay = ResponseRelay(services.pipeline, generation, queue, voice, teller)
+    if not asked.background:
+        return relay
+    running = Running(teller, (await services.stored()).responses, caller.owner)
+    told = await services.backgrounds.begin(running, relay, voice)
+    return EventStream(running.tail(-1)) if asked.streamed else JSONResponse(told)
+
+
+async def _teller(
+    prepared: Prepared, model: str, services: Services, caller: Caller
+) -> ResponseTeller:
+    asked, keeping = prepared.asked, None
+    if asked.store:
+        records = (await services.stored()).responses
+        await records.require()  # what cannot be kept is refused before anybody works for it
+        keeping = Keeping(records, caller.owner, prepared.items)
+    answer = Answer(
+        {"id": ids.new("resp"), "model": model, **asked.said},
+        time.time,
+        summarised=asked.summarised,
+        packed="reasoning.encrypted_content" in asked.include,
+        obfuscated=asked.obfuscated,
+        logprobs=asked.logprobs,
+    )
+    return ResponseTeller(answer, services.pipeline, keeping)
+
+
+async def count_input(request: Request) -> Response:
+    """How many tokens the prompt of such a request has."""
+    inquiry = await Inquiry.read(request)
+    services = inquiry.services
+    prepared = await responses_request.prepare(inquiry.fields, inquiry.caller, services.stored)
+    model = await services.resolve(inquiry.model)
+    chat = prepared.chat(model)
+    await require_readable(chat, model)
+
+    async def count(upstream: Upstream) -> Json:
+        asking.apply(upstream.worker.model.defaults, chat, chat=True)
+        path = responses_request.PATH + "/input_tokens"
+        found = await upstream.ask(Verb.TOKENISE, path, chat)
+        return {"object": "response.input_tokens", "input_tokens": found["input_tokens"]}
+
+    return inquiry.asked(openai.Voice(), Verb.TOKENISE, count)
+
+
+@router.post("/compact")
+async def compact() -> None:
+    """Conversations are not compacted."""
+    raise NotSupported(
+        "noibo does not compact conversations yet.",
+        next_step="Ask a model for a summary, and send that as input.",
+    )
+
+
+@router.get("/{name}")
+async def retrieve(
+    request: Request,
+    name: str,
+    stream: bool = False,
+    starting_after: After = None,
+    include: Included = [],  # noqa: B006 - FastAPI's own way, never changed
+    include_obfuscation: bool = False,
+) -> Response:
+    """A response that was kept; or the stream of one in the background, from any of its events."""
+    services, owner = services_of(request), _owner(request)
+    responses.require_includes(include)
+    running = services.backgrounds.find(owner, name)
+    if not stream:
+        if starting_after is not None:
+            raise InvalidRequest("starting_after: only with stream.", param="starting_after")
+        stored = await services.stored()
+        found = running.answer.response() if running else await stored.responses.get(owner, name)
+        return JSONResponse(found)
+    if include_obfuscation:
+        raise InvalidRequest(
+            "include_obfuscation: a stream is told again as it was told.",
+            param="include_obfuscation",
+            next_step="Ask for it when the response is made: stream_options.",
+        )
+    after = -1 if starting_after is None else starting_after
+    if running is not None:
+        return EventStream(running.tail(after))
+    kept = await (await services.stored()).responses.events(owner, name)
+    if kept is None:
+        raise InvalidRequest(
+            f"{name} has no stream to be told again.",
+            param="stream",
+            next_step="Only a response that ran in the background (background: true) has one.",
+        )
+    events = [one for one in sse.events(kept)][after + 1 :]
+    return Response(b"".join(events), media_type=openai.Voice.stream_type)
+
+
+@router.delete("/{name}")
+async def delete(request: Request, name: str) -> Json:
+    """Forget a response, and its input."""
+    services, owner = services_of(request), _owner(request)
+    if running := services.backgrounds.find(owner, name):
+        await running.drop()
+    await (await services.stored()).responses.delete(owner, name)
+    return {"id": name, "object": "response", "deleted": True}
+
+
+@router.get("/{name}/input_items")
+async def input_items(
+    request: Request,
+    name: str,
+    limit: Limit = 20,
+    after: str | None = None,
+    order: Literal["asc", "desc"] = "desc",
+    include: Included = [],  # noqa: B006 - FastAPI's own way, never changed
+) -> Json:
+    """What a response was given, page by page."""
+    responses.require_includes(include)
+    records = (await services_of(request).stored()).responses
+    return await records.input_items(_owner(request), name, Page(limit, after, order))
+
+
+@router.post("/{name}/cancel")
+async def cancel(request: Request, name: str) -> JSONResponse:
+    """End a response that runs in the background. One that has ended stays as it is."""
+    services, owner = services_of(request), _owner(request)
+    records = (await services.stored()).responses
+    found = await records.get(owner, name)
+    if not found["background"]:
+        raise InvalidRequest(
+            f"{name} does not run in the background.",
+            param="response_id",
+            next_step="Any other response ends when its connection is closed.",
+        )
+    if running := services.backgrounds.find(owner, name):
+        await running.cancel()
+        found = running.answer.response()
+    elif found["status"] not in _FINISHED:  # it runs in another server, which will see it
+        await records.mark(owner, name, "cancelled")
+        found["status"] = "cancelled"
+    return JSONResponse(found)
+
+
+def _owner(request: Request) -> str:
+    return Caller.of(request.headers, request.client.host if request.client else None).owner
+
+
+# Plain routes: on the hot path nothing is injected and nothing is validated twice.
+router.add_route("/v1/responses", create, methods=["POST"])
+router.add_route("/v1/responses/input_tokens", count_input, methods=["POST"])

@@ -13,7 +13,10 @@ from noibo.engines.engine import Model
 from noibo.engines.supervision.supervisor import Supervisor
 from noibo.engines.upstream import Upstream
 from noibo.engines.worker import State, Worker
+from noibo.gateway.batch_runner import BatchRunner
 from noibo.gateway.pipeline import Pipeline
+from noibo.gateway.responses_background import Backgrounds
+from noibo.gateway.stored import Opening
 from noibo.modelstore.management.management import Management
 from noibo.settings import Settings
 
@@ -29,11 +32,17 @@ class Services:
     list_models: Callable[[], Awaitable[list[tuple[str, float]]]]
     management: Management
     contexts: Contexts
+    stored: Opening
     stop_server: Callable[[], None]
+    backgrounds: Backgrounds = field(default_factory=Backgrounds)
+    batches: BatchRunner = field(init=False)
     started_at: float = field(default_factory=time.time)
     preload: str | None = None
     preload_error: str = ""
     preloaded: bool = False
+
+    def __post_init__(self) -> None:
+        self.batches = BatchRunner(self.stored)
 
     async def busy_slots(self, worker: Worker) -> int | None:
         """How many answers the engine itself says it works on."""

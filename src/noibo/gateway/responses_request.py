@@ -1,0 +1,103 @@
+"""From the body of a response's request to a chat that an engine can be asked.
+
+The history of `previous_response_id`, items that stand elsewhere and uploaded files come out of
+what is stored; the rest is translation (`wire.responses*`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from noibo.engines.engine import Model
+from noibo.errors import InvalidRequest
+from noibo.gateway import openai_model, pipeline
+from noibo.gateway.callers import Caller
+from noibo.wire import openai_fields, responses
+from noibo.wire.body import Fields, Json, raw
+from noibo.wire.openai_format import check_format
+from noibo.wire.responses import Asked
+from noibo.wire.responses_items import REFERENCE, file_ids, references
+from noibo.wire.responses_messages import FileContent, as_messages
+
+if TYPE_CHECKING:
+    from noibo.gateway.stored import Opening
+
+log = logging.getLogger(__name__)
+PATH: Final = "/v1/chat/completions"
+_USAGE: Final = raw({"include_usage": True})
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request whose context is at hand: its own items, and all of them as messages."""
+
+    asked: Asked
+    items: Sequence[Json]
+    messages: Sequence[Json]
+
+    def chat(self, model: Model) -> Fields:
+        """The fields of the chat, fit for its model. Raises `InvalidRequest`."""
+        fields: Fields = {"messages": raw(self.messages), **self.asked.engine}
+        openai_fields.check(fields, openai_fields.CHAT)
+        check_format(fields)
+        openai_model.fit(fields, model)
+        return fields
+
+    def generation(
+        self, model: Model, fields: Mapping[str, object], caller: Caller, *, streamed: bool
+    ) -> pipeline.Request:
+        """The request for the pipeline; `fields` are those of the caller's body."""
+        chat = self.chat(model) | {"model": raw(model.name), "stream": raw(streamed)}
+        if streamed:
+            chat["stream_options"] = _USAGE
+        if pipeline.KEEP_ALIVE in fields:
+            chat[pipeline.KEEP_ALIVE] = fields[pipeline.KEEP_ALIVE]  # type: ignore[assignment]
+        return pipeline.Request.of(PATH, chat, caller)
+
+
+async def prepare(fields: Fields, caller: Caller, stored: Opening) -> Prepared:
+    """Read a request and fetch what it builds on. Raises `InvalidRequest` or `DatabaseError`."""
+    asked = responses.read(fields)
+    _record(asked, caller)
+    owner = caller.owner
+    history: list[Json] = []
+    if asked.previous is not None:
+        history = await (await stored()).responses.history(owner, asked.previous)
+    items = asked.items
+    if wanted := references(items):
+        known = {one["id"]: one for one in history}
+        missing = [name for name in wanted if name not in known]
+        if missing:
+            known |= await (await stored()).responses.items(owner, missing)
+        items = [known[one["id"]] if one["type"] == REFERENCE else one for one in items]
+    everything = [*history, *items]
+    files = await _files(owner, everything, stored)
+    return Prepared(asked, items, as_messages(everything, asked.instructions, files))
+
+
+async def _files(owner: str, items: Sequence[Json], stored: Opening) -> dict[str, FileContent]:
+    wanted = set(file_ids(items))
+    if not wanted:
+        return {}
+    files = (await stored()).files
+    found = {}
+    for name in wanted:
+        card = await files.get(owner, name)
+        if card is None:
+            raise InvalidRequest(
+                f"There is no file {name!r}.",
+                param="input",
+                next_step="Upload it: POST /v1/files.",
+            )
+        found[name] = FileContent(card.name, await files.read(card))
+    return found
+
+
+def _record(asked: Asked, caller: Caller) -> None:
+    """What changes no answer is kept with the response, and noted by its name."""
+    if log.isEnabledFor(logging.DEBUG):
+        names = sorted(name for name, value in asked.said.items() if value)
+        log.debug("%s asks for a response with %s", caller.name, ", ".join(names))
