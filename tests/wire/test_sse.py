@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import base64
+import codecs
 import itertools
+import json
+from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -54,3 +59,55 @@ def test_a_comment_is_read_as_it_was_written_and_is_no_data() -> None:
     assert sse.EventBuffer().feed(event) == event
     assert (sse.remark(event), sse.data(event)) == ("waiting, place 2, about 8 s", b"")
     assert sse.remark(b"data: no: comment\n\n") == ""
+
+
+def read(pieces: Iterable[bytes]) -> list[tuple[str, bytes]]:
+    """Name and data of each event of a stream that comes in these pieces."""
+    buffer = sse.EventBuffer()
+    found = [event for piece in pieces for event in sse.events(buffer.feed(piece))]
+    return [(sse.name(event), sse.data(event)) for event in found if sse.data(event)]
+
+
+def cuttings(stream: bytes) -> Iterable[list[bytes]]:
+    """The stream in one piece, in two at every byte, and byte by byte."""
+    yield [stream]
+    yield [stream[at : at + 1] for at in range(len(stream))]
+    yield from ([stream[:at], stream[at:]] for at in range(1, len(stream)))
+
+
+@pytest.mark.shared
+def test_the_streams_of_other_readers_are_read_as_they_read_them(shared: Path) -> None:
+    """However they are cut, whatever ends their lines, with a byte order mark and without."""
+    lines = (shared / "hostile" / "sse_cases.jsonl").read_text().splitlines()
+    assert len(lines) >= 17
+    for case in map(json.loads, lines):
+        stream = base64.b64decode(case["raw_b64"])
+        told = [(one["event"] or "message", one["data"].encode()) for one in case["events"]]
+        plain = stream.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        forms = [stream, *(plain.replace(b"\n", end) for end in (b"\n", b"\r", b"\r\n"))]
+        for form in [*forms, *(codecs.BOM_UTF8 + form for form in forms)]:
+            for pieces in cuttings(form):
+                assert read(pieces) == told, (case["name"], form, pieces)
+
+
+def test_a_line_that_was_cut_off_is_no_event() -> None:
+    buffer = sse.EventBuffer()
+    buffer.feed(b'data: {"a":1}\n\ndata: {"cho')
+    assert buffer.end() == b""
+    buffer.feed(b'data: {"error":"x"}\ndata')
+    assert buffer.end() == b'data: {"error":"x"}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("event", "name", "data"),
+    [
+        (b"event: a\nevent:b\ndata: 1\n\n", "b", b"1"),
+        (b"database: 1\ndata: 2\n\n", "message", b"2"),
+        (b"data\ndata: 2\n\n", "message", b"\n2"),
+        (b"event\ndata: 2\nid: 7\nretry: 5\n\n", "message", b"2"),
+        (b"data:  two spaces\n\n", "message", b" two spaces"),
+        (b"data: a\nb\n\n", "message", b"a"),
+    ],
+)
+def test_fields_are_read_as_the_standard_has_them(event: bytes, name: str, data: bytes) -> None:
+    assert (sse.name(event), sse.data(event)) == (name, data)

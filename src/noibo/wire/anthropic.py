@@ -1,13 +1,21 @@
-"""Anthropic's shapes: named events, and errors by kind."""
+"""Anthropic's shapes: named events, errors by kind, and the list of models."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
-from noibo.errors import NoiboError
+from noibo.errors import InvalidRequest, NoiboError
 from noibo.wire import sse
+from noibo.wire.body import Json
+
+VERSION_HEADER: Final = "anthropic-version"  # who sends it speaks this API
+PING: Final = sse.event(b'{"type":"ping"}', "ping")
+USUAL_PAGE: Final = 20
+LONGEST_PAGE: Final = 1000
 
 _KINDS: Final = {
     400: "invalid_request_error",
@@ -36,4 +44,38 @@ class Voice:
         return sse.event(self.error(error), "error")
 
     def comment(self, words: str) -> bytes:
-        return sse.comment(words)
+        """A ping, which its clients know as a sign of life, with the words for people."""
+        return sse.comment(words).removesuffix(b"\n") + PING
+
+
+def model_card(name: str, created: float) -> Json:
+    """One model."""
+    at = datetime.fromtimestamp(int(created), UTC).isoformat().replace("+00:00", "Z")
+    return {"type": "model", "id": name, "display_name": name, "created_at": at}
+
+
+def model_page(found: Sequence[tuple[str, float]], asked: Mapping[str, str]) -> Json:
+    """One page of the models, by `limit` and `after_id` or `before_id`. Raises `InvalidRequest`."""
+    names = [name for name, _ in found]
+    limit = asked.get("limit", str(USUAL_PAGE))
+    if not (limit.isdecimal() and 1 <= int(limit) <= LONGEST_PAGE):
+        raise InvalidRequest(f"limit: it goes from 1 to {LONGEST_PAGE}.", param="limit")
+    start, end = 0, len(found)
+    for name in ("after_id", "before_id"):
+        if (mark := asked.get(name)) is not None and mark not in names:
+            raise InvalidRequest(f"{name}: {mark[:100]!r} is no model here.", param=name)
+    if "after_id" in asked:
+        start = names.index(asked["after_id"]) + 1
+        end = min(end, start + int(limit))
+    elif "before_id" in asked:
+        end = names.index(asked["before_id"])
+        start = max(start, end - int(limit))
+    else:
+        end = min(end, int(limit))
+    page = found[start:end]
+    return {
+        "data": [model_card(*model) for model in page],
+        "has_more": start > 0 if "before_id" in asked else end < len(found),
+        "first_id": page[0][0] if page else None,
+        "last_id": page[-1][0] if page else None,
+    }
