@@ -78,7 +78,7 @@ def cuttings(stream: bytes) -> Iterable[list[bytes]]:
 @pytest.mark.shared
 def test_the_streams_of_other_readers_are_read_as_they_read_them(shared: Path) -> None:
     """However they are cut, whatever ends their lines, with a byte order mark and without."""
-    lines = (shared / "hostile" / "sse_cases.jsonl").read_text().splitlines()
+    lines = (shared / "hostile" / "sse_cases.jsonl").read_bytes().splitlines()
     assert len(lines) >= 17
     for case in map(json.loads, lines):
         stream = base64.b64decode(case["raw_b64"])
