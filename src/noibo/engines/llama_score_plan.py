@@ -24,8 +24,9 @@ def size(wanted: Size) -> Size:
 
 
 def batch(model: Model, most: int) -> int:
-    """Tokens to read at a time, so that their scores do not take too much."""
-    return max(min(most, MOST_SCORES // _scores(model)), 1)
+    """Tokens to read at a time, so that their scores do not take too much; the library wants room
+    for those of one token of each sequence."""
+    return max(min(most, MOST_SCORES // _scores(model)), SEQUENCES)
 
 
 def need(model: Model, size: Size, batch: int) -> Need:
