@@ -60,6 +60,8 @@ def _params(xllamacpp: Any, config: dict[str, Any]) -> Any:
         params.mmproj.path = config["projector"]
     if config["template"]:
         params.chat_template = config["template"]
+    if not _thinks_by_itself(config["template"] or config["own_template"]):
+        params.enable_reasoning = 0  # a request that wants it says so
     params.lora_adapters = [_adapter(xllamacpp, path) for path in config["adapters"]]
     params.verbosity = SERVING if _said_from(xllamacpp) is None else LOADING
     return params
@@ -87,6 +89,15 @@ def _shape_state(xllamacpp: Any, params: Any, config: dict[str, Any]) -> None:
     params.cache_idle_slots = False
     params.n_ctx_checkpoints = config["checkpoints"]
     params.warmup = True  # all of the model is in memory when it is said to be ready
+
+
+def _thinks_by_itself(template: str) -> bool:
+    """What a template does that is told nothing; llama.cpp always tells it something."""
+    if "enable_thinking" not in template:
+        return True
+    from noibo.engines.chat_template import thinks_by_itself  # Jinja: not in every worker
+
+    return thinks_by_itself(template)
 
 
 def _said_from(xllamacpp: Any) -> ctypes.c_int | None:
