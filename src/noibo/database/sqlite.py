@@ -7,9 +7,10 @@ import contextlib
 import functools
 import os
 import sqlite3
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
@@ -61,7 +62,7 @@ class SqliteFile:
         await self._there(self._close)
         self._thread.shutdown(wait=False)
 
-    async def _there(self, call: Any) -> Any:
+    async def _there(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     def _run(self, work: Work[T], writes: bool) -> T:

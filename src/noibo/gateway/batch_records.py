@@ -25,9 +25,15 @@ from noibo.wire.batches import ACTIVE, WINDOW, WINDOW_S, Asked, Usage
 from noibo.wire.body import Json
 from noibo.wire.ids import is_id
 
-_TIMES: Final = (
-    "in_progress_at finalizing_at completed_at failed_at expired_at cancelling_at cancelled_at"
-).split()
+_TIMES: Final = [
+    "in_progress_at",
+    "finalizing_at",
+    "completed_at",
+    "failed_at",
+    "expired_at",
+    "cancelling_at",
+    "cancelled_at",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +201,17 @@ class BatchRecords:
 
 
 _COLUMNS: Final = frozenset(
-    "id owner created_at expires_at status input_file_id total completed failed".split()
+    [
+        "id",
+        "owner",
+        "created_at",
+        "expires_at",
+        "status",
+        "input_file_id",
+        "total",
+        "completed",
+        "failed",
+    ]
 )
 
 

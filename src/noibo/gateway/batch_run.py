@@ -16,9 +16,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from noibo.errors import DatabaseError
 from noibo.gateway.batch_records import Batch, BatchRecords
@@ -29,8 +27,8 @@ from noibo.wire.body import Json
 from noibo.wire.files import BATCH_OUTPUT
 
 AT_ONCE: Final = 8  # lines of a batch that are asked at the same time
-# How often a line is asked that is answered so: all wait already; its worker died; there is no room,
-# no worker, no disk.
+# How often a line is asked that is answered so: the queue is full; its worker died; there is no
+# room or no worker; the disk is full.
 _TRIES: Final[Mapping[int, float]] = {429: math.inf, 502: 3, 503: 20, 507: 20}
 _PAUSE_S: Final = (0.5, 30.0)
 _ROWS: Final = 200

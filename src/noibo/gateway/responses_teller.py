@@ -1,4 +1,4 @@
-"""Tells a response while the engine gives it, and keeps it before its caller hears that it is whole.
+"""Tells a response while it is given, and keeps it before its caller hears that it is whole.
 
 Whoever reads `response.completed` can build on it in the next moment; a response that cannot be
 kept fails, and says why.

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
 
 from noibo.engines import asking
 from noibo.engines.engine import Verb
@@ -29,9 +30,6 @@ from noibo.wire.responses_answer import Answer
 
 router = APIRouter(prefix="/v1/responses", tags=["openai"])
 
-Limit = Annotated[int, Query(ge=1, le=100)]
-After = Annotated[int | None, Query(ge=0)]
-Included = Annotated[list[str], Query(alias="include[]")]
 _FINISHED: Final = frozenset({"completed", "incomplete", "failed", "cancelled"})
 
 
@@ -65,14 +63,8 @@ async def _teller(
         records = (await services.stored()).responses
         await records.require()  # what cannot be kept is refused before anybody works for it
         keeping = Keeping(records, caller.owner, prepared.items)
-    answer = Answer(
-        {"id": ids.new("resp"), "model": model, **asked.said},
-        time.time,
-        summarised=asked.summarised,
-        packed="reasoning.encrypted_content" in asked.include,
-        obfuscated=asked.obfuscated,
-        logprobs=asked.logprobs,
-    )
+    head = {"id": ids.new("resp"), "model": model, **asked.said}
+    answer = Answer(head, asked.telling, time.time)
     return ResponseTeller(answer, services.pipeline, keeping)
 
 
@@ -103,33 +95,39 @@ async def compact() -> None:
     )
 
 
+class _Look(BaseModel, extra="forbid"):
+    """How a response is looked at."""
+
+    stream: bool = False
+    starting_after: Annotated[int, Field(ge=0)] | None = None
+    include: list[str] = Field([], alias="include[]")
+    include_obfuscation: bool = False
+
+
 @router.get("/{name}")
-async def retrieve(
-    request: Request,
-    name: str,
-    stream: bool = False,
-    starting_after: After = None,
-    include: Included = [],  # noqa: B006 - FastAPI's own way, never changed
-    include_obfuscation: bool = False,
-) -> Response:
+async def retrieve(request: Request, name: str, look: Annotated[_Look, Query()]) -> Response:
     """A response that was kept; or the stream of one in the background, from any of its events."""
+    responses.require_includes(look.include)
+    if look.stream:
+        return await _stream(request, name, look)
+    if look.starting_after is not None:
+        raise InvalidRequest("starting_after: only with stream.", param="starting_after")
     services, owner = services_of(request), _owner(request)
-    responses.require_includes(include)
-    running = services.backgrounds.find(owner, name)
-    if not stream:
-        if starting_after is not None:
-            raise InvalidRequest("starting_after: only with stream.", param="starting_after")
-        stored = await services.stored()
-        found = running.answer.response() if running else await stored.responses.get(owner, name)
-        return JSONResponse(found)
-    if include_obfuscation:
+    if running := services.backgrounds.find(owner, name):
+        return JSONResponse(running.answer.response())
+    return JSONResponse(await (await services.stored()).responses.get(owner, name))
+
+
+async def _stream(request: Request, name: str, look: _Look) -> Response:
+    services, owner = services_of(request), _owner(request)
+    if look.include_obfuscation:
         raise InvalidRequest(
             "include_obfuscation: a stream is told again as it was told.",
             param="include_obfuscation",
             next_step="Ask for it when the response is made: stream_options.",
         )
-    after = -1 if starting_after is None else starting_after
-    if running is not None:
+    after = -1 if look.starting_after is None else look.starting_after
+    if running := services.backgrounds.find(owner, name):
         return EventStream(running.tail(after))
     kept = await (await services.stored()).responses.events(owner, name)
     if kept is None:
@@ -138,7 +136,7 @@ async def retrieve(
             param="stream",
             next_step="Only a response that ran in the background (background: true) has one.",
         )
-    events = [one for one in sse.events(kept)][after + 1 :]
+    events = list(sse.events(kept))[after + 1 :]
     return Response(b"".join(events), media_type=openai.Voice.stream_type)
 
 
@@ -152,19 +150,22 @@ async def delete(request: Request, name: str) -> Json:
     return {"id": name, "object": "response", "deleted": True}
 
 
+class _Rows(BaseModel, extra="forbid"):
+    """Which items are wanted."""
+
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    after: str | None = None
+    order: Literal["asc", "desc"] = "desc"
+    include: list[str] = Field([], alias="include[]")
+
+
 @router.get("/{name}/input_items")
-async def input_items(
-    request: Request,
-    name: str,
-    limit: Limit = 20,
-    after: str | None = None,
-    order: Literal["asc", "desc"] = "desc",
-    include: Included = [],  # noqa: B006 - FastAPI's own way, never changed
-) -> Json:
+async def input_items(request: Request, name: str, rows: Annotated[_Rows, Query()]) -> Json:
     """What a response was given, page by page."""
-    responses.require_includes(include)
+    responses.require_includes(rows.include)
     records = (await services_of(request).stored()).responses
-    return await records.input_items(_owner(request), name, Page(limit, after, order))
+    page = Page(rows.limit, rows.after, rows.order)
+    return await records.input_items(_owner(request), name, page)
 
 
 @router.post("/{name}/cancel")

@@ -1,16 +1,19 @@
-"""Takes an upload in as it comes: its file goes to the disk piece by piece, never whole in memory."""
+"""Takes an upload in as it comes: its file goes to the disk in pieces, never whole in memory."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from noibo.errors import BodyTooLarge, InvalidRequest
 from noibo.gateway.files import Files, Incoming
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 _PIECE: Final = 2**20
 _LONGEST_FIELD: Final = 2**16
@@ -95,7 +98,7 @@ class _Parts:
         self._file_data = bytearray()
         self._count = 0
 
-    def callbacks(self) -> dict[str, object]:
+    def callbacks(self) -> MultipartCallbacks:
         return {
             "on_part_begin": self._begin,
             "on_header_field": self._name_piece,

@@ -27,7 +27,7 @@ MOST_ERRORS: Final = 100  # that are told
 LONGEST_ID: Final = 512
 ACTIVE: Final = ("validating", "in_progress", "finalizing", "cancelling")
 _FIELDS: Final = frozenset(
-    "input_file_id endpoint completion_window metadata output_expires_after".split()
+    ["input_file_id", "endpoint", "completion_window", "metadata", "output_expires_after"]
 )
 _LINE_FIELDS: Final = frozenset({"custom_id", "method", "url", "body"})
 

@@ -16,14 +16,38 @@ from noibo.errors import InvalidRequest
 from noibo.wire import metadata
 from noibo.wire.body import Fields, Json, field, raw
 from noibo.wire.ids import require_id
+from noibo.wire.responses_answer import Telling
 from noibo.wire.responses_items import read_input
 from noibo.wire.responses_tools import Tools
 
 READ: Final = frozenset(
-    "background background_options context_management image include input instructions"
-    " max_output_tokens max_tool_calls metadata model parallel_tool_calls previous_response_id"
-    " prompt_cache_options reasoning store stream stream_options temperature text tool_choice"
-    " tools top_logprobs top_p truncation".split()
+    {
+        "background",
+        "background_options",
+        "context_management",
+        "image",
+        "include",
+        "input",
+        "instructions",
+        "max_output_tokens",
+        "max_tool_calls",
+        "metadata",
+        "model",
+        "parallel_tool_calls",
+        "previous_response_id",
+        "prompt_cache_options",
+        "reasoning",
+        "store",
+        "stream",
+        "stream_options",
+        "temperature",
+        "text",
+        "tool_choice",
+        "tools",
+        "top_logprobs",
+        "top_p",
+        "truncation",
+    }
 )
 REFUSED: Final = {
     "access_programs": "there are no such programs here",
@@ -105,20 +129,12 @@ class Asked:
     instructions: str | None
     previous: str | None
     tools: Tools
-    reasoning: Reasoning
-    include: frozenset[str]
     store: bool
     background: bool
     streamed: bool
-    obfuscated: bool
-    logprobs: int | None
+    telling: Telling
     engine: Fields
     said: Json
-
-    @property
-    def summarised(self) -> bool:
-        """True if the reasoning is to be told as its summary."""
-        return bool(self.reasoning.summary or self.reasoning.generate_summary)
 
 
 def read(fields: Fields) -> Asked:
@@ -144,19 +160,21 @@ def read(fields: Fields) -> Asked:
         instructions=field(fields, "instructions", str),
         previous=None if previous is None else require_id(previous, "previous_response_id"),
         tools=tools,
-        reasoning=reasoning,
-        include=_include(fields),
         store=store,
         background=background,
         streamed=field(fields, "stream", bool, False),
-        obfuscated=bool(options.include_obfuscation),
-        logprobs=_logprobs(fields),
+        telling=Telling(
+            summarised=bool(reasoning.summary or reasoning.generate_summary),
+            packed="reasoning.encrypted_content" in _include(fields),
+            obfuscated=bool(options.include_obfuscation),
+            logprobs=_logprobs(fields),
+        ),
         engine=_passed_on(fields),
         said=_said_back(fields, tools, text),
     )
     if not asked.items and asked.previous is None:
         raise InvalidRequest("input is missing.", param="input", next_step='Send "input": "…".')
-    _add_engine_fields(asked, text)
+    _add_engine_fields(asked, text, reasoning)
     return asked
 
 
@@ -243,7 +261,7 @@ def _logprobs(fields: Fields) -> int | None:
     return None
 
 
-def _add_engine_fields(asked: Asked, text: Text) -> None:
+def _add_engine_fields(asked: Asked, text: Text, reasoning: Reasoning) -> None:
     """The chat API's fields for what was asked in the words of this one."""
     engine, said = asked.engine, asked.said
     for name in ("temperature", "top_p"):
@@ -251,11 +269,12 @@ def _add_engine_fields(asked: Asked, text: Text) -> None:
             engine[name] = raw(said[name])
     if said["max_output_tokens"] is not None:
         engine["max_completion_tokens"] = raw(said["max_output_tokens"])
-    if asked.logprobs is not None:
+    top = asked.telling.logprobs
+    if top is not None:
         engine["logprobs"] = raw(True)
-        engine["top_logprobs"] = raw(max(asked.logprobs, 1))  # engines give none for 0
-    if asked.reasoning.effort is not None:
-        engine["reasoning_effort"] = raw(asked.reasoning.effort)
+        engine["top_logprobs"] = raw(max(top, 1))  # engines give none for 0
+    if reasoning.effort is not None:
+        engine["reasoning_effort"] = raw(reasoning.effort)
     if text.format is not None and text.format.type != "text":
         engine["response_format"] = raw(_response_format(text.format))
     engine |= asked.tools.engine

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from noibo.errors import EngineError, NoiboError, QueueFull
@@ -22,26 +23,23 @@ from noibo.wire.responses_output import FunctionCall, Item, Message, Reasoning, 
 _GRAIN: Final = 16  # deltas are filled up to a multiple of so many characters
 
 
-class Answer:
-    """A response that is being given."""
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """How a caller wants a response told: reasoning as a summary, reasoning packed, deltas filled
+    up, so many likeliest tokens beside each (None: no log-probabilities)."""
 
-    def __init__(
-        self,
-        head: Json,
-        clock: Callable[[], float],
-        *,
-        summarised: bool = False,
-        packed: bool = False,
-        obfuscated: bool = False,
-        logprobs: int | None = None,
-    ) -> None:
-        """`head` is what the response says of its request, with its id; the rest is how the
-        caller wants it told: reasoning as a summary, reasoning packed, deltas filled up, so many
-        likeliest tokens beside each (None: no log-probabilities)."""
+    summarised: bool = False
+    packed: bool = False
+    obfuscated: bool = False
+    logprobs: int | None = None
+
+
+class Answer:
+    """A response that is being given. `head` is what it says of its request, with its id."""
+
+    def __init__(self, head: Json, telling: Telling, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._summarised, self._packed = summarised, packed
-        self._obfuscated = obfuscated
-        self._logprobs = logprobs
+        self._telling = telling
         self._items: list[Item] = []
         self._open: Item | None = None
         self._calls: dict[int, FunctionCall] = {}
@@ -150,9 +148,10 @@ class Answer:
     def _rows(self, choice: Json) -> list[Json]:
         """The log-probabilities of a chunk's tokens, as far as they were asked for."""
         rows = (choice.get("logprobs") or {}).get("content") or []
-        if self._logprobs is None or not rows:
+        top = self._telling.logprobs
+        if top is None or not rows:
             return []
-        told: list[Json] = as_chat(rows, self._logprobs)["content"]
+        told: list[Json] = as_chat(rows, top)["content"]
         return told
 
     def _delta(self, delta: Json, logprobs: list[Json]) -> Iterable[Json]:
@@ -169,7 +168,8 @@ class Answer:
 
     def _to_reasoning(self) -> Iterable[Json]:
         if not isinstance(self._open, Reasoning):
-            yield from self._turn_to(Reasoning(summarised=self._summarised, packed=self._packed))
+            how = self._telling
+            yield from self._turn_to(Reasoning(summarised=how.summarised, packed=how.packed))
 
     def _to_message(self) -> Iterable[Json]:
         if not isinstance(self._open, Message):
@@ -214,7 +214,7 @@ class Answer:
         for event in events:
             event["sequence_number"] = self._number
             self._number += 1
-            if self._obfuscated and "delta" in event:
+            if self._telling.obfuscated and "delta" in event:
                 event["obfuscation"] = _filling(event["delta"])
             numbered.append(event)
         return numbered

@@ -46,8 +46,8 @@ class Item:
     def _head(self) -> Json:
         return {"id": self.id, "type": self.kind, "status": self.status}
 
-    def _event(self, name: str, **more: Any) -> Json:
-        return {"type": f"response.{name}", "item_id": self.id, **more}
+    def _event(self, kind: str, /, **more: Any) -> Json:
+        return {"type": f"response.{kind}", "item_id": self.id, **more}
 
 
 class Message(Item):
