@@ -63,6 +63,9 @@ class Echo:
     def placed(self, log: Sequence[str]) -> Mapping[str, Any]:
         return {}
 
+    def constrain(self, fields: Fields, model: Model) -> None:
+        pass
+
     def prepare(self, fields: Fields, *, streamed: bool) -> None:
         fields["stream"] = TRUE
 

@@ -99,6 +99,8 @@ class Speed:
 # One field of a request body, undecoded: what nobody needs to look at passes through as it came.
 Fields = MutableMapping[str, msgspec.Raw]
 TRUE = msgspec.Raw(b"true")
+# Fields that say which form an answer must have.
+FORMS = ("response_format", "json_schema", "grammar", "tools")
 
 
 class Engine(Protocol):
@@ -132,6 +134,11 @@ class Engine(Protocol):
 
     def placed(self, log: Sequence[str]) -> Mapping[str, Any]:
         """What the engine's own log says of what it put where."""
+
+    def constrain(self, fields: Fields, model: Model) -> None:
+        """Say, in place, which form an answer of `model` must have, as this engine keeps to it for
+        certain. Raises `InvalidRequest` for what it cannot. Called where there is one of `FORMS`,
+        not on the event loop."""
 
     def prepare(self, fields: Fields, *, streamed: bool) -> None:
         """Change a request's fields, in place, so that this engine streams it and can cancel it.

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from noibo import settings
-from noibo.engines import llama_score_plan
+from noibo.engines import llama_schema, llama_score_plan
 from noibo.engines.engine import TRUE, Fields, Launch, Model, Speed, Support, Verb
 from noibo.engines.memory.estimate import cache_mib, checkpoints, need_of
 from noibo.engines.memory.ladder import rungs
@@ -33,6 +33,7 @@ SHORTEST_CONTEXT = 256
 NEARLY = 0.75  # of a context: a conversation that long is about to outgrow it
 MOST_SLOTS = 8  # more callers at once only slow each other down on a processor
 Q8_0_BLOCK = 32
+TOP = msgspec.Raw(b"20")  # log-probabilities of each token, where nobody says how many
 WITH_USAGE = msgspec.Raw(b'{"include_usage":true}')
 # Verbs that llama.cpp's server does not do beside a chat: what their workers have different.
 _OF_THEIR_OWN = {Verb.SCORE: llama_score_plan}
@@ -131,8 +132,13 @@ class LlamaCpp:
         own = _OF_THEIR_OWN.get(model.verb)
         return own.launch(launch) if own else launch
 
+    def constrain(self, fields: Fields, model: Model) -> None:
+        llama_schema.constrain(fields, model)
+
     def prepare(self, fields: Fields, *, streamed: bool) -> None:
         fields["stream"] = TRUE
+        if "tools" in fields and fields.pop("logprobs", None) == TRUE:
+            fields["n_probs"] = fields.pop("top_logprobs", TOP)  # by the other name it refuses
         if not streamed:
             fields["stream_options"] = WITH_USAGE
         fields["return_progress"] = TRUE

@@ -8,6 +8,7 @@ these steps as they are built. Nothing is served any other way.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 import aiohttp
 
 from noibo.engines import asking
-from noibo.engines.engine import Engine, Model, Verb
+from noibo.engines.engine import FORMS, Engine, Model, Verb
 from noibo.engines.supervision import keep_alive
 from noibo.engines.supervision.claim import Claim
 from noibo.engines.supervision.supervisor import Supervisor
@@ -131,6 +132,9 @@ class Pipeline:
         model = await self.resolve(request.model)
         if request.chat:
             await require_readable(request.fields, model)
+        if any(name in request.fields for name in FORMS):
+            engine = self.supervisor.engine(model.engine)
+            await asyncio.to_thread(engine.constrain, request.fields, model)
         async with contextlib.AsyncExitStack() as leaving:
             try:
                 stream = await self._ask(request, model, told, leaving)

@@ -1,19 +1,46 @@
-"""OpenAI's routes: models, chat completions, completions."""
+"""OpenAI's routes: models, chat completions, completions, and what is not served, said clearly."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
-from noibo.errors import BodyTooLarge, NoiboError
-from noibo.gateway import pipeline
+from noibo.errors import BodyTooLarge, NoiboError, NotSupported
+from noibo.gateway import openai_asked, openai_model, scoring
 from noibo.gateway.callers import Caller
+from noibo.gateway.exchange import Exchange
+from noibo.gateway.fan import Fan
+from noibo.gateway.openai_asked import Asked
 from noibo.gateway.relay import Relay
+from noibo.gateway.scoring import Scoring
 from noibo.gateway.services import Services, services_of
 from noibo.wire import openai
 
 router = APIRouter(prefix="/v1", tags=["openai"])
+
+_METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+# What OpenAI serves and noibo does not, and what to do instead.
+NOT_SERVED: Final = {
+    "/audio/speech": "No model here speaks.",
+    "/audio/transcriptions": "No model here hears.",
+    "/audio/translations": "No model here hears.",
+    "/audio/voices": "No model here speaks.",
+    "/images": "No model here draws. A model with a projector can be shown pictures in a chat.",
+    "/videos": "No model here makes videos.",
+    "/moderations": "There is no moderation model here: ask a chat model to judge the text.",
+    "/fine_tuning": "noibo does not train yet.",
+    "/evals": "noibo does not measure models over this route.",
+    "/assistants": "Use /v1/chat/completions or /v1/responses.",
+    "/threads": "Use /v1/responses with previous_response_id.",
+    "/conversations": "Use /v1/responses with previous_response_id.",
+    "/realtime": "Use /v1/chat/completions with stream: true.",
+    "/vector_stores": "Make vectors with /v1/embeddings, and keep them with the caller.",
+    "/uploads": "Use /v1/files.",
+    "/containers": "Nothing runs code here.",
+}
 
 
 @router.get("/models")
@@ -25,10 +52,21 @@ async def models(request: Request) -> dict[str, object]:
 
 @router.get("/models/{name:path}")
 async def model(request: Request, name: str) -> dict[str, object]:
-    """One model."""
-    found = (await services_of(request).resolve(name)).name
-    made = dict(await services_of(request).list_models()).get(found, 0)
-    return openai.model_card(found, made)
+    """One model, by its name or an alias of it."""
+    services = services_of(request)
+    rows = dict(await services.list_models())
+    if name in rows:
+        return openai.model_card(name, rows[name])
+    found = (await services.resolve(name)).name
+    return openai.model_card(found, rows.get(found, 0))
+
+
+@router.delete("/models/{name:path}")
+async def remove_model(name: str) -> None:
+    """Models are removed by hand: OpenAI's clients may hold a key that was given to talk only."""
+    raise NotSupported(
+        f"{name} is not removed over OpenAI's API.", next_step=f"Type `noibo rm {name}`."
+    )
 
 
 async def generate(request: Request) -> Response:
@@ -37,12 +75,21 @@ async def generate(request: Request) -> Response:
     try:
         caller = Caller.of(request.headers, request.client.host if request.client else None)
         body = await read_body(request, services)
-        asked = pipeline.Request.parse(request.url.path, body, caller)
+        asked = openai_asked.read(request.url.path, body, caller)
+        if openai_model.needs_model(asked.request):
+            openai_model.fit(asked.request.fields, await services.resolve(asked.request.model))
     except NoiboError as error:
         return JSONResponse(openai.error_body(error), error.status, openai.error_headers(error))
     except ClientDisconnect:
         return Response(status_code=499)  # nobody is there to read it
-    return Relay(services.pipeline, asked, services.settings.queue)
+    return _answering(asked, services)
+
+
+def _answering(asked: Asked, services: Services) -> Exchange:
+    if asked.plain:
+        return Relay(services.pipeline, asked.request, services.settings.queue)
+    fan = Fan(services.pipeline, services.settings.queue, asked)
+    return Scoring(services, asked, fan) if scoring.asks(asked) else fan
 
 
 async def read_body(request: Request, services: Services) -> bytes:
@@ -63,6 +110,28 @@ async def read_body(request: Request, services: Services) -> bytes:
     )
 
 
+async def not_served(request: Request) -> Response:
+    """What OpenAI serves and noibo does not: a 501 that says what to do instead."""
+    path = request.url.path.removeprefix("/v1")
+    instead = next((NOT_SERVED[start] for start in NOT_SERVED if path.startswith(start)), "")
+    error = NotSupported(f"noibo does not serve {request.url.path}.", next_step=instead)
+    return JSONResponse(openai.error_body(error), error.status)
+
+
+async def not_stored(request: Request) -> Response:
+    """Chat completions are not kept."""
+    error = NotSupported(
+        "noibo keeps no chat completions yet.",
+        next_step="Responses are kept: use /v1/responses.",
+    )
+    return JSONResponse(openai.error_body(error), error.status)
+
+
 # Plain routes: on the hot path nothing is injected and nothing is validated twice.
 for path in ("/chat/completions", "/completions"):
     router.add_route("/v1" + path, generate, methods=["POST"])
+router.add_route("/v1/chat/completions", not_stored, methods=["GET"])
+router.add_route("/v1/chat/completions/{rest:path}", not_stored, methods=_METHODS)
+for path in NOT_SERVED:
+    router.add_route("/v1" + path, not_served, methods=_METHODS)
+    router.add_route("/v1" + path + "/{rest:path}", not_served, methods=_METHODS)

@@ -7,6 +7,7 @@ half a surrogate pair, bytes that are no UTF-8, nesting so deep that some reader
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -32,7 +33,7 @@ def read_fields(body: bytes) -> Fields:
         ) from exc
 
 
-def field(fields: Fields, name: str, kind: Any, default: Any = None) -> Any:
+def field(fields: Mapping[str, msgspec.Raw], name: str, kind: Any, default: Any = None) -> Any:
     """One field, decoded and checked. `null` counts as not given."""
     raw = fields.get(name)
     if raw is None:

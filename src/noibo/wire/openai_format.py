@@ -1,0 +1,53 @@
+"""`response_format`: a text, any JSON object, or JSON that fits a schema."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from noibo.errors import InvalidRequest
+from noibo.wire.body import UNREADABLE, Fields
+
+NAME: Final = "response_format"
+
+
+class Schema(msgspec.Struct):
+    """A schema with a name. `strict` asks for an answer that fits: it always does."""
+
+    name: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$")] | None = None
+    schema: dict[str, Any] | None = None
+    strict: bool | None = None
+    description: str | None = None
+
+
+class Text(msgspec.Struct, tag_field="type", tag="text"):
+    """Whatever the model says."""
+
+
+class JsonObject(msgspec.Struct, tag_field="type", tag="json_object"):
+    """Any JSON object; llama.cpp's `schema` narrows it."""
+
+    schema: dict[str, Any] | None = None
+
+
+class JsonSchema(msgspec.Struct, tag_field="type", tag="json_schema"):
+    """JSON that fits a schema."""
+
+    json_schema: Schema
+
+
+_decode: Final = msgspec.json.Decoder(Text | JsonObject | JsonSchema).decode
+
+
+def check_format(fields: Fields) -> None:
+    """Raise `InvalidRequest` for a format that cannot be; take out one that asks for nothing."""
+    if NAME not in fields:
+        return
+    try:
+        found = _decode(fields[NAME])
+    except UNREADABLE as exc:
+        raise InvalidRequest(f"{NAME}: {exc}.", param=NAME) from exc
+    if isinstance(found, Text):
+        del fields[NAME]
