@@ -47,15 +47,15 @@ class Vocabulary:
         self._pieces: dict[int, bytes] = {}
         self.size: int = library.llama_vocab_n_tokens(self._vocabulary)
 
-    def tokenise(self, text: str, *, special: bool = True) -> list[int]:
-        """Token ids of `text`. `special`: with what the tokenizer puts before and after a text.
-        The names of control tokens in it are these tokens."""
+    def tokenise(self, text: str) -> list[int]:
+        """Token ids of `text`, with what the tokenizer puts before and after a text. The names of
+        control tokens in it are these tokens."""
         said = text.encode()
         room = len(said) + 8
         for _ in range(2):
             ids = (ctypes.c_int32 * room)()
             count = self._library.llama_tokenize(
-                self._vocabulary, said, len(said), ids, room, special, True
+                self._vocabulary, said, len(said), ids, room, True, True
             )
             if count >= 0:
                 break

@@ -1,9 +1,8 @@
 """The child process that scores texts with llama.cpp's library, over HTTP on loopback.
 
-`POST /score` takes `prompts` (texts or lists of token ids), `top` (how many likely tokens to name),
-`after` (say also what would come next) and `special` (texts get what the tokenizer puts round
-them). It answers in JSON lines, one for each prompt as it is done, so that a long list needs no
-memory here and a hang-up ends the work within one batch:
+`POST /score` takes `prompts` (texts or lists of token ids), `top` (how many likely tokens to name)
+and `after` (say also what would come next). It answers in JSON lines, one for each prompt as it is
+done, so that a long list needs no memory here and a hang-up ends the work within one batch:
 
     {"index", "tokens", "logprobs", "ranks", "likeliest", "after", "reused", "pieces", "ends"}
 
@@ -17,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -47,7 +46,6 @@ class _Request(msgspec.Struct):
     prompts: list[str | list[int]]
     top: int = 0
     after: bool = False
-    special: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +122,7 @@ class ScoreServer:
     def _asked(self, number: int, prompt: str | list[int], asked: _Request) -> Asked:
         vocabulary = self._model.vocabulary
         if isinstance(prompt, str):
-            prompt = vocabulary.tokenise(prompt, special=asked.special)
+            prompt = vocabulary.tokenise(prompt)
         if not prompt:
             raise Refused(f"Prompt {number} is empty: there is no token to score.")
         for token in prompt:
@@ -143,7 +141,7 @@ class ScoreServer:
             )
         return Asked(tuple(prompt), asked.after)
 
-    def _lines(self, job: Job) -> Iterator[bytes]:
+    def _lines(self, job: Job) -> Generator[bytes, None, None]:
         try:
             for number, scored in self._scorer.score(job.texts, job.top, job.stop):
                 line = _said(number, scored, job.top, self._model.vocabulary)

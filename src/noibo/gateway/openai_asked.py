@@ -27,6 +27,7 @@ from noibo.wire.openai_shape import Shape
 
 log = logging.getLogger(__name__)
 
+MOST_PROMPTS = 2048
 TokenIds = Annotated[list[Annotated[int, Meta(ge=0, le=2**31 - 1)]], Meta(min_length=1)]
 SEEDS: Final = 2**32 - 1  # as many seeds as engines tell apart
 RANDOM: Final = -1  # a seed that draws one
@@ -164,6 +165,8 @@ def _prompts(fields: Fields) -> list[Any]:
     found: Any = body.field(fields, "prompt", Any)
     several = isinstance(found, list) and not isinstance(found[0], int)
     prompts = found if several else [found]
+    if len(prompts) > MOST_PROMPTS:
+        raise InvalidRequest(f"prompt: at most {MOST_PROMPTS} of them.", param="prompt")
     for kind in (list[str], list[TokenIds]):
         with contextlib.suppress(msgspec.ValidationError):
             return list(msgspec.convert(prompts, kind))

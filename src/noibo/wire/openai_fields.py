@@ -172,7 +172,7 @@ CHAT: Final[Mapping[str, Known]] = _BOTH | {
 TEXT: Final[Mapping[str, Known]] = _BOTH | {
     "prompt": Known(
         _NOIBO,
-        str | Annotated[list[Any], Meta(min_length=1, max_length=2048)],
+        str | Annotated[list[Any], Meta(min_length=1)],
         "a text, token ids, or a list of either",
     ),
     "suffix": Known(_TRANSLATED, str, "for models that were trained to fill a gap"),

@@ -69,8 +69,8 @@ def as_text(line: Line, text: str, top: int) -> Json:
     }
 
 
-def add_next(shown: Json, line: Line, text: str, top: int) -> Json:
-    """The same with the likeliest token after the prompt."""
+def with_next(shown: Json | None, line: Line, text: str, top: int) -> Json:
+    """The same, or nothing, with the likeliest token after the prompt."""
     token, logprob = _next(line)
     more: Json = {
         "tokens": name_of(line.piece(token)),
@@ -78,7 +78,7 @@ def add_next(shown: Json, line: Line, text: str, top: int) -> Json:
         "top_logprobs": _named(line, token, logprob, (line.after or [])[:top]),
         "text_offset": len(text),
     }
-    return {name: [*shown[name], more[name]] for name in more}
+    return {name: [*(shown[name] if shown else ()), more[name]] for name in more}
 
 
 def next_text(line: Line) -> str:
