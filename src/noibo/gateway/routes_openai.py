@@ -17,7 +17,7 @@ from noibo.gateway.openai_asked import Asked
 from noibo.gateway.relay import Relay
 from noibo.gateway.scoring import Scoring
 from noibo.gateway.services import Services, services_of
-from noibo.wire import openai
+from noibo.wire import anthropic, openai
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 
@@ -45,8 +45,10 @@ NOT_SERVED: Final = {
 
 @router.get("/models")
 async def models(request: Request) -> dict[str, object]:
-    """The models that can be asked."""
+    """The models that can be asked; in Anthropic's shape for who speaks that API."""
     found = await services_of(request).list_models()
+    if anthropic.VERSION_HEADER in request.headers:
+        return anthropic.model_page(found, request.query_params)
     return {"object": "list", "data": [openai.model_card(*model) for model in found]}
 
 
@@ -55,10 +57,11 @@ async def model(request: Request, name: str) -> dict[str, object]:
     """One model, by its name or an alias of it."""
     services = services_of(request)
     rows = dict(await services.list_models())
+    shapes = anthropic if anthropic.VERSION_HEADER in request.headers else openai
     if name in rows:
-        return openai.model_card(name, rows[name])
+        return shapes.model_card(name, rows[name])
     found = (await services.resolve(name)).name
-    return openai.model_card(found, rows.get(found, 0))
+    return shapes.model_card(found, rows.get(found, 0))
 
 
 @router.delete("/models/{name:path}")
