@@ -58,10 +58,9 @@ async def model(request: Request, name: str) -> dict[str, object]:
     services = services_of(request)
     rows = dict(await services.list_models())
     shapes = anthropic if anthropic.VERSION_HEADER in request.headers else openai
-    if name in rows:
-        return shapes.model_card(name, rows[name])
-    found = (await services.resolve(name)).name
-    return shapes.model_card(found, rows.get(found, 0))
+    found = name if name in rows else (await services.resolve(name)).name
+    card: dict[str, object] = shapes.model_card(found, rows.get(found, 0))
+    return card
 
 
 @router.delete("/models/{name:path}")
