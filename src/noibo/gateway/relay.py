@@ -7,9 +7,11 @@ the only kind an engine can be called back from.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import re
-from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -27,6 +29,8 @@ from noibo.wire.body import UNREADABLE, Json
 from noibo.wire.management import MODEL_HEADER
 from noibo.wire.voice import Voice
 
+log = logging.getLogger(__name__)
+NONSENSE: Final = (TypeError, KeyError, AttributeError, ValueError, IndexError)  # reading it raises
 END = re.compile(rb'(?m)^data: ?(\[DONE\]|\{"error":)')
 
 
@@ -108,7 +112,8 @@ class Relay(Exchange):
     def _for_caller(self, stream: Stream, block: bytes, *, reads: bool) -> bytes:
         if self._teller is not None:
             teller = self._teller
-            return b"".join(teller.chunk(event) for event in decoded(stream, block))
+            with _understood(stream):
+                return b"".join(teller.chunk(event) for event in decoded(stream, block))
         if self._request.wants_progress or not reads:
             return block
         return b"".join(e for e in sse.events(block) if not stream.engine.is_progress(e))
@@ -120,8 +125,9 @@ class Relay(Exchange):
         async for block in whole_events(stream):
             tokens.count(block, reads=stream.engine.is_progress(block))
             ended = ended or self.is_end(block)
-            for event in decoded(stream, block):
-                assembler.add(event)
+            with _understood(stream):
+                for event in decoded(stream, block):
+                    assembler.add(event)
         if not ended:
             raise broke_off(stream)
         answer = assembler.answer()
@@ -130,7 +136,19 @@ class Relay(Exchange):
         else:
             self._teller.begin(stream)
             await self._teller.settle(answer)
-            await reply.whole(200, self._teller.whole(answer))
+            with _understood(stream):
+                whole = self._teller.whole(answer)
+            await reply.whole(200, whole)
+
+
+@contextlib.contextmanager
+def _understood(stream: Stream) -> Iterator[None]:
+    """What an engine sends in no shape that anybody knows is its failure, and not the server's."""
+    try:
+        yield
+    except NONSENSE as exc:
+        log.warning("%s sent what is not understood", stream.model.name, exc_info=True)
+        raise EngineError(f"{stream.model.name} sent what is not understood.") from exc
 
 
 def broke_off(stream: Stream) -> WorkerDied:
