@@ -4,6 +4,8 @@ A script says what to answer and how to misbehave. It comes with the model's opt
 request, in the body's `x_echo` object; a request's wins.
 
     text          what to answer (default: the prompt, or the last message)
+    reasoning     thoughts, before the answer of a chat
+    calls         functions that a chat calls after its answer: [{"name": …, "arguments": {…}}]
     delay_ms      between two words
     prefill_ms    before the first
     status        answer with this HTTP status and no words
@@ -28,7 +30,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from aiohttp import web
@@ -97,10 +99,16 @@ class EchoServer:
         await response.prepare(request)
         self._busy += 1
         try:
+            thoughts = _words(script.get("reasoning", ""))
+            for word in thoughts:
+                await response.write(shape.delta(reasoning_content=word))
             async for word in self._speak(script, words[:limit], request):
                 await response.write(shape.word(word))
+            for part in _calls(script.get("calls", ())):
+                await response.write(shape.delta(tool_calls=[part]))
             reason = "stop" if limit >= len(words) else "length"
-            usage = _usage(len(_words(prompt)), min(limit, len(words)))
+            reason = "tool_calls" if script.get("calls") else reason
+            usage = _usage(len(_words(prompt)), len(thoughts) + min(limit, len(words)))
             await response.write(shape.end(reason, usage))
         except ConnectionError:
             pass  # the caller left, or the script said to cut
@@ -153,6 +161,9 @@ class _Chunks:
         said = {"delta": {"role": "assistant", "content": word}} if self._chat else {"text": word}
         return self._event([{"index": 0, **said, "finish_reason": None}])
 
+    def delta(self, **said: Any) -> bytes:
+        return self._event([{"index": 0, "delta": said, "finish_reason": None}])
+
     def end(self, reason: str, usage: Json) -> bytes:
         last: Json = {"delta": {}} if self._chat else {"text": ""}
         choice = {"index": 0, **last, "finish_reason": reason}
@@ -166,6 +177,14 @@ class _Chunks:
 def _words(text: str) -> list[str]:
     """Words with the space before them, so that they add up to the text again."""
     return [" " * bool(i) + word for i, word in enumerate(text.split(" "))] if text else []
+
+
+def _calls(calls: Any) -> Iterator[Json]:
+    """Each call in two pieces, as engines stream them."""
+    for index, call in enumerate(calls):
+        head = {"name": call["name"], "arguments": ""}
+        yield {"index": index, "id": f"call{index}", "type": "function", "function": head}
+        yield {"index": index, "function": {"arguments": json.dumps(call["arguments"])}}
 
 
 def _text(content: Any) -> str:

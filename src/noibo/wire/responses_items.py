@@ -133,6 +133,8 @@ def _check_file(where: str, part: Json) -> None:
 
 def _reasoning(where: str, item: Json) -> Json:
     _only(where, item, "type id summary content encrypted_content status")
+    if not {"summary", "content", "encrypted_content"} & item.keys():
+        raise _wrong(f"{where}.summary", "is missing")
     made: Json = {"summary": [], "content": []}
     for name, kind in (("summary", "summary_text"), ("content", "reasoning_text")):
         for i, part in enumerate(_list(where, item, name)):
