@@ -51,6 +51,7 @@ class EchoServer:
     def app(self) -> web.Application:
         app = web.Application(middlewares=[self._check_key], client_max_size=2**26)
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/chat/completions/input_tokens", self._count)
         app.router.add_post("/v1/completions", self._completion)
         app.router.add_post("/tokenize", self._tokenise)
         app.router.add_get("/slots", self._slots)
@@ -79,6 +80,11 @@ class EchoServer:
         return await self._answer(
             request, body, said[-1] if said else "", " ".join(said), chat=True
         )
+
+    async def _count(self, request: web.Request) -> web.Response:
+        """What the prompt of a chat would take."""
+        said = [_text(message.get("content")) for message in (await request.json())["messages"]]
+        return web.json_response({"input_tokens": len(_words(" ".join(said)))})
 
     async def _completion(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
