@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from noibo import settings
-from noibo.engines import llama_schema, llama_score_plan
+from noibo.engines import llama_embed, llama_schema, llama_score_plan
 from noibo.engines.engine import TRUE, Fields, Launch, Model, Speed, Support, Verb
 from noibo.engines.memory.estimate import cache_mib, checkpoints, need_of
 from noibo.engines.memory.ladder import rungs
@@ -36,7 +36,7 @@ Q8_0_BLOCK = 32
 TOP = msgspec.Raw(b"20")  # log-probabilities of each token, where nobody says how many
 WITH_USAGE = msgspec.Raw(b'{"include_usage":true}')
 # Verbs that llama.cpp's server does not do beside a chat: what their workers have different.
-_OF_THEIR_OWN = {Verb.SCORE: llama_score_plan}
+_OF_THEIR_OWN = {Verb.SCORE: llama_score_plan, Verb.EMBED: llama_embed}
 
 
 class LlamaCpp:
@@ -47,7 +47,7 @@ class LlamaCpp:
     verbs: Mapping[Verb, Support] = {
         Verb.GENERATE: Support.NATIVE,
         Verb.SCORE: Support.NATIVE,
-        Verb.EMBED: Support.NONE,
+        Verb.EMBED: Support.NATIVE,
         Verb.TOKENISE: Support.NATIVE,
         Verb.CANCEL: Support.NATIVE,
     }
@@ -55,6 +55,8 @@ class LlamaCpp:
     def serving(self, model: Model, verb: Verb) -> Model:
         if self.verbs[verb] is Support.NONE:
             raise NotSupported(f"The engine {self.name} cannot {verb.value}.")
+        if verb is Verb.TOKENISE and llama_embed.only_embeds(model):
+            verb = Verb.EMBED
         return replace(model, verb=verb if verb in _OF_THEIR_OWN else Verb.GENERATE)
 
     def available(self) -> str:
@@ -76,18 +78,19 @@ class LlamaCpp:
         context = context_size(model, limits, use)
         slots = limits.parallel or slots_for(use)
         wanted = Size(context, slots, limits.kv_type, kept_bytes)
+        least = LEAST_CONTEXT
         if own := _OF_THEIR_OWN.get(model.verb):
-            wanted = own.size(wanted)
+            wanted, least = own.size(model, wanted, limits), own.LEAST_CONTEXT
         trained = model.trained_context or context
         return rungs(
             wanted,
-            min(LEAST_CONTEXT, max(trained, SHORTEST_CONTEXT)),
+            min(least, max(trained, SHORTEST_CONTEXT)),
             lambda size: self.need(model, size, limits).total,
             may_round=_may_round(model),
         )
 
     def need(self, model: Model, size: Size, limits: settings.Engine) -> Need:
-        return _need(model, size, _batch(model, limits, None))
+        return _need(model, size, _batch(model, size, limits, None))
 
     def placed(self, log: Sequence[str]) -> Mapping[str, Any]:
         return placed(log)
@@ -99,8 +102,13 @@ class LlamaCpp:
                 f"{model.name} is a {model.format} checkpoint, which llama.cpp does not run.",
                 next_step=f"Pull a GGUF of the same model: `noibo search {model.name}`.",
             )
+        if model.verb is not Verb.EMBED and llama_embed.only_embeds(model):
+            raise NotSupported(
+                f"{model.name} cannot write: it is made for vectors or for ranking.",
+                next_step="Ask it at /v1/embeddings or /v1/rerank.",
+            )
         threads = threads_for(limits.threads)
-        batch = _batch(model, limits, speed.prefill_rate)
+        batch = _batch(model, size, limits, speed.prefill_rate)
         placement = {
             "device": "cpu",
             "threads": threads,
@@ -130,7 +138,7 @@ class LlamaCpp:
             placement=placement,
         )
         own = _OF_THEIR_OWN.get(model.verb)
-        return own.launch(launch) if own else launch
+        return own.launch(launch, model) if own else launch
 
     def constrain(self, fields: Fields, model: Model) -> None:
         llama_schema.constrain(fields, model)
@@ -173,11 +181,11 @@ def slots_for(use: Use) -> int:
     return min(max(use.callers, 2), MOST_SLOTS) if use.callers else USUAL_SLOTS
 
 
-def _batch(model: Model, limits: settings.Engine, rate: float | None) -> int:
+def _batch(model: Model, size: Size, limits: settings.Engine, rate: float | None) -> int:
     rate = rate or estimated_rate(model.parameters, threads_for(limits.threads))
     most = batch_tokens(rate, limits.batch_seconds)
     own = _OF_THEIR_OWN.get(model.verb)
-    return own.batch(model, most) if own else most
+    return own.batch(model, most, size) if own else most
 
 
 def _need(model: Model, size: Size, batch: int) -> Need:

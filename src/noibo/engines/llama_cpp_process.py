@@ -63,6 +63,8 @@ def _params(xllamacpp: Any, config: dict[str, Any]) -> Any:
     if not _thinks_by_itself(config["template"] or config["own_template"]):
         params.enable_reasoning = 0  # a request that wants it says so
     params.lora_adapters = [_adapter(xllamacpp, path) for path in config["adapters"]]
+    if pooling := config.get("pooling"):
+        _give_vectors(xllamacpp, params, pooling)
     params.verbosity = SERVING if _said_from(xllamacpp) is None else LOADING
     return params
 
@@ -89,6 +91,15 @@ def _shape_state(xllamacpp: Any, params: Any, config: dict[str, Any]) -> None:
     params.cache_idle_slots = False
     params.n_ctx_checkpoints = config["checkpoints"]
     params.warmup = True  # all of the model is in memory when it is said to be ready
+
+
+def _give_vectors(xllamacpp: Any, params: Any, pooling: str) -> None:
+    """Vectors of whole inputs instead of text, from one pool of state: see `llama_embed`."""
+    params.embedding = True
+    params.pooling_type = getattr(
+        xllamacpp.llama_pooling_type, f"LLAMA_POOLING_TYPE_{pooling.upper()}"
+    )
+    params.kv_unified = True
 
 
 def _thinks_by_itself(template: str) -> bool:

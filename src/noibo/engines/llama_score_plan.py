@@ -9,21 +9,23 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from noibo import settings
 from noibo.engines.engine import Launch, Model
 from noibo.engines.memory.estimate import need_of
 from noibo.engines.memory.size import Need, Size
 
+LEAST_CONTEXT: Final = 1024  # for want of memory no shorter, if the model was trained for it
 MOST_SCORES: Final = 64 * 2**20  # bytes of the scores of one batch; held twice
 ARRAYS: Final = 40 * 2**20  # what computing with them takes: its library, and parts of a batch
 SEQUENCES: Final = 1 + 8  # what texts share, and as many as are read side by side
 
 
-def size(wanted: Size) -> Size:
+def size(model: Model, wanted: Size, limits: settings.Engine) -> Size:
     """One text at a time, and nothing kept for others."""
     return replace(wanted, parallel=1, kept_bytes=0)
 
 
-def batch(model: Model, most: int) -> int:
+def batch(model: Model, most: int, size: Size) -> int:
     """Tokens to read at a time, so that their scores do not take too much; the library wants room
     for those of one token of each sequence."""
     return max(min(most, MOST_SCORES // _scores(model)), SEQUENCES)
@@ -43,7 +45,7 @@ def need(model: Model, size: Size, batch: int) -> Need:
     return replace(found, compute=found.compute + scores, base=found.base + ARRAYS)
 
 
-def launch(chat: Launch) -> Launch:
+def launch(chat: Launch, model: Model) -> Launch:
     """From how a chat worker of that size and batch is started. A first prompt is read while it
     loads, and proves nothing of speed: a score costs more than a prompt token of a chat."""
     return replace(

@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 import noibo
 from noibo.engines.supervision.claim import Claim
@@ -34,7 +35,7 @@ from noibo.gateway import (
 )
 from noibo.gateway.origin import LocalOnly
 from noibo.gateway.services import Services
-from noibo.wire import anthropic, models, ollama, openai
+from noibo.wire import anthropic, llama_server, models, ollama, openai
 from noibo.wire.voice import Voice
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ _APIS = (
 _OWN_SHAPES: Final[Mapping[str, Voice]] = {
     "/api/": ollama.Voice(),
     "/v1/messages": anthropic.Voice(),
+    **dict.fromkeys(llama_server.PATHS, llama_server.Voice()),
 }
 OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
 
@@ -94,6 +96,7 @@ def create_app(open_services: OpenServices) -> FastAPI:
     app.add_exception_handler(NoiboError, _known_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(Exception, _unknown_error)
     return app
 
@@ -154,6 +157,10 @@ async def _invalid(request: Request, exc: Exception) -> Response:
             next_step="GET /noibo/v1/openapi.json says what each route takes.",
         ),
     )
+
+
+async def _left(request: Request, exc: Exception) -> Response:
+    return Response(status_code=499)  # nobody is there to read it
 
 
 async def _unknown_error(request: Request, exc: Exception) -> Response:

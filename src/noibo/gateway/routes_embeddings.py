@@ -1,7 +1,64 @@
-"""OpenAI's embeddings, and reranking."""
+"""Vectors for texts: OpenAI's route, and llama-server's own."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+import logging
+from typing import Any
 
-router = APIRouter(tags=["openai"])
+from fastapi import APIRouter, Request, Response
+
+from noibo.gateway.embedding import Embedded, embed
+from noibo.gateway.inquiry import Inquiry, Told, Work
+from noibo.wire import embeddings, llama_server, openai
+from noibo.wire.embeddings import Asked
+
+log = logging.getLogger(__name__)
+router = APIRouter()
+
+
+@router.post("/v1/embeddings", tags=["openai"])
+async def create(request: Request) -> Response:
+    """Vectors for texts or tokens."""
+    inquiry = await Inquiry.read(request)
+    asked = embeddings.parse(inquiry.fields)
+    return inquiry.once(openai.Voice(), _openai(inquiry, asked))
+
+
+@router.post("/embedding", tags=["llama-server"])
+@router.post("/embeddings", tags=["llama-server"])
+async def create_native(request: Request) -> Response:
+    """Vectors in llama-server's shape; in OpenAI's where `encoding_format` is asked for."""
+    inquiry = await Inquiry.read(request)
+    if "encoding_format" in inquiry.fields:  # only OpenAI's clients say so
+        return inquiry.once(openai.Voice(), _openai(inquiry, embeddings.parse(inquiry.fields)))
+    asked = embeddings.parse_native(inquiry.fields)
+
+    async def work(told: Told) -> tuple[str, Any]:
+        found = await _embed(inquiry, asked, told)
+        rows = found.rows or [[list(vector)] for vector in found.vectors]
+        return found.worker.model.name, embeddings.native_answer(rows)
+
+    return inquiry.once(llama_server.Voice(), work)
+
+
+def _openai(inquiry: Inquiry, asked: Asked) -> Work:
+    async def work(told: Told) -> tuple[str, Any]:
+        found = await _embed(inquiry, asked, told)
+        name, tokens = found.worker.model.name, found.prompt_tokens
+        return name, embeddings.answer(found.vectors, name, tokens, packed=asked.base64)
+
+    return work
+
+
+async def _embed(inquiry: Inquiry, asked: Asked, told: Told) -> Embedded:
+    log.debug("embeddings: %d inputs, user %r", len(asked.inputs), asked.user)
+    return await embed(
+        inquiry.services,
+        inquiry.model,
+        asked.inputs,
+        inquiry.caller,
+        inquiry.keep_alive,
+        asked.dimensions,
+        told=told,
+        more=asked.more,
+    )

@@ -1,0 +1,82 @@
+"""A request that is one question, answered by one JSON document: read once, asked of one worker."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from fastapi import Request
+
+from noibo.engines.engine import Verb
+from noibo.engines.supervision import keep_alive
+from noibo.engines.supervision.ticket import Ticket
+from noibo.engines.upstream import Upstream
+from noibo.gateway.callers import Caller
+from noibo.gateway.exchange import Once
+from noibo.gateway.pipeline import KEEP_ALIVE, Errand
+from noibo.gateway.reply import Reply, header
+from noibo.gateway.routes_openai import read_body
+from noibo.gateway.services import Services, services_of
+from noibo.gateway.waiting import Waiting
+from noibo.wire import body
+from noibo.wire.body import Fields
+from noibo.wire.management import MODEL_HEADER
+from noibo.wire.voice import Voice
+
+Told: TypeAlias = Callable[[Ticket], None]
+Work: TypeAlias = Callable[[Told], Awaitable[tuple[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """What was asked, by whom, of which model. `fields` are without the model and `keep_alive`."""
+
+    services: Services
+    caller: Caller
+    fields: Fields
+    model: str
+    keep_alive: float | None
+
+    @classmethod
+    async def read(cls, request: Request) -> Inquiry:
+        """The request with its body. Raises `InvalidRequest` or `BodyTooLarge`."""
+        services = services_of(request)
+        caller = Caller.of(request.headers, request.client.host if request.client else None)
+        fields = body.read_fields(await read_body(request, services))
+        model = body.field(fields, "model", str, "") or request.query_params.get("model", "")
+        kept = body.field(fields, KEEP_ALIVE, Any)
+        for ours in ("model", KEEP_ALIVE):
+            fields.pop(ours, None)
+        seconds = None if kept is None else keep_alive.parse(kept, KEEP_ALIVE)
+        return cls(services, caller, fields, model, seconds)
+
+    @classmethod
+    def look(cls, request: Request) -> Inquiry:
+        """A request without a body: its model stands in the address."""
+        caller = Caller.of(request.headers, request.client.host if request.client else None)
+        return cls(services_of(request), caller, {}, request.query_params.get("model", ""), None)
+
+    def once(self, voice: Voice, work: Work) -> Once:
+        """The response: `work` gives the name of the model that answered, and the document."""
+
+        async def answer(reply: Reply) -> Any:
+            with Waiting(reply, self.services.settings.queue.say_after_s, streamed=False) as wait:
+                model, found = await work(wait.told)
+                await wait.over()
+            reply.headers.append(header(MODEL_HEADER, model))
+            return found
+
+        return Once(voice, answer)
+
+    def asked(
+        self, voice: Voice, verb: Verb, question: Callable[[Upstream], Awaitable[Any]]
+    ) -> Once:
+        """The response to one question of a worker that does `verb`."""
+
+        async def work(told: Told) -> tuple[str, Any]:
+            errand = Errand(verb, self.model, self.caller, self.keep_alive)
+            async with self.services.pipeline.worker(errand, told) as upstream:
+                return upstream.worker.model.name, await question(upstream)
+
+        return self.once(voice, work)
