@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import json
 from collections.abc import AsyncIterator
+from ctypes.util import find_library
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,9 @@ import msgspec
 import pytest
 
 from noibo import settings
+from noibo.engines import llama_api
 from noibo.engines.engine import Model, Verb
+from noibo.engines.llama_api import Unknown, bind, context_defaults
 from noibo.engines.llama_cpp import LlamaCpp
 from noibo.engines.memory.book import Book
 from noibo.engines.memory.size import Use
@@ -217,3 +221,15 @@ def test_a_large_vocabulary_makes_batches_small() -> None:
     model = Model("m", "llama_cpp", parameters=1_000_000, verb=Verb.SCORE)
     size = LlamaCpp().sizes(model, fast, Use(), 0)[0]
     assert LlamaCpp().need(model, size, fast).compute <= 256 * 2**20
+
+
+def test_a_library_of_another_layout_is_refused_by_what_differs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(Unknown, match="llama_backend_init"):
+        bind(find_library("c") or "")
+    ours = str(importlib.util.find_spec("xllamacpp.xllamacpp").origin)
+    assert context_defaults(bind(ours)).n_batch == 2048
+    monkeypatch.setitem(llama_api._DEFAULTS, "type_v", 30)
+    with pytest.raises(Unknown, match="type_v is 1"):
+        bind(ours)

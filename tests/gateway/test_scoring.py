@@ -210,6 +210,7 @@ def test_vllms_prompt_logprobs(client: openai.OpenAI, real_server: RunningServer
         (ENGLISH, {"logprobs": 6}, "logprobs"),
         (ENGLISH, {"logprobs": -1}, "logprobs"),
         (ENGLISH, {"max_tokens": -1}, "max_tokens"),
+        (ENGLISH, {"suffix": "."}, "suffix"),
         ([1, -1], {}, "prompt"),
         ([1, 49152], {}, "prompt"),
         ([[1], [2**40]], {}, "prompt"),

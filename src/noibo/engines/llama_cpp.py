@@ -55,6 +55,11 @@ class LlamaCpp:
     def serving(self, model: Model, verb: Verb) -> Model:
         if self.verbs[verb] is Support.NONE:
             raise NotSupported(f"The engine {self.name} cannot {verb.value}.")
+        if verb is Verb.SCORE and llama_embed.only_embeds(model):
+            raise NotSupported(
+                f"{model.name} only embeds: it says nothing of the next token.",
+                next_step="Take a model that writes.",
+            )
         if verb is Verb.TOKENISE and llama_embed.only_embeds(model):
             verb = Verb.EMBED
         return replace(model, verb=verb if verb in _OF_THEIR_OWN else Verb.GENERATE)

@@ -26,7 +26,7 @@ class CannotLoad(Exception):
 
 
 class DecodeFailed(Exception):
-    """The library did not read a batch."""
+    """The library did not read a batch, or has nothing to say of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +161,8 @@ class LlamaModel:
         if code := self._library.llama_decode(self._context, batch):
             raise DecodeFailed(f"llama_decode returned {code}")
         scores = self._library.llama_get_logits(self._context)
+        if not scores:
+            raise DecodeFailed("the model gives no scores of tokens")
         return np.ctypeslib.as_array(scores, shape=(len(tokens), self.vocabulary.size))
 
     def copy(self, source: int, target: int) -> None:

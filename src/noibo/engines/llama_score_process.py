@@ -187,7 +187,10 @@ def _load(config: Json) -> LlamaModel:
         )
     except CannotLoad as exc:
         sys.exit(f"llama.cpp could not load {exc}")
-    model.read([Token(0, 0)])  # all of the model is in memory when it is said to be ready
+    try:
+        model.read([Token(0, 0)])  # all of the model is in memory when it is said to be ready
+    except DecodeFailed as exc:
+        sys.exit(f"llama.cpp cannot score with {config['path']}: {exc}")
     model.clear()
     return model
 

@@ -155,6 +155,12 @@ class Scoring(Exchange):
 
     async def answer(self, reply: Reply) -> None:
         """Score the prompts, and tell it at once."""
+        if "suffix" in self._asked.request.fields:
+            raise InvalidRequest(
+                "suffix: not with the log-probabilities of a prompt, which it would change.",
+                param="suffix",
+                next_step="Leave it out, or logprobs.",
+            )
         if await self._is_whole():
             found = await self._score(reply)
             reply.headers.append(header(MODEL_HEADER, found.model))
