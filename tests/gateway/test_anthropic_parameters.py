@@ -28,8 +28,8 @@ from anthropic.types.tool_param import ToolParam
 from typing_extensions import is_typeddict
 
 from noibo.errors import InvalidRequest
-from noibo.gateway import anthropic_request, anthropic_thinking
-from noibo.gateway.anthropic_request import PARAMETERS
+from noibo.gateway import anthropic_parameters, anthropic_thinking
+from noibo.gateway.anthropic_parameters import PARAMETERS, TYPES
 from noibo.wire import anthropic_blocks, anthropic_tools, body
 from noibo.wire.anthropic_messages import Message
 
@@ -79,6 +79,7 @@ TOOLS = {kind(shape): shape for shape in members(tool_union_param.ToolUnionParam
 )
 def test_every_parameter_has_a_verdict(shape: Any) -> None:
     assert keys(shape) - HEADERS <= set(PARAMETERS)
+    assert set(PARAMETERS) == set(TYPES)
 
 
 def test_every_block_has_a_verdict() -> None:
@@ -115,7 +116,7 @@ def test_every_field_of_a_tool_and_of_a_choice_is_known() -> None:
     config = {f.name for f in msgspec.structs.fields(anthropic_thinking.Config)}
     for shape in members(thinking_config_param.ThinkingConfigParam):
         assert keys(shape) <= config
-    output = {f.name for f in msgspec.structs.fields(anthropic_request.OutputConfig)}
+    output = {f.name for f in msgspec.structs.fields(anthropic_parameters.OutputConfig)}
     assert keys(beta_output_config_param.BetaOutputConfigParam) <= output
 
 

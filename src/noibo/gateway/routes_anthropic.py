@@ -80,8 +80,6 @@ async def count_tokens(request: Request) -> Response:
     return Once(VOICE, count)
 
 
-@router.api_route("/v1/messages/batches", methods=["GET", "POST"])
-@router.api_route("/v1/messages/batches/{rest:path}", methods=["GET", "POST", "DELETE"])
 async def batches(request: Request) -> Response:
     """Batches in Anthropic's shape are not served."""
     raise NotSupported(
@@ -111,3 +109,5 @@ def _caller(request: Request) -> Caller:
 
 router.add_route("/v1/messages", messages, methods=["POST"])
 router.add_route("/v1/messages/count_tokens", count_tokens, methods=["POST"])
+for path in ("/v1/messages/batches", "/v1/messages/batches/{rest:path}"):
+    router.add_route(path, batches, methods=["GET", "POST", "DELETE"])

@@ -1,0 +1,94 @@
+"""Thinking, asked for in Anthropic's way: a real model whose chat template has room for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import pytest
+
+from noibo.engines.engine import Model
+from noibo.engines.thinking import Thinking
+from noibo.modelstore.store import Store
+from tests.engines.stocking import stock
+from tests.running import RunningServer
+
+ASK = [{"role": "user", "content": "Name three colours."}]
+TEMPLATE = """{%- for message in messages %}{{- '<|im_start|>' + message.role + '\\n' }}
+{%- if message.role == 'assistant' and message.reasoning_content %}
+{{- '<think>\\n' + message.reasoning_content + '\\n</think>\\n\\n' }}
+{%- endif %}{{- message.content + '<|im_end|>\\n' }}{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}
+{%- if enable_thinking is defined and enable_thinking is false %}
+{{- '<think>\\n\\n</think>\\n\\n' }}{%- else %}{{- '<think>\\n' }}{%- endif %}{%- endif %}"""
+
+
+@pytest.fixture(scope="module")
+def client(
+    smollm2_gguf: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[anthropic.Anthropic]:
+    place = tmp_path_factory.mktemp("thinker")
+    stock(Store(place / "store"), "thinker", smollm2_gguf, template=TEMPLATE)
+    wanted = {"NOIBO_STORE_PATH": str(place / "store"), "NOIBO_ENGINE_CTX_SIZE": "1024"}
+    with (
+        RunningServer(place / "home", NOIBO_ENGINE_PARALLEL="1", **wanted) as server,
+        anthropic.Anthropic(base_url=server.url, api_key="k", max_retries=0) as made,
+    ):
+        yield made
+
+
+def asked(**fields: Any) -> dict[str, Any]:
+    fields = {"model": "thinker", "messages": ASK, "max_tokens": 12} | fields
+    return fields | {"extra_body": {"temperature": 0}}
+
+
+def test_a_budget_ends_the_thinking(client: anthropic.Anthropic) -> None:
+    enabled = {"type": "enabled", "budget_tokens": 4}
+    with client.messages.stream(**asked(thinking=enabled)) as stream:
+        kinds = [event.delta.type for event in stream if event.type == "content_block_delta"]
+        final = stream.get_final_message()
+    assert [block.type for block in final.content] == ["thinking", "text"]
+    assert final.content[0].signature  # type: ignore[union-attr]
+    assert kinds[0] == "thinking_delta"
+    assert "signature_delta" in kinds
+    assert final.usage.output_tokens == 12
+    assert len(final.content[0].thinking.split()) <= 4  # type: ignore[union-attr]
+
+
+def test_who_does_not_ask_for_thinking_gets_none(client: anthropic.Anthropic) -> None:
+    answer = client.messages.create(**asked(max_tokens=4))
+    assert [block.type for block in answer.content] == ["text"]
+
+
+def test_what_was_thought_is_read_again(client: anthropic.Anthropic) -> None:
+    def took(*blocks: dict[str, str]) -> int:
+        turns = [*ASK, {"role": "assistant", "content": [*blocks]}, *ASK]
+        found = client.messages.count_tokens(model="thinker", messages=turns)  # type: ignore[arg-type]
+        return found.input_tokens
+
+    text = {"type": "text", "text": "Red."}
+    thought = {"type": "thinking", "thinking": "Which three shall I take?", "signature": "s"}
+    assert took(thought, text) > took(text)
+
+
+def test_a_switch_and_an_effort_are_found_in_a_template() -> None:
+    found = Thinking.of(Model("m", "echo", template=TEMPLATE))
+    assert found == Thinking(thinks=True, has_switch=True)
+    assert Thinking.of(Model("m", "echo")) == Thinking()
+    effort = "{{ reasoning_effort }}<|channel|>analysis"
+    assert Thinking.of(Model("m", "echo", template=effort)).takes_effort
+
+
+@pytest.mark.shared
+def test_templates_of_models_that_think_are_told_from_others(shared: Path) -> None:
+    folder = shared / "conformance" / "chat_templates"
+    found = {
+        path.stem: Thinking.of(Model("m", "echo", template=path.read_text())).thinks
+        for path in folder.glob("*.jinja")
+    }
+    thinkers = {"Qwen-Qwen3-0.6B", "openai-gpt-oss-120b", "llama-cpp-deepseek-r1", "GLM-4.6"}
+    others = {"Qwen-Qwen2.5-7B-Instruct", "google-gemma-2-2b-it", "Qwen3-Coder", "Kimi-K2-Instruct"}
+    assert {name for name in thinkers if found[name]} == thinkers
+    assert not {name for name in others if found[name]}
