@@ -108,8 +108,9 @@ def test_the_request_goes_before_the_model_and_that_before_what_is_usual() -> No
 
 @pytest.mark.parametrize(("asked", "limit"), [(-1, -1), (-2, -1), (0, -1), (7, 7)])
 def test_no_limit_has_three_names(asked: int, limit: int) -> None:
-    assert fields({"num_predict": asked}, {})["max_tokens"] == limit
+    assert fields({"num_predict": asked}, {"num_predict": 50})["max_tokens"] == limit
     assert fields({}, {"num_predict": asked})["max_tokens"] == limit
+    assert fields({"num_predict": asked}, {}).get("max_tokens", -1) == limit
 
 
 def test_a_negative_seed_is_another_each_time() -> None:

@@ -124,7 +124,10 @@ def fields(options: Mapping[str, Any], of_model: Mapping[str, Any]) -> dict[str,
         option = OPTIONS.get(name)
         if option is not None and option.field and value is not None:
             told[option.field] = value
-    told["max_tokens"] = _limit(said.get("num_predict"))
+    limit = _limit(said.get("num_predict"))
+    told.pop("max_tokens", None)
+    if limit > 0 or "num_predict" in of_model:
+        told["max_tokens"] = limit
     if "seed" in told:
         told["seed"] %= _SEEDS  # any negative one is another each time
         if said["seed"] < 0:

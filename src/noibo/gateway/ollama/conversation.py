@@ -9,6 +9,7 @@ from typing import Final
 
 from noibo.engines.engine import Model, Verb
 from noibo.engines.memory.size import Use
+from noibo.engines.thinking import Thinking
 from noibo.engines.upstream import Upstream
 from noibo.errors import EngineError, EngineRefused, InvalidRequest, ModelNotFound
 from noibo.gateway.callers import Caller
@@ -21,7 +22,6 @@ from noibo.gateway.ollama.turns import (
     COMPLETION,
     Chat,
     Completion,
-    abilities_of,
     prompt_fields,
     require_able,
 )
@@ -31,7 +31,7 @@ from noibo.gateway.reply import Reply
 from noibo.gateway.services import Services
 from noibo.wire import ollama
 from noibo.wire.body import Fields
-from noibo.wire.ollama_thinking import CLOSING, Thought
+from noibo.wire.ollama_thinking import Thought
 
 _TOO_LONG: Final = "exceed_context_size_error"
 
@@ -166,7 +166,7 @@ class Conversation(Exchange):
             upstream = Upstream(stream.worker, self._services.pipeline.session)
             return await prompts.answered(upstream, prompt, said)
 
-        thinks = CLOSING in abilities_of(model).template and asked.think is not False
+        thinks = Thinking.of(model).thinks and asked.think is not False
         thought = Thought(inside=opened) if thinks else None
         return _Prepared(COMPLETION, prompt_fields(prompt, asked, model), thought, tokens)
 

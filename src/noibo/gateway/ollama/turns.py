@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from noibo.engines.engine import Model
+from noibo.engines.thinking import Thinking
 from noibo.errors import InvalidRequest
 from noibo.gateway.ollama.asked import Asked
-from noibo.modelstore.ollama.abilities import Abilities
 from noibo.wire import ollama_messages, ollama_options
 from noibo.wire.body import Fields, Json, raw
 from noibo.wire.body import field as read
@@ -17,13 +17,6 @@ from noibo.wire.ollama_messages import Message
 
 CHAT = "/v1/chat/completions"
 COMPLETION = "/v1/completions"
-
-
-def abilities_of(model: Model) -> Abilities:
-    """What a model can do, as far as a request depends on it."""
-    info = model.info
-    template = model.template or (info.chat_template if info else None) or ""
-    return Abilities(template, info.pooling if info else None, model.projector is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +145,7 @@ def _with_options(found: Json, asked: Asked, model: Model) -> Fields:
 
 def _thinking(asked: Asked, model: Model) -> Json | None:
     """What the template is told of thinking; None for a model that has no thoughts."""
-    can = abilities_of(model)
-    if not can.thinks:
+    if not Thinking.of(model).thinks:
         return None
     level = asked.think if isinstance(asked.think, str) else None
     return {"enable_thinking": asked.think is not False} | (
@@ -163,22 +155,22 @@ def _thinking(asked: Asked, model: Model) -> Json | None:
 
 def require_able(turn: Chat | Completion, asked: Asked, model: Model) -> None:
     """Raise `InvalidRequest` for what the model cannot do."""
-    can = abilities_of(model)
-    if turn.sees and not can.sees:
+    thinking = Thinking.of(model)
+    if turn.sees and model.projector is None:
         raise InvalidRequest(
             f"images: {asked.model} sees no images: it has no projector.",
             param="images",
             next_step="Ask a model that came with one, or send text only.",
         )
-    if asked.think and not can.thinks:
+    if asked.think and not thinking.thinks:
         raise InvalidRequest(f'"{asked.model}" does not support thinking.', param="think")
-    if isinstance(asked.think, str) and not can.has_levels:
+    if isinstance(asked.think, str) and not thinking.takes_effort:
         raise InvalidRequest(
             f'think: "{asked.model}" has no levels of thinking.',
             param="think",
             next_step="Send true or false.",
         )
-    if asked.think is False and can.thinks and not can.can_be_quiet:
+    if asked.think is False and thinking.thinks and not thinking.has_switch:
         raise InvalidRequest(
             f'think: "{asked.model}" cannot answer without thinking.',
             param="think",

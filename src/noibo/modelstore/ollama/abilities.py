@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 # What a template names that leaves room for thought, or switches it.
-_THINKING: Final = ("enable_thinking", "</think>", "reasoning_effort", "reasoning_content")
-_SWITCHED: Final = ("enable_thinking", ".Think", ".IsThinkSet")
-_LEVELS: Final = ("reasoning_effort", ".ThinkLevel")
+_THINKING: Final = (
+    *("enable_thinking", "<think", "[THINK]", "<|channel|>", "reasoning_effort"),
+    *("reasoning_content", ".Think", ".IsThinkSet"),
+)
 _INSERT: Final = (
     ("tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.prefix_token_id"),
     ("tokenizer.ggml.fim_suf_token_id", "tokenizer.ggml.suffix_token_id"),
@@ -46,17 +47,7 @@ class Abilities:
     @property
     def thinks(self) -> bool:
         """Its template leaves room for thought."""
-        return any(word in self.template for word in (*_THINKING, *_SWITCHED))
-
-    @property
-    def can_be_quiet(self) -> bool:
-        """Thinking can be switched off."""
-        return any(word in self.template for word in _SWITCHED)
-
-    @property
-    def has_levels(self) -> bool:
-        """How hard it thinks can be said."""
-        return any(word in self.template for word in _LEVELS)
+        return any(word in self.template for word in _THINKING)
 
     def names(self) -> list[str]:
         """In Ollama's words and order."""
