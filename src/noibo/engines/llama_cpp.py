@@ -23,6 +23,7 @@ from noibo.engines.memory.estimate import cache_mib, checkpoints, need_of
 from noibo.engines.memory.ladder import rungs
 from noibo.engines.memory.placement import placed
 from noibo.engines.memory.size import USUAL_SLOTS, Need, Size, Use
+from noibo.engines.tool_template import with_tools
 from noibo.engines.tuning import batch_tokens, estimated_rate, threads_for
 from noibo.errors import EngineMissing, NotSupported
 from noibo.modelstore.parts import Part
@@ -128,7 +129,7 @@ class LlamaCpp:
             "alias": model.name,
             "projector": str(model.projector or ""),
             "adapters": [str(adapter) for adapter in model.adapters],
-            "template": model.template or "",
+            "template": with_tools(_own_template(model)) or model.template or "",
             "own_template": (model.info and model.info.chat_template) or "",
             "cache_ram_mib": cache_mib(model.info, size),
             "checkpoints": checkpoints(model.info, size),
@@ -158,6 +159,10 @@ class LlamaCpp:
 
     def is_progress(self, events: bytes) -> bool:
         return b'"prompt_progress":{' in events
+
+
+def _own_template(model: Model) -> str:
+    return model.template or (model.info and model.info.chat_template) or ""
 
 
 def _files(model: Model) -> tuple[Path, ...]:

@@ -23,6 +23,7 @@ from noibo.wire import body
 
 LONGEST: Final = 2**18  # bytes of a schema
 _HEAD: Final = "%llguidance"
+_NONE: Final = b'"none"'
 _ANY: Final = {"type": "object"}
 # Bounds what a small model likes to do for ever: blank after blank.
 _OPTIONS: Final = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
@@ -71,13 +72,19 @@ def constrain(fields: Fields, model: Model) -> None:
         _check_grammar(fields)
         return
     name, schema = found
-    if "tools" in fields or Thinking.of(model).thinks:
+    calls = "tools" in fields and bytes(fields.get("tool_choice", b"")) != _NONE
+    if calls or (Thinking.of(model).thinks and not _thinks_not(fields)):
         _require_kept(schema, name)
         return
     grammar = _grammar(schema)
     _require_readable(grammar, name)
     del fields[name]
     fields["grammar"] = body.raw(grammar)
+
+
+def _thinks_not(fields: Fields) -> bool:
+    options = body.field(fields, "chat_template_kwargs", dict[str, Any], {})
+    return options.get("enable_thinking") is False
 
 
 def _schema(fields: Fields) -> tuple[str, Any] | None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from noibo.engines.engine import Model
 from noibo.engines.thinking import Thinking
 from noibo.errors import InvalidRequest
+from noibo.gateway.openai_asked import Asked
 from noibo.gateway.pipeline import Request
-from noibo.wire import body, openai_messages
+from noibo.wire import body, openai_calls, openai_messages
 from noibo.wire.body import Fields
 
-_FIELDS: Final = ("reasoning_effort", "logit_bias")
+_FIELDS: Final = ("reasoning_effort", "logit_bias", "tool_choice")
+_REQUIRED: Final = b'"required"'
 _OFF: Final = ("none", "minimal")
 
 
@@ -21,12 +24,31 @@ def needs_model(request: Request) -> bool:
     return any(name in fields for name in _FIELDS) or openai_messages.is_old(fields)
 
 
-def fit(fields: Fields, model: Model) -> None:
-    """Change `fields`, in place, to what this model understands. Raises `InvalidRequest`."""
+def fit(asked: Asked, model: Model) -> Asked:
+    """Say, in place, what is asked as this model understands it. Raises `InvalidRequest`."""
+    fields, thinking = asked.request.fields, Thinking.of(model)
     _check_bias(fields, model)
-    _set_effort(fields, Thinking.of(model), model.name)
+    _set_effort(fields, thinking, model.name)
+    forced = _force_call(fields, thinking)
     template = model.template or (model.info and model.info.chat_template) or ""
     openai_messages.translate(fields, knows_developer="developer" in template)
+    return replace(asked, shape=replace(asked.shape, forced=True)) if forced else asked
+
+
+def _force_call(fields: Fields, thinking: Thinking) -> bool:
+    """A call that must be: the engine would let the model say as much as it likes before it, so it
+    is held to the JSON of a call. One that always thinks first is left to the engine."""
+    if bytes(fields.get("tool_choice", b"")) != _REQUIRED or (thinking.thinks and not thinking.has_switch):
+        return False
+    if any(name in fields for name in ("response_format", "json_schema", "grammar")):
+        return False
+    tools = body.field(fields, "tools", list[dict[str, Any]])
+    fields["json_schema"] = body.raw(openai_calls.schema_of(tools))
+    fields["tool_choice"] = body.raw("none")
+    if thinking.has_switch:
+        options: dict[str, Any] = body.field(fields, "chat_template_kwargs", dict[str, Any], {})
+        fields["chat_template_kwargs"] = body.raw(options | {"enable_thinking": False})
+    return True
 
 
 def _check_bias(fields: Fields, model: Model) -> None:

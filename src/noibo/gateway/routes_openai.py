@@ -79,7 +79,7 @@ async def generate(request: Request) -> Response:
         body = await read_body(request, services)
         asked = openai_asked.read(request.url.path, body, caller)
         if openai_model.needs_model(asked.request):
-            openai_model.fit(asked.request.fields, await services.resolve(asked.request.model))
+            asked = openai_model.fit(asked, await services.resolve(asked.request.model))
     except NoiboError as error:
         return JSONResponse(openai.error_body(error), error.status, openai.error_headers(error))
     except ClientDisconnect:

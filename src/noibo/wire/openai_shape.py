@@ -8,21 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from noibo.wire.body import Json
 from noibo.wire.openai import Assembler
+from noibo.wire.openai_calls import Call
 from noibo.wire.openai_logprobs import as_chat, as_text
 
 _HEAD: Final = ("id", "created", "model", "system_fingerprint", "object")
-_DETAILS: Final = ("prompt_tokens_details", "completion_tokens_details")
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
     """What was asked for. `drawn` choices are made of each prompt, the best `choices` are shown.
     `top_logprobs` of each token; None: no log-probabilities at all. `functions`: calls are told as
-    before there were tools. `usage`: a stream ends with what it took."""
+    before there were tools. `usage`: a stream ends with what it took. `forced`: the answer is a
+    call, written as JSON. `silent`: one token was asked for, and none wanted."""
 
     chat: bool
     streamed: bool = False
@@ -31,6 +32,8 @@ class Shape:
     usage: bool = False
     top_logprobs: int | None = None
     functions: bool = False
+    forced: bool = False
+    silent: bool = False
 
     @property
     def ranked(self) -> bool:
@@ -54,6 +57,7 @@ class _Choice:
     written: int = 0
     logprob: float = 0.0
     tokens: int = 0
+    call: Call = field(default_factory=Call)
 
     @property
     def rank(self) -> float:
@@ -82,7 +86,8 @@ class Told:
         self._head = self._head or {name: event[name] for name in _HEAD if name in event}
         if event.get("usage"):
             self._usage.append((prompt, event["usage"]))
-        choices = [self._choice(one, prompt, first) for one in event.get("choices") or ()]
+        told = [self._choice(one, prompt, first) for one in event.get("choices") or ()]
+        choices = [one for one in told if _says_anything(one)]
         if not choices:
             return None
         return self._event(choices)
@@ -113,6 +118,8 @@ class Told:
 
     def usage(self) -> Json:
         """Tokens in all: of every prompt once, of all that was written."""
+        if self.shape.silent:
+            self._usage = [(prompt, _unwritten(used)) for prompt, used in self._usage]
         if len(self._usage) == 1:
             return self._usage[0][1]
         prompts = dict(reversed(self._usage))
@@ -132,19 +139,24 @@ class Told:
         state = self._choices.setdefault(index, _Choice(lead))
         told = {**choice, "index": index}
         rows = (choice.get("logprobs") or {}).get("content") or []
+        if self.shape.silent:
+            told, rows = told | {"text": ""}, []
         state.logprob += sum(row["logprob"] for row in rows)
         state.tokens += len(rows)
         if self.shape.chat:
-            self._tell_chat(told, rows)
+            self._tell_chat(told, rows, state)
         else:
             self._tell_text(told, rows, state)
         return told
 
-    def _tell_chat(self, told: Json, rows: list[Json]) -> None:
+    def _tell_chat(self, told: Json, rows: list[Json], state: _Choice) -> None:
         if self.shape.top_logprobs is None or not rows:
             told["logprobs"] = None
         else:
             told["logprobs"] = as_chat(rows, self.shape.top_logprobs)
+        if self.shape.forced:
+            told["delta"] = dict(told.get("delta") or {})
+            state.call.tell(told)
         if self.shape.functions and self.shape.streamed:
             _as_function(told, told.get("delta") or {})
 
@@ -174,14 +186,25 @@ class Told:
         return [{**choice, "index": index} for index, choice in enumerate(best)]
 
 
+def _says_anything(choice: Json) -> bool:
+    said = choice.get("delta", True) or choice.get("logprobs")
+    return bool(said) or choice.get("finish_reason") is not None
+
+
 def _as_function(choice: Json, message: Json) -> None:
     """A call of a tool as it was told before there were tools."""
-    calls = message.pop("tool_calls", None)
+    calls = [call.get("function") or {} for call in message.pop("tool_calls", None) or ()]
     if calls:
-        call: dict[str, Any] = calls[0].get("function") or {}
-        message["function_call"] = {name: call[name] for name in call if call[name] is not None}
+        names = [call["name"] for call in calls if call.get("name")]
+        said = "".join(call.get("arguments") or "" for call in calls)
+        message["function_call"] = {"name": names[0]} if names else {}
+        message["function_call"]["arguments"] = said
     if choice.get("finish_reason") == "tool_calls":
         choice["finish_reason"] = "function_call"
+
+
+def _unwritten(used: Json) -> Json:
+    return used | {"completion_tokens": 0, "total_tokens": used["prompt_tokens"]}
 
 
 def _sum(counts: list[Json]) -> Json:

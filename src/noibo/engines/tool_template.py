@@ -1,0 +1,51 @@
+"""Chat templates that know no tools, taught to.
+
+An engine shows a model its tools by the model's own chat template, and drops them without a word
+where that has no place for them. Such a template is given a beginning that says tools, calls and
+their results in plain messages, in the words most models were trained on (Hermes 2 Pro,
+https://github.com/NousResearch/Hermes-Function-Calling): from there on it is the template it was.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_MARKS: Final = ("tools", "tool_calls", "functions", "available_tools")
+_BEGINNING: Final = r"""
+{%- set ns = namespace(told=[], said='', results=false) %}
+{%- if tools %}
+{%- set ns.said = 'You may call functions. These are their descriptions:\n<tools>' %}
+{%- for tool in tools %}{%- set ns.said = ns.said + '\n' + (tool | tojson) %}{%- endfor %}
+{%- set ns.said = ns.said + '\n</tools>\n\nTo call one, answer with JSON within the tags:\n<tool_call>\n{"name": <function-name>, "arguments": <args-json-object>}\n</tool_call>\n\n' %}
+{%- endif %}
+{%- for message in messages %}
+{%- set content = message.content if message.content is string else '' %}
+{%- if message.role == 'tool' %}
+{%- set result = '<tool_response>\n' + content + '\n</tool_response>' %}
+{%- if ns.results %}
+{%- set ns.told = ns.told[:-1] + [{'role': 'user', 'content': ns.told[-1].content + '\n' + result}] %}
+{%- else %}
+{%- set ns.told = ns.told + [{'role': 'user', 'content': result}] %}
+{%- endif %}
+{%- elif message.role == 'assistant' and message.tool_calls %}
+{%- set calls = namespace(said=content) %}
+{%- for call in message.tool_calls %}
+{%- set given = call.function.arguments %}
+{%- set calls.said = calls.said + ('\n' if calls.said else '') + '<tool_call>\n{"name": "' + call.function.name + '", "arguments": ' + (given if given is string else (given | tojson)) + '}\n</tool_call>' %}
+{%- endfor %}
+{%- set ns.told = ns.told + [{'role': 'assistant', 'content': calls.said}] %}
+{%- elif ns.said and loop.first and message.content is string %}
+{%- set ns.told = [{'role': message.role, 'content': ns.said + content}] %}
+{%- else %}
+{%- set ns.told = ns.told + [message] %}
+{%- endif %}
+{%- set ns.results = message.role == 'tool' %}
+{%- endfor %}
+{%- set messages = ns.told %}"""  # noqa: E501 - a template's lines are its own
+
+
+def with_tools(own: str) -> str:
+    """A template that says tools where `own` does not; empty where `own` will do."""
+    if "messages" not in own or any(mark in own for mark in _MARKS):
+        return ""
+    return _BEGINNING.lstrip("\n") + own
