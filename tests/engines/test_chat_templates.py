@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -32,17 +32,22 @@ SMOLLM2 = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>"}
 MANY = 33
 
 # What the engine renders otherwise, and why that does no harm. Each is asserted to differ.
-_REPR = "prints values as Python does, and picks other quotes round a text that has both"
-_ESCAPES = "escapes descriptions for HTML by accident; the engine does not"
+_QUOTES = "prints values as Python does, and picks other quotes round a text that has both"
+_ESCAPES = "escapes what is said of tools for HTML, by accident; the engine does not"
 _DROPS = "drops what was thought; the engine puts it where the template wants it"
+_LOSES = "knows no thoughts; told one, the engine loses the answer too: the server tells it none"
+_TRIMS = "keeps the space at the end of a message; the engine does not"
+_ADDS = "takes no prompt for an answer; the engine adds one"
+_TOOLS = ("tools", "system, tools", "called", "called, went on", "called twice", "thought, called")
 OTHERWISE = {
-    "Apriel-1.6-15b-Thinker-fixed": {"tools, quotes": _REPR},
-    "unsloth-Apriel-1.5": {"tools, quotes": _REPR},
-    "meetkai-functionary-medium-v3.1": {"tools, quotes": _ESCAPES},
+    "Apriel-1.6-15b-Thinker-fixed": {"tools, quotes": _QUOTES},
+    "unsloth-Apriel-1.5": {"tools, quotes": _QUOTES},
+    "meetkai-functionary-medium-v3.1": dict.fromkeys((*_TOOLS, "tools, quotes"), _ESCAPES),
     "mistralai-Ministral-3-14B-Reasoning-2512": {"thought": _DROPS, "thought, called": _DROPS},
+    "unsloth-mistral-Devstral-Small-2507": {"thought": _LOSES},
+    "StepFun3.5-Flash": {"plain": _TRIMS},
+    "upstage-Solar-Open-100B": {"no prompt": _ADDS},
 }
-
-Rendering = Callable[[Chat], Any]
 
 
 def source(name: str) -> str:

@@ -9,9 +9,12 @@ from typing import Any, Final
 import msgspec
 
 from noibo.engines.engine import Fields, Model
+from noibo.engines.thinking import Thinking
 from noibo.wire.body import UNREADABLE, raw
-from noibo.wire.content_parts import check_parts, refusals_as_text
+from noibo.wire.content_parts import check_parts, drop_thoughts, refusals_as_text
 
+# No part is without a type; where something is escaped it may be either.
+_SIGNS: Final = (b'"type"', b'"reasoning_content"', b"\\u")
 _SMALL: Final = 2**16  # bytes that are looked at on the event loop
 
 
@@ -19,8 +22,8 @@ async def require_readable(fields: Fields, model: Model) -> None:
     """Raise `InvalidRequest` for a part of a message that `model` does not read; what is only said
     in other words than an engine's is changed, in place."""
     messages = bytes(fields.get("messages", b""))
-    if b'"type"' not in messages and b"\\u" not in messages:
-        return  # no part is without a type: all content is text
+    if not any(sign in messages for sign in _SIGNS):
+        return  # all content is text
     if len(messages) > _SMALL:
         changed = await asyncio.to_thread(_checked, messages, model)
     else:
@@ -30,9 +33,16 @@ async def require_readable(fields: Fields, model: Model) -> None:
 
 
 def _checked(messages: bytes, model: Model) -> msgspec.Raw | None:
-    """Other messages to send, if any. Raises `InvalidRequest`."""
+    """Other messages to send, if any. Raises `InvalidRequest`.
+
+    Thoughts that a template does not read are taken out: llama.cpp puts them into the content for
+    every template of Mistral's, and one that knows no thoughts then shows neither (seen with
+    Devstral)."""
     found: Any = None
     with contextlib.suppress(*UNREADABLE):  # the engine says what is wrong with it
         found = msgspec.json.decode(messages)
     check_parts(found, model=model.name, sees_images=model.projector is not None)
-    return raw(found) if refusals_as_text(found) else None
+    changed = refusals_as_text(found)
+    if b"reasoning_content" in messages and not Thinking.of(model).thinks:
+        changed = drop_thoughts(found) or changed
+    return raw(found) if changed else None

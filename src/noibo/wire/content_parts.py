@@ -44,6 +44,15 @@ def refusals_as_text(messages: Any) -> bool:
     return found
 
 
+def drop_thoughts(messages: Any) -> bool:
+    """Take what was thought before out of the messages, in place. True if there was something."""
+    found = False
+    for message in messages if isinstance(messages, list) else ():
+        if isinstance(message, dict) and message.pop("reasoning_content", None) is not None:
+            found = True
+    return found
+
+
 def _with_parts(messages: Any) -> Iterator[tuple[int, dict[str, Any]]]:
     """The messages whose content is a list."""
     for number, message in enumerate(messages if isinstance(messages, list) else ()):
