@@ -33,6 +33,7 @@ from noibo.gateway import (
     routes_responses,
     routes_workers,
 )
+from noibo.gateway.described import describe
 from noibo.gateway.origin import LocalOnly
 from noibo.gateway.services import Services
 from noibo.wire import anthropic, llama_server, models, ollama, openai
@@ -93,6 +94,7 @@ def create_app(open_services: OpenServices) -> FastAPI:
     app.include_router(routes_discovery.router)
     for routes in _APIS:
         app.include_router(routes.router)
+    describe(app)
     app.add_exception_handler(NoiboError, _known_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)

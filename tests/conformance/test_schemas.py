@@ -1,0 +1,89 @@
+"""Bodies of every kind, by the schemas of the APIs: never a failure of the server.
+
+The short form runs always; the long one, with many bodies for each route, when there is time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+
+from tests.conformance.probing import Probe, is_anthropics, is_ollamas, is_openais
+from tests.running import RunningServer
+
+# Stops what is being tested.
+_NOT = {"/noibo/v1/shutdown"}
+SHORT, LONG = 2, 60
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server that fetches nothing; its model is echo."""
+    home = tmp_path_factory.mktemp("conformance") / "home"
+    with RunningServer(home, NOIBO_DEFAULT_MODEL="echo", NOIBO_OFFLINE="true") as running:
+        running.load("echo")
+        yield running
+
+
+def openais(shared: Path) -> Any:
+    path = shared / "conformance" / "openai_openapi_subset.json"
+    return schemathesis.openapi.from_dict(json.loads(path.read_text()))
+
+
+def ollamas(shared: Path) -> Any:
+    return schemathesis.openapi.from_path(shared / "conformance" / "ollama_openapi.yaml")
+
+
+def ours(server: RunningServer) -> Any:
+    return schemathesis.openapi.from_url(server.url + "/noibo/v1/openapi.json")
+
+
+def probe(server: RunningServer, name: str, shared: Path, examples: int) -> Probe:
+    if name == "openai":
+        found = Probe(server.url + "/v1", is_openais)
+        found.schema(openais(shared), examples)
+    elif name == "ollama":
+        found = Probe(server.url, is_ollamas)
+        found.schema(ollamas(shared), examples)
+    else:
+        found = Probe(server.url, is_any)
+        found.schema(ours(server), examples, skip=_NOT)
+    return found
+
+
+def is_any(body: Any) -> bool:
+    """One of the shapes: our document describes routes of every API."""
+    shapes: tuple[Callable[[Any], bool], ...] = (is_anthropics, is_openais, is_ollamas)
+    return any(_holds(shape, body) for shape in shapes)
+
+
+def _holds(shape: Callable[[Any], bool], body: Any) -> bool:
+    try:
+        return shape(body)
+    except (KeyError, TypeError, IndexError):
+        return False
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["openai", "ollama", "ours"])
+def test_no_body_of_a_schema_or_beside_it_breaks_the_server(
+    server: RunningServer, shared: Path, name: str
+) -> None:
+    probe(server, name, shared, SHORT).require_well()
+
+
+@pytest.mark.heavy
+@pytest.mark.shared
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", ["openai", "ollama", "ours"])
+def test_hundreds_of_bodies_of_every_kind_break_nothing(
+    server: RunningServer, shared: Path, name: str
+) -> None:
+    found = probe(server, name, shared, LONG)
+    print(name, dict(sorted(found.counted.items())))
+    found.require_well()
