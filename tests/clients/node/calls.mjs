@@ -1,0 +1,33 @@
+// What every client is asked to do, and how its answers are told: one JSON line for each call.
+export const QUESTION = "What is the capital of France?";
+export const CITY = {
+  type: "object",
+  properties: { city: { type: "string" }, people: { type: "integer" } },
+  required: ["city", "people"],
+  additionalProperties: false,
+};
+export const WEATHER = {
+  type: "function",
+  function: {
+    name: "get_weather",
+    description: "Get the weather of a city.",
+    parameters: {
+      type: "object",
+      properties: { city: { type: "string" } },
+      required: ["city"],
+    },
+  },
+};
+
+export async function run(calls) {
+  const [url, model] = process.argv.slice(2);
+  for (const [call, asked] of Object.entries(calls)) {
+    let said;
+    try {
+      said = { ok: await asked(url, model) };
+    } catch (error) {
+      said = { error: String(error.stack ?? error) };
+    }
+    console.log(JSON.stringify({ call, ...said }));
+  }
+}

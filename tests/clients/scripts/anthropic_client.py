@@ -1,0 +1,64 @@
+"""The `anthropic` package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anthropic import Anthropic
+from calls import QUESTION, WEATHER, run
+
+MESSAGES: Any = [{"role": "user", "content": QUESTION}]
+TOOL: Any = {
+    "name": WEATHER["function"]["name"],
+    "description": WEATHER["function"]["description"],
+    "input_schema": WEATHER["function"]["parameters"],
+}
+
+
+def client(url: str) -> Anthropic:
+    return Anthropic(base_url=url, api_key="sk-none", max_retries=0)
+
+
+def chat(url: str, model: str) -> str:
+    answer = client(url).messages.create(model=model, messages=MESSAGES, max_tokens=16)
+    return answer.content[0].text
+
+
+def stream(url: str, model: str) -> list[str]:
+    with client(url).messages.stream(model=model, messages=MESSAGES, max_tokens=16) as events:
+        return list(events.text_stream)
+
+
+def tools(url: str, model: str) -> Any:
+    answer = client(url).messages.create(
+        model=model,
+        messages=MESSAGES,
+        max_tokens=64,
+        tools=[TOOL],
+        tool_choice={"type": "tool", "name": "get_weather"},
+    )
+    call = next(block for block in answer.content if block.type == "tool_use")
+    return [call.name, call.input]
+
+
+def tools_streamed(url: str, model: str) -> Any:
+    with client(url).messages.stream(
+        model=model,
+        messages=MESSAGES,
+        max_tokens=64,
+        tools=[TOOL],
+        tool_choice={"type": "any"},
+    ) as events:
+        answer = events.get_final_message()
+    call = next(block for block in answer.content if block.type == "tool_use")
+    return [call.name, call.input]
+
+
+def count_tokens(url: str, model: str) -> Any:
+    counted = client(url).messages.count_tokens(model=model, messages=MESSAGES)
+    answer = client(url).messages.create(model=model, messages=MESSAGES, max_tokens=1)
+    used = answer.usage.input_tokens + (answer.usage.cache_read_input_tokens or 0)
+    return [counted.input_tokens, used]
+
+
+run(chat, stream, tools, tools_streamed, count_tokens)
