@@ -44,7 +44,7 @@ def run(*calls: Callable[..., Any]) -> None:
             if inspect.isawaitable(told):
                 told = asyncio.run(_awaited(told))
             said = {"ok": told}
-        except Exception:
+        except Exception:  # noqa: BLE001 - told
             said = {"error": traceback.format_exc()}
         print(json.dumps({"call": call.__name__, **said}), flush=True)
 

@@ -1,4 +1,4 @@
-"""Simon Willison's `llm`, through its Python API: OpenAI-compatible models, and its Ollama plugin."""
+"""`llm`, through its Python API: OpenAI-compatible models, and its Ollama plugin."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def generate(url: str, model: str) -> Any:
 
 
 def tools(url: str, model: str) -> Any:
-    """The call itself is the model's choice; that the tools are taken and an answer comes is ours."""
+    """The call itself is the model's choice."""
     answer = Client(url).chat(model, MESSAGES, tools=[WEATHER], options={"num_predict": 64})
     calls = answer.message.tool_calls or []
     return [[call.function.name for call in calls], answer.message.content or ""]
