@@ -1,0 +1,61 @@
+"""Chat templates without tools, taught to say them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pytest
+
+from noibo.engines.tool_template import with_tools
+
+OWN = (
+    "{% for message in messages %}<{{ message['role'] }}>{{ message['content'] }}\n{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+TOOLS = [{"type": "function", "function": {"name": "f"}}]
+TALK = [{"role": "system", "content": "S"}, {"role": "user", "content": "Hi"}]
+
+
+def rendered(template: str, messages: list[Any], **more: Any) -> str:
+    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True)
+    environment.filters["tojson"] = json.dumps
+    return environment.from_string(template).render(
+        messages=messages, add_generation_prompt=True, **more
+    )
+
+
+def test_without_tools_nothing_is_different() -> None:
+    talks = [TALK, TALK[1:], [{"role": "user", "content": [{"type": "text", "text": "x"}]}]]
+    for talk in talks:
+        assert rendered(with_tools(OWN), talk) == rendered(OWN, talk)
+
+
+def test_tools_calls_and_results_are_said() -> None:
+    call = {"type": "function", "function": {"name": "f", "arguments": {"a": 1}}}
+    results = [{"role": "tool", "content": "1"}, {"role": "tool", "content": "2"}]
+    talk = [*TALK, {"role": "assistant", "content": None, "tool_calls": [call]}, *results]
+    said = rendered(with_tools(OWN), talk, tools=TOOLS)
+    assert '"name": "f"' in said
+    assert said.count("<system>") == 1
+    assert '<assistant><tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>' in said
+    assert said.count("<user>") == 2  # results go together: some models want users to alternate
+    assert "<tool_response>\n2\n</tool_response>" in said
+
+
+def test_a_template_that_knows_tools_stays_as_it_is() -> None:
+    assert with_tools("{% if tools %}{{ messages }}{% endif %}") == ""
+    assert with_tools("") == ""
+
+
+@pytest.mark.shared
+def test_the_templates_of_known_models_that_say_tools_are_left_alone(shared: Path) -> None:
+    taught = {
+        path.name
+        for path in (shared / "conformance" / "chat_templates").glob("*.jinja")
+        if with_tools(path.read_text())
+    }
+    assert "google-gemma-2-2b-it.jinja" in taught
+    assert "Qwen-Qwen2.5-7B-Instruct.jinja" not in taught
