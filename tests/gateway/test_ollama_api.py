@@ -317,17 +317,6 @@ def test_vectors_come_for_texts(client: ollama.Client) -> None:
     assert client.embed(MODEL, "").embeddings == []
 
 
-THINKING = """{%- for m in messages %}<|im_start|>{{ m.role }}
-{{ m.content }}<|im_end|>
-{% endfor %}<|im_start|>assistant
-{% if enable_thinking is false %}<think>
-
-</think>
-
-{% else %}<think>
-{% endif %}"""
-
-
 @pytest.fixture(scope="module")
 def workshop(
     smollm2_gguf: Path, tmp_path_factory: pytest.TempPathFactory
@@ -361,22 +350,36 @@ def test_a_made_model_answers_as_it_was_made(workshop: ollama.Client) -> None:
 
 
 @pytest.mark.heavy
-def test_thought_is_told_apart(workshop: ollama.Client) -> None:
-    workshop.create("thinker", from_=MODEL, template=THINKING, stream=False)
-    assert "thinking" in workshop.show("thinker").capabilities
+@pytest.mark.shared
+def test_thought_is_told_apart(workshop: ollama.Client, shared: Path) -> None:
+    templates = shared / "conformance" / "chat_templates"
+    always = (templates / "deepseek-ai-DeepSeek-R1-Distill-Llama-8B.jinja").read_text()
+    workshop.create("thinker", from_=MODEL, template=always, stream=False)
+    assert "thinking" in (workshop.show("thinker").capabilities or ())
     thought = workshop.chat("thinker", QUESTION, think=True, options=CALM)
-    assert thought.message.thinking
-    assert not thought.message.content
-    quiet = workshop.chat("thinker", QUESTION, think=False, options=CALM)
-    assert quiet.message.content
-    assert not quiet.message.thinking
+    assert (bool(thought.message.thinking), thought.message.content) == (True, "")
     usual = workshop.generate("thinker", "Name a colour.", options=CALM)
     assert (usual.thinking, usual.response) == (thought.message.thinking, "")
-    first = workshop.generate("thinker", "Hi", think=False, options=CALM)
-    second = workshop.generate("thinker", "And now?", context=first.context, options=CALM)
-    assert second.thinking
-    with pytest.raises(ollama.ResponseError, match="no levels of thinking"):
+    pieces = list(workshop.generate("thinker", "Name a colour.", options=CALM, stream=True))
+    assert "".join(piece.thinking or "" for piece in pieces) == usual.thinking
+    second = workshop.generate("thinker", "And now?", context=usual.context, options=CALM)
+    assert (bool(second.thinking), second.response) == (True, "")
+    with pytest.raises(ollama.ResponseError, match="cannot answer without thinking"):
+        workshop.chat("thinker", QUESTION, think=False)
+    with pytest.raises(ollama.ResponseError, match="has no levels of thinking"):
         workshop.chat("thinker", QUESTION, think="low")
+
+
+@pytest.mark.heavy
+@pytest.mark.shared
+def test_thinking_is_switched_off(workshop: ollama.Client, shared: Path) -> None:
+    template = shared / "conformance" / "chat_templates" / "Qwen-Qwen3-0.6B.jinja"
+    workshop.create("switched", from_=MODEL, template=template.read_text(), stream=False)
+    usual = workshop.chat("switched", QUESTION, options=CALM)
+    quiet = workshop.chat("switched", QUESTION, think=False, options=CALM)
+    assert (quiet.prompt_eval_count or 0) > (usual.prompt_eval_count or 0)  # an empty thought
+    assert quiet.message.content
+    assert not quiet.message.thinking
 
 
 @pytest.mark.heavy
@@ -388,7 +391,7 @@ def test_a_larger_context_is_loaded_when_asked_for(workshop: ollama.Client) -> N
     (length,) = (row.context_length for row in workshop.ps().models if row.model == MODEL)
     assert length is not None
     assert length >= 6000
-    with pytest.raises(ollama.ResponseError, match="num_ctx: 9000 .* was trained for 8192"):
+    with pytest.raises(ollama.ResponseError, match=r"num_ctx: 9000 .* was trained for 8192"):
         workshop.generate(MODEL, "x", options={"num_ctx": 9000})
 
 

@@ -1,6 +1,7 @@
 """Parts thought from answer in a text that comes piece by piece: `<think>…</think>` before it.
 
-For prompts that go to the engine as they are, where it does not look for thought itself.
+For prompts that go to the engine as they are, where it does not look for thought, and for
+templates whose marks it has not found.
 """
 
 from __future__ import annotations

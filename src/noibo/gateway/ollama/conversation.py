@@ -146,8 +146,14 @@ class Conversation(Exchange):
         if isinstance(turn, Completion):
             if turn.raw or turn.suffix or turn.context:
                 return await self._plain(turn, model)
-            return _Prepared(CHAT, turn.fields(self._asked, model), tokens=self._tokens(turn))
-        return _Prepared(CHAT, turn.fields(self._asked, model))
+            fields, tokens = turn.fields(self._asked, model), self._tokens(turn)
+            return _Prepared(CHAT, fields, self._thought(model), tokens)
+        return _Prepared(CHAT, turn.fields(self._asked, model), self._thought(model))
+
+    def _thought(self, model: Model, *, opened: bool = False) -> Thought | None:
+        """What parts thought from answer, for a model that may think."""
+        thinks = Thinking.of(model).thinks and self._asked.think is not False
+        return Thought(inside=opened) if thinks else None
 
     async def _plain(self, turn: Completion, model: Model) -> _Prepared:
         """A prompt that goes to the engine as it is."""
@@ -166,8 +172,7 @@ class Conversation(Exchange):
             upstream = Upstream(stream.worker, self._services.pipeline.session)
             return await prompts.answered(upstream, prompt, said)
 
-        thinks = Thinking.of(model).thinks and asked.think is not False
-        thought = Thought(inside=opened) if thinks else None
+        thought = self._thought(model, opened=opened)
         return _Prepared(COMPLETION, prompt_fields(prompt, asked, model), thought, tokens)
 
     def _tokens(self, turn: Completion) -> Tokens | None:

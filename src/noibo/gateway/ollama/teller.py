@@ -52,7 +52,7 @@ def as_response(said: Said) -> Json:
 @dataclass(slots=True)
 class OllamaTeller(Teller):
     """One answer. `began` is of the monotonic clock, when the request came; `thought` parts an
-    answer that the engine does not part itself."""
+    answer where the engine has not parted it itself."""
 
     asked: Asked
     shape: Shape
@@ -89,8 +89,8 @@ class OllamaTeller(Teller):
     def _parted(self, text: str, thinking: str) -> Said:
         if self.thought is None:
             return Said(text, thinking)
-        thinking, text = self.thought.add(text)
-        return Said(text, thinking)
+        found, text = self.thought.add(text)
+        return Said(text, thinking + found)
 
     def _line(self, said: Said, probable: list[Json]) -> bytes:
         if self.tokens is not None:
@@ -131,7 +131,7 @@ class OllamaTeller(Teller):
         if self.thought is not None:
             parts = Thought(self.thought.inside)
             begun, ended = parts.add(content), parts.end()
-            thinking, content = begun[0] + ended[0], begun[1] + ended[1]
+            thinking, content = thinking + begun[0] + ended[0], begun[1] + ended[1]
         calls = ToolCalls()
         calls.add(message.get("tool_calls") or ())
         cut_short = choice.get("finish_reason") == "length"
