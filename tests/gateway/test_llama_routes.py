@@ -1,4 +1,5 @@
-"""llama-server's own routes, asked as its clients ask them, with the real model."""
+"""llama-server's own routes, asked as its clients ask them: of a small model that writes nonsense,
+fast, and where sense counts of the real one."""
 
 from __future__ import annotations
 
@@ -11,14 +12,18 @@ import pytest
 
 from tests.running import RunningServer, until
 
-MODEL = "smollm2:135m"
-PROMPT = "The capital of France is"
+PROMPT = "say something"
 ASK = [{"role": "user", "content": "Say hello."}]
 
 
-@pytest.fixture(scope="module")
-def http(real_server: RunningServer) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=real_server.url, timeout=120) as made:
+@pytest.fixture
+def http(small: httpx2.Client) -> httpx2.Client:
+    return small
+
+
+@pytest.fixture
+def real(real_server: RunningServer) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=real_server.url, timeout=170) as made:
         yield made
 
 
@@ -29,12 +34,13 @@ def asked(http: httpx2.Client, path: str, **fields: Any) -> Any:
 
 
 def completed(http: httpx2.Client, **fields: Any) -> Any:
-    wanted = {"prompt": PROMPT, "n_predict": 8, "temperature": 0, "model": MODEL, **fields}
-    return asked(http, "/completion", **wanted)
+    wanted = {"prompt": PROMPT, "n_predict": 8, "temperature": 0, "ignore_eos": True}
+    return asked(http, "/completion", **{**wanted, **fields})
 
 
 def streamed(http: httpx2.Client, path: str = "/completion", **fields: Any) -> list[Any]:
-    body = {"prompt": PROMPT, "n_predict": 8, "temperature": 0, "stream": True, **fields}
+    wanted = {"prompt": PROMPT, "n_predict": 8, "temperature": 0, "ignore_eos": True}
+    body = {**wanted, "stream": True, **fields}
     with http.stream("POST", path, json=body) as answer:
         assert answer.status_code == 200
         lines = [line for line in answer.iter_lines() if line.startswith("data:")]
@@ -54,16 +60,24 @@ def refusal(http: httpx2.Client, path: str, status: int = 400, **fields: Any) ->
 
 def test_a_completion_has_llama_servers_shape(http: httpx2.Client) -> None:
     found = completed(http)
-    assert "Paris" in found["content"]
+    assert len(found["content"]) > 0
     assert found["stop"] is True
     assert found["stop_type"] == "limit"
     assert found["tokens_predicted"] == found["timings"]["predicted_n"] == 8
-    assert found["tokens_evaluated"] == 5
+    assert found["tokens_evaluated"] == len(PROMPT) + 2  # letters, and what stands before them
     assert found["generation_settings"]["n_predict"] == 8
     assert found["generation_settings"]["stream"] is False
     assert found["tokens"] == []
-    assert found["model"] == MODEL
+    assert found["model"].startswith("fills")
     assert "prompt_progress" not in found
+
+
+def test_the_real_model_goes_on_with_a_text(real: httpx2.Client) -> None:
+    found = completed(real, prompt="The capital of France is", n_predict=4)
+    assert "Paris" in found["content"]
+    stopped = completed(real, prompt="The capital of France is", n_predict=4, stop="Paris")
+    assert "Paris" not in stopped["content"]
+    assert (stopped["stop_type"], stopped["stopping_word"]) == ("word", "Paris")
 
 
 def test_a_streamed_completion_is_the_same_text(http: httpx2.Client) -> None:
@@ -81,19 +95,17 @@ def test_both_names_of_the_route_are_native(http: httpx2.Client) -> None:
     assert "choices" not in whole
 
 
-def test_a_prompt_may_be_tokens_or_both_mixed(http: httpx2.Client) -> None:
-    tokens = asked(http, "/tokenize", content=PROMPT)["tokens"]
-    of_text = completed(http)["content"]
-    assert completed(http, prompt=tokens)["content"] == of_text
-    rest = asked(http, "/detokenize", tokens=tokens[2:])["content"]
-    assert completed(http, prompt=[*tokens[:2], rest])["content"] == of_text
+def test_a_prompt_may_be_tokens_or_both_mixed(real: httpx2.Client) -> None:
+    tokens = asked(real, "/tokenize", content="The capital of France is")["tokens"]
+    for prompt in (tokens, [*tokens[:2], " of France is"]):
+        assert "Paris" in completed(real, prompt=prompt, n_predict=2)["content"]
 
 
 def test_several_prompts_get_a_list_of_answers(http: httpx2.Client) -> None:
-    found = completed(http, prompt=[PROMPT, "One, two, three,"])
+    found = completed(http, prompt=[PROMPT, "xyz"])
     assert [one["index"] for one in found] == [0, 1]
-    assert "Paris" in found[0]["content"]
-    assert "four" in found[1]["content"]
+    assert found[0]["content"] == completed(http)["content"]
+    assert found[1]["content"] == completed(http, prompt="xyz")["content"]
     assert isinstance(completed(http, prompt=[PROMPT]), dict)
 
 
@@ -110,11 +122,14 @@ def test_probabilities_of_every_token_are_joined(http: httpx2.Client) -> None:
 def test_a_grammar_a_schema_and_stop_words_hold(http: httpx2.Client) -> None:
     assert completed(http, grammar='root ::= "yes" | "no"')["content"] in {"yes", "no"}
     schema = {"type": "object", "properties": {"n": {"enum": [1, 2]}}, "required": ["n"]}
-    of_schema = completed(http, json_schema=schema, n_predict=40)["content"]
+    schema["additionalProperties"] = False
+    of_schema = completed(http, json_schema=schema, n_predict=60, ignore_eos=False)["content"]
     assert json.loads(of_schema)["n"] in {1, 2}
-    stopped = completed(http, stop=["Paris"])
-    assert "Paris" not in stopped["content"]
-    assert (stopped["stop_type"], stopped["stopping_word"]) == ("word", "Paris")
+    grammar = 'root ::= "abcdef"'
+    for stop in (["cd"], "cd"):
+        stopped = completed(http, grammar=grammar, stop=stop)
+        assert stopped["content"] == "ab"
+        assert (stopped["stop_type"], stopped["stopping_word"]) == ("word", "cd")
 
 
 def test_samplers_seed_and_bias_reach_the_engine(http: httpx2.Client) -> None:
@@ -123,8 +138,10 @@ def test_samplers_seed_and_bias_reach_the_engine(http: httpx2.Client) -> None:
     )["generation_settings"]
     assert settings["samplers"] == ["top_k", "temperature"]
     assert (settings["top_k"], settings["seed"]) == (7, 5)
-    paris = asked(http, "/tokenize", content=" Paris")["tokens"]
-    assert "Paris" not in completed(http, logit_bias=[[paris[0], False]])["content"]
+    assert settings["min_p"] == pytest.approx(0.3)
+    (first,) = completed(http, n_predict=1, return_tokens=True)["tokens"]
+    other = completed(http, n_predict=1, return_tokens=True, logit_bias=[[first, False]])["tokens"]
+    assert other != [first]
 
 
 def test_only_the_fields_that_are_wanted_come(http: httpx2.Client) -> None:
@@ -133,12 +150,6 @@ def test_only_the_fields_that_are_wanted_come(http: httpx2.Client) -> None:
     assert set(found) == set(wanted[:3])
     assert found["generation_settings/n_predict"] == 8
     assert completed(http, response_fields=[""]) == {}
-
-
-def test_no_tokens_at_all_can_be_asked_for(http: httpx2.Client) -> None:
-    found = completed(http, n_predict=0)
-    assert found["content"] == ""
-    assert found["tokens_evaluated"] == 5
 
 
 def test_a_slot_can_be_named(http: httpx2.Client) -> None:
@@ -151,11 +162,17 @@ def test_a_slot_can_be_named(http: httpx2.Client) -> None:
         {"prompt": None},
         {"prompt": {"a": 1}},
         {"prompt": 5},
-        {"prompt": [[]]},
         {"prompt": [10**9]},
         {"n_predict": "many"},
         {"stream": "perhaps"},
-        {"id_slot": 99},
+        {"id_slot": -2},
+        {"id_slot": "first"},
+        {"samplers": ["magic"]},
+        {"logit_bias": 5},
+        {"mirostat": 9},
+        {"min_p": 7},
+        {"grammar": 5},
+        {"json_schema": {"type": "foo"}},
         {"grammar": "root ::= ("},
         {"json_schema": 5},
         {"samplers": 5},
@@ -184,20 +201,19 @@ def test_a_broken_body_is_a_400_of_this_apis_shape(http: httpx2.Client) -> None:
             assert answer.json()["error"]["code"] == 400
 
 
-def test_an_unstreamed_completion_is_cancelled_by_leaving(
-    real_server: RunningServer, http: httpx2.Client
-) -> None:
-    def busy() -> int:
-        rows = http.get("/slots", params={"model": MODEL}).json()
-        return sum(row["is_processing"] for row in rows)
+def test_an_unstreamed_completion_is_cancelled_by_leaving(real_server: RunningServer) -> None:
+    with httpx2.Client(base_url=real_server.url, timeout=120) as client:
 
-    endless = {"prompt": PROMPT, "n_predict": 1500, "ignore_eos": True}
-    with (
-        httpx2.Client(base_url=real_server.url, timeout=2) as impatient,
-        pytest.raises(httpx2.ReadTimeout),
-    ):
-        impatient.post("/completion", json=endless)
-    until(lambda: busy() == 0, "the slot is free again")
+        def busy() -> int:
+            return sum(row["is_processing"] for row in client.get("/slots").json())
+
+        endless = {"prompt": PROMPT, "n_predict": 1900, "ignore_eos": True}
+        with (
+            httpx2.Client(base_url=real_server.url, timeout=1) as impatient,
+            pytest.raises(httpx2.ReadTimeout),
+        ):
+            impatient.post("/completion", json=endless)
+        until(lambda: busy() == 0, "the slot is free again")
 
 
 # ── models ──────────────────────────────────────────────────────────────────
@@ -205,7 +221,7 @@ def test_an_unstreamed_completion_is_cancelled_by_leaving(
 
 def test_the_model_may_stand_in_the_address(http: httpx2.Client) -> None:
     body = {"prompt": PROMPT, "n_predict": 1}
-    assert http.post("/completion?model=smollm2", json=body).json()["model"] == MODEL
+    assert http.post("/completion?model=fills", json=body).json()["model"].startswith("fills")
     answer = http.post("/completion?model=nothing", json=body)
     assert answer.status_code == 404
     assert answer.json()["error"]["type"] == "not_found_error"
@@ -213,8 +229,8 @@ def test_the_model_may_stand_in_the_address(http: httpx2.Client) -> None:
 
 
 def test_chat_and_models_without_a_prefix_are_openais(http: httpx2.Client) -> None:
-    whole = asked(http, "/chat/completions", model=MODEL, messages=ASK, max_tokens=4)
-    assert whole["choices"][0]["message"]["content"]
+    whole = asked(http, "/chat/completions", messages=ASK, max_tokens=4)
+    assert whole["choices"][0]["message"]["role"] == "assistant"
     assert http.get("/models").json() == http.get("/v1/models").json()
     assert http.get("/v1/health").json() == {"status": "ok"}
 
@@ -222,7 +238,8 @@ def test_chat_and_models_without_a_prefix_are_openais(http: httpx2.Client) -> No
 # ── tokens and templates ────────────────────────────────────────────────────
 
 
-def test_text_becomes_tokens_and_text_again(http: httpx2.Client) -> None:
+def test_text_becomes_tokens_and_text_again(real: httpx2.Client) -> None:
+    http = real
     text = "Xin chào, thế giới! <|im_start|>"
     tokens = asked(http, "/tokenize", content=text)["tokens"]
     assert asked(http, "/detokenize", tokens=tokens)["content"] == text
@@ -245,7 +262,7 @@ def test_text_becomes_tokens_and_text_again(http: httpx2.Client) -> None:
         ("/tokenize", {"content": "a", "with_pieces": 1}),
         ("/detokenize", {"tokens": "abc"}),
         ("/detokenize", {"tokens": [10**9]}),
-        ("/detokenize", {"tokens": [49152]}),
+        ("/detokenize", {"tokens": [357]}),
         ("/detokenize", {"tokens": [-1]}),
         ("/detokenize", {"tokens": [[1]]}),
         ("/apply-template", {}),
@@ -263,7 +280,8 @@ def test_what_is_no_text_token_or_chat_is_refused(
     assert refusal(http, path, **wrong)["type"] == "invalid_request_error"
 
 
-def test_a_chat_becomes_the_text_of_its_template(http: httpx2.Client) -> None:
+def test_a_chat_becomes_the_text_of_its_template(real: httpx2.Client) -> None:
+    http = real
     prompt = asked(http, "/apply-template", messages=ASK)["prompt"]
     assert prompt.endswith("<|im_start|>user\nSay hello.<|im_end|>\n<|im_start|>assistant\n")
     counted = asked(http, "/chat/completions/input_tokens", messages=ASK)["input_tokens"]
@@ -276,8 +294,8 @@ def test_a_chat_becomes_the_text_of_its_template(http: httpx2.Client) -> None:
 def test_properties_say_what_a_model_is_set_to(http: httpx2.Client) -> None:
     found = http.get("/props").json()
     assert found["total_slots"] >= 1
-    assert found["default_generation_settings"]["n_ctx"] == 2048
-    assert "im_start" in found["chat_template"]
+    assert found["default_generation_settings"]["n_ctx"] == 256
+    assert found["chat_template"]
     assert http.get("/props?autoload=false").status_code == 200
     not_loaded = http.get("/props", params={"model": "echo", "autoload": "false"})
     assert not_loaded.status_code == 400
@@ -289,7 +307,7 @@ def test_slots_hold_nobodys_words(http: httpx2.Client) -> None:
     answer = http.get("/slots")
     rows = answer.json()
     assert [row["id"] for row in rows] == list(range(len(rows)))
-    assert all(row["n_ctx"] == 2048 for row in rows)
+    assert all(row["n_ctx"] == 256 for row in rows)
     assert any("params" in row for row in rows)
     assert not any(word in answer.text for word in ("swordfish", "flounder", "halibut"))
 
@@ -356,8 +374,8 @@ def test_a_ranking_that_cannot_be_is_refused(http: httpx2.Client, wrong: dict[st
     assert answer.json()["error"]["param"] == next(iter(wrong))
 
 
-def test_a_model_that_cannot_fill_in_says_which_can(http: httpx2.Client) -> None:
-    error = refusal(http, "/infill", 501, input_prefix="a", input_suffix="b")
+def test_a_model_that_cannot_fill_in_says_which_can(real: httpx2.Client) -> None:
+    error = refusal(real, "/infill", 501, input_prefix="a", input_suffix="b")
     assert "qwen2.5-coder" in error["message"]
     assert error["type"] == "not_supported_error"
 

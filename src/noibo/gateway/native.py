@@ -9,7 +9,7 @@ from noibo.gateway.pipeline import Request
 from noibo.gateway.relay import Assembler, Relay
 from noibo.gateway.reply import Reply
 from noibo.gateway.services import Services
-from noibo.wire import body, llama_server
+from noibo.wire import body, completion, llama_server
 
 
 class NativeRelay(Relay):
@@ -18,6 +18,7 @@ class NativeRelay(Relay):
 
     def __init__(self, services: Services, request: Request) -> None:
         fields = dict(request.fields)
+        completion.check(fields)
         self._with_tokens = body.field(fields, "return_tokens", bool, False)
         self._wanted = body.field(fields, "response_fields", list[str])
         if not request.streamed:

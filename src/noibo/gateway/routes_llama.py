@@ -7,6 +7,7 @@ looks at slots does not.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -137,7 +138,12 @@ async def _of_a_chat(request: Request, path: str) -> Response:
     async def question(upstream: Upstream) -> Any:
         fields: Fields = dict(inquiry.fields)
         asking.apply(upstream.worker.model.defaults, fields, chat=True)
-        return await upstream.ask(Verb.TOKENISE, path, fields)
+        try:
+            return await upstream.ask(Verb.TOKENISE, path, fields)
+        except EngineRefused as refused:
+            if refused.status != 500:  # its word for a chat it cannot read
+                raise
+            raise InvalidRequest(refused.message, param="messages") from refused
 
     return inquiry.asked(_VOICE, Verb.TOKENISE, question)
 
@@ -239,11 +245,12 @@ _NOT_HERE: Final = {
 }
 
 
-async def refuse(request: Request) -> Response:
-    """Say that llama-server has this, and noibo has not."""
-    said = _NOT_HERE[request.method, request.scope["route"].path]
-    raise NotSupported(said[0], next_step=said[1])
+def _refusal(why: str, next_step: str) -> Callable[[Request], Awaitable[Response]]:
+    async def refuse(request: Request) -> Response:
+        raise NotSupported(why, next_step=next_step)
+
+    return refuse
 
 
-for method, path in _NOT_HERE:
-    router.add_route(path, refuse, methods=[method], include_in_schema=False)
+for (method, path), said in _NOT_HERE.items():
+    router.add_route(path, _refusal(*said), methods=[method], include_in_schema=False)

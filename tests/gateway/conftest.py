@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from noibo.modelstore.store import Store
+from tests.engines.stocking import stock
+from tests.running import RunningServer
+from tests.small_models import Encoder, small_encoder, small_filler
+
+
+@pytest.fixture(scope="session")
+def encoder() -> Encoder:
+    """What the small models that give vectors are made of."""
+    return small_encoder()
+
+
+@pytest.fixture(scope="session")
+def small_server(
+    encoder: Encoder, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningServer]:
+    """One server with small models of every kind: encoders that pool in different ways, one that
+    ranks, and one that writes (nonsense, fast) and fills in: the default."""
+    folder: Path = tmp_path_factory.mktemp("small")
+    store = Store(folder / "models")
+    for pooling in ("mean", "cls", "none"):
+        stock(store, pooling, encoder.write(folder / f"{pooling}.gguf", pooling))
+    stock(store, "silent", encoder.write(folder / "silent.gguf", None))
+    stock(store, "ranks", small_encoder(ranks=True).write(folder / "ranks.gguf", "rank"))
+    stock(store, "fills", small_filler(folder / "fills.gguf"))
+    with RunningServer(
+        folder / "home",
+        NOIBO_STORE_PATH=str(folder / "models"),
+        NOIBO_DEFAULT_MODEL="fills",
+    ) as server:
+        yield server
+
+
+@pytest.fixture
+def small(small_server: RunningServer) -> Iterator[httpx2.Client]:
+    """Its client."""
+    with httpx2.Client(base_url=small_server.url, timeout=170) as made:
+        yield made
