@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ import ollama
 import pytest
 
 from noibo.wire.ollama_options import OPTIONS
+from tests.modelstore.gguf_builder import STRING, U32, text, u32
 from tests.running import RunningServer, run_noibo, until
 
 MODEL = "smollm2:135m"
@@ -184,6 +186,9 @@ EFFECTS: dict[str, Any] = {
     "min_p": (1.0, {"temperature": 5.0, "seed": 1}),
     "typical_p": (0.01, {"temperature": 5.0, "seed": 1}),
     "mirostat": (2, {"temperature": 5.0, "seed": 1}),
+    "mirostat_tau": (0.1, {"mirostat": 2, "temperature": 5.0, "seed": 1}),
+    "mirostat_eta": (1.0, {"mirostat": 2, "temperature": 5.0, "seed": 1}),
+    "repeat_last_n": (0, {"repeat_penalty": 5.0}),
     "repeat_penalty": (5.0, {}),
     "presence_penalty": (100.0, {}),
     "frequency_penalty": (100.0, {}),
@@ -380,6 +385,37 @@ def test_thinking_is_switched_off(workshop: ollama.Client, shared: Path) -> None
     assert (quiet.prompt_eval_count or 0) > (usual.prompt_eval_count or 0)  # an empty thought
     assert quiet.message.content
     assert not quiet.message.thinking
+
+
+def with_gap_tokens(path: Path, made: Path) -> Path:
+    """The model with the keys of one that fills gaps: some of its own tokens stand for them."""
+    data = path.read_bytes()
+    (count,) = struct.unpack_from("<Q", data, 16)
+    keys = b"".join(
+        text(f"tokenizer.ggml.fim_{name}_token_id") + u32(U32) + u32(token)
+        for name, token in (("pre", 3), ("suf", 4), ("mid", 5))
+    )
+    head = text("general.comment") + u32(STRING)
+    filling = -(len(keys) + len(head) + 8) % 32  # what follows stays where it is aligned
+    more = keys + head + text("x" * filling)
+    made.write_bytes(data[:16] + struct.pack("<Q", count + 4) + more + data[24:])
+    return made
+
+
+@pytest.mark.heavy
+def test_a_gap_is_filled(workshop: ollama.Client, smollm2_gguf: Path, tmp_path: Path) -> None:
+    coder = with_gap_tokens(smollm2_gguf, tmp_path / "coder.gguf")
+    digest = workshop.create_blob(coder)
+    workshop.create("coder", files={"coder.gguf": digest}, stream=False)
+    assert "insert" in (workshop.show("coder").capabilities or ())
+    before, after = "def add(a, b):", "    return c"
+    filled = workshop.generate("coder", before, suffix=after, options=CALM)
+    lengths = [
+        workshop.generate("coder", part, raw=True, options={"num_predict": 1}).prompt_eval_count
+        for part in (before, after)
+    ]
+    assert filled.prompt_eval_count == sum(map(int, map(str, lengths))) + 3
+    assert filled.response
 
 
 @pytest.mark.heavy

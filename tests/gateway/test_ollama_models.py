@@ -17,7 +17,7 @@ from noibo.modelstore.store import Store
 from tests.modelstore.index_server import tiny_gguf
 from tests.modelstore.other_programs import adapter
 from tests.modelstore.registry_server import RegistryServer
-from tests.running import RunningServer, run_noibo
+from tests.running import RunningServer, run_noibo, until
 
 TINY = tiny_gguf(1)
 GO = "{{ if .System }}<s>{{ .System }}</s>{{ end }}<u>{{ .Prompt }}</u><a>{{ .Response }}</a>"
@@ -207,6 +207,22 @@ def test_a_blob_is_checked_on_its_way(http: httpx.Client, shop: RunningServer) -
         assert http.head(f"/api/blobs/{digest}").status_code in {400, 404}
     left = [path.name for path in (shop.home / "models" / "partial").iterdir()]
     assert not [name for name in left if name.startswith(".sha256")]
+
+
+def test_a_blob_that_is_cut_off_is_sent_again(http: httpx.Client, shop: RunningServer) -> None:
+    data = b"half of it" * 100_000
+    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+
+    def half() -> Iterator[bytes]:
+        yield data[: len(data) // 2]
+        raise ConnectionAbortedError
+
+    with pytest.raises(ConnectionAbortedError), httpx.Client(base_url=shop.url) as leaving:
+        leaving.post(f"/api/blobs/{digest}", content=half())
+    assert http.head(f"/api/blobs/{digest}").status_code == 404
+    assert http.post(f"/api/blobs/{digest}", content=data).status_code == 201
+    partial = shop.home / "models" / "partial"
+    until(lambda: not list(partial.glob(".sha256*")), "nothing is left of the first")
 
 
 def test_a_create_that_fails_leaves_nothing(http: httpx.Client, shop: RunningServer) -> None:

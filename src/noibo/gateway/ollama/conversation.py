@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from dataclasses import dataclass
 from typing import Final
@@ -29,9 +30,11 @@ from noibo.gateway.pipeline import Errand, Request, Stream
 from noibo.gateway.relay import Relay
 from noibo.gateway.reply import Reply
 from noibo.gateway.services import Services
-from noibo.wire import ollama
+from noibo.wire import ollama, ollama_options
 from noibo.wire.body import Fields
 from noibo.wire.ollama_thinking import Thought
+
+log = logging.getLogger(__name__)
 
 _TOO_LONG: Final = "exceed_context_size_error"
 
@@ -65,6 +68,7 @@ class Conversation(Exchange):
 
     async def answer(self, reply: Reply) -> None:
         asked, turn = self._asked, self._turn
+        _note(asked)
         model = await self._model()
         if turn.empty and asked.unloads:
             await self._unload(model)
@@ -234,6 +238,12 @@ class Conversation(Exchange):
         took = {"total_duration": ollama.nanoseconds(time.monotonic() - self._began)}
         body = ollama.line(said | {"done": True, "done_reason": reason} | took)
         await reply.whole(200, body)
+
+
+def _note(asked: Asked) -> None:
+    """What is accepted and changes no answer, for whoever looks for it."""
+    if idle := sorted(ollama_options.MACHINE & set(asked.options)):
+        log.debug("%s: options that the machine settles: %s", asked.model, ", ".join(idle))
 
 
 def _no_context(wanted: int, why: str) -> InvalidRequest:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import time
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from noibo.engines.supervision import keep_alive
 from noibo.engines.worker import State, Worker
 from noibo.errors import InvalidRequest, ModelNotFound, NoiboError, StoreError
 from noibo.gateway.managed import as_json
@@ -94,6 +96,8 @@ def _running(services: Services, workers: list[Worker]) -> list[Json]:
 def _row(services: Services, worker: Worker) -> Json:
     facts = services.supervisor.facts(worker)
     until = facts["keep_until"]
+    if until is None and worker.leases:  # the time runs from the end of its last answer
+        until = time.time() + _kept_s(services, worker.model.name)
     return {
         "worker": worker,
         "name": worker.model.name,
@@ -105,6 +109,14 @@ def _row(services: Services, worker: Worker) -> Json:
         "size_vram": _on_gpu(worker),
         "context_length": worker.launch.size.context,
     }
+
+
+def _kept_s(services: Services, name: str) -> float:
+    """How long a model stays, where no request says otherwise."""
+    settings = services.settings
+    own = settings.models.get(name)
+    said = (own.keep_alive if own else "") or settings.memory.keep_alive
+    return keep_alive.parse(said, "keep_alive")
 
 
 def _on_gpu(worker: Worker) -> int:
