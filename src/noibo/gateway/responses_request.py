@@ -7,7 +7,7 @@ what is stored; the rest is translation (`wire.responses*`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -15,9 +15,11 @@ from noibo.engines.engine import Model
 from noibo.errors import InvalidRequest
 from noibo.gateway import openai_model, pipeline
 from noibo.gateway.callers import Caller
+from noibo.gateway.openai_asked import Asked as Chat
 from noibo.wire import openai_fields, responses
 from noibo.wire.body import Fields, Json, raw
 from noibo.wire.openai_format import check_format
+from noibo.wire.openai_shape import Shape
 from noibo.wire.responses import Asked
 from noibo.wire.responses_items import REFERENCE, file_ids, references
 from noibo.wire.responses_messages import FileContent, as_messages
@@ -38,24 +40,19 @@ class Prepared:
     items: Sequence[Json]
     messages: Sequence[Json]
 
-    def chat(self, model: Model) -> Fields:
-        """The fields of the chat, fit for its model. Raises `InvalidRequest`."""
-        fields: Fields = {"messages": raw(self.messages), **self.asked.engine}
-        openai_fields.check(fields, openai_fields.CHAT)
-        check_format(fields)
-        openai_model.fit(fields, model)
-        return fields
-
-    def generation(
-        self, model: Model, fields: Mapping[str, object], caller: Caller, *, streamed: bool
-    ) -> pipeline.Request:
-        """The request for the pipeline; `fields` are those of the caller's body."""
-        chat = self.chat(model) | {"model": raw(model.name), "stream": raw(streamed)}
+    def chat(self, model: Model, caller: Caller, fields: Fields, *, streamed: bool) -> Chat:
+        """The chat, fit for its model; `fields` are those of the caller's body. Raises
+        `InvalidRequest`."""
+        chat: Fields = {"messages": raw(self.messages), **self.asked.engine}
+        openai_fields.check(chat, openai_fields.CHAT)
+        check_format(chat)
+        chat |= {"model": raw(model.name), "stream": raw(streamed)}
         if streamed:
             chat["stream_options"] = _USAGE
         if pipeline.KEEP_ALIVE in fields:
-            chat[pipeline.KEEP_ALIVE] = fields[pipeline.KEEP_ALIVE]  # type: ignore[assignment]
-        return pipeline.Request.of(PATH, chat, caller)
+            chat[pipeline.KEEP_ALIVE] = fields[pipeline.KEEP_ALIVE]
+        request = pipeline.Request.of(PATH, chat, caller)
+        return openai_model.fit(Chat(request, Shape(chat=True, streamed=streamed)), model)
 
 
 async def prepare(fields: Fields, caller: Caller, stored: Opening) -> Prepared:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -17,6 +18,7 @@ from noibo.gateway import responses_request
 from noibo.gateway.callers import Caller
 from noibo.gateway.event_stream import EventStream
 from noibo.gateway.inquiry import Inquiry
+from noibo.gateway.openai_asked import Asked as Chat
 from noibo.gateway.page import Page
 from noibo.gateway.parts import require_readable
 from noibo.gateway.responses_background import Running
@@ -41,13 +43,11 @@ async def create(request: Request) -> Response:
     prepared = await responses_request.prepare(fields, caller, services.stored)
     asked = prepared.asked
     model = await services.resolve(asked.model)
-    generation = prepared.generation(
-        model, fields, caller, streamed=asked.streamed or asked.background
-    )
-    teller = await _teller(prepared, model.name, services, caller)
+    chat = prepared.chat(model, caller, fields, streamed=asked.streamed or asked.background)
+    teller = await _teller(prepared, chat, services)
     voice = Voice()
     queue = services.settings.queue
-    relay = ResponseRelay(services.pipeline, generation, queue, voice, teller)
+    relay = ResponseRelay(services.pipeline, chat.request, queue, voice, teller)
     if not asked.background:
         return relay
     running = Running(teller, (await services.stored()).responses, caller.owner)
@@ -55,17 +55,15 @@ async def create(request: Request) -> Response:
     return EventStream(running.tail(-1)) if asked.streamed else JSONResponse(told)
 
 
-async def _teller(
-    prepared: Prepared, model: str, services: Services, caller: Caller
-) -> ResponseTeller:
+async def _teller(prepared: Prepared, chat: Chat, services: Services) -> ResponseTeller:
     asked, keeping = prepared.asked, None
     if asked.store:
         records = (await services.stored()).responses
         await records.require()  # what cannot be kept is refused before anybody works for it
-        keeping = Keeping(records, caller.owner, prepared.items)
-    head = {"id": ids.new("resp"), "model": model, **asked.said}
-    answer = Answer(head, asked.telling, time.time)
-    return ResponseTeller(answer, services.pipeline, keeping)
+        keeping = Keeping(records, chat.request.caller.owner, prepared.items)
+    head = {"id": ids.new("resp"), "model": chat.request.model, **asked.said}
+    telling = replace(asked.telling, forced=chat.shape.forced)
+    return ResponseTeller(Answer(head, telling, time.time), services.pipeline, keeping)
 
 
 async def count_input(request: Request) -> Response:
@@ -74,7 +72,7 @@ async def count_input(request: Request) -> Response:
     services = inquiry.services
     prepared = await responses_request.prepare(inquiry.fields, inquiry.caller, services.stored)
     model = await services.resolve(inquiry.model)
-    chat = prepared.chat(model)
+    chat = prepared.chat(model, inquiry.caller, inquiry.fields, streamed=False).request.fields
     await require_readable(chat, model)
 
     async def count(upstream: Upstream) -> Json:

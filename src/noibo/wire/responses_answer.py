@@ -17,6 +17,7 @@ from typing import Any, Final
 from noibo.errors import EngineError, NoiboError, QueueFull
 from noibo.wire.body import Json
 from noibo.wire.openai import MOST_TOOL_CALLS
+from noibo.wire.openai_calls import Call
 from noibo.wire.openai_logprobs import as_chat
 from noibo.wire.responses_output import FunctionCall, Item, Message, Reasoning, Status
 
@@ -26,12 +27,14 @@ _GRAIN: Final = 16  # deltas are filled up to a multiple of so many characters
 @dataclass(frozen=True, slots=True)
 class Telling:
     """How a caller wants a response told: reasoning as a summary, reasoning packed, deltas filled
-    up, so many likeliest tokens beside each (None: no log-probabilities)."""
+    up, so many likeliest tokens beside each (None: no log-probabilities). `forced`: the engine
+    writes a call that had to be, as the JSON of one."""
 
     summarised: bool = False
     packed: bool = False
     obfuscated: bool = False
     logprobs: int | None = None
+    forced: bool = False
 
 
 class Answer:
@@ -40,6 +43,7 @@ class Answer:
     def __init__(self, head: Json, telling: Telling, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._telling = telling
+        self._forced = Call() if telling.forced else None
         self._items: list[Item] = []
         self._open: Item | None = None
         self._calls: dict[int, FunctionCall] = {}
@@ -105,6 +109,8 @@ class Answer:
         self._usage = chunk.get("usage") or self._usage
         events: list[Json] = []
         for choice in chunk.get("choices") or ():
+            if self._forced is not None:
+                self._forced.tell(choice)
             self._reason = choice.get("finish_reason") or self._reason
             delta = choice.get("delta") or {}
             events += self._numbered(self._delta(delta, self._rows(choice)))
