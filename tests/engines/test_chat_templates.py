@@ -125,11 +125,12 @@ def test_all_templates_are_there() -> None:
 
 @pytest.mark.shared
 @pytest.mark.anyio
-@pytest.mark.parametrize("name", ["Qwen-Qwen3-0.6B", "deepseek-ai-DeepSeek-V3.2"])
-async def test_the_engine_renders_as_we_do(smollm2_gguf: Path, tmp_path: Path, name: str) -> None:
-    """And we as transformers, which the tests below compare."""
-    ours = ChatTemplate(source(name), **SMOLLM2)
-    async with engine(smollm2_gguf, source(name), tmp_path) as upstream:
+async def test_the_engine_renders_as_we_do(smollm2_gguf: Path, tmp_path: Path) -> None:
+    """And we as transformers, which the tests below compare. Of a template that does not think
+    when nothing is said."""
+    template = source("deepseek-ai-DeepSeek-V3.2")
+    ours = ChatTemplate(template, **SMOLLM2)
+    async with engine(smollm2_gguf, template, tmp_path) as upstream:
         for case, chat in CHATS.items():
             wanted = JOINED if case == "parts" else chat
             assert await by_engine(upstream, chat) == ours.render(**wanted.for_transformers()), case

@@ -75,6 +75,7 @@ def test_every_kind_is_read_whatever_it_is_called(client: openai.OpenAI) -> None
         assert ask(client, image(data))[0] == bare + TOKENS
 
 
+@pytest.mark.heavy
 def test_detail_does_not_change_what_a_projector_makes_of_a_picture(client: openai.OpenAI) -> None:
     assert ask(client, image(RED, detail="low")) == ask(client, image(RED, detail="high"))
 

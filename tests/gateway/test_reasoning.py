@@ -39,9 +39,9 @@ SAID = {
     "StepFun3.5-Flash": "I think.\n</think>\nHello, you.",
     "poolside-Laguna-XS-2.1": "I think.</think>\nHello, you.",
     "poolside-Laguna-XS.2": "I think.</think>\nHello, you.",
-    "upstage-Solar-Open-100B": "<|think|>I think.<|end|><|begin|>assistant<|content|>Hello, you.",
     "muse-glimmer": " to=self<|message|>I think.<|eom|><|start|>assistant<|message|>Hello, you.",
 }
+DEVSTRAL = "unsloth-mistral-Devstral-Small-2507"
 CORE = ("Qwen-Qwen3-0.6B", "openai-gpt-oss-120b")
 FAMILIES = [name if name in CORE else pytest.param(name, marks=pytest.mark.heavy) for name in SAID]
 HI: Any = [{"role": "user", "content": "Hi"}]
@@ -55,12 +55,12 @@ def server(
     """A server with SmolLM2 under every family's name."""
     folder = tmp_path_factory.mktemp("reasoning")
     store = Store(folder / "store")
-    for name in SAID:
+    for name in (*SAID, DEVSTRAL):
         template = shared / "conformance" / "chat_templates" / f"{name}.jinja"
         stock(store, model(name), smollm2_gguf, template=template.read_text(encoding="utf-8"))
     settings = {
         "NOIBO_STORE_PATH": str(store.folder),
-        "NOIBO_ENGINE_CTX_SIZE": "1024",
+        "NOIBO_ENGINE_CTX_SIZE": "4096",
         "NOIBO_ENGINE_PARALLEL": "1",
         "NOIBO_ENGINE_THREADS": "1",
     }
@@ -116,20 +116,23 @@ def test_what_was_thought_is_apart_from_the_answer(client: openai.OpenAI, family
 
 
 def test_a_thought_that_is_cut_off_is_no_answer(client: openai.OpenAI) -> None:
-    request = forced(CORE[0], SAID[CORE[0]]) | {"max_tokens": 5}
-    choice = client.chat.completions.create(**request).choices[0]
+    request = forced(CORE[0], "<think>\nI think of it for a long, long while.\n</think>\n\nHello.")
+    choice = client.chat.completions.create(**request | {"max_tokens": 12}).choices[0]
     assert choice.finish_reason == "length"
     assert choice.message.content == ""
-    assert THOUGHT.startswith(choice.message.reasoning_content.strip())  # type: ignore[attr-defined]
+    assert "I think" in choice.message.reasoning_content  # type: ignore[attr-defined]
 
 
 def test_the_marks_stay_where_a_request_wants_them(client: openai.OpenAI) -> None:
-    family = CORE[0]
-    raw = forced(family, SAID[family], reasoning_format="none")
-    assert whole(client, raw) == ("", SAID[family])
-    for form in ("auto", "deepseek"):
-        apart = forced(family, SAID[family], reasoning_format=form)
-        assert whole(client, apart) == whole(client, forced(family, SAID[family]))
+    raw = forced(CORE[0], SAID[CORE[0]], reasoning_format="none")
+    assert whole(client, raw) == ("", SAID[CORE[0]])
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("form", ["auto", "deepseek"])
+def test_thoughts_are_apart_in_every_other_form(client: openai.OpenAI, form: str) -> None:
+    apart = forced(CORE[0], SAID[CORE[0]], reasoning_format=form)
+    assert whole(client, apart) == whole(client, forced(CORE[0], SAID[CORE[0]]))
 
 
 def test_a_request_may_switch_thinking_off(client: openai.OpenAI) -> None:
@@ -139,25 +142,63 @@ def test_a_request_may_switch_thinking_off(client: openai.OpenAI) -> None:
         whole(client, forced(CORE[0], ANSWER, chat_template_kwargs={"enable_thinking": "no"}))
 
 
+HANOI = {"type": "string", "enum": ["Hanoi"]}
+CITY = {"type": "object", "properties": {"city": HANOI}, "required": ["city"]}
+TOOL = {"type": "function", "function": {"name": "weather", "parameters": CITY}}
+CALLED = {
+    "id": "abcdef123",
+    "type": "function",
+    "function": {"name": "weather", "arguments": '{"city": "Hanoi"}'},
+}
+TURN = [
+    {"role": "user", "content": "Weather?"},
+    {
+        "role": "assistant",
+        "content": None,
+        "reasoning_content": "I need the tool.",
+        "tool_calls": [CALLED],
+    },
+    {"role": "tool", "tool_call_id": "abcdef123", "content": "31"},
+    {"role": "assistant", "content": "31"},
+]
+
+
+@pytest.mark.heavy
 def test_a_tool_is_called_after_a_thought(client: openai.OpenAI) -> None:
-    """The engine makes the grammar here: a call is required, and thinking is given few tokens."""
-    city = {"type": "string", "enum": ["Hanoi"]}
-    parameters = {"type": "object", "properties": {"city": city}, "required": ["city"]}
-    tool = {"type": "function", "function": {"name": "weather", "parameters": parameters}}
+    """No grammar may be given beside tools: the model does what it has seen itself do."""
     request: dict[str, Any] = {
-        "model": model(CORE[0]),
-        "messages": HI,
-        "tools": [tool],
-        "tool_choice": "required",
-        "max_tokens": 100,
+        "model": model("deepseek-ai-DeepSeek-V3.2"),
+        "messages": [*TURN * 3, TURN[0]],
+        "tools": [TOOL],
+        "max_tokens": 150,
         "temperature": 0,
-        "extra_body": {"reasoning_budget_tokens": 4},
+        "extra_body": {
+            "reasoning_budget_tokens": 3,
+            "chat_template_kwargs": {"enable_thinking": True},
+        },
     }
-    choice = client.chat.completions.create(**request).choices[0]
-    assert choice.finish_reason == "tool_calls"
-    call = choice.message.tool_calls[0].function
+    message = client.chat.completions.create(**request).choices[0].message
+    call = message.tool_calls[0].function
     assert (call.name, json.loads(call.arguments)) == ("weather", {"city": "Hanoi"})
-    events = client.chat.completions.create(stream=True, **request)
-    calls = [one for e in events for c in e.choices for one in c.delta.tool_calls or ()]
-    arguments = "".join(one.function.arguments or "" for one in calls)
-    assert json.loads(arguments) == {"city": "Hanoi"}
+    thought = message.reasoning_content  # type: ignore[attr-defined]
+    events = list(client.chat.completions.create(stream=True, **request))
+    deltas = [choice.delta for event in events for choice in event.choices]
+    assert "".join(getattr(one, "reasoning_content", None) or "" for one in deltas) == thought
+    calls = [one.function for delta in deltas for one in delta.tool_calls or ()]
+    assert "".join(one.arguments or "" for one in calls) == call.arguments
+
+
+@pytest.mark.heavy
+def test_a_template_that_reads_no_thoughts_is_told_none(client: openai.OpenAI) -> None:
+    """The engine would lose the answer with the thought."""
+
+    def tokens(**more: Any) -> int:
+        said = {"role": "assistant", "content": "Hello, you.", **more}
+        messages: Any = [*HI, said, *HI]
+        answer = client.chat.completions.create(
+            model=model(DEVSTRAL), messages=messages, max_tokens=1
+        )
+        assert answer.usage is not None
+        return answer.usage.prompt_tokens
+
+    assert tokens(reasoning_content="They greet.") == tokens()
