@@ -29,13 +29,15 @@ _RAW: Final = {"messages": list[msgspec.Raw], "tools": list[msgspec.Raw]}
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was asked, and what the teller of the answer needs to know of it."""
+    """What was asked, and what the teller of the answer needs to know of it. `forced`: the engine
+    is held to the JSON of a call, which is told as one."""
 
     fields: Fields
     streamed: bool
     limit: int
     stops: tuple[str, ...]
     shows_thinking: bool
+    forced: bool
     recorded: Json
 
 
@@ -49,7 +51,15 @@ def read(fields: Fields, model: Model, *, counts: bool = False) -> Asked:
     config = _field(fields, "output_config", OutputConfig())
     wanted = Wanted.read(fields, config.effort, limit)
     out: Json = {"max_tokens": limit, **_conversation(fields, model), **_tools(fields)}
-    out |= _sampling(fields) | _form(fields, config) | wanted.fields(Thinking.of(model))
+    out |= _sampling(fields) | _form(fields, config)
+    thinking = Thinking.of(model)
+    forced = anthropic_tools.force(
+        out,
+        thinks_on=wanted.type == "enabled",
+        always_thinks=thinking.thinks and not thinking.has_switch,
+    )
+    out |= (wanted.off() if forced else wanted).fields(thinking)
+    anthropic_tools.require_known(out, _template(model))
     if stops:  # the engine says which one ended the answer only when it says everything
         out |= {"stop": stops, "verbose": True, "response_fields": ["stop_type", "stopping_word"]}
     streamed = _field(fields, "stream", False)
@@ -61,6 +71,7 @@ def read(fields: Fields, model: Model, *, counts: bool = False) -> Asked:
         limit=limit,
         stops=tuple(stops),
         shows_thinking=wanted.shown,
+        forced=forced,
         recorded=_recorded(fields),
     )
 
@@ -113,6 +124,11 @@ def _tools(fields: Fields) -> Json:
     choice = _field(fields, "tool_choice")
     chosen = {} if choice is None else anthropic_tools.choose(choice, tools)
     return {**({"tools": tools} if tools else {}), **chosen}
+
+
+def _template(model: Model) -> str:
+    """The chat template that the model is told things by; empty where none is known."""
+    return model.template or (model.info and model.info.chat_template) or ""
 
 
 def _sampling(fields: Fields) -> Json:

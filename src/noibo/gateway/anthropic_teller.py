@@ -18,8 +18,9 @@ from noibo.errors import EngineError
 from noibo.gateway.anthropic_request import Asked
 from noibo.gateway.pipeline import Stream
 from noibo.gateway.teller import Teller
-from noibo.wire import anthropic, sse
+from noibo.wire import anthropic, openai, sse
 from noibo.wire.body import Json
+from noibo.wire.openai_calls import Call
 
 _REASONS: Final = {"length": "max_tokens", "tool_calls": "tool_use"}
 
@@ -35,6 +36,7 @@ class MessageTeller(Teller):
         self._block: _Block | None = None
         self._blocks = 0
         self._begun = False
+        self._forced = Call() if asked.forced else None
 
     def begin(self, stream: Stream) -> bytes:
         self._model = stream.model.name
@@ -58,6 +60,8 @@ class MessageTeller(Teller):
     def whole(self, answer: Json) -> bytes:
         self._end.note(answer)
         choice = answer["choices"][0]
+        if self._forced is not None:
+            choice = _called(self._forced, choice)
         self._end.finish = choice.get("finish_reason") or ""
         content = _content(choice["message"], self._asked, cut_off=self._end.finish == "length")
         used = any(block["type"] == "tool_use" for block in content)
@@ -85,6 +89,8 @@ class MessageTeller(Teller):
         return _event("message_start", message=self._message()) + anthropic.PING
 
     def _choice(self, choice: Json) -> bytes:
+        if self._forced is not None:
+            self._forced.tell(choice)
         self._end.finish = choice.get("finish_reason") or self._end.finish
         delta, said = choice.get("delta") or {}, b""
         if thought := delta.get("reasoning_content"):
@@ -188,6 +194,16 @@ class _End:
         if used_tool and reason == "end_turn":
             reason = "tool_use"
         return {"stop_reason": reason, "stop_sequence": None}
+
+
+def _called(call: Call, choice: Json) -> Json:
+    """A whole answer that is the JSON of a call, as one that makes it."""
+    told = {"delta": dict(choice["message"]), "finish_reason": choice.get("finish_reason")}
+    call.tell(told)
+    assembler = openai.Assembler(chat=True)
+    assembler.add({"choices": [{"index": 0, **told}]})
+    found: Json = assembler.answer()["choices"][0]
+    return found
 
 
 def _content(message: Json, asked: Asked, *, cut_off: bool) -> list[Json]:

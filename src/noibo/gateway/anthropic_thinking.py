@@ -57,6 +57,10 @@ class Wanted:
         shown = config.display != "omitted"
         return cls(config.type, config.budget_tokens, effort, limit, shown)
 
+    def off(self) -> Wanted:
+        """The same without any thinking."""
+        return Wanted("disabled", None, self.effort, self.limit, self.shown)
+
     def fields(self, model: Thinking) -> Json:
         """The engine's fields. Raises `InvalidRequest` for what the model cannot do."""
         if self.type == "enabled" and not model.thinks:

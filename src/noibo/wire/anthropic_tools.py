@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from noibo.errors import InvalidRequest
+from noibo.wire import openai_calls
 from noibo.wire.anthropic_blocks import CacheControl, Shape, shaped
 from noibo.wire.body import Json
 
@@ -72,6 +73,39 @@ def choose(choice: Choice, tools: list[Json]) -> Mapping[str, Any]:
             f"tool_choice.name: {choice.name!r} is none of the tools.", param="tool_choice.name"
         )
     return {"tools": only, "tool_choice": "required", **parallel}
+
+
+def force(asked: Json, *, thinks_on: bool, always_thinks: bool) -> bool:
+    """Hold the engine, in place, to the JSON of a call where one must be made: on its own it would
+    let the model say as much as it likes before, or know no calls at all. One that always thinks
+    first is left to the engine."""
+    if asked.get("tool_choice") != "required" or always_thinks:
+        return False
+    for name, has in (
+        ("thinking", thinks_on),
+        ("output_config.format", "response_format" in asked),
+    ):
+        if has:
+            raise InvalidRequest(
+                f"tool_choice: a tool that must be used leaves no room for {name}.",
+                param="tool_choice",
+                next_step="Let the tool be chosen (auto), or leave the other out.",
+            )
+    asked |= {"json_schema": openai_calls.schema_of(asked["tools"]), "tool_choice": "none"}
+    return True
+
+
+def require_known(asked: Json, template: str) -> None:
+    """Raise where the model's chat template would pass over what was said of tools."""
+    if not template or "tool" in template:
+        return
+    shown = bool(asked.get("tools")) and asked.get("tool_choice", "auto") == "auto"
+    if shown or any("tool_calls" in message for message in asked["messages"]):
+        raise InvalidRequest(
+            "tools: this model knows of none: its chat template says nothing of them.",
+            param="tools",
+            next_step='Ask a model that does, or have one used: "tool_choice": {"type": "any"}.',
+        )
 
 
 def _read(raw: msgspec.Raw, where: str) -> Json:

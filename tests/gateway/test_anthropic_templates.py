@@ -1,4 +1,4 @@
-"""Thinking, asked for in Anthropic's way: a real model whose chat template has room for it."""
+"""What depends on a chat template, thinking and tools: a real model with other templates."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from noibo.engines.engine import Model
 from noibo.engines.thinking import Thinking
 from noibo.modelstore.store import Store
 from tests.engines.stocking import stock
+from tests.gateway.test_anthropic_api import CALLED, WEATHER, count, create, result
 from tests.running import RunningServer
 
 ASK = [{"role": "user", "content": "Name three colours."}]
@@ -24,13 +25,30 @@ TEMPLATE = """{%- for message in messages %}{{- '<|im_start|>' + message.role + 
 {%- if enable_thinking is defined and enable_thinking is false %}
 {{- '<think>\\n\\n</think>\\n\\n' }}{%- else %}{{- '<think>\\n' }}{%- endif %}{%- endif %}"""
 
+CALLING = """{%- if tools %}{{- '<|im_start|>system\\nYou may call these tools:\\n<tools>' }}
+{%- for tool in tools %}{{- '\\n' + (tool | tojson) }}{%- endfor %}
+{{- '\\n</tools>\\nCall one as <tool_call>\\n{"name": "x", "arguments": {}}\\n</tool_call>' }}
+{{- '<|im_end|>\\n' }}{%- endif %}
+{%- for message in messages %}{%- if message.role == 'tool' %}
+{{- '<|im_start|>user\\n<tool_response>\\n' + message.content }}
+{{- '\\n</tool_response><|im_end|>\\n' }}
+{%- else %}{{- '<|im_start|>' + message.role + '\\n' }}
+{%- if message.content %}{{- message.content }}{%- endif %}
+{%- if message.tool_calls %}{%- for call in message.tool_calls %}
+{{- '\\n<tool_call>\\n{"name": "' + call.function.name + '", "arguments": ' }}
+{{- (call.function.arguments | tojson) + '}\\n</tool_call>' }}
+{%- endfor %}{%- endif %}{{- '<|im_end|>\\n' }}{%- endif %}{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"""
+
 
 @pytest.fixture(scope="module")
 def client(
     smollm2_gguf: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[anthropic.Anthropic]:
     place = tmp_path_factory.mktemp("thinker")
-    stock(Store(place / "store"), "thinker", smollm2_gguf, template=TEMPLATE)
+    store = Store(place / "store")
+    stock(store, "thinker", smollm2_gguf, template=TEMPLATE)
+    stock(store, "caller", smollm2_gguf, template=CALLING)
     wanted = {"NOIBO_STORE_PATH": str(place / "store"), "NOIBO_ENGINE_CTX_SIZE": "1024"}
     with (
         RunningServer(place / "home", NOIBO_ENGINE_PARALLEL="1", **wanted) as server,
@@ -92,3 +110,47 @@ def test_templates_of_models_that_think_are_told_from_others(shared: Path) -> No
     others = {"Qwen-Qwen2.5-7B-Instruct", "google-gemma-2-2b-it", "Qwen3-Coder", "Kimi-K2-Instruct"}
     assert {name for name in thinkers if found[name]} == thinkers
     assert not {name for name in others if found[name]}
+
+
+def test_results_of_tools_are_read(client: anthropic.Anthropic) -> None:
+    rows = [{"type": "text", "text": "38 degrees"}]
+    took = {
+        str(last): count(client, model="caller", messages=[*CALLED, last], tools=[WEATHER])
+        for last in (result("38 degrees"), result(rows), result("38 degrees", is_error=True))
+    }
+    plain, listed, failed = took.values()
+    assert plain == listed < failed
+    asked = {"model": "caller", "messages": [*CALLED, result("38 degrees")], "tools": [WEATHER]}
+    usage = create(client, **asked, max_tokens=1).usage
+    assert usage.input_tokens + (usage.cache_read_input_tokens or 0) == plain
+    assert count(client, model="caller", messages=asked["messages"]) < plain
+
+
+def test_what_a_coding_agent_sends_is_answered(client: anthropic.Anthropic) -> None:
+    """A long system prompt in blocks that are to be cached, twenty tools, streamed."""
+    kept = {"cache_control": {"type": "ephemeral"}}
+    system = [{"type": "text", "text": "You help with code. " * 8, **kept} for _ in range(2)]
+    tools = [
+        {
+            "name": f"tool_{number}",
+            "description": "It reads.",
+            "input_schema": {"type": "object", "properties": {"path": {"type": "string"}}},
+        }
+        for number in range(20)
+    ]
+    text = {"type": "text", "text": "Hello", **kept}
+    with client.beta.messages.stream(
+        model="caller",
+        max_tokens=2,
+        system=system,  # type: ignore[arg-type]
+        tools=tools,  # type: ignore[arg-type]
+        messages=[{"role": "user", "content": [text]}],  # type: ignore[list-item, typeddict-item]
+        metadata={"user_id": "someone"},
+        thinking={"type": "adaptive"},
+        output_config={"effort": "high"},
+        context_management={"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+        betas=["context-management-2025-06-27"],
+    ) as stream:
+        final = stream.get_final_message()
+    assert final.usage.output_tokens >= 1
+    assert final.stop_reason in {"max_tokens", "end_turn", "tool_use"}
