@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
-from noibo.errors import Forbidden
+from noibo.errors import Forbidden, NoiboError
 from noibo.gateway.managed import as_json, management_of
 from noibo.gateway.ollama.asked import model_name
 from noibo.gateway.ollama.bodies import fields_of, real_name, refuse
@@ -16,6 +17,7 @@ from noibo.gateway.ollama.lines import Lines
 from noibo.gateway.services import services_of
 from noibo.modelstore.management.pulls import Pull
 from noibo.modelstore.progress import Progress
+from noibo.modelstore.store import Store
 from noibo.wire.body import Json, field
 
 router = APIRouter(prefix="/api", tags=["ollama"])
@@ -42,14 +44,14 @@ async def pull(request: Request) -> Response:
     refuse(fields, _NOT_HERE)
     under_way = await asyncio.to_thread(management_of(request).under_way.start, name, None)
     if streamed:
-        return Lines(_told(under_way))
+        return Lines(_told(under_way, management_of(request).maker().store))
     async for _ in under_way.follow():
         continue
     under_way.outcome()
     return as_json({"status": "success"})
 
 
-async def _told(under_way: Pull) -> AsyncGenerator[Json, None]:
+async def _told(under_way: Pull, store: Store) -> AsyncGenerator[Json, None]:
     yield {"status": "pulling manifest"}
     before: Json = {}
     async for progress in under_way.follow():
@@ -57,21 +59,36 @@ async def _told(under_way: Pull) -> AsyncGenerator[Json, None]:
         if now and (now != before or progress is None):
             yield now
         before = now or before
-    under_way.outcome()
+    came = under_way.outcome()
+    for done in await asyncio.to_thread(_whole, store, came.name):
+        yield done
     yield {"status": "writing manifest"}
     yield {"status": "success"}
+
+
+def _whole(store: Store, name: str) -> list[Json]:
+    """Every file of the model that came, whole: also what was here before, or came at once."""
+    with contextlib.suppress(NoiboError):  # it has gone since
+        files = store.get(name).manifest.files
+        return [
+            _moved(one.file.sha256 or "", one.name, one.file.size) | {"completed": one.file.size}
+            for one in files
+        ]
+    return []
+
+
+def _moved(sha256: str, name: str, total: int | None) -> Json:
+    """How far one file is; one whose digest nobody promised is known by its name."""
+    digest = f"sha256:{sha256}" if sha256 else name or "model"
+    said: Json = {"status": f"pulling {sha256[:12] or digest}", "digest": digest}
+    return said if total is None else said | {"total": total}
 
 
 def _line(progress: Progress) -> Json:
     if progress.stage not in _MOVES:
         said = _SAYS.get(progress.stage)
         return {"status": said} if said else {}
-    # A file whose digest nobody promised is known by its name.
-    digest = f"sha256:{progress.sha256}" if progress.sha256 else progress.file or "model"
-    shown = progress.sha256[:12] or digest
-    moved: Json = {"status": f"pulling {shown}", "digest": digest}
-    if progress.total is not None:
-        moved["total"] = progress.total
+    moved = _moved(progress.sha256, progress.file, progress.total)
     return moved | ({"completed": progress.done} if progress.done else {})
 
 
