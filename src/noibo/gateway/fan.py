@@ -13,6 +13,7 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 
@@ -28,8 +29,9 @@ from noibo.gateway.relay import END, broke_off, decoded, progress_events, whole_
 from noibo.gateway.reply import Reply, header
 from noibo.gateway.tokens import Tokens
 from noibo.gateway.waiting import Waiting
-from noibo.wire import body, openai, sse
+from noibo.wire import body, openai, openai_infill, sse
 from noibo.wire.management import MODEL_HEADER
+from noibo.wire.openai_infill import Infill
 from noibo.wire.openai_shape import Told
 
 _DONE = sse.event(sse.DONE)
@@ -68,15 +70,19 @@ def parts_of(asked: Asked) -> list[Part]:
     usual = replace(asked.request, streamed=False)
     if asked.shape.chat:
         return [Part(usual, 0, 0, asked.shape.drawn)]
+    if asked.shape.silent:  # engines write one token at least
+        usual = replace(usual, fields=usual.fields | {"max_tokens": body.raw(1)})
     return [
-        Part(
-            replace(usual, fields=usual.fields | {"prompt": body.raw(prompt)}),
-            number,
-            0,
-            asked.shape.drawn,
-        )
+        Part(_of_prompt(usual, prompt), number, 0, asked.shape.drawn)
         for number, prompt in enumerate(asked.prompts)
     ]
+
+
+def _of_prompt(usual: Request, prompt: Any) -> Request:
+    if "suffix" in usual.fields:
+        fields = openai_infill.ask(usual.fields, prompt)
+        return replace(usual, path=openai_infill.PATH, fields=fields)
+    return replace(usual, fields=usual.fields | {"prompt": body.raw(prompt)})
 
 
 def _silent(ticket: Ticket) -> None:
@@ -161,7 +167,10 @@ class Fan(Exchange):
     async def _open(self, part: Part, told: Tell = _silent) -> AsyncIterator[Stream]:
         async with self._pipeline.open(part.asked(self._seed), told) as stream:
             if stream.response.status != 200:
-                raise openai.refusal(stream.response.status, await stream.beginning())
+                refusal = openai.refusal(stream.response.status, await stream.beginning())
+                if part.request.path == openai_infill.PATH:
+                    raise openai_infill.refusal(refusal, stream.model.name)
+                raise refusal
             if part.choices > stream.choices:
                 rest = part.rest(stream.choices)
                 self._left.extendleft([rest] if stream.engine.several else reversed(rest.single()))
@@ -169,13 +178,16 @@ class Fan(Exchange):
 
     async def _hear(self, part: Part, stream: Stream, reply: Reply) -> None:
         tokens = self._tokens = Tokens(stream.worker)
+        infill = Infill(stream.model.name) if part.request.path == openai_infill.PATH else None
         ended = False
         async for block in whole_events(stream):
             ended = ended or END.search(block) is not None
             tokens.count(block, reads=stream.engine.is_progress(block))
-            chunks = [
-                self._told.chunk(event, part.prompt, part.first) for event in decoded(stream, block)
-            ]
+            events = decoded(stream, block)
+            if infill is not None:
+                ended = ended or any(event.get("stop") for event in events)
+                events = [infill.chunk(event) for event in events]
+            chunks = [self._told.chunk(event, part.prompt, part.first) for event in events]
             if self._told.shape.streamed:
                 said = [sse.event(msgspec.json.encode(chunk)) for chunk in chunks if chunk]
                 if part.request.wants_progress:

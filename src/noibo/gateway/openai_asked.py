@@ -108,8 +108,6 @@ def _text(path: str, fields: Fields, caller: Caller) -> Asked:
         top_logprobs=top,
         silent=body.field(fields, "max_tokens", int) == 0,
     )
-    if shape.silent:
-        fields["max_tokens"] = body.raw(1)  # engines write one at least
     prompts = _prompts(fields)
     return Asked(Request.of(path, fields, caller), shape, prompts, echo)
 
