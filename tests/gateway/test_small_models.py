@@ -162,7 +162,7 @@ def test_a_gap_is_filled_streamed_and_not(http: httpx2.Client) -> None:
         "prompt": "y = ",
         "n_predict": 6,
         "temperature": 0,
-        "ignore_eos": True,
+        "grammar": "root ::= [a-z]+",
     }
     whole = asked(http, "/infill", **fields)
     assert whole["tokens_predicted"] == 6
@@ -173,6 +173,19 @@ def test_a_gap_is_filled_streamed_and_not(http: httpx2.Client) -> None:
     events = [json.loads(line[5:]) for line in lines]
     assert "".join(event["content"] for event in events) == whole["content"]
     assert events[-1]["stop"] is True
+
+
+def test_all_of_a_prefix_is_read_where_the_context_has_room(http: httpx2.Client) -> None:
+    """llama.cpp alone keeps three quarters of a batch."""
+    fields = {"model": "fills", "n_predict": 4, "grammar": "root ::= [a-z]+"}
+    fields |= {"input_prefix": "p" * 150, "input_suffix": "s" * 60}
+    whole = asked(http, "/infill", **fields)["prompt"]
+    assert (whole.count("p"), whole.count("s")) == (150, 61)  # the mark of the beginning is <s>
+    fields |= {"input_prefix": "q" + "p" * 400, "input_suffix": "s" * 400 + "z"}
+    cut = asked(http, "/infill", **fields)["prompt"]
+    assert "q" not in cut
+    assert "z" not in cut
+    assert cut.count("p") > 2 * cut.count("s") > 90
 
 
 def test_what_an_editor_sends_ahead_of_typing_is_taken(http: httpx2.Client) -> None:

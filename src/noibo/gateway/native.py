@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from noibo.errors import EngineRefused, NotSupported
 from noibo.gateway.pipeline import Request
 from noibo.gateway.relay import Assembler, Relay
-from noibo.gateway.reply import Reply
 from noibo.gateway.services import Services
 from noibo.wire import body, completion, llama_server
 
@@ -25,7 +23,6 @@ class NativeRelay(Relay):
             fields.pop("response_fields", None)  # the engine would leave out what we join
         request = replace(request, fields=fields)
         super().__init__(services.pipeline, request, services.settings.queue, llama_server.Voice())
-        self._fills_in = request.path == "/infill"
 
     def is_end(self, block: bytes) -> bool:
         """Always: a response that breaks off raises while it is read."""
@@ -34,16 +31,3 @@ class NativeRelay(Relay):
     def new_assembler(self) -> Assembler:
         """llama-server's shape."""
         return llama_server.Assembler(with_tokens=self._with_tokens, wanted=self._wanted)
-
-    async def answer(self, reply: Reply) -> None:
-        """The same; a model that cannot fill in is told with those that can."""
-        try:
-            await super().answer(reply)
-        except EngineRefused as refused:
-            if self._fills_in and refused.status == NotSupported.status:
-                raise NotSupported(
-                    refused.message,
-                    next_step="Models with fill-in-the-middle tokens can, as qwen2.5-coder, "
-                    "codegemma and starcoder2: `noibo search code`.",
-                ) from refused
-            raise

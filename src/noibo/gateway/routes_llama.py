@@ -21,6 +21,7 @@ from noibo.errors import EngineRefused, InvalidRequest, NotSupported
 from noibo.gateway import pipeline, routes_openai
 from noibo.gateway.callers import Caller
 from noibo.gateway.embedding import require_known
+from noibo.gateway.filling import Filling
 from noibo.gateway.inquiry import Inquiry, Told
 from noibo.gateway.native import NativeRelay
 from noibo.gateway.reranking import rank
@@ -55,6 +56,7 @@ async def _generate(request: Request, path: str) -> Response:
     asked = replace(asked, model=asked.model or request.query_params.get("model", ""))
     if path == "/infill":
         infill.check(asked.fields)
+        return Filling(services, asked)
     return NativeRelay(services, asked)
 
 
