@@ -30,6 +30,7 @@ ON_A_TERMINAL = (
 def worker(number: int, **changed: object) -> WorkerRow:
     row = {
         "model": f"hf.co/someone/a-model-with-a-long-name-{number}-GGUF:Q4_K_M",
+        "verb": "generate",
         "engine": "llama_cpp",
         "state": "ready",
         "note": "",
@@ -106,6 +107,19 @@ def test_rates_are_what_the_counters_moved() -> None:
 def test_a_fresh_worker_of_the_same_model_has_no_rates_yet() -> None:
     assert Rates.between(worker(2), worker(1), 2.0) == Rates(None, None, 0.4)
     assert Rates.between(worker(1), None, 2.0).written is None
+
+
+def test_two_workers_of_one_model_are_told_apart_by_what_they_do() -> None:
+    def both(at: float, moved: int) -> Reading:
+        chats = worker(1, model="m", tokens_in=1000 + moved)
+        embeds = worker(2, model="m", verb="embed", tokens_in=500, tokens_reused=0)
+        return reading(at, [chats, embeds])
+
+    lines = [line.plain for line in frame(both(2.0, 100), both(1.0, 0), 120, 40)]
+    (chats,) = [line for line in lines if line.startswith("m ") and "(embed)" not in line]
+    (embeds,) = [line for line in lines if line.startswith("m (embed)")]
+    assert " 100 " in chats
+    assert " 0 " in embeds
 
 
 def test_how_long_a_model_stays_is_shown() -> None:

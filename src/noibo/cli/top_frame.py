@@ -55,7 +55,7 @@ def frame(now: Reading, before: Reading | None, width: int, height: int) -> list
     waiting = now.queue.waiting
     room = max(height - len(head) - (3 if waiting else 2), 2)
     most_waiting = min(len(waiting), max(room // 2, room - len(now.workers)))
-    workers = [_worker(row, rates[row.model], now, width) for row in now.workers]
+    workers = [_worker(row, rates[row.seat], now, width) for row in now.workers]
     lines = [*head, Text(), _titles(_WORKERS, width), *_fitting(workers, room - most_waiting)]
     if waiting:
         waiters = [_waiter(row, width) for row in waiting]
@@ -66,9 +66,9 @@ def frame(now: Reading, before: Reading | None, width: int, height: int) -> list
 
 
 def _rates(now: Reading, before: Reading | None) -> dict[str, Rates]:
-    known = {row.model: row for row in before.workers} if before else {}
+    known = {row.seat: row for row in before.workers} if before else {}
     seconds = now.at - before.at if before else 0.0
-    return {row.model: Rates.between(row, known.get(row.model), seconds) for row in now.workers}
+    return {row.seat: Rates.between(row, known.get(row.seat), seconds) for row in now.workers}
 
 
 def _fitting(lines: list[Text], room: int) -> Iterator[Text]:
@@ -170,7 +170,7 @@ def _cut(text: str, room: int) -> str:
 
 def _worker(row: WorkerRow, rates: Rates, now: Reading, width: int) -> Text:
     cells: list[str | Text] = [
-        row.model,
+        row.seat,
         STATES.get(row.state, row.state),
         f"{row.requests}/{row.slots}",
         _bar(row.memory_bytes, now.queue.budget_bytes, SMALL_BAR),

@@ -98,7 +98,7 @@ def _print_json(value: Any) -> None:
 def _print_worker(row: WorkerRow) -> None:
     state = row.state if row.state != "starting" or not row.note else f"starting: {row.note}"
     busy = row.requests if row.slots_busy is None else max(row.requests, row.slots_busy)
-    head = [row.model, row.engine, state, f"{busy} of {row.slots} slots busy", staying(row)]
+    head = [row.seat, row.engine, state, f"{busy} of {row.slots} slots busy", staying(row)]
     print("  " + "  ".join(head))
     told = [f"{size(row.memory_bytes)} held", f"{size(row.peak_bytes)} at most"]
     told.append(f"{size(row.predicted_bytes)} predicted")

@@ -61,6 +61,11 @@ class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
     tokens_out: int
     placement: dict[str, Any]
 
+    @property
+    def seat(self) -> str:
+        """Its model, and what it is there for where that is not to write."""
+        return self.model if self.verb == "generate" else f"{self.model} ({self.verb})"
+
 
 class WaitingRow(msgspec.Struct, frozen=True, kw_only=True):
     """One request that waits: its place among those for the same model, and how long it may take.
