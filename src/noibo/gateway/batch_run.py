@@ -32,6 +32,7 @@ AT_ONCE: Final = 8  # lines of a batch that are asked at the same time
 _TRIES: Final[Mapping[int, float]] = {429: math.inf, 502: 3, 503: 20, 507: 20}
 _PAUSE_S: Final = (0.5, 30.0)
 _ROWS: Final = 200
+_LOOKS_S: Final = 1.0
 _EXPIRED: Final = (
     "batch_expired",
     "This request could not be executed before the completion window expired.",
@@ -115,11 +116,14 @@ class BatchRun:
 
     async def _until_over(self, asking: list[asyncio.Task[None]]) -> None:
         """Wait for all lines; of a batch that is cancelled for those under way; or for the end of
-        its time."""
-        left = max(self.batch.expires_at - time.time(), 0)
-        done, _ = await asyncio.wait(asking, timeout=left, return_when=asyncio.FIRST_EXCEPTION)
-        for task in done:
-            task.result()
+        its time, by the clock on the wall: a machine may have slept."""
+        left = set(asking)
+        while left and not self._is_over:
+            done, left = await asyncio.wait(
+                left, timeout=_LOOKS_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                task.result()
 
     async def _ask_some(self, waiting: _Rows) -> None:
         while not self._stop.is_set():

@@ -1,0 +1,397 @@
+"""OpenAI's batches through the official client: every line once, whatever happens to the server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+from openai.types import Batch
+
+from noibo.assembly import open_database, open_stored
+from noibo.database.schema import batches
+from noibo.errors import InvalidRequest, NotFound
+from noibo.gateway.page import Page
+from noibo.settings import load
+from noibo.wire import batches as wire
+from noibo.wire.body import raw
+from tests.running import RunningServer, until
+
+CHAT = "/v1/chat/completions"
+ONE_SLOT = {"NOIBO_ENGINE_PARALLEL": "1"}
+ENDED = {"completed", "failed", "expired", "cancelled"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with RunningServer(tmp_path_factory.mktemp("batches") / "home", **ONE_SLOT) as running:
+        running.load("echo")
+        yield running
+
+
+@pytest.fixture
+def client(server: RunningServer) -> Iterator[openai.OpenAI]:
+    with sdk(server) as made:
+        yield made
+
+
+def sdk(server: RunningServer) -> openai.OpenAI:
+    return openai.OpenAI(base_url=server.url + "/v1", api_key="k", max_retries=0)
+
+
+def line(name: Any, url: str = CHAT, **fields: Any) -> dict[str, Any]:
+    body = {"model": "echo", "messages": [{"role": "user", "content": f"say {name}"}]} | fields
+    return {"custom_id": name, "method": "POST", "url": url, "body": body}
+
+
+def sent(client: openai.OpenAI, *lines: Any, endpoint: str = CHAT, **fields: Any) -> Batch:
+    rows = [one if isinstance(one, bytes) else json.dumps(one).encode() for one in lines]
+    file = client.files.create(file=("in.jsonl", b"\n".join(rows)), purpose="batch")
+    made: Batch = client.batches.create(
+        input_file_id=file.id,
+        endpoint=endpoint,  # type: ignore[arg-type]
+        completion_window="24h",
+        **fields,
+    )
+    return made
+
+
+def ended(client: openai.OpenAI, batch: Batch) -> Batch:
+    until(lambda: client.batches.retrieve(batch.id).status in ENDED, "the batch ends")
+    return client.batches.retrieve(batch.id)
+
+
+def results(client: openai.OpenAI, file: str | None) -> list[dict[str, Any]]:
+    if file is None:
+        return []
+    return [json.loads(row) for row in client.files.content(file).text.splitlines()]
+
+
+def names(rows: list[dict[str, Any]]) -> list[str]:
+    return [row["custom_id"] for row in rows]
+
+
+# ── done ────────────────────────────────────────────────────────────────────
+
+
+def test_every_line_is_answered_in_the_order_of_the_input(client: openai.OpenAI) -> None:
+    made = sent(client, *(line(f"c{i}") for i in range(12)), metadata={"a": "b"})
+    assert made.status == "validating"
+    done = ended(client, made)
+    assert done.status == "completed"
+    assert done.request_counts is not None
+    assert done.request_counts.to_dict() == {"total": 12, "completed": 12, "failed": 0}
+    assert done.metadata == {"a": "b"}
+    assert done.model == "echo"
+    assert done.error_file_id is None
+    assert done.usage is not None
+    assert (done.usage.input_tokens, done.usage.output_tokens) == (24, 24)
+    stamps = [done.created_at, done.in_progress_at, done.finalizing_at, done.completed_at]
+    assert None not in stamps
+    assert stamps == sorted(stamps)  # type: ignore[type-var]
+    assert done.expires_at == done.created_at + 86_400
+    rows = results(client, done.output_file_id)
+    assert names(rows) == [f"c{i}" for i in range(12)]
+    assert len({row["id"] for row in rows}) == 12
+    for row in rows:
+        assert row["error"] is None
+        assert row["response"]["status_code"] == 200
+        assert row["response"]["request_id"]
+        said = row["response"]["body"]["choices"][0]["message"]["content"]
+        assert said == f"say {row['custom_id']}"
+    file = client.files.retrieve(done.output_file_id or "")
+    assert (file.purpose, file.expires_at) == ("batch_output", None)
+    assert made.id in [one.id for one in client.batches.list(limit=5)]
+
+
+def test_lines_that_are_refused_stand_in_the_error_file(client: openai.OpenAI) -> None:
+    bad = line("bad", temperature=9)
+    lost = line("lost", model="nope:1b")
+    done = ended(client, sent(client, line("good"), bad, lost))
+    assert done.status == "completed"
+    assert done.request_counts is not None
+    assert (done.request_counts.completed, done.request_counts.failed) == (1, 2)
+    assert names(results(client, done.output_file_id)) == ["good"]
+    errors = results(client, done.error_file_id)
+    assert [row["response"]["status_code"] for row in errors] == [400, 404]
+    assert "temperature" in errors[0]["response"]["body"]["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "body"),
+    [
+        ("/v1/completions", {"prompt": "a b"}),
+        ("/v1/responses", {"input": "a b"}),
+    ],
+)
+def test_other_endpoints_are_served(
+    client: openai.OpenAI, endpoint: str, body: dict[str, Any]
+) -> None:
+    one = line("x", endpoint) | {"body": {"model": "echo"} | body}
+    done = ended(client, sent(client, one, endpoint=endpoint))
+    (row,) = results(client, done.output_file_id)
+    assert row["response"]["status_code"] == 200
+    if endpoint == "/v1/responses":
+        kept = client.responses.retrieve(row["response"]["body"]["id"])
+        assert kept.output_text == "a b"
+        assert done.usage is not None
+        assert done.usage.output_tokens == 2
+
+
+def test_output_files_expire_when_it_is_wished(client: openai.OpenAI) -> None:
+    made = sent(client, line("a"), output_expires_after={"anchor": "created_at", "seconds": 3600})
+    file = client.files.retrieve(ended(client, made).output_file_id or "")
+    assert file.expires_at is not None
+    assert file.expires_at - file.created_at in {3600, 3601}
+
+
+# ── refused ─────────────────────────────────────────────────────────────────
+
+WRONG: list[tuple[Any, str, str | None]] = [
+    (b"{", "invalid_json_line", None),
+    (b'{"custom_id": "a", "custom_id": "b"}', "invalid_json_line", None),
+    (b"\xff", "invalid_json_line", None),
+    ({"method": "POST", "url": CHAT, "body": {}}, "missing_required_parameter", "custom_id"),
+    (line("a") | {"custom_id": 7}, "invalid_type", "custom_id"),
+    (line(""), "invalid_custom_id", "custom_id"),
+    (line("a") | {"method": "GET"}, "invalid_method", "method"),
+    (line("a", "/v1/embeddings"), "invalid_url", "url"),
+    (line("a") | {"body": []}, "invalid_type", "body"),
+    (line("a") | {"colour": 1}, "unknown_parameter", "colour"),
+    (line("a", stream=True), "invalid_body", "body.stream"),
+]
+
+
+def test_each_line_that_cannot_be_asked_is_told_with_its_number(client: openai.OpenAI) -> None:
+    lines = [line("good"), *(one for one, _, _ in WRONG), line("good")]
+    done = ended(client, sent(client, *lines))
+    assert done.status == "failed"
+    assert done.failed_at is not None
+    assert done.output_file_id is None
+    assert done.errors is not None
+    found = [(one.line, one.code, one.param) for one in done.errors.data or []]
+    expected = [(i, code, param) for i, (_, code, param) in enumerate(WRONG, 2)]
+    assert found == [*expected, (len(lines), "duplicate_custom_id", "custom_id")]
+    assert all(one.message for one in done.errors.data or [])
+
+
+def test_a_file_without_a_request_fails(client: openai.OpenAI) -> None:
+    done = ended(client, sent(client, b"", b"  "))
+    assert done.errors is not None
+    assert [one.code for one in done.errors.data or []] == ["empty_file"]
+
+
+@pytest.mark.parametrize(
+    ("param", "fields"),
+    [
+        ("endpoint", {"endpoint": "/v1/images/generations"}),
+        ("endpoint", {"endpoint": None}),
+        ("completion_window", {"completion_window": "1h"}),
+        ("input_file_id", {"input_file_id": None}),
+        ("input_file_id", {"input_file_id": "../x"}),
+        ("metadata", {"metadata": {str(i): "" for i in range(17)}}),
+        ("output_expires_after", {"output_expires_after": {"anchor": "now", "seconds": 3600}}),
+        (
+            "output_expires_after.seconds",
+            {"output_expires_after": {"anchor": "created_at", "seconds": 1}},
+        ),
+        ("colour", {"colour": 1}),
+    ],
+)
+def test_a_request_that_cannot_be_names_the_field(param: str, fields: dict[str, Any]) -> None:
+    good = {"input_file_id": "file-1", "endpoint": CHAT, "completion_window": "24h"}
+    wire.read({name: raw(value) for name, value in good.items()})
+    with pytest.raises(InvalidRequest) as caught:
+        wire.read({name: raw(value) for name, value in (good | fields).items()})
+    assert caught.value.param == param
+
+
+def test_every_field_that_the_sdk_sends_is_known() -> None:
+    from openai.types.batch_create_params import BatchCreateParams
+
+    assert set(BatchCreateParams.__annotations__) == set(wire._FIELDS)
+
+
+def test_a_file_of_another_purpose_or_none_is_refused(client: openai.OpenAI) -> None:
+    file = client.files.create(file=("a", b"b"), purpose="user_data")
+    for name in (file.id, "file-0"):
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.batches.create(input_file_id=name, endpoint=CHAT, completion_window="24h")
+        assert caught.value.param == "input_file_id"
+    with pytest.raises(openai.NotFoundError):
+        client.batches.retrieve("batch_0")
+    with pytest.raises(openai.NotFoundError):
+        client.batches.cancel("batch_0")
+
+
+# ── while it runs ───────────────────────────────────────────────────────────
+
+
+def test_who_wants_an_answer_now_goes_before_all_lines_that_wait(
+    client: openai.OpenAI, server: RunningServer
+) -> None:
+    slow = {"x_echo": {"delay_ms": 150}}
+    made = sent(client, *(line(f"c{i}", **slow) for i in range(14)))
+    with server.client() as own, ThreadPoolExecutor(3) as pool:
+        until(lambda: len(own.queue().waiting) >= 5, "lines wait")
+
+        def ask(word: str) -> int:
+            messages: Any = [{"role": "user", "content": word}]
+            answer = client.chat.completions.create(model="echo", messages=messages)
+            assert answer.choices[0].message.content == word
+            counts = client.batches.retrieve(made.id).request_counts
+            return counts.completed if counts else 0
+
+        before = client.batches.retrieve(made.id).request_counts
+        done = max(pool.map(ask, ["now", "here", "fast"]))
+        assert before is not None
+        # Each waits for the line under way at most; one more may end while it is counted.
+        assert done - before.completed <= 4
+        rows = own.queue().waiting
+        assert all(row.priority == "batch" for row in rows)
+    finished = ended(client, made)
+    assert finished.request_counts is not None
+    assert finished.request_counts.completed == 14
+
+
+def test_a_batch_that_is_cancelled_keeps_what_is_done(
+    client: openai.OpenAI, server: RunningServer
+) -> None:
+    made = sent(client, *(line(f"c{i}", x_echo={"delay_ms": 100}) for i in range(30)))
+
+    def completed() -> int:
+        counts = client.batches.retrieve(made.id).request_counts
+        return counts.completed if counts else 0
+
+    until(lambda: completed() >= 2, "some are done")
+    with pytest.raises(openai.ConflictError, match="still reads"):
+        client.files.delete(made.input_file_id)
+    assert client.batches.cancel(made.id).status == "cancelling"
+    done = ended(client, made)
+    assert done.status == "cancelled"
+    assert done.cancelling_at is not None
+    assert done.cancelled_at is not None
+    good, bad = results(client, done.output_file_id), results(client, done.error_file_id)
+    assert 2 <= len(good) < 30
+    assert Counter(names(good + bad)) == Counter(f"c{i}" for i in range(30))
+    assert {row["error"]["code"] for row in bad} == {"batch_cancelled"}
+    assert client.batches.cancel(made.id).status == "cancelled"
+    client.files.delete(made.input_file_id)
+    with server.client() as own:
+        until(lambda: not own.queue().waiting, "nothing waits")
+
+
+def test_what_is_over_cannot_be_cancelled(client: openai.OpenAI) -> None:
+    made = sent(client, line("a"))
+    ended(client, made)
+    with pytest.raises(openai.BadRequestError, match="completed"):
+        client.batches.cancel(made.id)
+
+
+def test_lines_whose_worker_dies_are_asked_again(client: openai.OpenAI) -> None:
+    done = ended(client, sent(client, line("a", x_echo={"cut_after": 0}), line("b")))
+    assert names(results(client, done.output_file_id)) == ["b"]
+    (row,) = results(client, done.error_file_id)
+    assert row["response"]["status_code"] == 502
+
+
+# ── kills ───────────────────────────────────────────────────────────────────
+
+
+def test_a_server_killed_in_the_middle_goes_on_and_answers_each_line_once(home: Path) -> None:
+    lines = [line(f"c{i}", x_echo={"delay_ms": 40}) for i in range(60)]
+    with RunningServer(home) as server, sdk(server) as client:
+        server.load("echo")
+        made = sent(client, *lines)
+
+        def completed() -> int:
+            counts = client.batches.retrieve(made.id).request_counts
+            return counts.completed if counts else 0
+
+        until(lambda: completed() >= 12, "some are done")
+        server.process.kill()
+        server.process.wait()
+    kept = asyncio.run(results_on_disk(made.id))
+    assert 12 <= len(kept) < 60
+    with RunningServer(home) as server, sdk(server) as client:
+        done = ended(client, made)
+        assert done.status == "completed"
+        assert done.request_counts is not None
+        assert done.request_counts.to_dict() == {"total": 60, "completed": 60, "failed": 0}
+        rows = results(client, done.output_file_id)
+        assert Counter(names(rows)) == Counter(f"c{i}" for i in range(60))
+        found = {row["id"] for row in rows}
+        assert kept <= found  # what was on the disk was not asked again
+    assert asyncio.run(results_on_disk(made.id)) == set()
+
+
+async def results_on_disk(batch: str) -> set[str]:
+    stored = open_stored(load())
+    rows = await stored.batches.results(batch, ok=True, after=0, most=1000)
+    await stored.database.close()
+    return {json.loads(row.body)["id"] for row in rows}
+
+
+@pytest.mark.heavy
+def test_of_two_servers_of_a_home_one_runs_batches_and_the_other_takes_over(home: Path) -> None:
+    lines = [line(f"c{i}", x_echo={"delay_ms": 60}) for i in range(60)]
+    with RunningServer(home) as first:
+        with sdk(first) as client:
+            ended(client, sent(client, line("warm")))
+        second_home = RunningServer(home)
+        with second_home as second, sdk(second) as client:
+            made = sent(client, *lines)
+            until(
+                lambda: (client.batches.retrieve(made.id).request_counts or made).completed >= 5,  # type: ignore[union-attr]
+                "the first does some",
+            )
+            with second.client() as own:
+                assert own.workers() == []
+            first.process.kill()
+            first.process.wait()
+            done = ended(client, made)
+            rows = results(client, done.output_file_id)
+            assert Counter(names(rows)) == Counter(f"c{i}" for i in range(60))
+
+
+@pytest.mark.anyio
+async def test_a_batch_whose_time_is_over_expires_with_what_is_done(home: Path) -> None:
+    with RunningServer(home, **ONE_SLOT) as server, sdk(server) as client:
+        server.load("echo")
+        made = await asyncio.to_thread(
+            sent, client, *(line(f"c{i}", x_echo={"delay_ms": 100}) for i in range(30))
+        )
+
+        def some() -> bool:
+            counts = client.batches.retrieve(made.id).request_counts
+            return bool(counts and counts.completed >= 2)
+
+        await asyncio.to_thread(until, some, "some are done")
+        database = open_database(load())
+        over = batches.update().where(batches.c.id == made.id).values(expires_at=1.0)
+        await database.write(lambda connection: connection.execute(over))
+        await database.close()
+        done = await asyncio.to_thread(ended, client, made)
+        good, bad = results(client, done.output_file_id), results(client, done.error_file_id)
+    assert done.status == "expired"
+    assert done.expired_at is not None
+    assert len(good) >= 2
+    assert Counter(names(good + bad)) == Counter(f"c{i}" for i in range(30))
+    assert {row["error"]["code"] for row in bad} == {"batch_expired"}
+
+
+@pytest.mark.anyio
+async def test_another_owner_sees_nothing(home: Path) -> None:
+    stored = open_stored(load())
+    made = await stored.batches.add("mine", wire.Asked("file-1", CHAT, {}, None))
+    assert (await stored.batches.get("mine", made.id)).id == made.id
+    with pytest.raises(NotFound):
+        await stored.batches.get("other", made.id)
+    assert (await stored.batches.page("other", Page(10)))["data"] == []
+    await stored.database.close()
