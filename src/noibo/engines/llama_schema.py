@@ -66,13 +66,14 @@ _LISTED: Final = ("anyOf", "allOf", "prefixItems")
 def constrain(fields: Fields, model: Model) -> None:
     """Say the form of an answer, in place, as llama.cpp keeps to it. Raises `InvalidRequest` with
     the field that asks for what it cannot keep to. Takes time with a large schema."""
-    _check_tools(fields)
+    calls = "tools" in fields and bytes(fields.get("tool_choice", b"")) != _NONE
+    if calls:
+        _check_tools(fields)
     found = _schema(fields)
     if found is None:
         _check_grammar(fields)
         return
     name, schema = found
-    calls = "tools" in fields and bytes(fields.get("tool_choice", b"")) != _NONE
     if calls or (Thinking.of(model).thinks and not _thinks_not(fields)):
         _require_kept(schema, name)
         return

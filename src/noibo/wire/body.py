@@ -6,6 +6,7 @@ half a surrogate pair, bytes that are no UTF-8, nesting so deep that some reader
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
@@ -39,10 +40,15 @@ def field(fields: Mapping[str, msgspec.Raw], name: str, kind: Any, default: Any 
     if raw is None:
         return default
     try:
-        value = msgspec.json.decode(raw, type=kind | None)
+        value = _decoder(kind).decode(raw)
     except UNREADABLE as exc:
         raise InvalidRequest(f"{name}: {exc}.", param=name) from exc
     return default if value is None else value
+
+
+@functools.cache  # to make one takes longer than to use it
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind | None)
 
 
 def raw(value: Any) -> msgspec.Raw:
