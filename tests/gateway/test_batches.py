@@ -395,3 +395,15 @@ async def test_another_owner_sees_nothing(home: Path) -> None:
         await stored.batches.get("other", made.id)
     assert (await stored.batches.page("other", Page(10)))["data"] == []
     await stored.database.close()
+
+
+@pytest.mark.heavy
+def test_vectors_are_made_in_a_batch(real_server: RunningServer) -> None:
+    with sdk(real_server) as client:
+        endpoint = "/v1/embeddings"
+        one = line("x", endpoint) | {"body": {"model": "smollm2:135m", "input": ["a", "b"]}}
+        done = ended(client, sent(client, one, endpoint=endpoint))
+        (row,) = results(client, done.output_file_id)
+        assert len(row["response"]["body"]["data"]) == 2
+        assert done.usage is not None
+        assert done.usage.input_tokens == row["response"]["body"]["usage"]["prompt_tokens"]

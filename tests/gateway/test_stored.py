@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shutil
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +110,38 @@ def test_all_of_it_is_kept_in_postgresql_too(home: Path) -> None:
             f"c{i}" for i in range(10)
         ]
         assert not (home / "noibo.db").exists()
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_a_full_disk_is_said_loses_nothing_and_is_got_over(tmp_path: Path) -> None:
+    home = tmp_path / "small"
+    home.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", home], check=True)
+    try:
+        with (
+            RunningServer(home) as server,
+            openai.OpenAI(base_url=server.url + "/v1", api_key="k", max_retries=0) as client,
+        ):
+            kept = client.responses.create(model="echo", input="kept")
+            with pytest.raises(openai.InternalServerError) as caught:
+                client.files.create(file=("big", b"x" * 8_000_000), purpose="user_data")
+            assert caught.value.status_code == 507
+            assert list((home / "files").iterdir()) == []
+            (home / "filler").write_bytes(b"x" * (shutil.disk_usage(home).free - 8192))
+            with pytest.raises(openai.InternalServerError) as caught:
+                client.responses.create(model="echo", input="word " * 20_000)
+            assert (caught.value.status_code, caught.value.code) == (507, "disk_full")
+            events = list(client.responses.create(model="echo", input="a " * 9000, stream=True))
+            assert events[-1].type == "response.failed"
+            assert [one.sequence_number for one in events] == list(range(len(events)))
+            answer = client.chat.completions.create(
+                model="echo", messages=[{"role": "user", "content": "still here"}]
+            )
+            assert answer.choices[0].message.content == "still here"
+            assert client.responses.retrieve(kept.id) == kept
+            (home / "filler").unlink()
+            more = client.responses.create(model="echo", input="b", previous_response_id=kept.id)
+            assert more.output_text == "b"
+    finally:
+        subprocess.run(["umount", "--lazy", home], check=True)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PATH: Final = "/v1/chat/completions"
+LARGEST_FILE: Final = 32 * 2**20  # that is put into a prompt
 _USAGE: Final = raw({"include_usage": True})
 
 
@@ -88,6 +89,11 @@ async def _files(owner: str, items: Sequence[Json], stored: Opening) -> dict[str
                 f"There is no file {name!r}.",
                 param="input",
                 next_step="Upload it: POST /v1/files.",
+            )
+        if card.bytes > LARGEST_FILE:
+            raise InvalidRequest(
+                f"The file {name} is larger than {LARGEST_FILE} bytes: too large for a prompt.",
+                param="input",
             )
         found[name] = FileContent(card.name, await files.read(card))
     return found
