@@ -26,13 +26,15 @@ for part in (routes_embed, routes_making, routes_models, routes_pull):
     router.include_router(part.router)
 
 
-@router.api_route("/", methods=["GET", "HEAD"], response_class=PlainTextResponse)
+@router.head("/", response_class=PlainTextResponse, include_in_schema=False)
+@router.get("/", response_class=PlainTextResponse)
 async def root() -> str:
     """What clients look for to see whether somebody is there."""
     return "Ollama is running"
 
 
-@router.api_route("/api/version", methods=["GET", "HEAD"])
+@router.head("/api/version", include_in_schema=False)
+@router.get("/api/version")
 async def version() -> dict[str, str]:
     """The version of Ollama whose API this is."""
     return {"version": ollama.VERSION}

@@ -26,7 +26,8 @@ router = APIRouter(prefix="/api", tags=["ollama"])
 _LOADED = frozenset({State.STARTING, State.READY})
 
 
-@router.api_route("/tags", methods=["GET", "HEAD"])
+@router.head("/tags", include_in_schema=False)
+@router.get("/tags")
 async def tags(request: Request) -> Response:
     """The models that can be used, the newest first, and the aliases that lead to one of them."""
     services = services_of(request)
