@@ -7,9 +7,11 @@ pieces.
 
 Encoders keep no state at all. The slots of the others share one pool of it (`kv_unified`): cut off
 from each other, llama.cpp reads unlike inputs in unlike pieces, and pools each piece by itself. The
-pool is as long as all slots together, since it fails requests when it runs full. A model that was
-made to chat computes the scores of all its tokens after every token that is read, and twice over:
-that is most of what it takes, and the reason why it is not given the longest input by itself.
+pool is as long as all slots together, since it fails requests when it runs full.
+
+llama.cpp wants room for the scores of all tokens of the vocabulary after every token that is read,
+and where it computes them (in all models but encoders) once more: that is most of what a long input
+takes, and the reason why a model with a large vocabulary is not given its longest by itself.
 """
 
 from __future__ import annotations
@@ -25,11 +27,10 @@ from noibo.modelstore.gguf.model_info import ModelInfo
 
 LEAST_CONTEXT: Final = 512  # for want of memory no shorter, if the model was trained for it
 LONGEST_DEFAULT: Final = 8192
-MOST_SCORES: Final = 512 * 2**20  # bytes, where nobody says how long an input may be
+MOST_SCORES: Final = 2**30  # bytes, where nobody says how long an input may be
 SLOTS: Final = 8  # inputs side by side, where they take nothing
 FLOAT: Final = 4
-COPIES: Final = 2  # where the scores are computed, and where they are read
-# Architectures of which llama.cpp keeps no state, and computes no scores.
+# Architectures of which llama.cpp keeps no state.
 ENCODERS: Final = frozenset(
     {
         "bert",
@@ -56,9 +57,11 @@ def pooling_of(model: Model) -> str:
 
 
 def size(model: Model, wanted: Size, limits: settings.Engine) -> Size:
-    """As long as was set, else as the model was trained for, within reason; nothing is kept."""
+    """As long as was set, else as the model was trained for, within reason; nothing is kept. What
+    is read in pieces takes what a chat of that length does."""
     slots = limits.parallel or (SLOTS if _is_encoder(model) else USUAL_SLOTS)
-    longest = wanted.context if limits.ctx_size else _affordable(model)
+    as_a_chat = limits.ctx_size or _in_pieces(model)
+    longest = wanted.context if as_a_chat else _affordable(model)
     context = min(longest, model.trained_context or longest)
     return replace(wanted, context=context, parallel=slots, kv_type="f16", kept_bytes=0)
 
@@ -107,25 +110,25 @@ def _in_pieces(model: Model) -> bool:
 def _affordable(model: Model) -> int:
     """The longest input that is worth its memory, where nobody says how long one may be."""
     context = LONGEST_DEFAULT
-    if _is_encoder(model) or _in_pieces(model):
-        return context
     while context > LEAST_CONTEXT and context * _scores(model) > MOST_SCORES:
         context //= 2
     return context
 
 
 def _scores(model: Model) -> int:
-    """Bytes of the scores of all tokens after one."""
+    """Bytes of the scores of all tokens after one, as often as they are held."""
     known = model.info.vocabulary_size if model.info else None
-    return 0 if _is_encoder(model) else COPIES * FLOAT * (known or 256 * 1024)
+    copies = 1 if _is_encoder(model) else 2
+    return copies * FLOAT * (known or 256 * 1024)
 
 
 def _computed(model: Model, info: ModelInfo, size: Size, batch: int) -> int:
-    """A layer's values for the batch or the scores, whichever is more; the scores once more where
-    they are read; masks of who sees whom; vectors of all tokens."""
+    """A layer's values for the batch or the scores, whichever is more; the scores where they are
+    read; masks of who sees whom; vectors of all tokens."""
     width, within = info.embedding_length or 0, info.feed_forward_length or 0
-    scores = batch * _scores(model) // COPIES
+    encoder = _is_encoder(model)
+    read = batch * FLOAT * (info.vocabulary_size or 0)
     layer = batch * FLOAT * (2 * within + 8 * width)
-    seen = batch if _is_encoder(model) else size.context * size.parallel
-    vectors = COPIES * batch * FLOAT * width
-    return max(layer, scores) + scores + 2 * batch * seen + vectors
+    seen = batch if encoder else size.context * size.parallel
+    vectors = 2 * batch * FLOAT * width
+    return max(layer, 0 if encoder else read) + read + 2 * batch * seen + vectors
