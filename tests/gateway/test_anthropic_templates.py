@@ -49,7 +49,7 @@ def client(
     store = Store(place / "store")
     stock(store, "thinker", smollm2_gguf, template=TEMPLATE)
     stock(store, "caller", smollm2_gguf, template=CALLING)
-    wanted = {"NOIBO_STORE_PATH": str(place / "store"), "NOIBO_ENGINE_CTX_SIZE": "1024"}
+    wanted = {"NOIBO_STORE_PATH": str(place / "store"), "NOIBO_ENGINE_CTX_SIZE": "2048"}
     with (
         RunningServer(place / "home", NOIBO_ENGINE_PARALLEL="1", **wanted) as server,
         anthropic.Anthropic(base_url=server.url, api_key="k", max_retries=0) as made,
@@ -129,7 +129,7 @@ def test_results_of_tools_are_read(client: anthropic.Anthropic) -> None:
 def test_what_a_coding_agent_sends_is_answered(client: anthropic.Anthropic) -> None:
     """A long system prompt in blocks that are to be cached, twenty tools, streamed."""
     kept = {"cache_control": {"type": "ephemeral"}}
-    system = [{"type": "text", "text": "You help with code. " * 8, **kept} for _ in range(2)]
+    system = [{"type": "text", "text": "You help with code. " * 4, **kept} for _ in range(2)]
     tools = [
         {
             "name": f"tool_{number}",

@@ -71,7 +71,7 @@ class EchoServer:
         return web.json_response(slots)
 
     async def _tokenise(self, request: web.Request) -> web.Response:
-        text = (await request.json())["content"]
+        text = _said((await request.json()).get("content", ""))
         return web.json_response({"tokens": list(range(len(_words(text))))})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
@@ -88,7 +88,8 @@ class EchoServer:
 
     async def _completion(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        return await self._answer(request, body, body["prompt"], body["prompt"], chat=False)
+        prompt = _said(body["prompt"])
+        return await self._answer(request, body, prompt, prompt, chat=False)
 
     async def _answer(
         self, request: web.Request, body: Json, said: str, prompt: str, *, chat: bool
@@ -191,6 +192,11 @@ def _calls(calls: Any) -> Iterator[Json]:
         head = {"name": call["name"], "arguments": ""}
         yield {"index": index, "id": f"call{index}", "type": "function", "function": head}
         yield {"index": index, "function": {"arguments": json.dumps(call["arguments"])}}
+
+
+def _said(prompt: Any) -> str:
+    """A prompt as text: of token ids, each is a word."""
+    return " ".join(map(str, prompt)) if isinstance(prompt, list) else str(prompt)
 
 
 def _text(content: Any) -> str:

@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from noibo.gateway.event_stream import EventStream
 from noibo.gateway.managed import as_json, errand_events, management_of
 from noibo.gateway.routes_management import guarded
+from noibo.gateway.strict_route import StrictRoute
 from noibo.wire import management
 from noibo.wire.catalog import Use
 
-router = APIRouter(prefix=management.ROOT, tags=["discovery"])
+router = APIRouter(prefix=management.ROOT, tags=["discovery"], route_class=StrictRoute)
 
 Words = Annotated[str, Query(min_length=1, max_length=1000)]
 Family = Annotated[str | None, Query(min_length=1, max_length=1000)]

@@ -11,6 +11,7 @@ import noibo
 from noibo.engines.worker import State
 from noibo.errors import Forbidden
 from noibo.gateway.services import services_of
+from noibo.gateway.strict_route import StrictRoute
 from noibo.wire import management
 
 health = APIRouter(tags=["health"])
@@ -42,7 +43,7 @@ def _from_a_client(request: Request) -> None:
         )
 
 
-router = APIRouter(prefix=management.ROOT, tags=["noibo"])
+router = APIRouter(prefix=management.ROOT, tags=["noibo"], route_class=StrictRoute)
 guarded = [Depends(_from_a_client)]
 
 

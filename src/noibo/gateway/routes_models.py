@@ -17,10 +17,11 @@ from noibo.gateway.event_stream import EventStream
 from noibo.gateway.managed import as_json, errand_events, management_of
 from noibo.gateway.routes_management import guarded
 from noibo.gateway.services import Services, services_of
+from noibo.gateway.strict_route import StrictRoute
 from noibo.modelstore.management.pulls import Pull
 from noibo.wire import management
 
-router = APIRouter(prefix=management.ROOT, tags=["models"])
+router = APIRouter(prefix=management.ROOT, tags=["models"], route_class=StrictRoute)
 
 
 class _Body(BaseModel):

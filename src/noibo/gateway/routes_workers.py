@@ -18,10 +18,11 @@ from noibo.gateway.callers import Caller
 from noibo.gateway.managed import as_json
 from noibo.gateway.routes_management import guarded
 from noibo.gateway.services import Services, services_of
+from noibo.gateway.strict_route import StrictRoute
 from noibo.wire import management
 from noibo.wire.management import WorkerRow
 
-router = APIRouter(prefix=management.ROOT, tags=["workers"])
+router = APIRouter(prefix=management.ROOT, tags=["workers"], route_class=StrictRoute)
 
 _LOOK_S = 0.5  # whether who asked is still there
 

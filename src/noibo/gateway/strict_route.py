@@ -1,0 +1,58 @@
+"""Routes whose bodies FastAPI decodes, held to the same rules as those that read their own: up to
+the limit, and nothing that could be read in two ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive
+
+from noibo.errors import InvalidRequest
+from noibo.gateway.routes_openai import read_body
+from noibo.gateway.services import services_of
+from noibo.wire.body import read_fields
+
+
+class StrictRoute(APIRoute):
+    """A route that looks at its body before FastAPI does."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        answer = super().get_route_handler()
+
+        async def look_first(request: Request) -> Response:
+            if self.body_field is None:
+                return await answer(request)
+            try:
+                body = await read_body(request, services_of(request))
+            except ClientDisconnect:
+                return Response(status_code=499)  # nobody is there to read it
+            if body:
+                _require_clear(body)
+            return await answer(Request(request.scope, _again(body, request.receive)))
+
+        return look_first
+
+
+def _require_clear(body: bytes) -> None:
+    """Raise `InvalidRequest` for what can be read in two ways. What is clear and no object, FastAPI
+    refuses with the name of what it expects."""
+    try:
+        read_fields(body)
+    except InvalidRequest as error:
+        if not isinstance(error.__cause__, msgspec.ValidationError):
+            raise
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """A body that was read, to be received once more; what comes after it is as it was."""
+    left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def next_message() -> Message:
+        return left.pop() if left else await receive()
+
+    return next_message
