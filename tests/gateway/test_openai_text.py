@@ -105,6 +105,32 @@ def test_a_gap_is_for_models_that_were_trained_to_fill_it(client: openai.OpenAI)
     assert refused(caught.value, "suffix")
 
 
+def test_a_gap_is_filled_streamed_and_not(small_server: RunningServer) -> None:
+    url = small_server.url + "/v1"
+    with openai.OpenAI(base_url=url, api_key="x", max_retries=0) as client:
+        asked: dict[str, Any] = {"model": "fills", "prompt": "ab", "suffix": "yz", "max_tokens": 6}
+        asked |= {"extra_body": {"grammar": "root ::= [a-z]+"}, "seed": 1}
+        whole = text(client, n=2, echo=True, **asked)
+        assert [choice.index for choice in whole.choices] == [0, 1]
+        for choice in whole.choices:
+            assert choice.text.startswith("ab")
+            assert choice.text.isalpha()
+            assert (len(choice.text), choice.finish_reason) == (8, "length")
+        assert whole.usage is not None
+        assert whole.usage.completion_tokens == 12
+        told_of = text(client, logprobs=1, **asked).choices[0]
+        assert told_of.logprobs is not None
+        assert "".join(told_of.logprobs.tokens or []) == told_of.text
+        assert whole.usage.prompt_tokens > len("ab" + "yz")  # and the marks of the gap
+        told = pieces(client, stream_options={"include_usage": True}, **asked)
+        assert (
+            "".join(e.choices[0].text for e in told if e.choices)
+            == text(client, **asked).choices[0].text
+        )
+        assert told[-1].usage is not None
+        assert told[-1].usage.completion_tokens == 6
+
+
 def test_more_choices_than_slots_do_not_wait_for_each_other(server: RunningServer) -> None:
     async def ask(base: str) -> list[Any]:
         async with openai.AsyncOpenAI(base_url=base, api_key="x", max_retries=0) as client:
