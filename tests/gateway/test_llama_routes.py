@@ -234,6 +234,9 @@ def test_the_model_may_stand_in_the_address(http: httpx2.Client) -> None:
 def test_chat_and_models_without_a_prefix_are_openais(http: httpx2.Client) -> None:
     whole = asked(http, "/chat/completions", messages=ASK, max_tokens=4)
     assert whole["choices"][0]["message"]["role"] == "assistant"
+    response = asked(http, "/responses", input="Hi", max_output_tokens=16)
+    assert response["object"] == "response"
+    assert http.post("/audio/transcriptions").status_code == 501
     assert http.get("/models").json() == http.get("/v1/models").json()
     assert http.get("/v1/health").json() == {"status": "ok"}
 

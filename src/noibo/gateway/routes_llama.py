@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
+from starlette.types import Receive, Scope, Send
 
 from noibo.engines import asking
 from noibo.engines.engine import Verb
@@ -60,11 +61,26 @@ async def _generate(request: Request, path: str) -> Response:
     return NativeRelay(services, asked)
 
 
+class _AsPrefixed(Response):
+    """What the same path answers with `/v1` before it."""
+
+    def __init__(self) -> None:
+        # Not Response's own __init__: there is no body yet. FastAPI looks at these two.
+        self.background = None
+        self.raw_headers = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = "/v1" + scope["path"]
+        await scope["app"]({**scope, "path": path, "raw_path": path.encode()}, receive, send)
+
+
 @router.post("/chat/completions")
-async def chat(request: Request) -> Response:
-    """As `/v1/chat/completions`."""
-    scope = {**request.scope, "path": "/v1" + request.scope["path"]}
-    return await routes_openai.generate(Request(scope, request.receive))
+@router.post("/responses")
+@router.post("/responses/input_tokens")
+@router.post("/audio/transcriptions")
+async def prefixed() -> Response:
+    """As with `/v1` before it."""
+    return _AsPrefixed()
 
 
 # ── ranking ─────────────────────────────────────────────────────────────────
