@@ -38,6 +38,7 @@ _DROPS = "drops what was thought; the engine puts it where the template wants it
 _LOSES = "knows no thoughts; told one, the engine loses the answer too: the server tells it none"
 _TRIMS = "keeps the space at the end of a message; the engine does not"
 _ADDS = "takes no prompt for an answer; the engine adds one"
+_TAUGHT = "knows no tools and drops them; noibo teaches it to say them"
 _TOOLS = ("tools", "system, tools", "called", "called, went on", "called twice", "thought, called")
 OTHERWISE = {
     "Apriel-1.6-15b-Thinker-fixed": {"tools, quotes": _QUOTES},
@@ -46,7 +47,27 @@ OTHERWISE = {
     "mistralai-Ministral-3-14B-Reasoning-2512": {"thought": _DROPS, "thought, called": _DROPS},
     "unsloth-mistral-Devstral-Small-2507": {"thought": _LOSES},
     "StepFun3.5-Flash": {"plain": _TRIMS},
+    "google-gemma-2-2b-it": dict.fromkeys(("tools", "tools, quotes"), _TAUGHT),
     "upstage-Solar-Open-100B": {"no prompt": _ADDS},
+}
+# Where transformers raises there is nothing to compare; what the engine does then is its own.
+# Content in parts is not listed: a template that raises at them is one that takes none.
+_WITHOUT_TOOLS = {
+    "plain",
+    "system",
+    "turns",
+    "system, turns",
+    "no prompt",
+    "thought",
+    "to think",
+    "not to think",
+}
+_CALLED = {"called", "called, went on", "called twice", "thought, called"}
+RAISED = {
+    "NousResearch-Hermes-3-Llama-3.1-8B-tool_use": _WITHOUT_TOOLS,  # iterates over no tools
+    "Kimi-K2-Instruct": _CALLED,  # appends to a list, which the sandbox refuses
+    "llama-cpp-deepseek-r1": {"tools", "tools, quotes", "system, tools"} | _CALLED,  # a generator
+    "google-gemma-2-2b-it": {"system", "system, turns", "system, tools"} | _CALLED,  # by its word
 }
 
 
@@ -143,15 +164,28 @@ async def test_the_engine_renders_as_we_do(smollm2_gguf: Path, tmp_path: Path) -
 async def test_the_engine_renders_as_transformers_does(
     smollm2_gguf: Path, tmp_path: Path, by_transformers: dict[str, dict[str, Any]], name: str
 ) -> None:
-    otherwise = set()
+    otherwise, refused = set(), set()
     async with engine(smollm2_gguf, source(name), tmp_path) as upstream:
         for case, chat in CHATS.items():
             text, wanted = await by_engine(upstream, chat), by_transformers[name][case]
             if case == "parts" and text == by_transformers[name]["joined"]:
                 continue  # the template takes no parts: they are joined by line ends
-            if not raised(wanted) and text != wanted:
+            if raised(text):
+                refused.add(case)
+            elif not raised(wanted) and text != wanted:
                 otherwise.add(case)
     assert otherwise == set(OTHERWISE.get(name, {}))
+    assert not refused
+
+
+@pytest.mark.heavy
+@pytest.mark.shared
+def test_where_transformers_raises_is_known(by_transformers: dict[str, dict[str, Any]]) -> None:
+    found = {
+        name: {case for case in CHATS if case != "parts" and raised(texts[case])}
+        for name, texts in by_transformers.items()
+    }
+    assert {name: cases for name, cases in found.items() if cases} == RAISED
 
 
 @pytest.mark.heavy

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import openai
 import psutil
 import pytest
@@ -124,6 +126,28 @@ def test_a_model_without_a_projector_says_that_it_sees_nothing(client: openai.Op
         ask(client, image(RED), model=BLIND)
     assert caught.value.param == "messages[0].content[1]"
     assert "blind:1 sees no images" in str(caught.value)
+
+
+@pytest.mark.heavy
+def test_a_picture_is_seen_through_every_api(server: RunningServer) -> None:
+    bare = base64.b64encode(RED).decode()
+    source = {"type": "base64", "media_type": "image/png", "data": bare}
+    text = {"role": "user", "content": "What is this?"}
+    seen: Any = {"role": "user", "content": [{"type": "image", "source": source}]}
+    asked = {"model": SEER, "max_tokens": 1}
+    with httpx2.Client(base_url=server.url, timeout=100) as http:
+
+        def ollama(**more: Any) -> int:
+            fields = {"model": SEER, "stream": False, "options": {"num_predict": 1}}
+            answer = http.post("/api/chat", json=fields | {"messages": [text | more]})
+            return int(answer.json()["prompt_eval_count"])
+
+        def anthropic(*messages: Any) -> int:
+            answer = http.post("/v1/messages", json=asked | {"messages": messages})
+            return int(answer.json()["usage"]["input_tokens"])
+
+        assert ollama(images=[bare]) == ollama() + TOKENS
+        assert anthropic(seen) > anthropic({"role": "user", "content": "."}) + TOKENS - 3
 
 
 @pytest.mark.heavy

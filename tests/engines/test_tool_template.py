@@ -45,6 +45,14 @@ def test_tools_calls_and_results_are_said() -> None:
     assert "<tool_response>\n2\n</tool_response>" in said
 
 
+def test_a_template_that_refuses_a_system_prompt_gets_it_in_the_first_message() -> None:
+    own = "{% if messages[0].role == 'system' %}{{ 1 / 0 }}System role not supported{% endif %}"
+    said = rendered(with_tools(own + OWN), TALK, tools=TOOLS)
+    assert said.startswith("<user>You may call functions.")
+    assert said.endswith("S\nHi\n<assistant>")
+    assert rendered(with_tools(own + OWN), TALK[1:]) == rendered(OWN, TALK[1:])
+
+
 def test_a_template_that_knows_tools_stays_as_it_is() -> None:
     assert with_tools("{% if tools %}{{ messages }}{% endif %}") == ""
     assert with_tools("") == ""

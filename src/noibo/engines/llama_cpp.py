@@ -130,6 +130,7 @@ class LlamaCpp:
             "projector": str(model.projector or ""),
             "adapters": [str(adapter) for adapter in model.adapters],
             "template": with_tools(_own_template(model)) or model.template or "",
+            "given_template": model.template or "",
             "own_template": (model.info and model.info.chat_template) or "",
             "cache_ram_mib": cache_mib(model.info, size),
             "checkpoints": checkpoints(model.info, size),

@@ -30,14 +30,16 @@ def main() -> None:
 
 
 def _start(xllamacpp: Any, config: dict[str, Any]) -> Any:
-    """The server; without the template that came along, if llama.cpp cannot do anything with it."""
+    """The server; with the next template, where llama.cpp cannot do anything with one: what was
+    made of it, what came along, the file's own."""
+    first, *others = dict.fromkeys((config["template"], config["given_template"], ""))
     try:
-        return xllamacpp.Server(_params(xllamacpp, config))
+        return xllamacpp.Server(_params(xllamacpp, config | {"template": first}))
     except RuntimeError:
-        if not config["template"]:
+        if not others:
             raise
-        announce("progress", note="trying again with the file's own chat template")
-        return xllamacpp.Server(_params(xllamacpp, config | {"template": ""}))
+        announce("progress", note="trying again with another chat template")
+        return _start(xllamacpp, config | {"template": others[0], "given_template": others[-1]})
 
 
 def _params(xllamacpp: Any, config: dict[str, Any]) -> Any:

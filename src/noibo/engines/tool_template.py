@@ -43,9 +43,18 @@ _BEGINNING: Final = r"""
 {%- endfor %}
 {%- set messages = ns.told %}"""  # noqa: E501 - a template's lines are its own
 
+# For one that raises at a system prompt. llama.cpp would put it before the first message, but it
+# looks whether the template says it, and the beginning above does.
+_NO_SYSTEM: Final = "System role not supported"
+_MERGED: Final = r"""
+{%- if messages | length > 1 and messages[0].role == 'system' and messages[0].content is string and messages[1].content is string %}
+{%- set messages = [{'role': messages[1].role, 'content': messages[0].content + '\n' + messages[1].content}] + messages[2:] %}
+{%- endif %}"""  # noqa: E501 - as above
+
 
 def with_tools(own: str) -> str:
     """A template that says tools where `own` does not; empty where `own` will do."""
     if "messages" not in own or any(mark in own for mark in _MARKS):
         return ""
-    return _BEGINNING.lstrip("\n") + own
+    merged = _MERGED if _NO_SYSTEM in own else ""
+    return _BEGINNING.lstrip("\n") + merged + own
