@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import schemathesis
 
-from tests.conformance.probing import Probe, is_anthropics, is_ollamas, is_openais
+from tests.conformance.probing import MODES, Probe, is_anthropics, is_ollamas, is_openais
 from tests.running import RunningServer
 
 # Stops what is being tested.
@@ -86,4 +86,16 @@ def test_hundreds_of_bodies_of_every_kind_break_nothing(
 ) -> None:
     found = probe(server, name, shared, LONG)
     print(name, dict(sorted(found.counted.items())))
+    found.require_well()
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(3600)
+def test_a_real_engine_is_not_broken_either(real_server: RunningServer) -> None:
+    found = Probe(real_server.url, is_any, model="smollm2:135m", most_tokens=2)
+    schema = ours(real_server)
+    for path in ("/v1/chat/completions", "/v1/completions", "/v1/messages"):
+        for mode in MODES:
+            found.operation(schema[path]["POST"], mode, LONG // 2)
+    print(dict(sorted(found.counted.items())))
     found.require_well()
