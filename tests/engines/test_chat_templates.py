@@ -48,6 +48,7 @@ OTHERWISE = {
     "unsloth-mistral-Devstral-Small-2507": {"thought": _LOSES},
     "StepFun3.5-Flash": {"plain": _TRIMS},
     "google-gemma-2-2b-it": dict.fromkeys(("tools", "tools, quotes"), _TAUGHT),
+    "HuggingFaceTB-SmolLM3-3B": dict.fromkeys((*_TOOLS, "tools, quotes"), _TAUGHT),
     "upstage-Solar-Open-100B": {"no prompt": _ADDS},
 }
 # Where transformers raises there is nothing to compare; what the engine does then is its own.
