@@ -38,7 +38,9 @@ def fit(asked: Asked, model: Model) -> Asked:
 def _force_call(fields: Fields, thinking: Thinking) -> bool:
     """A call that must be: the engine would let the model say as much as it likes before it, so it
     is held to the JSON of a call. One that always thinks first is left to the engine."""
-    if bytes(fields.get("tool_choice", b"")) != _REQUIRED or (thinking.thinks and not thinking.has_switch):
+    if bytes(fields.get("tool_choice", b"")) != _REQUIRED or (
+        thinking.thinks and not thinking.has_switch
+    ):
         return False
     if any(name in fields for name in ("response_format", "json_schema", "grammar")):
         return False
