@@ -71,8 +71,11 @@ class EchoServer:
         return web.json_response(slots)
 
     async def _tokenise(self, request: web.Request) -> web.Response:
-        text = _said((await request.json()).get("content", ""))
-        return web.json_response({"tokens": list(range(len(_words(text))))})
+        body = await request.json()
+        words = _words(_said(body.get("content", "")))
+        pieces = [{"id": number, "piece": word} for number, word in enumerate(words)]
+        plain = list(range(len(words)))
+        return web.json_response({"tokens": pieces if body.get("with_pieces") else plain})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
