@@ -2,6 +2,11 @@
 
 A context holds the state of several sequences. They share its cells: tokens that two sequences
 have in common lie there once.
+
+Kernels differ with how many tokens are multiplied at a time: what is left over of fours, and four
+alone, go another way, with another rounding, and the same token would get another score by where it
+stands in a batch. So every batch is filled up to fours and at least to eight, with tokens of a
+sequence that nobody looks at.
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ import numpy.typing as npt
 
 from noibo.engines import llama_api
 from noibo.engines.llama_api import Unknown
+from noibo.engines.llama_score_plan import FOUR
 
 Scores = npt.NDArray[np.float32]
 LONGEST_PIECE = 64
@@ -99,7 +105,7 @@ class LlamaModel:
         self.vocabulary = Vocabulary(library, model)
         self.context_length: int = config["ctx_size"]
         self.batch: int = config["batch"]
-        self.sequences: int = config["sequences"]
+        self.sequences: int = config["sequences"]  # the last one is idle
         self._context = self._new_context(model, config)
         self._add_adapters(model, config["adapters"])
         self._memory = library.llama_get_memory(self._context)
@@ -107,7 +113,7 @@ class LlamaModel:
 
     def _new_context(self, model: int, config: Mapping[str, Any]) -> int:
         wanted = {
-            "n_ctx": config["ctx_size"],
+            "n_ctx": config["ctx_size"] + 2 * FOUR,
             "n_batch": config["batch"],
             "n_ubatch": config["batch"],
             "n_seq_max": config["sequences"],
@@ -150,6 +156,15 @@ class LlamaModel:
     def read(self, tokens: Sequence[Token]) -> Scores:
         """Read at most `batch` tokens; of each, the scores (logits) of all tokens after it: a view
         that holds until the next call. Raises `DecodeFailed`."""
+        last = self.sequences - 1
+        wanted = max(-(-len(tokens) // FOUR), 2) * FOUR
+        idle = [Token(0, place, last) for place in range(wanted - len(tokens))]
+        rows = self._decode([*tokens, *idle])
+        if idle:
+            self.cut(last, 0)
+        return rows[: len(tokens)]
+
+    def _decode(self, tokens: Sequence[Token]) -> Scores:
         batch = self._tokens
         batch.n_tokens = len(tokens)
         for i, token in enumerate(tokens):

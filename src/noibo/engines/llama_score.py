@@ -108,7 +108,7 @@ class Scorer:
     def _group(self, texts: Sequence[Asked]) -> Sequence[Asked]:
         """As many of the sorted texts as leave a common trunk for one batch of branches."""
         first, shared, count = texts[0].read, len(texts[0].read), 1
-        for text in texts[1 : self._model.sequences - 1]:
+        for text in texts[1 : self._model.sequences - 2]:
             fork = min(shared, _alike(first, text.read))
             branches = sum(len(one.read) - fork for one in texts[: count + 1])
             if branches > self._model.batch or fork + branches > self._model.context_length:

@@ -17,7 +17,13 @@ from noibo.engines.memory.size import Need, Size
 LEAST_CONTEXT: Final = 1024  # for want of memory no shorter, if the model was trained for it
 MOST_SCORES: Final = 64 * 2**20  # bytes of the scores of one batch; held twice
 ARRAYS: Final = 40 * 2**20  # what computing with them takes: its library, and parts of a batch
-SEQUENCES: Final = 1 + 8  # what texts share, and as many as are read side by side
+# What texts share, as many as are read side by side, and one that fills batches up.
+SEQUENCES: Final = 1 + 8 + 1
+FOUR: Final = 4  # batches are multiples of it: see llama_model
+# Flash attention reads 64 tokens and more at a time by another kernel on a processor, which rounds
+# otherwise than the one that writes: 0.4 nat apart in a small model. One must not depend on which
+# texts were read together, so no batch is that long.
+MOST_TOKENS: Final = 60
 
 
 def size(model: Model, wanted: Size, limits: settings.Engine) -> Size:
@@ -28,7 +34,9 @@ def size(model: Model, wanted: Size, limits: settings.Engine) -> Size:
 def batch(model: Model, most: int, size: Size) -> int:
     """Tokens to read at a time, so that their scores do not take too much; the library wants room
     for those of one token of each sequence."""
-    return max(min(most, MOST_SCORES // _scores(model)), SEQUENCES)
+    fitting = min(most, MOST_TOKENS, MOST_SCORES // _scores(model))
+    fours = max(fitting, SEQUENCES + FOUR - 1) // FOUR
+    return fours * FOUR
 
 
 def need(model: Model, size: Size, batch: int) -> Need:
