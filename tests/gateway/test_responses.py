@@ -560,18 +560,19 @@ def test_a_model_answers_and_remembers(real: openai.OpenAI) -> None:
     second = real.responses.create(
         input="What is my name?", previous_response_id=first.id, **fields
     )
-    assert "Minh" in second.output_text
-    whole = real.chat.completions.create(
-        model=MODEL,
-        temperature=0,
-        max_tokens=24,
-        messages=[{"role": "user", "content": "My name is Minh. Say hello."}],
-    )
-    assert first.output_text == whole.choices[0].message.content
-    assert first.usage is not None
-    assert whole.usage is not None
-    assert first.usage.input_tokens == whole.usage.prompt_tokens
-    assert first.usage.output_tokens == whole.usage.completion_tokens
+    messages: list[Any] = [
+        {"role": "user", "content": "My name is Minh. Say hello."},
+        {"role": "assistant", "content": first.output_text},
+        {"role": "user", "content": "What is my name?"},
+    ]
+    chat: dict[str, Any] = {"model": MODEL, "temperature": 0, "max_tokens": 24}
+    for made, said in ((first, messages[:1]), (second, messages)):
+        same = real.chat.completions.create(messages=said, **chat)
+        assert made.usage is not None
+        assert same.usage is not None
+        assert made.usage.input_tokens == same.usage.prompt_tokens
+        assert made.usage.output_tokens == same.usage.completion_tokens
+        assert made.output_text
 
 
 def test_the_tokens_of_an_input_are_counted_as_the_answer_counts_them(real: openai.OpenAI) -> None:
