@@ -69,10 +69,12 @@ def _documents(fields: Fields, name: str) -> list[str]:
             param=name,
             next_step="Send more of them in several requests." if said else "",
         )
-    texts = [one.get("text") if isinstance(one, dict) else one for one in said]
-    for number, text in enumerate(texts):
+    texts = []
+    for number, one in enumerate(said):
+        text = one.get("text") if isinstance(one, dict) else one
         if not isinstance(text, str) or not text:
             raise InvalidRequest(f"{name}[{number}] has no text.", param=name)
+        texts.append(text)
     return texts
 
 
