@@ -26,5 +26,3 @@ async def test_a_model_is_what_it_was_until_somebody_asks() -> None:
     assert await contexts.resolve("a") is wider  # a new one would load it anew
     model = Model("a", "echo", parameters=5)  # another file under that name
     assert (await contexts.resolve("a")).parameters == 5
-    contexts.forget(model)
-    assert await contexts.resolve("a") is model

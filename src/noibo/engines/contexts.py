@@ -40,10 +40,6 @@ class Contexts:
         """From now on it is loaded with so much at least."""
         self._wanted[model.name] = max(tokens, self._wanted.get(model.name, 0))
 
-    def forget(self, model: Model) -> None:
-        """It did not go."""
-        self._wanted.pop(model.name, None)
-
 
 def _with_context(model: Model, tokens: int) -> Model:
     parameters = {**model.defaults.parameters, "num_ctx": tokens}

@@ -16,6 +16,8 @@ PRIORITY_HEADER: Final = "X-Noibo-Priority"
 Urgency = Literal["interactive", "batch"]
 # The model that answers.
 MODEL_HEADER: Final = "X-Noibo-Model"
+# The context that a request has, where it asked for more.
+CONTEXT_HEADER: Final = "X-Noibo-Context"
 # How a request stands in the queue, or how long it waited there.
 QUEUE_HEADER: Final = "X-Noibo-Queue"
 

@@ -52,8 +52,8 @@ class Call:
         self.held += delta.pop("content", None) or ""
         told = self._name()
         if self.begun:
-            told += self._arguments(cut=reason == "length")
-            delta |= {"tool_calls": told} if told else {}
+            told |= self._arguments(told, cut=reason == "length")
+            delta |= {"tool_calls": [{"index": 0} | told]} if told else {}
         elif self.plain or reason or len(self.held) > _LONGEST_HEAD:
             self.plain = True
             delta["content"], self.held = self.held, ""
@@ -61,18 +61,19 @@ class Call:
         if reason == "stop" and self.begun:
             choice["finish_reason"] = "tool_calls"
 
-    def _name(self) -> list[Json]:
+    def _name(self) -> Json:
         """The beginning of the call, once it is there."""
         head = None if self.begun or self.plain else _HEAD.match(self.held)
         if head is None:
-            return []
+            return {}
         self.begun, self.held = True, self.held[head.end() :]
         function = {"name": head[1], "arguments": ""}
         name = f"call_{secrets.token_hex(12)}"
-        return [{"index": 0, "id": name, "type": "function", "function": function}]
+        return {"id": name, "type": "function", "function": function}
 
-    def _arguments(self, *, cut: bool) -> list[Json]:
-        """More of the arguments: all but the last character, which may be the call's own brace."""
+    def _arguments(self, told: Json, *, cut: bool) -> Json:
+        """More of the arguments: all but the last character, which may be the call's own brace.
+        One chunk tells of a call once: clients join what comes in different chunks."""
         keep = len(self.held) if cut else len(self.held) - 1
         piece, self.held = self.held[:keep], self.held[keep:]
-        return [{"index": 0, "function": {"arguments": piece}}] if piece else []
+        return {"function": told.get("function", {}) | {"arguments": piece}} if piece else {}

@@ -2,7 +2,10 @@
 export const QUESTION = "What is the capital of France?";
 export const CITY = {
   type: "object",
-  properties: { city: { type: "string" }, people: { type: "integer" } },
+  properties: {
+    city: { type: "string", maxLength: 40 },
+    people: { type: "integer", minimum: 0, maximum: 99999999 },
+  },
   required: ["city", "people"],
   additionalProperties: false,
 };
@@ -13,7 +16,7 @@ export const WEATHER = {
     description: "Get the weather of a city.",
     parameters: {
       type: "object",
-      properties: { city: { type: "string" } },
+      properties: { city: { type: "string", maxLength: 40 } },
       required: ["city"],
     },
   },

@@ -17,7 +17,10 @@ from typing import Any
 QUESTION = "What is the capital of France?"
 CITY = {
     "type": "object",
-    "properties": {"city": {"type": "string"}, "people": {"type": "integer"}},
+    "properties": {
+        "city": {"type": "string", "maxLength": 40},
+        "people": {"type": "integer", "minimum": 0, "maximum": 99_999_999},
+    },
     "required": ["city", "people"],
     "additionalProperties": False,
 }
@@ -28,7 +31,7 @@ WEATHER = {
         "description": "Get the weather of a city.",
         "parameters": {
             "type": "object",
-            "properties": {"city": {"type": "string"}},
+            "properties": {"city": {"type": "string", "maxLength": 40}},
             "required": ["city"],
         },
     },

@@ -8,7 +8,7 @@ import instructor
 from anthropic import Anthropic
 from calls import QUESTION, run
 from openai import OpenAI
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 MESSAGES: Any = [{"role": "user", "content": QUESTION}]
 
@@ -16,8 +16,8 @@ MESSAGES: Any = [{"role": "user", "content": QUESTION}]
 class City(BaseModel):
     """A city."""
 
-    city: str
-    people: int
+    city: str = Field(max_length=40)
+    people: int = Field(ge=0, le=99_999_999)
 
 
 def _structured(url: str, model: str, mode: instructor.Mode) -> Any:

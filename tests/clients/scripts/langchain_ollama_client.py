@@ -6,14 +6,14 @@ from typing import Any
 
 from calls import QUESTION, WEATHER, run
 from langchain_ollama import ChatOllama, OllamaEmbeddings, OllamaLLM
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 
 class City(BaseModel):
     """A city."""
 
-    city: str
-    people: int
+    city: str = Field(max_length=40)
+    people: int = Field(ge=0, le=99_999_999)
 
 
 def chat(url: str, model: str) -> Any:

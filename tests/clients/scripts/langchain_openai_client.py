@@ -6,14 +6,14 @@ from typing import Any
 
 from calls import QUESTION, WEATHER, run
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 
 
 class City(BaseModel):
     """A city."""
 
-    city: str
-    people: int
+    city: str = Field(max_length=40)
+    people: int = Field(ge=0, le=99_999_999)
 
 
 def model_of(url: str, model: str, **more: Any) -> ChatOpenAI:

@@ -11,7 +11,7 @@ from llama_index.embeddings.ollama import OllamaEmbedding
 from llama_index.embeddings.openai_like import OpenAILikeEmbedding
 from llama_index.llms.ollama import Ollama
 from llama_index.llms.openai_like import OpenAILike
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 ASKED = [ChatMessage(role="user", content=QUESTION)]
 
@@ -19,8 +19,8 @@ ASKED = [ChatMessage(role="user", content=QUESTION)]
 class City(BaseModel):
     """A city."""
 
-    city: str
-    people: int
+    city: str = Field(max_length=40)
+    people: int = Field(ge=0, le=99_999_999)
 
 
 def model_of(url: str, model: str, most: int) -> OpenAILike:

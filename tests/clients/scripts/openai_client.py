@@ -7,14 +7,14 @@ from typing import Any
 
 from calls import CITY, QUESTION, WEATHER, run
 from openai import AsyncOpenAI, OpenAI
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 MESSAGES: Any = [{"role": "user", "content": QUESTION}]
 
 
 class City(BaseModel):
-    city: str
-    people: int
+    city: str = Field(max_length=40)
+    people: int = Field(ge=0, le=99_999_999)
 
 
 def client(url: str) -> OpenAI:

@@ -12,7 +12,7 @@ from noibo.engines.engine import Model, Verb
 from noibo.engines.memory.size import Use
 from noibo.engines.thinking import Thinking
 from noibo.engines.upstream import Upstream
-from noibo.errors import EngineError, EngineRefused, InvalidRequest, ModelNotFound
+from noibo.errors import EngineError, EngineRefused, ModelNotFound
 from noibo.gateway.callers import Caller
 from noibo.gateway.exchange import Exchange
 from noibo.gateway.ollama import prompts
@@ -28,10 +28,11 @@ from noibo.gateway.ollama.turns import (
 )
 from noibo.gateway.pipeline import Errand, Request, Stream
 from noibo.gateway.relay import Relay
-from noibo.gateway.reply import Reply
+from noibo.gateway.reply import Reply, header
 from noibo.gateway.services import Services
 from noibo.wire import ollama, ollama_options
 from noibo.wire.body import Fields
+from noibo.wire.management import CONTEXT_HEADER
 from noibo.wire.ollama_thinking import Thought
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ class Conversation(Exchange):
             await self._nothing(reply, "unload")
             return
         require_able(turn, asked, model)
-        model = await self._with_context(model)
+        model = await self._with_context(model, reply)
         if turn.empty:
             async with self._worker(asked.keep_alive):
                 await self._nothing(reply, "load")
@@ -110,23 +111,19 @@ class Conversation(Exchange):
             async with self._worker(0.0):
                 pass
 
-    async def _with_context(self, model: Model) -> Model:
-        """The model with as much context as was asked for. Raises `InvalidRequest` that names
-        `num_ctx` where it cannot have that."""
-        wanted = self._asked.context
-        if wanted <= self._usual_context(model):
+    async def _with_context(self, model: Model, reply: Reply) -> Model:
+        """The model with as much context as was asked for, or as much of that as it can have:
+        clients ask for what a model was trained for. What it has then is said in a header."""
+        wanted, has = self._asked.context, self._usual_context(model)
+        if wanted <= has:
             return model
-        if model.trained_context and wanted > model.trained_context:
-            raise _no_context(wanted, f"{model.name} was trained for {model.trained_context}")
-        if fixed := self._fixed_context(model):
-            raise _no_context(wanted, f"engine.ctx_size is set to {fixed}")
-        contexts = self._services.contexts
-        contexts.want(model, wanted)
-        async with self._worker() as upstream:
-            has = upstream.worker.launch.size.context
+        most = min(wanted, self._fixed_context(model) or model.trained_context or wanted)
+        if most > has:
+            self._services.contexts.want(model, most)
+            async with self._worker() as upstream:
+                has = upstream.worker.launch.size.context
         if has < wanted:
-            contexts.forget(model)
-            raise _no_context(wanted, f"the memory budget has room for {has}")
+            reply.headers.append(header(CONTEXT_HEADER, f"{has}; asked={wanted}"))
         return await self._services.resolve(self._asked.model)
 
     def _usual_context(self, model: Model) -> int:
@@ -244,11 +241,3 @@ def _note(asked: Asked) -> None:
     """What is accepted and changes no answer, for whoever looks for it."""
     if idle := sorted(ollama_options.MACHINE & set(asked.options)):
         log.debug("%s: options that the machine settles: %s", asked.model, ", ".join(idle))
-
-
-def _no_context(wanted: int, why: str) -> InvalidRequest:
-    return InvalidRequest(
-        f"options.num_ctx: {wanted} is more than it can have: {why}.",
-        param="options.num_ctx",
-        next_step="Ask for less, or leave it out.",
-    )
