@@ -93,6 +93,8 @@ class RunningServer:
 def clean_environment(home: Path) -> dict[str, str]:
     """The environment without the user's noibo settings, with a home."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("NOIBO_")}
+    if "PYTEST_XDIST_WORKER" in kept:  # several engines on few cores wait for each other's threads
+        kept["NOIBO_ENGINE_THREADS"] = "1"
     return kept | {"NOIBO_HOME": str(home)}
 
 

@@ -173,6 +173,7 @@ async def test_chances_add_up_and_ranks_follow_them(workers: Workers) -> None:
                 assert logprob < row[-1][1]
 
 
+@pytest.mark.heavy
 async def test_a_prompt_may_be_as_long_as_the_context_and_no_longer(workers: Workers) -> None:
     (line,) = await scored(workers, [1] * CONTEXT)
     assert len(line["logprobs"]) == CONTEXT
@@ -189,6 +190,7 @@ async def test_ids_that_are_no_tokens_and_empty_prompts_are_refused(workers: Wor
     assert (await scored(workers, [49151, 0]))[0]["logprobs"][0] is None  # and it still lives
 
 
+@pytest.mark.heavy
 async def test_long_prompts_of_one_request_share_what_they_can(workers: Workers) -> None:
     tokens = [1000 + i % 170 for i in range(200)]
     lines = await scored(workers, tokens, [*tokens[:199], 7, 8], [9] * 150, tokens[:100])

@@ -62,6 +62,7 @@ def asked(**fields: Any) -> dict[str, Any]:
     return fields | {"extra_body": {"temperature": 0}}
 
 
+@pytest.mark.heavy
 def test_a_budget_ends_the_thinking(client: anthropic.Anthropic) -> None:
     enabled = {"type": "enabled", "budget_tokens": 4}
     with client.messages.stream(**asked(thinking=enabled)) as stream:
@@ -126,6 +127,7 @@ def test_results_of_tools_are_read(client: anthropic.Anthropic) -> None:
     assert count(client, model="caller", messages=asked["messages"]) < plain
 
 
+@pytest.mark.heavy
 def test_what_a_coding_agent_sends_is_answered(client: anthropic.Anthropic) -> None:
     """A long system prompt in blocks that are to be cached, twenty tools, streamed."""
     kept = {"cache_control": {"type": "ephemeral"}}

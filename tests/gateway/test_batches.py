@@ -294,6 +294,7 @@ def test_what_is_over_cannot_be_cancelled(client: openai.OpenAI) -> None:
         client.batches.cancel(made.id)
 
 
+@pytest.mark.heavy
 def test_lines_whose_worker_dies_are_asked_again(client: openai.OpenAI) -> None:
     done = ended(client, sent(client, line("a", x_echo={"cut_after": 0}), line("b")))
     assert names(results(client, done.output_file_id)) == ["b"]
@@ -304,6 +305,7 @@ def test_lines_whose_worker_dies_are_asked_again(client: openai.OpenAI) -> None:
 # ── kills ───────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.heavy
 def test_a_server_killed_in_the_middle_goes_on_and_answers_each_line_once(home: Path) -> None:
     lines = [line(f"c{i}", x_echo={"delay_ms": 40}) for i in range(60)]
     with RunningServer(home) as server, sdk(server) as client:
@@ -361,6 +363,7 @@ def test_of_two_servers_of_a_home_one_runs_batches_and_the_other_takes_over(home
 
 
 @pytest.mark.anyio
+@pytest.mark.heavy
 async def test_a_batch_whose_time_is_over_expires_with_what_is_done(home: Path) -> None:
     with RunningServer(home, **ONE_SLOT) as server, sdk(server) as client:
         server.load("echo")

@@ -88,6 +88,7 @@ def test_a_stream_is_lines_of_json(http: httpx.Client) -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.heavy
 async def test_the_asynchronous_client_is_answered(real_server: RunningServer) -> None:
     async with ollama.AsyncClient(host=real_server.url) as client:
         stream = await client.chat(MODEL, QUESTION, options=CALM, stream=True)
@@ -505,6 +506,7 @@ def test_a_bad_field_is_a_400_in_ollamas_shape(
     assert set(answer.json()) == {"error"}
 
 
+@pytest.mark.heavy
 def test_a_second_port_serves_the_same(home: Path) -> None:
     port = _free_port()
     with RunningServer(home, NOIBO_SERVER_OLLAMA_PORT=str(port)) as server:

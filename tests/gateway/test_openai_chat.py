@@ -34,6 +34,7 @@ def ids_of(server: RunningServer, text: str) -> list[int]:
 # ── several choices ─────────────────────────────────────────────────────────
 
 
+@pytest.mark.heavy
 def test_choices_differ_and_come_again_by_their_seed(client: openai.OpenAI) -> None:
     asked: dict[str, Any] = {"n": 6, "seed": 11, "temperature": 1.5, "max_tokens": 3}
     chat(client, **asked)  # the prompt is in the cache from here on

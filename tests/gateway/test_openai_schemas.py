@@ -104,6 +104,7 @@ def test_the_sdk_reads_an_answer_into_its_class(client: openai.OpenAI) -> None:
     assert isinstance(answer.choices[0].message.parsed, Light)
 
 
+@pytest.mark.heavy
 def test_a_streamed_answer_fits_too(client: openai.OpenAI) -> None:
     form = {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMAS["a tuple"]}}
     events = chunks(client, response_format=form, max_tokens=40, temperature=2, seed=1)

@@ -78,6 +78,7 @@ def test_an_input_that_is_cut_ends_as_every_input_does(http: httpx2.Client) -> N
     refused(http, "/api/embed", 400, model="mean", input="cat " * 500, truncate=False)
 
 
+@pytest.mark.heavy
 def test_many_inputs_of_unlike_length_are_each_their_own(http: httpx2.Client) -> None:
     texts = ["cat " * (1 + 7 * number % 60) + TEXTS[number % 3] for number in range(60)]
     texts = [" ".join(text.split()[:60]) for text in texts]

@@ -296,6 +296,7 @@ class Process:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.heavy
 def test_a_killed_download_goes_on_where_it_stopped(
     large: Setup, tmp_path: Path, how: signal.Signals
 ) -> None:

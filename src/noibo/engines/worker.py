@@ -89,7 +89,8 @@ class Worker:
         self.state = State.NEW
         self.url = ""
         self.key = secrets.token_urlsafe(24)
-        self.leases = 0
+        self.leases = 0  # that take a slot
+        self.visits = 0  # that take none
         self.proven = False  # it has answered
         self.suspect = False  # it owes an answer that will never come: to be replaced
         self.owed = 0  # answers that are waited for right now: not those whose reader is slow

@@ -12,8 +12,10 @@ says it was. Lines are asked as if they had come over HTTP, after all who wait f
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -57,7 +59,7 @@ class BatchRun:
         """To its end, or until it is cancelled by leaving."""
         if self.batch.status == "validating":
             await self._validate()
-        if self.batch.status == "in_progress":
+        if self.batch.status == "in_progress" and not self._is_over:
             await self._ask_all()
         if self.batch.status in {"finalizing", "cancelling"} or self._is_over:
             await self._finish()
@@ -78,8 +80,7 @@ class BatchRun:
             found = wire.Checked()
             found.add({"code": "file_not_found", "message": "The input file is not there."})
         else:
-            path = await self._files.content(card)
-            found = await asyncio.to_thread(_check, path, self.batch.endpoint)
+            found = await self._checked(card)
 
         def step(batch: Batch) -> Json | None:
             if batch.status != "validating":
@@ -92,6 +93,15 @@ class BatchRun:
             return new | ({"model": found.model} if found.model else {})
 
         await self._change(step)
+
+    async def _checked(self, card: Card) -> wire.Checked:
+        try:
+            path = await self._files.content(card)
+        except DatabaseError as error:
+            found = wire.Checked()
+            found.add({"code": "file_not_found", "message": error.message})
+            return found
+        return await asyncio.to_thread(_check, path, self.batch.endpoint)
 
     async def _ask_all(self) -> None:
         """Ask every line that has no result, some at a time."""
@@ -137,15 +147,17 @@ class BatchRun:
 
     async def _ask_one(self, line: Line) -> tuple[bytes, bool] | None:
         """Its result; None where the batch was cancelled before it had one."""
-        pause, tries = _PAUSE_S[0], 1
+        pause, tries = _PAUSE_S[0], Counter[int]()
         while True:
             status, body, later_s = await self._ask(self.batch, line.body)
-            if tries >= _TRIES.get(status, 1):
+            tries[status] += 1
+            if tries[status] >= _TRIES.get(status, 1):
                 return line.answered(status, body), status == 200
             if self._stop.is_set():
                 return None
-            tries += 1
-            await asyncio.sleep(max(pause, later_s or 0))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), max(pause, later_s or 0))
+                return None
             pause = min(2 * pause, _PAUSE_S[1])
 
     async def _finish(self) -> None:
@@ -172,7 +184,10 @@ class BatchRun:
         """Every line without a result gets one that says why."""
         if not self.batch.total:
             return
-        waiting = await self._rows()
+        try:
+            waiting = await self._rows()
+        except DatabaseError:
+            return  # its input is gone: what is done is told, and nothing of the rest
         while (line := await waiting.next()) is not None:
             told = line.unanswered(code, message)
             await self._records.add_result(self.batch.id, line.number, told, ok=False)

@@ -56,6 +56,8 @@ class BatchRunner:
                     await self._hold_and_run(await self._stored())
                 except NoiboError as error:
                     log.error("batches do not run: %s", error)
+                except Exception:
+                    log.exception("batches do not run; they are tried again")
                 await self._pause(_AFTER_FAULT_S)
         finally:
             await self._end_all()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message
+
+log = logging.getLogger(__name__)
 
 
 async def ask(
@@ -29,7 +32,10 @@ async def ask(
         "server": None,
     }
     answer = _Answer(body)
-    await app(scope, answer.receive, answer.send)
+    try:
+        await app(scope, answer.receive, answer.send)
+    except Exception:  # what answers 500 raises it again, for a server to log
+        log.exception("a line for %s failed", path)
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError  # an exchange that is cancelled answers that it was

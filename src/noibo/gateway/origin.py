@@ -39,4 +39,6 @@ def _refusal(headers: Headers) -> Forbidden | None:
         )
     if origin and not is_loopback(origin):
         return Forbidden(f"A page from {origin!r} may not speak to this server.")
+    if not origin and headers.get("sec-fetch-site") == "cross-site":  # a picture's address, say
+        return Forbidden("A page from elsewhere may not speak to this server.")
     return None

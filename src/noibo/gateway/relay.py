@@ -98,7 +98,7 @@ class Relay(Exchange):
         ended = False
         with Pulse(reply, self._queue.alive_s, tokens.words):
             async for block in whole_events(stream):
-                ended = ended or self.is_end(block)
+                reply.quiet = ended = ended or self.is_end(block)
                 reads = stream.engine.is_progress(block)
                 tokens.count(block, reads=reads)
                 await reply.say(self._for_caller(stream, block, reads=reads))

@@ -38,6 +38,7 @@ class Reply:
         self._turn = asyncio.Lock()
         self._clock = asyncio.get_running_loop().time
         self.begun = False
+        self.quiet = False  # the last event is out, or about to be: no more remarks
         self.ended = False
         self.said_at = self._clock()
         self.headers: Headers = []  # for whatever answer it becomes
@@ -57,7 +58,8 @@ class Reply:
 
     async def remark(self, words: str) -> None:
         """A comment, in APIs that have such a thing."""
-        await self.say(self._voice.comment(words))
+        if not self.quiet:
+            await self.say(self._voice.comment(words))
 
     async def end(self) -> None:
         """The end of a stream."""

@@ -195,8 +195,9 @@ class Scoring(Exchange):
     async def _say(self, reply: Reply, found: Answered) -> None:
         shape = self._asked.shape
         choices = [
-            {**self._choice(line, number), "index": number * shape.choices + copy}
+            {**choice, "index": number * shape.choices + copy}
             for number, line in enumerate(found.lines)
+            for choice in [self._choice(line, number)]
             for copy in range(shape.choices)
         ]
         head = {

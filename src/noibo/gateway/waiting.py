@@ -42,6 +42,7 @@ class Waiting:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._over.set()  # for one that spoke of an earlier wait of the same request
         if self._speaking is not None:
             self._speaking.cancel()
 

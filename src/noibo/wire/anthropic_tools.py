@@ -49,10 +49,12 @@ class _Kind(msgspec.Struct):
 def read_tools(raw: list[msgspec.Raw]) -> list[Json]:
     """The tools. Raises `InvalidRequest` that names the one that cannot be used."""
     found = [_read(one, f"tools.{number}") for number, one in enumerate(raw)]
-    names = [tool["function"]["name"] for tool in found]
-    for number, name in enumerate(names):
-        if name in names[:number]:
+    names: set[str] = set()
+    for number, tool in enumerate(found):
+        name = tool["function"]["name"]
+        if name in names:
             raise InvalidRequest(f"tools.{number}.name: {name!r} is there twice.", param="tools")
+        names.add(name)
     return found
 
 

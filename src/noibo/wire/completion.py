@@ -20,7 +20,7 @@ _KINDS: Final[dict[str, Any]] = {
     "lora": list[dict[str, Any]],
     "min_p": Annotated[float, msgspec.Meta(ge=0, le=1)],
     "mirostat": Literal[0, 1, 2],
-    "n_probs": Annotated[int, msgspec.Meta(ge=0)],
+    "n_probs": Annotated[int, msgspec.Meta(ge=0, le=100)],
     "samplers": list[str] | str,
     "stop": list[str] | str,
 }

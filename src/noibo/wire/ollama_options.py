@@ -175,7 +175,7 @@ def _typed(option: Option, value: Any) -> Any:
 
 
 def _unknown(name: str, where: str) -> InvalidRequest:
-    near = difflib.get_close_matches(name, OPTIONS, n=1)
+    near = difflib.get_close_matches(name[:60], OPTIONS, n=1)
     return InvalidRequest(
         f"{where}: there is no {name[:60]!r}.",
         param=f"{where}.{name[:60]}",

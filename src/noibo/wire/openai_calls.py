@@ -13,8 +13,8 @@ from typing import Final
 
 from noibo.wire.body import Json
 
-_HEAD: Final = re.compile(r'\{"name": "([a-zA-Z0-9_-]{1,64})", "arguments": ')
-_LONGEST_HEAD: Final = 100
+_HEAD: Final = re.compile(r'\{"name": "([a-zA-Z0-9_-]{1,128})", "arguments": ')
+_LONGEST_HEAD: Final = 200
 _SCHEMA: Final = {"type": "object"}
 
 

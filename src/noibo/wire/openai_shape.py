@@ -16,6 +16,7 @@ from noibo.wire.openai_calls import Call
 from noibo.wire.openai_logprobs import as_chat, as_text
 
 _HEAD: Final = ("id", "created", "model", "system_fingerprint", "object")
+_KNOWN: Final = frozenset({*_HEAD, "choices", "usage"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Told:
     _head: Json = field(default_factory=dict)
     _choices: dict[int, _Choice] = field(default_factory=dict)
     _usage: list[tuple[int, Json]] = field(default_factory=list)
+    _more: Json = field(default_factory=dict)  # what else engines say, as how long it took
     _assembler: Assembler = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,6 +88,7 @@ class Told:
         self._head = self._head or {name: event[name] for name in _HEAD if name in event}
         if event.get("usage"):
             self._usage.append((prompt, event["usage"]))
+        self._more |= {name: event[name] for name in event if name not in _KNOWN}
         told = [self._choice(one, prompt, first) for one in event.get("choices") or ()]
         choices = [one for one in told if _says_anything(one)]
         if not choices:
@@ -104,7 +107,7 @@ class Told:
         """The chunk that ends a stream with what it took, if that was asked for."""
         if not self.shape.usage:
             return None
-        return {**self._head, "choices": [], "usage": self.usage()}
+        return {**self._head, "choices": [], "usage": self.usage(), **self._of_one()}
 
     def whole(self) -> Json:
         """The whole answer."""
@@ -114,7 +117,11 @@ class Told:
         for choice in answer["choices"]:
             if self.shape.functions:
                 _as_function(choice, choice["message"])
-        return {**answer, "usage": self.usage()}
+        return {**answer, "usage": self.usage(), **self._of_one()}
+
+    def _of_one(self) -> Json:
+        """What the engine said besides, where it was asked once."""
+        return self._more if len(self._usage) == 1 else {}
 
     def usage(self) -> Json:
         """Tokens in all: of every prompt once, of all that was written."""

@@ -66,7 +66,7 @@ def _message(where: str, item: Json) -> Json:
     if role not in _ROLES:
         raise _wrong(f"{where}.role", f"must be one of {', '.join(_ROLES)}")
     _only(where, item, "type id role content status phase")
-    if item.get("phase") not in {None, "commentary", "final_answer"}:
+    if item.get("phase") not in (None, "commentary", "final_answer"):
         raise _wrong(f"{where}.phase", "must be commentary or final_answer")
     content = item.get("content")
     is_answer = role == "assistant"
@@ -114,7 +114,8 @@ def _check_refusal(where: str, part: Json) -> None:
 def _check_image(where: str, part: Json) -> None:
     _only(where, part, "type image_url file_id detail prompt_cache_breakpoint")
     _one_of(where, part, ("image_url", "file_id"))
-    if part.setdefault("detail", "auto") not in _DETAILS:
+    detail = part.setdefault("detail", "auto")
+    if not isinstance(detail, str) or detail not in _DETAILS:
         raise _wrong(f"{where}.detail", f"must be one of {', '.join(sorted(_DETAILS))}")
 
 
@@ -179,7 +180,7 @@ def _reference(where: str, item: Json) -> Json:
 def _named(where: str, item: Json, kind: str, made: Json) -> Json:
     """The item with its type, its id and its status."""
     status = item.get("status") or "completed"
-    if status not in _STATES:
+    if not isinstance(status, str) or status not in _STATES:
         raise _wrong(f"{where}.status", f"must be one of {', '.join(sorted(_STATES))}")
     given = item.get("id")
     name = ids.new(kind) if given is None else ids.require_id(given, f"{where}.id")

@@ -6,6 +6,7 @@ Only functions: what the caller runs. Tools that OpenAI runs itself do not exist
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -52,8 +53,8 @@ class Tools:
         """Raises `InvalidRequest`, which names the tool."""
         given = [_read(i, one) for i, one in enumerate(field(fields, "tools", list[Any], []))]
         names = [one.name for one in given]
-        for name in names:
-            if names.count(name) > 1:
+        for name, times in Counter(names).items():
+            if times > 1:
                 raise InvalidRequest(f"tools: {name!r} is there twice.", param="tools")
         choice = field(fields, "tool_choice", Any, "auto")
         kept, mode = _chosen(choice, names)
@@ -124,8 +125,9 @@ def _chosen(choice: Any, names: list[str]) -> tuple[list[str], str]:
 
 
 def _known(wanted: list[str], names: list[str]) -> list[str]:
+    known = set(names)
     for name in wanted:
-        if name not in names:
+        if name not in known:
             raise InvalidRequest(
                 f"tool_choice: there is no tool {name[:64]!r}.", param="tool_choice"
             )

@@ -82,7 +82,7 @@ class Director:
     def _let_go(self, seat: Seat, now: float, moments: list[float]) -> None:
         """Stop what leaves and has finished, and what has been idle for long enough."""
         worker = seat.worker
-        if worker is None or seat.task is not None or worker.leases:
+        if worker is None or seat.task is not None or worker.leases or worker.visits:
             return
         if seat.leaving or (now >= seat.keep_until and not self.line.waiting(seat.name)):
             seat.leaving = True
@@ -196,11 +196,14 @@ class Director:
 
     def grant(self, seat: Seat, worker: Worker, ticket: Ticket) -> None:
         """Give a request its worker."""
-        worker.leases += 1
         seat.idle_since = None
-        seat.answering[ticket] = time.monotonic()
-        seat.most_callers = max(seat.most_callers, worker.leases + self.line.waiting(seat.name))
-        self.line.took(ticket)
+        if ticket.claim.answers:
+            worker.leases += 1
+            seat.answering[ticket] = time.monotonic()
+            seat.most_callers = max(seat.most_callers, worker.leases + self.line.waiting(seat.name))
+            self.line.took(ticket)
+        else:
+            worker.visits += 1
         ticket.grant(worker)
 
     @staticmethod

@@ -150,9 +150,12 @@ class Supervisor:
                 self._line.remove(ticket)
             self._director.forget_if_unused(name)
             return
-        worker.leases -= 1
         worker.used_at = time.time()
-        self._line.gave_back(ticket)
+        if ticket.claim.answers:
+            worker.leases -= 1
+            self._line.gave_back(ticket)
+        else:
+            worker.visits -= 1
         seat = self._seats.get(name)
         if seat is not None and seat.worker is worker:
             now = time.monotonic()
@@ -166,7 +169,7 @@ class Supervisor:
         seat.leaving = seat.leaving or worker.suspect
         if ticket.claim.keep_alive is not None:
             seat.keep_alive = ticket.claim.keep_alive
-        if not worker.leases:
+        if not worker.leases and not worker.visits:
             seat.idle_since = now
         self._director.step()
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from noibo.engines.engine import Model, Verb
 from noibo.engines.memory.size import Use
+from noibo.engines.supervision.claim import Claim
 from noibo.engines.thinking import Thinking
 from noibo.engines.upstream import Upstream
 from noibo.errors import EngineError, EngineRefused, ModelNotFound
@@ -106,10 +107,12 @@ class Conversation(Exchange):
 
     async def _unload(self, model: Model) -> None:
         """It goes when it has answered all that it is answering."""
-        running = {worker.model.name for worker in self._services.supervisor.workers()}
-        if model.name in running:
-            async with self._worker(0.0):
-                pass
+        supervisor = self._services.supervisor
+        for worker in supervisor.workers():  # a model may have one for each verb
+            if worker.model.name == model.name:
+                claim = Claim(worker.model, self._caller.name, keep_alive=0.0, answers=False)
+                async with supervisor.lease(claim):
+                    pass
 
     async def _with_context(self, model: Model, reply: Reply) -> Model:
         """The model with as much context as was asked for, or as much of that as it can have:

@@ -124,8 +124,11 @@ class Maker:
 
     def _found(self, source: Source) -> tuple[Path, InStore | InPlace]:
         if source.path is not None:
-            if not source.path.is_file():
-                raise InvalidRequest(f"files: there is no file {source.path}.", param="files")
+            if not _is_readable(source.path):
+                raise InvalidRequest(
+                    f"files: there is no file {str(source.path)[:300]} that can be read.",
+                    param="files",
+                )
             return source.path, InPlace.of(source.path)
         assert source.sha256 is not None  # noqa: S101 - a source is a path or a digest
         blob = self.store.blob(source.sha256)
@@ -143,6 +146,14 @@ def require_free(reference: Reference, taken: Sequence[str]) -> None:
     """Raise `NameTaken` for a name that an alias has: it would never be found."""
     if str(reference) in taken or reference.short in taken:
         raise NameTaken(f"{reference} is an alias in the settings.", next_step="Take another name.")
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        with path.open("rb"):
+            return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _is_gguf(path: Path) -> bool:

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from noibo.errors import InvalidRequest
 
-LONGEST: Final = 2**22
+LONGEST: Final = 2**18
 INSTRUCTIONS: Final = (
     *("from", "parameter", "system", "template", "adapter", "message", "license"),
     *("renderer", "parser", "requires", "draft"),

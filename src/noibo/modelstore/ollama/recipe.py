@@ -100,7 +100,10 @@ def _source(command: Command, param: str) -> Source:
     """A blob (`@sha256:…`, as Ollama's client writes it), or a file of this machine."""
     if _DIGEST.fullmatch(command.value):
         return Source(f"{command.word}.gguf", sha256_of(command.value, param))
-    path = Path(command.value).expanduser()
+    try:
+        path = Path(command.value).expanduser()
+    except RuntimeError:  # ~somebody who is not here
+        path = Path(command.value)
     if not path.is_absolute():
         raise InvalidRequest(
             f"The Modelfile, line {command.line}: {command.value} is a path in a folder that the "
