@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,8 +67,9 @@ def test_oterm_chats_with_the_model(
     shows("Welcome to oterm")
     terminal.type("C-n")
     shows("smollm2:135m")  # oterm has asked what there is
-    terminal.type("Tab")
-    terminal.type("smollm2:135m", "Tab", "Enter")
+    for keys in ("Tab", "smollm2:135m", "Enter", "Tab", "Enter"):
+        terminal.type(keys)
+        time.sleep(2)  # oterm looks its models up after each
     shows("Model: smollm2:135m  Size: 0.10 GB")
     terminal.type("BTab", "BTab", "BTab", "BTab", "Enter")
     shows("chat #1 - smollm2:135m")

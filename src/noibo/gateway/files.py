@@ -168,25 +168,28 @@ class Files:
         return await asyncio.to_thread(path.read_bytes)
 
     async def sweep(self) -> None:
-        """Take away what has expired, and contents that no row names."""
+        """Take away what has expired, and uploads that nobody goes on with. A whole content that no
+        row names stays: the rows may be in another database today."""
 
-        def write(connection: Connection) -> set[str]:
+        def gone(connection: Connection) -> list[str]:
             read_by_batch = sa.select(batches.c.input_file_id).where(batches.c.status.in_(ACTIVE))
-            connection.execute(
-                files.delete().where(sa.not_(_lives()), files.c.id.not_in(read_by_batch))
-            )
-            return {row.id for row in connection.execute(sa.select(files.c.id))}
+            old = sa.and_(sa.not_(_lives()), files.c.id.not_in(read_by_batch))
+            names = [row.id for row in connection.execute(sa.select(files.c.id).where(old))]
+            connection.execute(files.delete().where(old))
+            return names
 
         if await asyncio.to_thread(self._folder.is_dir):
-            known = await self._database.write(write)
-            await asyncio.to_thread(self._sweep_folder, known)
+            names = await self._database.write(gone)
+            await asyncio.to_thread(self._sweep_folder, names)
 
-    def _sweep_folder(self, known: Iterable[str]) -> None:
-        for path in self._folder.iterdir():
-            with contextlib.suppress(OSError):
-                age = time.time() - path.stat().st_mtime
-                if path.name not in known and age > UNKNOWN_FOR_S:
+    def _sweep_folder(self, names: Iterable[str]) -> None:
+        with contextlib.suppress(OSError):
+            for path in self._folder.glob("*.part"):
+                if time.time() - path.stat().st_mtime > UNKNOWN_FOR_S:
                     path.unlink()
+        for name in names:
+            with contextlib.suppress(OSError):
+                (self._folder / name).unlink()
 
 
 class Incoming:

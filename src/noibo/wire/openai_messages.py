@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NoReturn
 
 import msgspec
 from msgspec import Meta
@@ -43,13 +43,14 @@ class Message(msgspec.Struct):
 
 Messages = Annotated[list[Message], Meta(min_length=1)]
 
-_OLD: Final = (b'"developer"', b'"function"', b'"function_call"', b'"refusal"')
+_OLD: Final = (b'"developer"', b'"function"', b'"function_call"', b'"refusal"', b"null")
+_CALLS: Final = (b'"tool_calls"', b'"function_call"')
 
 
 def is_old(fields: Fields) -> bool:
     """Whether there may be something in the messages to say in other words."""
     raw = bytes(fields.get("messages", b""))
-    return any(word in raw for word in _OLD)
+    return any(word in raw for word in (*_OLD, *_CALLS))
 
 
 def translate(fields: Fields, *, knows_developer: bool) -> None:
@@ -60,12 +61,37 @@ def translate(fields: Fields, *, knows_developer: bool) -> None:
     messages: list[Json] = msgspec.json.decode(fields["messages"])
     call = ""
     for place, message in enumerate(messages):
+        _clear(place, message)
         call = f"call_{place}" if message.get("function_call") else call
         _called(message, call)
         _refused(message)
         if message["role"] == "developer" and not knows_developer:
             message["role"] = "system"
     fields["messages"] = body.raw(messages)
+
+
+def _clear(place: int, message: Json) -> None:
+    """Take out what is null: engines take it for something. Raise where nothing is left to say, and
+    where the arguments of a call are no JSON, as templates write them out anew."""
+    for name in [name for name, value in message.items() if value is None]:
+        del message[name]
+    calls = [one.get("function") or {} for one in message.get("tool_calls") or []]
+    calls += [message["function_call"]] if "function_call" in message else []
+    if calls and message["role"] != "assistant":
+        _complain(place, f"a message of the role {message['role']} calls nothing")
+    for called in calls:
+        try:
+            msgspec.json.decode(called.get("arguments") or "{}")
+        except (msgspec.DecodeError, RecursionError):
+            _complain(place, "the arguments of its call are no JSON")
+    if "content" not in message:
+        if not calls and not message.get("refusal"):
+            _complain(place, "it has no content")
+        message["content"] = None if calls else ""
+
+
+def _complain(place: int, why: str) -> NoReturn:
+    raise InvalidRequest(f"messages[{place}]: {why}.", param="messages")
 
 
 def _called(message: Json, call: str) -> None:

@@ -11,6 +11,7 @@ from openai import OpenAI
 from pydantic import BaseModel, Field
 
 MESSAGES: Any = [{"role": "user", "content": QUESTION}]
+SHORT: Any = {"max_tokens": 200, "temperature": 0}
 
 
 class City(BaseModel):
@@ -24,7 +25,12 @@ def _structured(url: str, model: str, mode: instructor.Mode) -> Any:
     openai = OpenAI(base_url=url + "/v1", api_key="sk-none", max_retries=0)
     asking = instructor.from_openai(openai, mode=mode)
     made = asking.chat.completions.create(
-        model=model, messages=MESSAGES, response_model=City, max_tokens=200, max_retries=1
+        model=model,
+        messages=MESSAGES,
+        response_model=City,
+        max_tokens=200,
+        temperature=0,
+        max_retries=1,
     )
     return made.model_dump()
 
@@ -41,7 +47,7 @@ def stream(url: str, model: str) -> Any:
     openai = OpenAI(base_url=url + "/v1", api_key="sk-none", max_retries=0)
     asking = instructor.from_openai(openai, mode=instructor.Mode.JSON_SCHEMA)
     parts = asking.chat.completions.create_partial(
-        model=model, messages=MESSAGES, response_model=City, max_tokens=200
+        model=model, messages=MESSAGES, response_model=City, max_tokens=200, temperature=0
     )
     return [part.model_dump() for part in parts][-1]
 
@@ -49,7 +55,12 @@ def stream(url: str, model: str) -> Any:
 def anthropic_structured(url: str, model: str) -> Any:
     asking = instructor.from_anthropic(Anthropic(base_url=url, api_key="sk-none", max_retries=0))
     made = asking.messages.create(
-        model=model, messages=MESSAGES, response_model=City, max_tokens=200, max_retries=1
+        model=model,
+        messages=MESSAGES,
+        response_model=City,
+        max_tokens=200,
+        temperature=0,
+        max_retries=1,
     )
     return made.model_dump()
 
