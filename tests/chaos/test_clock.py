@@ -79,7 +79,9 @@ async def test_a_clock_that_jumps_changes_nothing(home: Path, tmp_path: Path, se
         )
     )
     assert {outcome.end for outcome in load.outcomes if outcome not in refusals} == {End.ANSWERED}
-    assert {outcome.status for outcome in refusals} == {503}
+    assert {outcome.code for outcome in refusals} == {"worker_start_failed"}
+    # One that waited long for the load had been told of that by then: its stream had begun.
+    assert {outcome.status for outcome in refusals} <= {200, 503}
 
 
 async def _running(server: RunningServer) -> dict[str, int]:
