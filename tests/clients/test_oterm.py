@@ -13,7 +13,7 @@ import pytest
 from tests.clients.conftest import environment
 from tests.running import RunningServer, clean_environment, until
 
-pytestmark = [pytest.mark.heavy, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(900)]
 
 
 class Terminal:

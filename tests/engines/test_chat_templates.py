@@ -159,6 +159,7 @@ async def test_the_engine_renders_as_we_do(smollm2_gguf: Path, tmp_path: Path) -
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(900)
 @pytest.mark.shared
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", ALL)
@@ -180,6 +181,7 @@ async def test_the_engine_renders_as_transformers_does(
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(900)
 @pytest.mark.shared
 def test_where_transformers_raises_is_known(by_transformers: dict[str, dict[str, Any]]) -> None:
     found = {
@@ -190,6 +192,7 @@ def test_where_transformers_raises_is_known(by_transformers: dict[str, dict[str,
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(900)
 @pytest.mark.shared
 @pytest.mark.parametrize("name", ALL)
 def test_we_render_as_transformers_does(
@@ -248,6 +251,7 @@ HOSTILE = {
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(900)
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_a_hostile_template_harms_nobody(
