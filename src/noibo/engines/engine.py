@@ -64,6 +64,11 @@ class Model:
     verb: Verb = Verb.GENERATE
 
     @property
+    def chat_template(self) -> str:
+        """The template that its chats are written by; empty where there is none."""
+        return self.template or (self.info and self.info.chat_template) or ""
+
+    @property
     def seat(self) -> str:
         """What tells its worker from any other: a verb may need a worker of its own."""
         return self.name if self.verb is Verb.GENERATE else f"{self.name} ({self.verb.value})"

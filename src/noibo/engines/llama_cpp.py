@@ -129,7 +129,7 @@ class LlamaCpp:
             "alias": model.name,
             "projector": str(model.projector or ""),
             "adapters": [str(adapter) for adapter in model.adapters],
-            "template": with_tools(_own_template(model)) or model.template or "",
+            "template": with_tools(model.chat_template) or model.template or "",
             "given_template": model.template or "",
             "own_template": (model.info and model.info.chat_template) or "",
             "cache_ram_mib": cache_mib(model.info, size),
@@ -160,10 +160,6 @@ class LlamaCpp:
 
     def is_progress(self, events: bytes) -> bool:
         return b'"prompt_progress":{' in events
-
-
-def _own_template(model: Model) -> str:
-    return model.template or (model.info and model.info.chat_template) or ""
 
 
 def _files(model: Model) -> tuple[Path, ...]:

@@ -29,7 +29,7 @@ class Thinking:
     @classmethod
     def of(cls, model: Model) -> Thinking:
         """By the template that is used for the model."""
-        template = model.template or (model.info and model.info.chat_template) or ""
+        template = model.chat_template
         return cls(
             thinks=_MARKS.search(template) is not None,
             has_switch="enable_thinking" in template,

@@ -59,7 +59,7 @@ def read(fields: Fields, model: Model, *, counts: bool = False) -> Asked:
         always_thinks=thinking.thinks and not thinking.has_switch,
     )
     out |= (wanted.off() if forced else wanted).fields(thinking)
-    anthropic_tools.require_known(out, _template(model))
+    anthropic_tools.require_known(out, model.chat_template)
     if stops:  # the engine says which one ended the answer only when it says everything
         out |= {"stop": stops, "verbose": True, "response_fields": ["stop_type", "stopping_word"]}
     streamed = _field(fields, "stream", False)
@@ -124,11 +124,6 @@ def _tools(fields: Fields) -> Json:
     choice = _field(fields, "tool_choice")
     chosen = {} if choice is None else anthropic_tools.choose(choice, tools)
     return {**({"tools": tools} if tools else {}), **chosen}
-
-
-def _template(model: Model) -> str:
-    """The chat template that the model is told things by; empty where none is known."""
-    return model.template or (model.info and model.info.chat_template) or ""
 
 
 def _sampling(fields: Fields) -> Json:

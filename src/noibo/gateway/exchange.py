@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from noibo.errors import NoiboError, ShuttingDown
 from noibo.gateway.reply import Reply
@@ -72,23 +72,6 @@ class Once(Exchange):
         found = await self._work(reply)
         body = found if isinstance(found, bytes) else msgspec.json.encode(found)
         await reply.whole(200, body)
-
-
-async def heard(response: Response) -> tuple[int, bytes]:
-    """What a response says, for callers in this process: its status and its body."""
-    status, body = 500, bytearray()
-
-    async def send(message: Message) -> None:
-        nonlocal status
-        status = message.get("status", status)
-        body.extend(message.get("body", b""))
-
-    async def receive() -> Message:
-        await asyncio.Event().wait()  # this caller never leaves; cancelling it ends the work
-        raise AssertionError
-
-    await response({"type": "http", "method": "POST", "headers": []}, receive, send)
-    return status, bytes(body)
 
 
 async def _gone(receive: Receive) -> None:

@@ -30,7 +30,7 @@ def fit(asked: Asked, model: Model) -> Asked:
     _check_bias(fields, model)
     _set_effort(fields, thinking, model.name)
     forced = _force_call(fields, thinking)
-    template = model.template or (model.info and model.info.chat_template) or ""
+    template = model.chat_template
     openai_messages.translate(fields, knows_developer="developer" in template)
     return replace(asked, shape=replace(asked.shape, forced=True)) if forced else asked
 

@@ -73,7 +73,9 @@ class Assembler:
         old = self._answers.setdefault(index, {})
         new = {**old, **event, "content": old.get("content", "") + (event.get("content") or "")}
         for name in ("tokens", "completion_probabilities"):
-            if joined := [*(old.get(name) or ()), *(event.get(name) or ())]:
+            joined = old.get(name) or []
+            joined.extend(event.get(name) or ())  # in place: an answer may have many
+            if joined:
                 new[name] = joined
         self._answers[index] = new
 

@@ -10,8 +10,8 @@ import msgspec
 
 from noibo.errors import EngineError
 from noibo.wire.body import UNREADABLE, Json
+from noibo.wire.openai import MOST_TOOL_CALLS
 
-MOST_TOOL_CALLS: Final = 256
 _REASONS: Final = {"length": "length"}  # anything else is a stop
 _TIMES: Final = {
     "prompt_ms": "prompt_eval_duration",

@@ -51,7 +51,12 @@ def name_of(row: Json) -> str:
     raw = row.get("bytes")
     if raw is None:
         return str(row["token"])
+    return piece_name(bytes(raw))
+
+
+def piece_name(piece: bytes) -> str:
+    """The same of a token's bytes."""
     try:
-        return bytes(raw).decode()
+        return piece.decode()
     except UnicodeDecodeError:
-        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in raw)
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in piece)

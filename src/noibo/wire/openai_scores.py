@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from noibo.wire.body import Json
+from noibo.wire.openai_logprobs import piece_name
 
 LEAST: Final = -9999.0  # for what cannot be: JSON has no infinity
 Likeliest = list[tuple[int, float]]
@@ -40,14 +41,6 @@ class Line(msgspec.Struct):
         return self.pieces[token].encode("latin-1")
 
 
-def name_of(piece: bytes) -> str:
-    """A token's text; `bytes:\\xe1\\xba` for part of a character."""
-    try:
-        return piece.decode()
-    except UnicodeDecodeError:
-        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in piece)
-
-
 def text_of(line: Line, prompt: str | Sequence[int]) -> str:
     """The prompt as a text."""
     if isinstance(prompt, str):
@@ -62,7 +55,7 @@ def as_text(line: Line, text: str, top: int) -> Json:
         for token, logprob, likely in zip(line.tokens, line.logprobs, line.likeliest, strict=True)
     ]
     return {
-        "tokens": [name_of(line.piece(token)) for token in line.tokens],
+        "tokens": [piece_name(line.piece(token)) for token in line.tokens],
         "token_logprobs": [_finite(logprob) for logprob in line.logprobs],
         "top_logprobs": likeliest,
         "text_offset": _offsets([line.piece(token) for token in line.tokens], text),
@@ -73,7 +66,7 @@ def with_next(shown: Json | None, line: Line, text: str, top: int) -> Json:
     """The same, or nothing, with the likeliest token after the prompt."""
     token, logprob = _next(line)
     more: Json = {
-        "tokens": name_of(line.piece(token)),
+        "tokens": piece_name(line.piece(token)),
         "token_logprobs": _finite(logprob),
         "top_logprobs": _named(line, token, logprob, (line.after or [])[:top]),
         "text_offset": len(text),
@@ -122,7 +115,7 @@ def _named(line: Line, token: int, logprob: float, likely: Likeliest) -> dict[st
     Of two with the same text the likelier one is told."""
     named: dict[str, float] = {}
     for one, chance in [*likely, (token, logprob)]:
-        named.setdefault(name_of(line.piece(one)), _finite(chance) or 0.0)
+        named.setdefault(piece_name(line.piece(one)), _finite(chance) or 0.0)
     return named
 
 
