@@ -38,7 +38,8 @@ def _start(xllamacpp: Any, config: dict[str, Any]) -> Any:
     except RuntimeError:
         if not others:
             raise
-        announce("progress", note="trying again with another chat template")
+        which = "the chat template that came along" if others[0] else "the file's own chat template"
+        announce("progress", note=f"trying again with {which}")
         return _start(xllamacpp, config | {"template": others[0], "given_template": others[-1]})
 
 
