@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.measuring import MODEL, settings, table
 from noibo.assembly import open_puller, open_store
 from noibo.engines.engine import Model, Speed
-from noibo.engines.llama_cpp import LlamaCpp
+from noibo.engines.llama_cpp.adapter import LlamaCpp
 from noibo.engines.lookup import ModelLookup
 from noibo.engines.memory.book import Book
 from noibo.engines.memory.machine import Machine

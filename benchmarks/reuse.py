@@ -18,7 +18,7 @@ import aiohttp
 from benchmarks.measuring import MODEL, settings, table
 from noibo.assembly import open_puller, open_store
 from noibo.engines.engine import Model, Speed
-from noibo.engines.llama_cpp import LlamaCpp
+from noibo.engines.llama_cpp.adapter import LlamaCpp
 from noibo.engines.lookup import ModelLookup
 from noibo.engines.memory.size import Size
 from noibo.engines.worker import Worker

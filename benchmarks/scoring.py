@@ -18,10 +18,10 @@ import xllamacpp
 
 from benchmarks.measuring import MODEL, in_turn, ratio, settings, table
 from noibo.assembly import open_puller, open_store
-from noibo.engines import llama_api
 from noibo.engines.engine import Speed, Verb
-from noibo.engines.llama_cpp import LlamaCpp
-from noibo.engines.llama_model import LlamaModel, Token
+from noibo.engines.llama_cpp import api
+from noibo.engines.llama_cpp.adapter import LlamaCpp
+from noibo.engines.llama_cpp.model import LlamaModel, Token
 from noibo.engines.lookup import ModelLookup
 from noibo.engines.memory.size import Size
 from noibo.engines.worker import Worker
@@ -105,7 +105,7 @@ async def measure(rounds: int) -> dict[str, float]:
     found = await ModelLookup(open_store(tree), MODEL, engine.name).resolve(MODEL)
     model = engine.serving(found, Verb.SCORE)
     launch = engine.launch(model, Size(2048, 1), tree.engine, Speed(measure=False))
-    plain = LlamaModel(llama_api.bind(xllamacpp.xllamacpp.__file__), launch.config)
+    plain = LlamaModel(api.bind(xllamacpp.xllamacpp.__file__), launch.config)
     worker = Worker(engine, model, launch, tree.engine)
     await worker.start()
     headers = {"Authorization": f"Bearer {worker.key}"}

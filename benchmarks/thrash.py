@@ -31,7 +31,7 @@ from noibo import settings
 from noibo.assembly import open_lookup, open_puller
 from noibo.engines.echo import Echo
 from noibo.engines.engine import Model
-from noibo.engines.llama_cpp import LlamaCpp
+from noibo.engines.llama_cpp.adapter import LlamaCpp
 from noibo.engines.memory.book import Book
 from noibo.engines.supervision import turns
 from noibo.engines.supervision.claim import Claim

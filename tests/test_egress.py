@@ -122,7 +122,7 @@ def test_nothing_else_in_noibo_makes_outbound_connections() -> None:
         "serving.py",  # listens
         "engines/upstream.py",  # workers: require_loopback
         "engines/echo_process.py",  # listens on loopback
-        "engines/llama_score_process.py",  # listens on loopback
+        "engines/llama_cpp/score_process.py",  # listens on loopback
         "engines/prefill.py",  # a new worker: its address is on loopback
         "engines/isolation/refusals.py",  # names of sockets that a worker may not have
         "engines/isolation/trial.py",  # tries what must be refused, on loopback

@@ -59,7 +59,7 @@ def open_lookup(settings: Settings) -> ModelLookup:
 def open_engines() -> dict[str, Engine]:
     """Every engine there is, by name."""
     from noibo.engines.echo import Echo
-    from noibo.engines.llama_cpp import LlamaCpp
+    from noibo.engines.llama_cpp.adapter import LlamaCpp
 
     engines: list[Engine] = [LlamaCpp(), Echo()]
     return {engine.name: engine for engine in engines}
@@ -96,9 +96,9 @@ def open_database(settings: Settings) -> Database:
 
 def open_stored(settings: Settings) -> Stored:
     """What a server keeps: responses, files, batches."""
-    from noibo.gateway.batch_records import BatchRecords
-    from noibo.gateway.files import Files
-    from noibo.gateway.responses_records import ResponseRecords
+    from noibo.gateway.batches.records import BatchRecords
+    from noibo.gateway.files.files import Files
+    from noibo.gateway.responses.records import ResponseRecords
     from noibo.gateway.stored import Stored
 
     database = open_database(settings)

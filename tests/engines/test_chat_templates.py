@@ -16,7 +16,7 @@ import pytest
 from noibo import settings
 from noibo.engines.chat_template import ChatTemplate, thinks_by_itself
 from noibo.engines.engine import Model, Verb
-from noibo.engines.llama_cpp import LlamaCpp
+from noibo.engines.llama_cpp.adapter import LlamaCpp
 from noibo.engines.memory.book import Book
 from noibo.engines.supervision.claim import Claim
 from noibo.engines.supervision.supervisor import Supervisor

@@ -26,7 +26,7 @@ from noibo import settings
 from noibo.engines.engine import Model, Speed
 from noibo.engines.isolation import landlock
 from noibo.engines.isolation.refusals import REFUSED
-from noibo.engines.llama_cpp import LlamaCpp
+from noibo.engines.llama_cpp.adapter import LlamaCpp
 from noibo.engines.memory.size import Size
 from noibo.engines.prefill import measure_prefill
 from noibo.errors import EngineError
@@ -260,7 +260,7 @@ class LlamaWorker:
     def __enter__(self) -> LlamaWorker:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "noibo.engines.llama_cpp_process"],
+                [sys.executable, "-m", "noibo.engines.llama_cpp.process"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -385,7 +385,7 @@ def test_no_template_is_rendered_in_noibos_own_process() -> None:
     with_jinja = [path for path in sources if "jinja2" in path.read_text().lower()]
     assert [path.name for path in with_jinja] == ["chat_template.py"]
     users = [path.name for path in sources if "chat_template import" in path.read_text()]
-    assert users == ["llama_cpp_process.py"]  # a worker, closed off
+    assert users == ["process.py"]  # a worker, closed off
 
 
 # ── measuring from outside ──────────────────────────────────────────────────

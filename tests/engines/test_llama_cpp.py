@@ -15,7 +15,7 @@ import pytest
 
 from noibo import settings
 from noibo.engines.engine import Model, Speed, Verb
-from noibo.engines.llama_cpp import LlamaCpp, context_size
+from noibo.engines.llama_cpp.adapter import LlamaCpp, context_size
 from noibo.engines.memory.book import Book
 from noibo.engines.memory.size import Size
 from noibo.engines.supervision.claim import Claim

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from noibo import settings
-from noibo.engines import llama_embed
 from noibo.engines.engine import Model, Speed, Verb
-from noibo.engines.llama_cpp import LlamaCpp
+from noibo.engines.llama_cpp import embed
+from noibo.engines.llama_cpp.adapter import LlamaCpp
 from noibo.engines.memory.machine import Machine
 from noibo.engines.memory.size import Size, Use
 from noibo.engines.upstream import Upstream, new_session
@@ -101,7 +101,7 @@ def test_an_encoder_keeps_no_state(encoder: Model, smollm2: Model) -> None:
 
 def test_for_want_of_memory_it_is_made_smaller_down_to_short_inputs(smollm2: Model) -> None:
     sizes = LlamaCpp().sizes(smollm2, dataclasses.replace(LIMITS, ctx_size=4096), Use(), 0)
-    assert sizes[-1].context == llama_embed.LEAST_CONTEXT
+    assert sizes[-1].context == embed.LEAST_CONTEXT
     assert sizes[-1].parallel == 1
     totals = [LlamaCpp().need(smollm2, size, LIMITS).total for size in sizes]
     assert totals == sorted(totals, reverse=True)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from noibo.engines.engine import Model
-from noibo.engines.llama_schema import constrain
+from noibo.engines.llama_cpp.schema import constrain
 from noibo.errors import InvalidRequest
 from noibo.wire.body import Fields, raw
 

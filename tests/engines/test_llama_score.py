@@ -16,10 +16,10 @@ import msgspec
 import pytest
 
 from noibo import settings
-from noibo.engines import llama_api
 from noibo.engines.engine import Model, Verb
-from noibo.engines.llama_api import Unknown, bind, context_defaults
-from noibo.engines.llama_cpp import LlamaCpp
+from noibo.engines.llama_cpp import api
+from noibo.engines.llama_cpp.adapter import LlamaCpp
+from noibo.engines.llama_cpp.api import Unknown, bind, context_defaults
 from noibo.engines.memory.book import Book
 from noibo.engines.memory.size import Use
 from noibo.engines.supervision.claim import Claim
@@ -232,6 +232,6 @@ def test_a_library_of_another_layout_is_refused_by_what_differs(
         bind(find_library("c") or "")
     ours = str(importlib.util.find_spec("xllamacpp.xllamacpp").origin)
     assert context_defaults(bind(ours)).n_batch == 2048
-    monkeypatch.setitem(llama_api._DEFAULTS, "type_v", 30)
+    monkeypatch.setitem(api._DEFAULTS, "type_v", 30)
     with pytest.raises(Unknown, match="type_v is 1"):
         bind(ours)

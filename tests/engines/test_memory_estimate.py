@@ -10,7 +10,7 @@ import pytest
 
 from noibo import settings
 from noibo.engines.engine import Model, Speed
-from noibo.engines.llama_cpp import LlamaCpp
+from noibo.engines.llama_cpp.adapter import LlamaCpp
 from noibo.engines.memory.estimate import (
     MIB,
     REORDERED,

@@ -9,7 +9,7 @@ import pytest
 
 from noibo import settings
 from noibo.engines.engine import Model
-from noibo.engines.llama_cpp import LlamaCpp, context_size, slots_for
+from noibo.engines.llama_cpp.adapter import LlamaCpp, context_size, slots_for
 from noibo.engines.memory.ladder import rungs
 from noibo.engines.memory.size import Size, Use
 from noibo.modelstore.gguf.model_info import inspect_model

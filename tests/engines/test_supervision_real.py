@@ -12,7 +12,7 @@ import pytest
 
 from noibo import settings
 from noibo.engines.engine import Launch, Model, Speed
-from noibo.engines.llama_cpp import LlamaCpp
+from noibo.engines.llama_cpp.adapter import LlamaCpp
 from noibo.engines.memory.book import Book
 from noibo.engines.memory.size import Need, Size
 from noibo.engines.supervision.claim import Claim

@@ -13,7 +13,7 @@ import pytest
 from noibo import settings
 from noibo.engines.echo import Echo
 from noibo.engines.engine import Model, Speed
-from noibo.engines.llama_cpp import LlamaCpp
+from noibo.engines.llama_cpp.adapter import LlamaCpp
 from noibo.engines.memory.size import Size
 from noibo.engines.worker import MOVES, State, Worker
 from noibo.errors import WorkerStartFailed

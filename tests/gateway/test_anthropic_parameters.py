@@ -28,10 +28,11 @@ from anthropic.types.tool_param import ToolParam
 from typing_extensions import is_typeddict
 
 from noibo.errors import InvalidRequest
-from noibo.gateway import anthropic_parameters, anthropic_thinking
-from noibo.gateway.anthropic_parameters import PARAMETERS, TYPES
-from noibo.wire import anthropic_blocks, anthropic_tools, body
-from noibo.wire.anthropic_messages import Message
+from noibo.gateway.anthropic import parameters, thinking
+from noibo.gateway.anthropic.parameters import PARAMETERS, TYPES
+from noibo.wire import body
+from noibo.wire.anthropic import blocks, tools
+from noibo.wire.anthropic.messages import Message
 
 # Said in headers, and not in the body.
 HEADERS = {"betas"}
@@ -84,27 +85,27 @@ def test_every_parameter_has_a_verdict(shape: Any) -> None:
 
 def test_every_block_has_a_verdict() -> None:
     assert len(BLOCKS) > 15
-    verdicts = set(anthropic_blocks.READ) | set(anthropic_blocks.REFUSED)
+    verdicts = set(blocks.READ) | set(blocks.REFUSED)
     assert set(BLOCKS) <= verdicts
 
 
-@pytest.mark.parametrize("name", sorted(set(anthropic_blocks.READ) & set(BLOCKS)))
+@pytest.mark.parametrize("name", sorted(set(blocks.READ) & set(BLOCKS)))
 def test_every_field_of_a_block_that_is_read_is_known(name: str) -> None:
-    known = {field.name for field in msgspec.structs.fields(anthropic_blocks.READ[name])}
+    known = {field.name for field in msgspec.structs.fields(blocks.READ[name])}
     assert keys(BLOCKS[name]) <= known
 
 
-@pytest.mark.parametrize("name", sorted(anthropic_blocks.REFUSED))
+@pytest.mark.parametrize("name", sorted(blocks.REFUSED))
 def test_a_block_that_cannot_be_read_is_refused_with_its_reason(name: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        anthropic_blocks.read_block(body.raw({"type": name}), "messages.0.content.0")
-    assert anthropic_blocks.REFUSED[name] in str(refused.value)
+        blocks.read_block(body.raw({"type": name}), "messages.0.content.0")
+    assert blocks.REFUSED[name] in str(refused.value)
     assert refused.value.param == "messages.0.content.0"
 
 
 def test_every_field_of_a_tool_and_of_a_choice_is_known() -> None:
-    assert keys(ToolParam) <= {f.name for f in msgspec.structs.fields(anthropic_tools.Tool)}
-    choice = {f.name for f in msgspec.structs.fields(anthropic_tools.Choice)}
+    assert keys(ToolParam) <= {f.name for f in msgspec.structs.fields(tools.Tool)}
+    choice = {f.name for f in msgspec.structs.fields(tools.Choice)}
     for shape in members(tool_choice_param.ToolChoiceParam):
         assert keys(shape) <= choice
     message = {f.name for f in msgspec.structs.fields(Message)}
@@ -113,15 +114,15 @@ def test_every_field_of_a_tool_and_of_a_choice_is_known() -> None:
         *members(beta_message_param.BetaMessageParam),
     ):
         assert keys(shape) <= message
-    config = {f.name for f in msgspec.structs.fields(anthropic_thinking.Config)}
+    config = {f.name for f in msgspec.structs.fields(thinking.Config)}
     for shape in members(thinking_config_param.ThinkingConfigParam):
         assert keys(shape) <= config
-    output = {f.name for f in msgspec.structs.fields(anthropic_parameters.OutputConfig)}
+    output = {f.name for f in msgspec.structs.fields(parameters.OutputConfig)}
     assert keys(beta_output_config_param.BetaOutputConfigParam) <= output
 
 
 @pytest.mark.parametrize("name", sorted(TOOLS))
 def test_tools_that_only_anthropics_models_know_are_refused(name: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        anthropic_tools.read_tools([body.raw({"type": name, "name": "x"})])
+        tools.read_tools([body.raw({"type": name, "name": "x"})])
     assert refused.value.param == "tools.0.type"

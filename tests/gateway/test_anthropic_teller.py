@@ -10,8 +10,8 @@ import pytest
 
 from noibo.engines.engine import Model
 from noibo.errors import EngineError
-from noibo.gateway import anthropic_request
-from noibo.gateway.anthropic_teller import MessageTeller
+from noibo.gateway.anthropic import request
+from noibo.gateway.anthropic.teller import MessageTeller
 from noibo.wire import body, openai, sse
 
 ASK = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 100}
@@ -20,7 +20,7 @@ THINKER = Model("m", "echo", template="{{ enable_thinking }}<think>")
 
 def teller(**fields: Any) -> MessageTeller:
     read = body.read_fields(msgspec.json.encode(ASK | fields))
-    return MessageTeller(anthropic_request.read(read, THINKER))
+    return MessageTeller(request.read(read, THINKER))
 
 
 def delta(reason: str | None = None, **said: Any) -> dict[str, Any]:

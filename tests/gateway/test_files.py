@@ -18,7 +18,7 @@ import pytest
 
 from noibo.assembly import open_stored
 from noibo.errors import NotFound
-from noibo.gateway.files import Card
+from noibo.gateway.files.files import Card
 from noibo.gateway.page import Page
 from noibo.settings import load
 from tests.running import RunningServer, until

@@ -13,8 +13,8 @@ from starlette.types import Message
 from noibo import settings
 from noibo.engines.engine import Model
 from noibo.engines.upstream import new_session
-from noibo.gateway import anthropic_request
-from noibo.gateway.anthropic_teller import MessageTeller
+from noibo.gateway.anthropic import request as anthropic_request
+from noibo.gateway.anthropic.teller import MessageTeller
 from noibo.gateway.pipeline import Pipeline, Request
 from noibo.gateway.relay import Relay
 from noibo.wire import anthropic, body

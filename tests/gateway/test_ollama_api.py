@@ -16,7 +16,7 @@ import httpx
 import ollama
 import pytest
 
-from noibo.wire.ollama_options import OPTIONS
+from noibo.wire.ollama.options import OPTIONS
 from tests.modelstore.gguf_builder import STRING, U32, text, u32
 from tests.running import RunningServer, run_noibo, until
 

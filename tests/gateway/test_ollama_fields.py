@@ -7,7 +7,7 @@ from typing import Any
 import ollama._types as sdk
 import pytest
 
-from noibo.wire.ollama_options import OPTIONS
+from noibo.wire.ollama.options import OPTIONS
 from tests.gateway import test_ollama_api as api
 from tests.gateway import test_ollama_models as models
 

@@ -11,9 +11,9 @@ import pytest
 
 from noibo.engines.engine import Model
 from noibo.errors import InvalidRequest
-from noibo.gateway import openai_model
 from noibo.gateway.callers import Caller
-from noibo.gateway.openai_asked import Asked, read
+from noibo.gateway.openai import model as openai_model
+from noibo.gateway.openai.asked import Asked, read
 from tests.gateway.openai_calls import ASK, TOOLS
 
 PLAIN = Model("m", "llama_cpp", template="{{ messages }}")
@@ -48,7 +48,7 @@ def test_a_usual_chat_passes_as_it_is() -> None:
 
 
 def test_what_is_recorded_is_logged_without_what_it_says(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.DEBUG, "noibo.gateway.openai_asked"):
+    with caplog.at_level(logging.DEBUG, "noibo.gateway.openai.asked"):
         asked = chat(user="Trang Nguyen", metadata={"case": "secret"}, store=True)
     assert set(asked.request.fields) == {"model", "messages"}
     (line,) = [record.getMessage() for record in caplog.records]

@@ -375,7 +375,7 @@ def test_what_is_not_served_of_a_look_is_named(client: openai.OpenAI) -> None:
 async def test_another_owner_sees_nothing(home: Path) -> None:
     from noibo.errors import NotFound, PreviousResponseNotFound
     from noibo.gateway.page import Page
-    from noibo.gateway.responses_records import ResponseRecords
+    from noibo.gateway.responses.records import ResponseRecords
 
     database = open_database(load())
     records = ResponseRecords(database)
@@ -406,7 +406,7 @@ async def test_another_owner_sees_nothing(home: Path) -> None:
 
 @pytest.mark.anyio
 async def test_a_long_conversation_is_found_in_its_order(home: Path) -> None:
-    from noibo.gateway.responses_records import ResponseRecords
+    from noibo.gateway.responses.records import ResponseRecords
 
     database = open_database(load())
     records = ResponseRecords(database)

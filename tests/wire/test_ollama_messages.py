@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from noibo.errors import EngineError, InvalidRequest
-from noibo.wire import ollama, ollama_answer, ollama_messages
+from noibo.wire import ollama
 from noibo.wire.body import read_fields
-from noibo.wire.ollama_thinking import Thought
+from noibo.wire.ollama import answer
+from noibo.wire.ollama import messages as ollama_messages
+from noibo.wire.ollama.thinking import Thought
 
 
 def told(*messages: dict[str, Any]) -> list[dict[str, Any]]:
@@ -100,7 +102,7 @@ def test_another_format_is_refused(format_: Any) -> None:
 
 
 def test_pieces_of_tool_calls_make_objects() -> None:
-    calls = ollama_answer.ToolCalls()
+    calls = answer.ToolCalls()
     calls.add([{"index": 0, "id": "x", "function": {"name": "f", "arguments": '{"a"'}}])
     calls.add([{"index": 1, "function": {"name": "g", "arguments": ""}}])
     calls.add([{"index": 0, "function": {"arguments": ":1}"}}])
@@ -111,7 +113,7 @@ def test_pieces_of_tool_calls_make_objects() -> None:
 
 
 def test_a_call_that_was_cut_off_is_none() -> None:
-    calls = ollama_answer.ToolCalls()
+    calls = answer.ToolCalls()
     calls.add([{"index": 0, "function": {"name": "f", "arguments": '{"a'}}])
     assert calls.take(cut_short=True) == []
     calls.add([{"index": 0, "function": {"name": "f", "arguments": "5"}}])
@@ -123,24 +125,24 @@ def test_a_call_that_was_cut_off_is_none() -> None:
 
 def test_counts_are_the_engines_and_lengths_in_nanoseconds() -> None:
     timings = {"cache_n": 3, "prompt_n": 4, "prompt_ms": 1.5, "predicted_n": 9, "predicted_ms": 2}
-    assert ollama_answer.counts({"timings": timings, "usage": {"prompt_tokens": 1}}) == {
+    assert answer.counts({"timings": timings, "usage": {"prompt_tokens": 1}}) == {
         "prompt_eval_count": 7,
         "prompt_eval_duration": 1_500_000,
         "eval_count": 9,
         "eval_duration": 2_000_000,
     }
-    assert ollama_answer.counts({"usage": {"prompt_tokens": 1, "completion_tokens": 2}}) == {
+    assert answer.counts({"usage": {"prompt_tokens": 1, "completion_tokens": 2}}) == {
         "prompt_eval_count": 1,
         "eval_count": 2,
     }
-    assert ollama_answer.counts({}) == {}
+    assert answer.counts({}) == {}
 
 
 @pytest.mark.parametrize("tops", [0, 1, 2])
 def test_log_probabilities_have_ollamas_names(tops: int) -> None:
     other = {"token": "b", "logprob": -2.0, "bytes": [98], "id": 1}
     one = {"token": "a", "logprob": -1.0, "bytes": [97], "top_logprobs": [other, other]}
-    (found,) = ollama_answer.logprobs({"logprobs": {"content": [one]}}, tops)
+    (found,) = answer.logprobs({"logprobs": {"content": [one]}}, tops)
     assert (found["token"], found["logprob"], found["bytes"]) == ("a", -1.0, [97])
     assert len(found.get("top_logprobs", [])) == tops
 

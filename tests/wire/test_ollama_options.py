@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from noibo.errors import InvalidRequest
-from noibo.wire import ollama_options
-from noibo.wire.ollama_options import MACHINE, OPTIONS, checked, fields
+from noibo.wire.ollama import options
+from noibo.wire.ollama.options import MACHINE, OPTIONS, checked, fields
 
 GOOD: dict[str, Any] = {
     "seed": 42,
@@ -103,7 +103,7 @@ def test_null_is_not_given_and_a_whole_number_may_have_a_point() -> None:
 def test_the_request_goes_before_the_model_and_that_before_what_is_usual() -> None:
     told = fields({"top_k": 1}, {"top_k": 2, "top_p": 0.3, "stop": ["x"]})
     assert (told["top_k"], told["top_p"], told["stop"]) == (1, 0.3, ["x"])
-    assert told["repeat_penalty"] == ollama_options.USUAL["repeat_penalty"]
+    assert told["repeat_penalty"] == options.USUAL["repeat_penalty"]
 
 
 @pytest.mark.parametrize(("asked", "limit"), [(-1, -1), (-2, -1), (0, -1), (7, 7)])

@@ -17,7 +17,7 @@ from openai.types import completion_create_params as text_params
 from openai.types.chat import completion_create_params as chat_params
 
 from noibo.errors import InvalidRequest
-from noibo.wire.openai_fields import CHAT, TEXT, Verdict, check
+from noibo.wire.openai.fields import CHAT, TEXT, Verdict, check
 
 _OF_VLLM = {"prompt_logprobs", "add_special_tokens"}  # which evaluation harnesses send too
 _OF_THE_CLIENT = {"self", "extra_headers", "extra_query", "extra_body", "timeout"}

@@ -7,7 +7,7 @@ import pytest
 
 from noibo.errors import InvalidRequest
 from noibo.wire.body import raw
-from noibo.wire.openai_messages import translate
+from noibo.wire.openai.messages import translate
 
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 

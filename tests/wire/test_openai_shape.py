@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from noibo.wire.body import Json
-from noibo.wire.openai_calls import Call, schema_of
-from noibo.wire.openai_logprobs import as_text, name_of
-from noibo.wire.openai_shape import Lead, Shape, Told
+from noibo.wire.openai.calls import Call, schema_of
+from noibo.wire.openai.logprobs import as_text, name_of
+from noibo.wire.openai.shape import Lead, Shape, Told
 
 USED = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
 

@@ -20,10 +20,10 @@ from pydantic import TypeAdapter
 from noibo.errors import EngineError, InvalidRequest, NoiboError, QueueFull
 from noibo.wire import metadata, responses
 from noibo.wire.body import Fields, raw
-from noibo.wire.responses_answer import Answer, Telling
-from noibo.wire.responses_items import _KINDS, read_input
-from noibo.wire.responses_messages import FileContent, as_messages
-from noibo.wire.responses_reasoning import sealed, unsealed
+from noibo.wire.responses.answer import Answer, Telling
+from noibo.wire.responses.items import _KINDS, read_input
+from noibo.wire.responses.messages import FileContent, as_messages
+from noibo.wire.responses.reasoning import sealed, unsealed
 
 WEATHER = {
     "type": "function",

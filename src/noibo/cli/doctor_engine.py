@@ -21,7 +21,7 @@ import psutil
 from noibo.cli.doctor_checks import Finding, Level
 from noibo.engines.engine import Engine, Model, Speed
 from noibo.engines.faults import Kind, diagnose
-from noibo.engines.llama_cpp import LlamaCpp
+from noibo.engines.llama_cpp.adapter import LlamaCpp
 from noibo.engines.memory.size import Use
 from noibo.engines.supervision.builds import Builds
 from noibo.engines.tuning import threads_for

@@ -19,22 +19,17 @@ from starlette.requests import ClientDisconnect
 import noibo
 from noibo.engines.supervision.claim import Claim
 from noibo.errors import InvalidRequest, NoiboError
-from noibo.gateway import (
-    routes_anthropic,
-    routes_batches,
-    routes_discovery,
-    routes_embeddings,
-    routes_files,
-    routes_llama,
-    routes_management,
-    routes_models,
-    routes_ollama,
-    routes_openai,
-    routes_responses,
-    routes_workers,
-)
+from noibo.gateway.anthropic import routes as routes_anthropic
+from noibo.gateway.batches import routes as routes_batches
 from noibo.gateway.described import describe
+from noibo.gateway.files import routes as routes_files
+from noibo.gateway.llama import routes as routes_llama
+from noibo.gateway.management import routes_discovery, routes_models, routes_server, routes_workers
+from noibo.gateway.ollama import routes as routes_ollama
+from noibo.gateway.openai import routes as routes_openai
+from noibo.gateway.openai import routes_embeddings
 from noibo.gateway.origin import LocalOnly
+from noibo.gateway.responses import routes as routes_responses
 from noibo.gateway.services import Services
 from noibo.wire import anthropic, llama_server, models, ollama, openai
 from noibo.wire.voice import Voice
@@ -87,8 +82,8 @@ def create_app(open_services: OpenServices) -> FastAPI:
         telemetry={"auto_configure": False},  # it would export past the door outward
     )
     app.add_middleware(LocalOnly)
-    app.include_router(routes_management.health)
-    app.include_router(routes_management.router)
+    app.include_router(routes_server.health)
+    app.include_router(routes_server.router)
     app.include_router(routes_workers.router)
     app.include_router(routes_models.router)
     app.include_router(routes_discovery.router)

@@ -12,9 +12,9 @@ from typing import Any, Final
 import msgspec
 from fastapi import FastAPI
 
-from noibo.gateway import anthropic_parameters
-from noibo.wire import openai_fields
+from noibo.gateway.anthropic import parameters
 from noibo.wire.body import Json
+from noibo.wire.openai import fields
 
 _NULL: Final = {"type": "null"}
 _REF: Final = "#/components/schemas/"
@@ -42,24 +42,24 @@ def describe(app: FastAPI) -> None:
 
 def _bodies() -> Mapping[str, tuple[str, Mapping[str, Any], tuple[str, ...]]]:
     """For each route: what it does, its fields with their types, and which must be there."""
-    chat = {name: known.kind for name, known in openai_fields.CHAT.items()}
-    text = {name: known.kind for name, known in openai_fields.TEXT.items()}
-    told = anthropic_parameters.TYPES
+    chat = {name: known.kind for name, known in fields.CHAT.items()}
+    text = {name: known.kind for name, known in fields.TEXT.items()}
+    told = parameters.TYPES
     return {
         "/v1/chat/completions": ("Answer a chat.", chat, ("messages",)),
         "/v1/completions": ("Continue a text.", text, ("prompt",)),
-        "/v1/messages": ("Answer a conversation.", told, anthropic_parameters.REQUIRED),
+        "/v1/messages": ("Answer a conversation.", told, parameters.REQUIRED),
         "/v1/messages/count_tokens": (
             "How many tokens the prompt of such a message has.",
             told,
-            anthropic_parameters.REQUIRED[:2],
+            parameters.REQUIRED[:2],
         ),
     }
 
 
 def _object(document: Json, types: Mapping[str, Any], required: tuple[str, ...]) -> Json:
     """The schema of a body; the shapes in it go to the document's components."""
-    api = "anthropic" if types is anthropic_parameters.TYPES else "openai"
+    api = "anthropic" if types is parameters.TYPES else "openai"
     schemas, shapes = msgspec.json.schema_components(
         list(types.values()), ref_template=f"{_REF}{api}.{{name}}"
     )

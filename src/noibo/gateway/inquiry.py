@@ -14,9 +14,9 @@ from noibo.engines.supervision.ticket import Ticket
 from noibo.engines.upstream import Upstream
 from noibo.gateway.callers import Caller
 from noibo.gateway.exchange import Once
+from noibo.gateway.openai.routes import read_body
 from noibo.gateway.pipeline import KEEP_ALIVE, Errand
 from noibo.gateway.reply import Reply, header
-from noibo.gateway.routes_openai import read_body
 from noibo.gateway.services import Services, services_of
 from noibo.gateway.waiting import Waiting
 from noibo.wire import body

@@ -13,9 +13,9 @@ from noibo.engines.engine import Model
 from noibo.engines.supervision.supervisor import Supervisor
 from noibo.engines.upstream import Upstream
 from noibo.engines.worker import State, Worker
-from noibo.gateway.batch_runner import BatchRunner
+from noibo.gateway.batches.runner import BatchRunner
 from noibo.gateway.pipeline import Pipeline
-from noibo.gateway.responses_background import Backgrounds
+from noibo.gateway.responses.background import Backgrounds
 from noibo.gateway.stored import Opening
 from noibo.modelstore.management.management import Management
 from noibo.settings import Settings

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from noibo.database.database import Database
-    from noibo.gateway.batch_records import BatchRecords
-    from noibo.gateway.files import Files
-    from noibo.gateway.responses_records import ResponseRecords
+    from noibo.gateway.batches.records import BatchRecords
+    from noibo.gateway.files.files import Files
+    from noibo.gateway.responses.records import ResponseRecords
 
 
 @dataclass(frozen=True, slots=True)

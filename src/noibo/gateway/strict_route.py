@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from noibo.errors import InvalidRequest
-from noibo.gateway.routes_openai import read_body
+from noibo.gateway.openai.routes import read_body
 from noibo.gateway.services import services_of
 from noibo.wire.body import read_fields
 

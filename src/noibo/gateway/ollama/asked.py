@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from noibo.engines.supervision import keep_alive
 from noibo.errors import InvalidRequest
-from noibo.wire import ollama_messages, ollama_options
 from noibo.wire.body import Fields, Json, field
+from noibo.wire.ollama import messages
+from noibo.wire.ollama import options as ollama_options
 
 LEVELS: Final = ("low", "medium", "high", "max")
 MOST_TOPS: Final = 20
@@ -49,7 +50,7 @@ class Asked:
             model=model_name(fields),
             streamed=field(fields, "stream", bool, True),
             options=ollama_options.checked(field(fields, "options", dict[str, Any], {})),
-            schema=ollama_messages.schema(fields),
+            schema=messages.schema(fields),
             think=_think(fields),
             keep_alive=kept(fields),
             tops=_tops(fields),

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import Request
 
 from noibo.errors import InvalidRequest
-from noibo.gateway.routes_openai import read_body
+from noibo.gateway.openai.routes import read_body
 from noibo.gateway.services import Services, services_of
 from noibo.modelstore.origin import Local, parse, reference_of
 from noibo.modelstore.reference import Reference

@@ -31,10 +31,11 @@ from noibo.gateway.pipeline import Errand, Request, Stream
 from noibo.gateway.relay import Relay
 from noibo.gateway.reply import Reply, header
 from noibo.gateway.services import Services
-from noibo.wire import ollama, ollama_options
+from noibo.wire import ollama
 from noibo.wire.body import Fields
 from noibo.wire.management import CONTEXT_HEADER
-from noibo.wire.ollama_thinking import Thought
+from noibo.wire.ollama import options
+from noibo.wire.ollama.thinking import Thought
 
 log = logging.getLogger(__name__)
 
@@ -242,5 +243,5 @@ class Conversation(Exchange):
 
 def _note(asked: Asked) -> None:
     """What is accepted and changes no answer, for whoever looks for it."""
-    if idle := sorted(ollama_options.MACHINE & set(asked.options)):
+    if idle := sorted(options.MACHINE & set(asked.options)):
         log.debug("%s: options that the machine settles: %s", asked.model, ", ".join(idle))

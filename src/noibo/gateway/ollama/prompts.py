@@ -16,7 +16,7 @@ from noibo.gateway.ollama.turns import Completion
 from noibo.modelstore.gguf.reader import read_header
 from noibo.modelstore.ollama.abilities import Insertion, insertion_of
 from noibo.wire.body import Fields
-from noibo.wire.ollama_thinking import CLOSING, OPENING
+from noibo.wire.ollama.thinking import CLOSING, OPENING
 
 _OF_TEMPLATE = ("messages", "tools", "chat_template_kwargs")
 

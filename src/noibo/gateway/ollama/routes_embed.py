@@ -18,8 +18,9 @@ from noibo.gateway.ollama.bodies import fields_of
 from noibo.gateway.reply import Reply
 from noibo.gateway.services import Services, services_of
 from noibo.gateway.waiting import Waiting
-from noibo.wire import ollama, ollama_options
+from noibo.wire import ollama
 from noibo.wire.body import Fields, Json, field
+from noibo.wire.ollama import options
 
 router = APIRouter(prefix="/api", tags=["ollama"])
 
@@ -39,7 +40,7 @@ class _Texts:
 
     @classmethod
     def parse(cls, request: Request, fields: Fields, inputs: list[str]) -> _Texts:
-        ollama_options.checked(field(fields, "options", dict[str, Any], {}))  # none is of vectors
+        options.checked(field(fields, "options", dict[str, Any], {}))  # none is of vectors
         dimensions: int = field(fields, "dimensions", int, 0)
         if dimensions < 0:
             raise InvalidRequest("dimensions: less than none.", param="dimensions")

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
 from noibo.errors import ModelNotFound, NotFound
-from noibo.gateway.managed import as_json
+from noibo.gateway.management.managed import as_json
 from noibo.gateway.ollama.asked import model_name
 from noibo.gateway.ollama.bodies import fields_of, new_name, real_name, refuse
 from noibo.gateway.ollama.lines import Lines
@@ -30,7 +30,7 @@ from noibo.modelstore.store import StoredModel
 from noibo.modelstore.upload import Upload
 from noibo.wire import ollama
 from noibo.wire.body import Fields, Json, field
-from noibo.wire.ollama_messages import Message
+from noibo.wire.ollama.messages import Message
 
 router = APIRouter(prefix="/api", tags=["ollama"])
 PIECE: Final = 2**20  # bytes that are written at a time

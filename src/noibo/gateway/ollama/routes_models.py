@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 from noibo.engines.supervision import keep_alive
 from noibo.engines.worker import State, Worker
 from noibo.errors import InvalidRequest, ModelNotFound, NoiboError, StoreError
-from noibo.gateway.managed import as_json
+from noibo.gateway.management.managed import as_json
 from noibo.gateway.ollama.asked import model_name
 from noibo.gateway.ollama.bodies import fields_of, new_name, real_name
 from noibo.gateway.services import Services, services_of

@@ -10,7 +10,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 
 from noibo.errors import Forbidden, NoiboError
-from noibo.gateway.managed import as_json, management_of
+from noibo.gateway.management.managed import as_json, management_of
 from noibo.gateway.ollama.asked import model_name
 from noibo.gateway.ollama.bodies import fields_of, real_name, refuse
 from noibo.gateway.ollama.lines import Lines

@@ -12,8 +12,8 @@ from noibo.gateway.pipeline import Stream
 from noibo.gateway.teller import Teller
 from noibo.wire import ollama
 from noibo.wire.body import Json
-from noibo.wire.ollama_answer import ToolCalls, counts, done_reason, logprobs
-from noibo.wire.ollama_thinking import Thought
+from noibo.wire.ollama.answer import ToolCalls, counts, done_reason, logprobs
+from noibo.wire.ollama.thinking import Thought
 
 
 @dataclass(frozen=True, slots=True)

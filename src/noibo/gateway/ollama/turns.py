@@ -10,10 +10,11 @@ from noibo.engines.engine import Model
 from noibo.engines.thinking import Thinking
 from noibo.errors import InvalidRequest
 from noibo.gateway.ollama.asked import Asked
-from noibo.wire import ollama_messages, ollama_options
 from noibo.wire.body import Fields, Json, raw
 from noibo.wire.body import field as read
-from noibo.wire.ollama_messages import Message
+from noibo.wire.ollama import messages as ollama_messages
+from noibo.wire.ollama import options
+from noibo.wire.ollama.messages import Message
 
 CHAT = "/v1/chat/completions"
 COMPLETION = "/v1/completions"
@@ -139,7 +140,7 @@ def prompt_fields(prompt: str | Sequence[int], asked: Asked, model: Model) -> Fi
 
 
 def _with_options(found: Json, asked: Asked, model: Model) -> Fields:
-    told: dict[str, Any] = ollama_options.fields(asked.options, model.defaults.parameters)
+    told: dict[str, Any] = options.fields(asked.options, model.defaults.parameters)
     return {name: raw(value) for name, value in ({"model": model.name} | told | found).items()}
 
 

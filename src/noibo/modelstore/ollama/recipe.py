@@ -11,7 +11,7 @@ from typing import Any, Final
 from noibo.errors import InvalidRequest
 from noibo.modelstore.ollama import modelfile
 from noibo.modelstore.ollama.modelfile import Command
-from noibo.wire import ollama_options
+from noibo.wire.ollama import options
 
 MOST_FILES: Final = 1000
 MOST_MESSAGES: Final = 1000
@@ -55,7 +55,7 @@ class Recipe:
         for name, text in said.items():
             if text is not None and len(text) > LONGEST_TEXT:
                 raise InvalidRequest(f"{name}: longer than {LONGEST_TEXT:,}.", param=name)
-        return replace(self, parameters=ollama_options.checked(self.parameters, "parameters"))
+        return replace(self, parameters=options.checked(self.parameters, "parameters"))
 
 
 def sources(found: Mapping[str, str], param: str) -> tuple[Source, ...]:
@@ -119,7 +119,7 @@ def _adapter(recipe: Recipe, command: Command) -> Recipe:
 
 
 def _parameter(recipe: Recipe, command: Command) -> Recipe:
-    option = ollama_options.OPTIONS.get(command.name)
+    option = options.OPTIONS.get(command.name)
     value: Any = command.value
     if option is None or option.kind != "texts":
         value = modelfile.typed(command.value)

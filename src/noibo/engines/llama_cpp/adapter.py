@@ -1,0 +1,209 @@
+"""llama.cpp, by `xllamacpp`: its own C++ server in a child process of ours.
+
+Two things of that server are worked round here, both seen by running it. It notices a caller's
+hang-up only when it next writes to that caller, or after a second in which no other request had a
+result; so an unstreamed answer, or one whose prompt is still being read, goes on for nobody. We
+therefore always ask it to stream, and to report progress while it reads a prompt.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from noibo import settings
+from noibo.engines.engine import TRUE, Fields, Launch, Model, Speed, Support, Verb
+from noibo.engines.llama_cpp import embed, schema, score_plan
+from noibo.engines.memory.estimate import cache_mib, checkpoints, need_of
+from noibo.engines.memory.ladder import rungs
+from noibo.engines.memory.placement import placed
+from noibo.engines.memory.size import USUAL_SLOTS, Need, Size, Use
+from noibo.engines.tool_template import with_tools
+from noibo.engines.tuning import batch_tokens, estimated_rate, threads_for
+from noibo.errors import EngineMissing, NotSupported
+from noibo.modelstore.parts import Part
+
+LONGEST_DEFAULT_CONTEXT = 4096
+LEAST_CONTEXT = 1024  # for want of memory no shorter, if the model was trained for it
+SHORTEST_CONTEXT = 256
+NEARLY = 0.75  # of a context: a conversation that long is about to outgrow it
+MOST_SLOTS = 8  # more callers at once only slow each other down on a processor
+Q8_0_BLOCK = 32
+TOP = msgspec.Raw(b"20")  # log-probabilities of each token, where nobody says how many
+WITH_USAGE = msgspec.Raw(b'{"include_usage":true}')
+# Verbs that llama.cpp's server does not do beside a chat: what their workers have different.
+_OF_THEIR_OWN = {Verb.SCORE: score_plan, Verb.EMBED: embed}
+
+
+class LlamaCpp:
+    """GGUF models on the CPU, and on the GPU where the installed build can."""
+
+    name = "llama_cpp"
+    several = True
+    verbs: Mapping[Verb, Support] = {
+        Verb.GENERATE: Support.NATIVE,
+        Verb.SCORE: Support.NATIVE,
+        Verb.EMBED: Support.NATIVE,
+        Verb.TOKENISE: Support.NATIVE,
+        Verb.CANCEL: Support.NATIVE,
+    }
+
+    def serving(self, model: Model, verb: Verb) -> Model:
+        if self.verbs[verb] is Support.NONE:
+            raise NotSupported(f"The engine {self.name} cannot {verb.value}.")
+        if verb is Verb.SCORE and embed.only_embeds(model):
+            raise NotSupported(
+                f"{model.name} only embeds: it says nothing of the next token.",
+                next_step="Take a model that writes.",
+            )
+        if verb is Verb.TOKENISE and embed.only_embeds(model):
+            verb = Verb.EMBED
+        return replace(model, verb=verb if verb in _OF_THEIR_OWN else Verb.GENERATE)
+
+    def available(self) -> str:
+        try:
+            return "xllamacpp " + importlib.metadata.version("xllamacpp")
+        except importlib.metadata.PackageNotFoundError:
+            raise EngineMissing(
+                "The engine llama_cpp is not installed.", next_step="pip install xllamacpp"
+            ) from None
+
+    def build(self) -> str:
+        found = importlib.metadata.distribution("xllamacpp")
+        record = Path(str(found.locate_file(""))) / "xllamacpp"
+        return f"{self.available()} {record.stat().st_mtime_ns}"
+
+    def sizes(
+        self, model: Model, limits: settings.Engine, use: Use, kept_bytes: int
+    ) -> Sequence[Size]:
+        context = context_size(model, limits, use)
+        slots = limits.parallel or slots_for(use)
+        wanted = Size(context, slots, limits.kv_type, kept_bytes)
+        least = LEAST_CONTEXT
+        if own := _OF_THEIR_OWN.get(model.verb):
+            wanted, least = own.size(model, wanted, limits), own.LEAST_CONTEXT
+        trained = model.trained_context or context
+        return rungs(
+            wanted,
+            min(least, max(trained, SHORTEST_CONTEXT)),
+            lambda size: self.need(model, size, limits).total,
+            may_round=_may_round(model),
+        )
+
+    def need(self, model: Model, size: Size, limits: settings.Engine) -> Need:
+        return _need(model, size, _batch(model, size, limits, None))
+
+    def placed(self, log: Sequence[str]) -> Mapping[str, Any]:
+        return placed(log)
+
+    def launch(self, model: Model, size: Size, limits: settings.Engine, speed: Speed) -> Launch:
+        self.available()
+        if model.format != "gguf":
+            raise NotSupported(
+                f"{model.name} is a {model.format} checkpoint, which llama.cpp does not run.",
+                next_step=f"Pull a GGUF of the same model: `noibo search {model.name}`.",
+            )
+        if model.verb is not Verb.EMBED and embed.only_embeds(model):
+            raise NotSupported(
+                f"{model.name} cannot write: it is made for vectors or for ranking.",
+                next_step="Ask it at /v1/embeddings or /v1/rerank.",
+            )
+        threads = threads_for(limits.threads)
+        batch = _batch(model, size, limits, speed.prefill_rate)
+        placement = {
+            "device": "cpu",
+            "threads": threads,
+            "ctx_size": size.context,
+            "parallel": size.parallel,
+            "kv_type": size.kv_type,
+            "batch": batch,
+            "kept_bytes": size.kept_bytes,
+        }
+        config = placement | {
+            "path": str(model.path),
+            "alias": model.name,
+            "projector": str(model.projector or ""),
+            "adapters": [str(adapter) for adapter in model.adapters],
+            "template": with_tools(model.chat_template) or model.template or "",
+            "given_template": model.template or "",
+            "own_template": (model.info and model.info.chat_template) or "",
+            "cache_ram_mib": cache_mib(model.info, size),
+            "checkpoints": checkpoints(model.info, size),
+        }
+        launch = Launch(
+            "noibo.engines.llama_cpp.process",
+            config,
+            size,
+            _need(model, size, batch),
+            reads=_files(model),
+            proof_tokens=min(batch, size.context // 2) if speed.measure else 0,
+            placement=placement,
+        )
+        own = _OF_THEIR_OWN.get(model.verb)
+        return own.launch(launch, model) if own else launch
+
+    def constrain(self, fields: Fields, model: Model) -> None:
+        schema.constrain(fields, model)
+
+    def prepare(self, fields: Fields, *, streamed: bool) -> None:
+        fields["stream"] = TRUE
+        if "tools" in fields and fields.pop("logprobs", None) == TRUE:
+            fields["n_probs"] = fields.pop("top_logprobs", TOP)  # by the other name it refuses
+        if not streamed:
+            fields["stream_options"] = WITH_USAGE
+        fields["return_progress"] = TRUE
+
+    def is_progress(self, events: bytes) -> bool:
+        return b'"prompt_progress":{' in events
+
+
+def _files(model: Model) -> tuple[Path, ...]:
+    """Every file of the model; of one in parts, each part."""
+    part = Part.of(str(model.path))
+    parts = [Path(part.path(i + 1)) for i in range(part.count)] if part else [model.path]
+    return tuple(file for file in (*parts, model.projector, *model.adapters) if file)
+
+
+def context_size(model: Model, limits: settings.Engine, use: Use = Use()) -> int:
+    """Tokens for each caller: what was asked for, else what came with the model (`num_ctx`), else
+    what it was trained for, bounded; and more where conversations that long are held here."""
+    if limits.ctx_size:
+        return max(limits.ctx_size, SHORTEST_CONTEXT)
+    wanted = model.defaults.parameters.get("num_ctx")
+    wanted = wanted if isinstance(wanted, int) and wanted > 0 else LONGEST_DEFAULT_CONTEXT
+    trained = model.trained_context or wanted
+    context = max(min(trained, wanted), SHORTEST_CONTEXT)
+    while context < trained and use.tokens > NEARLY * context:
+        context = min(2 * context, trained)
+    return context
+
+
+def slots_for(use: Use) -> int:
+    """Slots by the most callers there were at once; two at least, as one always comes."""
+    return min(max(use.callers, 2), MOST_SLOTS) if use.callers else USUAL_SLOTS
+
+
+def _batch(model: Model, size: Size, limits: settings.Engine, rate: float | None) -> int:
+    rate = rate or estimated_rate(model.parameters, threads_for(limits.threads))
+    most = batch_tokens(rate, limits.batch_seconds)
+    own = _OF_THEIR_OWN.get(model.verb)
+    return own.batch(model, most, size) if own else most
+
+
+def _need(model: Model, size: Size, batch: int) -> Need:
+    own = _OF_THEIR_OWN.get(model.verb)
+    return own.need(model, size, batch) if own else need_of(model, size, batch)
+
+
+def _may_round(model: Model) -> bool:
+    """True if keys and values can be held in the blocks of q8_0."""
+    info = model.info
+    if info is None or not info.state:
+        return False
+    lengths = (info.key_length or 0, info.value_length or 0)
+    return all(length and length % Q8_0_BLOCK == 0 for length in lengths)

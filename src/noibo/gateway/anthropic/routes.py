@@ -1,0 +1,114 @@
+"""Anthropic's routes: messages, and how many tokens one would take."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+from starlette.requests import ClientDisconnect
+
+from noibo.engines import asking
+from noibo.engines.engine import Model, Verb
+from noibo.engines.supervision import keep_alive
+from noibo.errors import NotSupported
+from noibo.gateway import pipeline
+from noibo.gateway.anthropic import request as anthropic_request
+from noibo.gateway.anthropic.request import Asked
+from noibo.gateway.anthropic.teller import MessageTeller
+from noibo.gateway.callers import Caller
+from noibo.gateway.exchange import Once
+from noibo.gateway.openai.routes import read_body
+from noibo.gateway.parts import require_readable
+from noibo.gateway.relay import Relay
+from noibo.gateway.reply import Reply
+from noibo.gateway.services import Services, services_of
+from noibo.gateway.waiting import Waiting
+from noibo.wire import anthropic, body
+from noibo.wire.body import Fields, Json
+
+log = logging.getLogger(__name__)
+router = APIRouter(tags=["anthropic"])
+VOICE: Final = anthropic.Voice()
+_GONE: Final = Response(status_code=499)  # nobody is there to read it
+
+
+async def messages(request: Request) -> Response:
+    """An answer to a conversation, streamed or not."""
+    services = services_of(request)
+    try:
+        fields = body.read_fields(await read_body(request, services))
+    except ClientDisconnect:
+        return _GONE
+    model, asked = await _read(services, fields)
+    _record(request, model, asked)
+    kept = body.field(fields, pipeline.KEEP_ALIVE, object)
+    generation = pipeline.Request(
+        path="/v1/chat/completions",
+        fields=asked.fields,
+        model=model.name,
+        streamed=asked.streamed,
+        wants_progress=False,
+        caller=_caller(request),
+        keep_alive=None if kept is None else keep_alive.parse(kept, pipeline.KEEP_ALIVE),
+    )
+    teller = MessageTeller(asked)
+    return Relay(services.pipeline, generation, services.settings.queue, VOICE, teller)
+
+
+async def count_tokens(request: Request) -> Response:
+    """How many tokens the prompt of such a message has."""
+    services = services_of(request)
+    try:
+        fields = body.read_fields(await read_body(request, services))
+    except ClientDisconnect:
+        return _GONE
+    model, asked = await _read(services, fields, counts=True)
+    await require_readable(asked.fields, model)
+    errand = pipeline.Errand(Verb.TOKENISE, model.name, _caller(request))
+
+    async def count(reply: Reply) -> Json:
+        say_after_s = services.settings.queue.say_after_s
+        with Waiting(reply, say_after_s, streamed=False) as waiting:
+            async with services.pipeline.worker(errand, waiting.told) as upstream:
+                await waiting.over()
+                filled = dict(asked.fields)
+                asking.apply(upstream.worker.model.defaults, filled, chat=True)
+                path = "/v1/chat/completions/input_tokens"
+                found = await upstream.ask(Verb.TOKENISE, path, filled)
+        return {"input_tokens": found["input_tokens"]}
+
+    return Once(VOICE, count)
+
+
+async def batches(request: Request) -> Response:
+    """Batches in Anthropic's shape are not served."""
+    raise NotSupported(
+        "Batches of messages are not served.",
+        next_step="Send them as messages with `X-Noibo-Priority: batch`, or as OpenAI's batches.",
+    )
+
+
+async def _read(services: Services, fields: Fields, *, counts: bool = False) -> tuple[Model, Asked]:
+    """The model that is asked and what it is asked. Raises `InvalidRequest`."""
+    model = await services.resolve(anthropic_request.model_name(fields))
+    asked = anthropic_request.read(fields, model, counts=counts)
+    return model, asked
+
+
+def _record(request: Request, model: Model, asked: Asked) -> None:
+    """What is accepted and has no effect on the answer stands in the log, and no content."""
+    for name in ("anthropic-version", "anthropic-beta"):
+        if said := request.headers.get(name):
+            asked.recorded[name] = said[:200]
+    log.debug("a message to %s: %s", model.name, asked.recorded)
+
+
+def _caller(request: Request) -> Caller:
+    return Caller.of(request.headers, request.client.host if request.client else None)
+
+
+router.add_route("/v1/messages", messages, methods=["POST"])
+router.add_route("/v1/messages/count_tokens", count_tokens, methods=["POST"])
+for path in ("/v1/messages/batches", "/v1/messages/batches/{rest:path}"):
+    router.add_route(path, batches, methods=["GET", "POST", "DELETE"])

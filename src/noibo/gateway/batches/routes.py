@@ -1,0 +1,84 @@
+"""OpenAI's batches: many requests in a file, answered when nobody else waits."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from noibo.errors import InvalidRequest
+from noibo.gateway.callers import Caller
+from noibo.gateway.openai.routes import read_body
+from noibo.gateway.page import Page
+from noibo.gateway.services import services_of
+from noibo.wire import batches as wire
+from noibo.wire import body
+from noibo.wire.body import Json
+
+router = APIRouter(prefix="/v1/batches", tags=["openai"])
+
+
+async def create(request: Request) -> Response:
+    """Take a batch on. Its input is looked at afterwards: `status` says what came of it."""
+    services = services_of(request)
+    asked = wire.read(body.read_fields(await read_body(request, services)))
+    owner, stored = _owner(request), await services.stored()
+    card = await stored.files.get(owner, asked.input_file_id)
+    if card is None or card.purpose != "batch":
+        what = "There is no file" if card is None else "Not uploaded for a batch is"
+        raise InvalidRequest(
+            f"{what} {asked.input_file_id}.",
+            param="input_file_id",
+            next_step="Upload it with the purpose batch: POST /v1/files.",
+        )
+    batch = await stored.batches.add(owner, asked)
+    services.batches.wake()
+    return JSONResponse(batch.told())
+
+
+@router.get("")
+async def page(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: str | None = None,
+) -> Json:
+    """The batches that there are, the newest first."""
+    records = (await services_of(request).stored()).batches
+    return await records.page(_owner(request), Page(limit, after))
+
+
+@router.get("/{name}")
+async def batch(request: Request, name: str) -> Json:
+    """How far a batch is."""
+    records = (await services_of(request).stored()).batches
+    return (await records.get(_owner(request), name)).told()
+
+
+@router.post("/{name}/cancel")
+async def cancel(request: Request, name: str) -> Json:
+    """Ask nothing more. What is answered is kept, and what is asked already is waited for."""
+    services = services_of(request)
+    records = (await services.stored()).batches
+    found = await records.get(_owner(request), name)
+    now = int(time.time())
+
+    def step(batch: object) -> Json | None:
+        status = getattr(batch, "status", "")
+        if status not in {"validating", "in_progress"}:
+            return None
+        return {"status": "cancelling", "cancelling_at": now}
+
+    changed = await records.change(name, step) or found
+    services.batches.wake()
+    if not changed.active and changed.status != "cancelled":
+        raise InvalidRequest(f"{name} is {changed.status}: there is nothing to cancel.")
+    return changed.told()
+
+
+def _owner(request: Request) -> str:
+    return Caller.of(request.headers, request.client.host if request.client else None).owner
+
+
+router.add_route("/v1/batches", create, methods=["POST"])

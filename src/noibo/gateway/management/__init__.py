@@ -1,0 +1,1 @@
+"""noibo's own routes, under `/noibo/v1/`."""

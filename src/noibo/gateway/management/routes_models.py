@@ -1,0 +1,157 @@
+"""The models of this machine over `/noibo/v1/`: list, show, fetch, add, remove, check, clean.
+
+Whatever reads the disk does so in a thread. A stream is `event: progress` any number of times, then
+`event: done` or `event: error`; to hang up stops a check, and never a pull.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from noibo.errors import ModelNotFound, StoreError
+from noibo.gateway.event_stream import EventStream
+from noibo.gateway.management.managed import as_json, errand_events, management_of
+from noibo.gateway.management.routes_server import guarded
+from noibo.gateway.services import Services, services_of
+from noibo.gateway.strict_route import StrictRoute
+from noibo.modelstore.management.pulls import Pull
+from noibo.wire import management
+
+router = APIRouter(prefix=management.ROOT, tags=["models"], route_class=StrictRoute)
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class PullBody(_Body):
+    """What to fetch, as it is typed after `noibo pull`."""
+
+    model: str = Field(min_length=1, max_length=4096)
+    name: str | None = None
+    stream: bool = True
+
+
+class AddBody(_Body):
+    """A file or a folder of the server's machine."""
+
+    path: str = Field(min_length=1, max_length=4096)
+    name: str | None = None
+
+
+class CheckBody(_Body):
+    """`repair`: fetch again what is bad."""
+
+    repair: bool = False
+
+
+class CollectBody(_Body):
+    """`partial`: downloads too that were not finished."""
+
+    partial: bool = False
+
+
+# ── pulls ───────────────────────────────────────────────────────────────────
+
+
+@router.post("/models/pull", dependencies=guarded)
+async def pull_model(request: Request, body: PullBody) -> Response:
+    """Fetch a model: a stream of progress, or (`stream: false`) 202 and the pull's row."""
+    pulls = management_of(request).under_way
+    pull = await asyncio.to_thread(pulls.start, body.model, body.name)
+    if body.stream:  # at once: who knows the pull's id can stop it
+        return EventStream(errand_events(pull, pull.id))
+    await pull.settle()
+    if pull.seen.error is not None:
+        raise pull.seen.error
+    return as_json(pull.row(), 202)
+
+
+@router.get("/pulls")
+async def list_pulls(request: Request) -> Response:
+    """Pulls that run or have just ended, in the order in which they began."""
+    return as_json(await asyncio.to_thread(management_of(request).pulls))
+
+
+@router.get("/pulls/{pull_id}")
+async def show_pull(request: Request, pull_id: str) -> Response:
+    """One pull: how far it is, or how it ended."""
+    return as_json(management_of(request).under_way.get(pull_id).row())
+
+
+@router.get("/pulls/{pull_id}/events")
+async def watch_pull(request: Request, pull_id: str) -> Response:
+    """The stream of one pull, with all notes from its beginning."""
+    pull: Pull = management_of(request).under_way.get(pull_id)
+    return EventStream(errand_events(pull, pull.id))
+
+
+@router.delete("/pulls/{pull_id}", dependencies=guarded)
+async def cancel_pull(request: Request, pull_id: str) -> Response:
+    """Stop a pull. What is here is kept: the same pull goes on there."""
+    return as_json(await asyncio.to_thread(management_of(request).cancel_pull, pull_id))
+
+
+# ── models ──────────────────────────────────────────────────────────────────
+
+
+@router.get("/models")
+async def list_models(request: Request) -> Response:
+    """The models that can be used, and what is wrong with the others."""
+    return as_json(await asyncio.to_thread(management_of(request).stored_models))
+
+
+@router.post("/models/add", dependencies=guarded)
+async def add_model(request: Request, body: AddBody) -> Response:
+    """Use a file or a folder of the server's machine where it lies."""
+    return as_json(await asyncio.to_thread(management_of(request).add, body.path, body.name))
+
+
+@router.get("/models/{name:path}")
+async def show_model(request: Request, name: str) -> Response:
+    """One model: its files, its licence and what that means, its defaults, its header."""
+    return as_json(await asyncio.to_thread(management_of(request).show, name))
+
+
+@router.delete("/models/{name:path}", dependencies=guarded)
+async def remove_model(request: Request, name: str) -> Response:
+    """Remove a model: unload it, forget it, free what nothing else uses."""
+    services = services_of(request)
+    with contextlib.suppress(StoreError):  # damaged: it can still be removed
+        await _unload(services, await asyncio.to_thread(services.management.model, name))
+    gone = await asyncio.to_thread(services.management.remove, name)
+    await _unload(services, gone.model)
+    return as_json(gone)
+
+
+# ── the store ───────────────────────────────────────────────────────────────
+
+
+@router.post("/store/check", dependencies=guarded)
+async def check_store(request: Request, body: CheckBody) -> Response:
+    """Read every file and compare; with `repair` mend what is bad. A stream; the result is last."""
+    check = await asyncio.to_thread(management_of(request).check, body.repair)
+    return EventStream(errand_events(check, "", stop=True))
+
+
+@router.post("/store/gc", dependencies=guarded)
+async def collect_garbage(request: Request, body: CollectBody) -> Response:
+    """Remove what nothing needs."""
+    return as_json(await asyncio.to_thread(management_of(request).collect_garbage, body.partial))
+
+
+@router.get("/store/usage")
+async def store_usage(request: Request) -> Response:
+    """Where the store's bytes are."""
+    return as_json(await asyncio.to_thread(management_of(request).store_usage))
+
+
+async def _unload(services: Services, name: str) -> None:
+    try:
+        await services.supervisor.stop(name)
+    except ModelNotFound:
+        return  # it did not run

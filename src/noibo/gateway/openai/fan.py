@@ -1,0 +1,214 @@
+"""One caller's request as several of the engine's, and their answers told as one.
+
+For what engines do not do: more choices than they have slots, lists of prompts, the best of many.
+Each of the engine's requests has a lease of its own, so the queue stays fair, and none holds one
+while it waits for another, so they cannot wait for each other. Choices of one prompt for which
+slots are free are asked for together: engines that can read their prompt once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from noibo import settings
+from noibo.engines.supervision.ticket import Ticket
+from noibo.errors import NoiboError, QueueFull
+from noibo.gateway.exchange import Exchange
+from noibo.gateway.openai.asked import RANDOM, SEEDS, Asked
+from noibo.gateway.openai.echoing import leads_of
+from noibo.gateway.pipeline import Pipeline, Request, Stream
+from noibo.gateway.pulse import Pulse
+from noibo.gateway.relay import END, broke_off, decoded, progress_events, whole_events
+from noibo.gateway.reply import Reply, header
+from noibo.gateway.tokens import Tokens
+from noibo.gateway.waiting import Waiting
+from noibo.wire import body, openai, sse
+from noibo.wire.management import MODEL_HEADER
+from noibo.wire.openai import infill as openai_infill
+from noibo.wire.openai.infill import Infill
+from noibo.wire.openai.shape import Told
+
+_DONE = sse.event(sse.DONE)
+Tell = Callable[[Ticket], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some choices of one prompt: `choices` of them, from number `first` on."""
+
+    request: Request
+    prompt: int
+    first: int
+    choices: int
+
+    def asked(self, seed: int | None) -> Request:
+        """What the engine is asked. Each choice has a seed of its own."""
+        fields = dict(self.request.fields)
+        if seed is not None and seed != RANDOM:
+            fields["seed"] = body.raw((seed + self.first) % SEEDS)
+        return replace(self.request, fields=fields, choices=self.choices)
+
+    def rest(self, taken: int) -> Part:
+        """What is left when some are taken."""
+        return replace(self, first=self.first + taken, choices=self.choices - taken)
+
+    def single(self) -> list[Part]:
+        """Its choices, one by one."""
+        return [
+            replace(self, first=self.first + number, choices=1) for number in range(self.choices)
+        ]
+
+
+def parts_of(asked: Asked) -> list[Part]:
+    """A part for each prompt."""
+    usual = replace(asked.request, streamed=False)
+    if asked.shape.chat:
+        return [Part(usual, 0, 0, asked.shape.drawn)]
+    if asked.shape.silent:  # engines write one token at least
+        usual = replace(usual, fields=usual.fields | {"max_tokens": body.raw(1)})
+    return [
+        Part(_of_prompt(usual, prompt), number, 0, asked.shape.drawn)
+        for number, prompt in enumerate(asked.prompts)
+    ]
+
+
+def _of_prompt(usual: Request, prompt: Any) -> Request:
+    if "suffix" in usual.fields:
+        fields = openai_infill.ask(usual.fields, prompt)
+        return replace(usual, path=openai_infill.PATH, fields=fields)
+    return replace(usual, fields=usual.fields | {"prompt": body.raw(prompt)})
+
+
+def _silent(ticket: Ticket) -> None:
+    """For waits that nobody is told of."""
+
+
+class Fan(Exchange):
+    """A response that is put together from several answers of the engine."""
+
+    def __init__(self, pipeline: Pipeline, queue: settings.Queue, asked: Asked) -> None:
+        super().__init__(openai.Voice())
+        self._pipeline = pipeline
+        self._queue = queue
+        self._asked = asked
+        self._left = deque(parts_of(asked))
+        self._told = Told(asked.shape)
+        self._seed = body.field(asked.request.fields, "seed", int)
+        self._tokens: Tokens | None = None
+        self._begun = False
+
+    async def answer(self, reply: Reply) -> None:
+        """Ask part by part, as many at a time as there are slots; tell all of it."""
+        streamed = self._told.shape.streamed
+        self._told.leads = await leads_of(self._pipeline, self._asked)
+        with (
+            Waiting(reply, self._queue.say_after_s, streamed=streamed) as waiting,
+            contextlib.ExitStack() as begun,
+        ):
+            while self._left:
+                try:
+                    async with asyncio.TaskGroup() as helpers:
+                        await self._lead(reply, waiting, helpers, begun)
+                except ExceptionGroup as group:
+                    raise _first(group) from group
+        if not streamed:
+            await reply.whole(200, msgspec.json.encode(self._told.whole()))
+            return
+        if last := self._told.last():
+            await reply.say(sse.event(msgspec.json.encode(last)))
+        await reply.say(_DONE)
+        await reply.end()
+
+    async def _lead(
+        self,
+        reply: Reply,
+        waiting: Waiting,
+        helpers: asyncio.TaskGroup,
+        begun: contextlib.ExitStack,
+    ) -> None:
+        """The first part, whose wait the caller is told; then whatever is left."""
+        while self._left:
+            part = self._left.popleft()
+            told: Tell = _silent if self._begun else waiting.told
+            async with self._open(part, told) as stream:
+                if not self._begun:
+                    self._begun = True
+                    await waiting.over()
+                    await self._begin(stream, reply, begun)
+                    for _ in range(min(len(self._left), stream.worker.slots - 1)):
+                        helpers.create_task(self._help(reply))
+                await self._hear(part, stream, reply)
+
+    async def _begin(self, stream: Stream, reply: Reply, begun: contextlib.ExitStack) -> None:
+        reply.headers.append(header(MODEL_HEADER, stream.model.name))
+        if self._told.shape.streamed:
+            await reply.begin_stream()
+            begun.enter_context(Pulse(reply, self._queue.alive_s, self._words))
+
+    async def _help(self, reply: Reply) -> None:
+        """Whatever is left, side by side with the first. Where the queue has no room for more of
+        this caller's requests, they go one after the other."""
+        while self._left:
+            part = self._left.popleft()
+            try:
+                async with self._open(part) as stream:
+                    await self._hear(part, stream, reply)
+            except QueueFull:
+                self._left.appendleft(part)
+                return
+
+    @contextlib.asynccontextmanager
+    async def _open(self, part: Part, told: Tell = _silent) -> AsyncIterator[Stream]:
+        async with self._pipeline.open(part.asked(self._seed), told) as stream:
+            if stream.response.status != 200:
+                refusal = openai.refusal(stream.response.status, await stream.beginning())
+                if part.request.path == openai_infill.PATH:
+                    raise openai_infill.refusal(refusal, stream.model.name)
+                raise refusal
+            if part.choices > stream.choices:
+                rest = part.rest(stream.choices)
+                self._left.extendleft([rest] if stream.engine.several else reversed(rest.single()))
+            yield stream
+
+    async def _hear(self, part: Part, stream: Stream, reply: Reply) -> None:
+        tokens = self._tokens = Tokens(stream.worker)
+        infill = Infill(stream.model.name) if part.request.path == openai_infill.PATH else None
+        ended = False
+        async for block in whole_events(stream):
+            ended = ended or END.search(block) is not None
+            tokens.count(block, reads=stream.engine.is_progress(block))
+            events = decoded(stream, block)
+            if infill is not None:
+                ended = ended or any(event.get("stop") for event in events)
+                events = [infill.chunk(event) for event in events]
+            chunks = [self._told.chunk(event, part.prompt, part.first) for event in events]
+            if self._told.shape.streamed:
+                said = [sse.event(msgspec.json.encode(chunk)) for chunk in chunks if chunk]
+                if part.request.wants_progress:
+                    said.append(progress_events(stream, block))
+                await reply.say(b"".join(said))
+        if not ended:
+            raise broke_off(stream)
+
+    def _words(self) -> str:
+        return self._tokens.words() if self._tokens else "alive"
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What went wrong first, of what has words for the caller."""
+    leaves = list(_leaves(group))
+    return next((one for one in leaves if isinstance(one, NoiboError)), leaves[0])
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for one in group.exceptions:
+        found += _leaves(one) if isinstance(one, BaseExceptionGroup) else [one]
+    return found

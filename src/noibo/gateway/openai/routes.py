@@ -1,0 +1,141 @@
+"""OpenAI's routes: models, chat completions, completions, and what is not served, said clearly."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
+
+from noibo.errors import BodyTooLarge, NoiboError, NotSupported
+from noibo.gateway.callers import Caller
+from noibo.gateway.exchange import Exchange
+from noibo.gateway.openai import asked as openai_asked
+from noibo.gateway.openai import model as openai_model
+from noibo.gateway.openai import scoring
+from noibo.gateway.openai.asked import Asked
+from noibo.gateway.openai.fan import Fan
+from noibo.gateway.openai.scoring import Scoring
+from noibo.gateway.relay import Relay
+from noibo.gateway.services import Services, services_of
+from noibo.wire import anthropic, openai
+
+router = APIRouter(prefix="/v1", tags=["openai"])
+
+_METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+# What OpenAI serves and noibo does not, and what to do instead.
+NOT_SERVED: Final = {
+    "/audio/speech": "No model here speaks.",
+    "/audio/transcriptions": "No model here hears.",
+    "/audio/translations": "No model here hears.",
+    "/audio/voices": "No model here speaks.",
+    "/images": "No model here draws. A model with a projector can be shown pictures in a chat.",
+    "/videos": "No model here makes videos.",
+    "/moderations": "There is no moderation model here: ask a chat model to judge the text.",
+    "/fine_tuning": "noibo does not train yet.",
+    "/evals": "noibo does not measure models over this route.",
+    "/assistants": "Use /v1/chat/completions or /v1/responses.",
+    "/threads": "Use /v1/responses with previous_response_id.",
+    "/conversations": "Use /v1/responses with previous_response_id.",
+    "/realtime": "Use /v1/chat/completions with stream: true.",
+    "/vector_stores": "Make vectors with /v1/embeddings, and keep them with the caller.",
+    "/uploads": "Use /v1/files.",
+    "/containers": "Nothing runs code here.",
+}
+
+
+@router.get("/models")
+async def models(request: Request) -> dict[str, object]:
+    """The models that can be asked; in Anthropic's shape for who speaks that API."""
+    found = await services_of(request).list_models()
+    if anthropic.VERSION_HEADER in request.headers:
+        return anthropic.model_page(found, request.query_params)
+    return {"object": "list", "data": [openai.model_card(*model) for model in found]}
+
+
+@router.get("/models/{name:path}")
+async def model(request: Request, name: str) -> dict[str, object]:
+    """One model, by its name or an alias of it."""
+    services = services_of(request)
+    rows = dict(await services.list_models())
+    shapes = anthropic if anthropic.VERSION_HEADER in request.headers else openai
+    found = name if name in rows else (await services.resolve(name)).name
+    card: dict[str, object] = shapes.model_card(found, rows.get(found, 0))
+    return card
+
+
+@router.delete("/models/{name:path}")
+async def remove_model(name: str) -> None:
+    """Models are removed by hand: OpenAI's clients may hold a key that was given to talk only."""
+    raise NotSupported(
+        f"{name} is not removed over OpenAI's API.", next_step=f"Type `noibo rm {name}`."
+    )
+
+
+async def generate(request: Request) -> Response:
+    """Chat completions and completions: bytes through, parsed only where a decision needs it."""
+    services = services_of(request)
+    try:
+        caller = Caller.of(request.headers, request.client.host if request.client else None)
+        body = await read_body(request, services)
+        asked = openai_asked.read(request.url.path, body, caller)
+        if openai_model.needs_model(asked.request):
+            asked = openai_model.fit(asked, await services.resolve(asked.request.model))
+    except NoiboError as error:
+        return JSONResponse(openai.error_body(error), error.status, openai.error_headers(error))
+    except ClientDisconnect:
+        return Response(status_code=499)  # nobody is there to read it
+    return _answering(asked, services)
+
+
+def _answering(asked: Asked, services: Services) -> Exchange:
+    if asked.plain:
+        return Relay(services.pipeline, asked.request, services.settings.queue)
+    fan = Fan(services.pipeline, services.settings.queue, asked)
+    return Scoring(services, asked, fan) if scoring.asks(asked) else fan
+
+
+async def read_body(request: Request, services: Services) -> bytes:
+    """The body, up to the limit. Raises `BodyTooLarge`."""
+    limit = services.settings.server.max_body_bytes
+    said = request.headers.get("content-length", "")
+    body = bytearray()
+    if not (said.isdecimal() and int(said) > limit):
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit:
+                break
+        else:
+            return bytes(body)
+    raise BodyTooLarge(
+        f"The request body is larger than {limit} bytes.",
+        next_step="Send less, or raise server.max_body_bytes.",
+    )
+
+
+async def not_served(request: Request) -> Response:
+    """What OpenAI serves and noibo does not: a 501 that says what to do instead."""
+    path = request.url.path.removeprefix("/v1")
+    instead = next((NOT_SERVED[start] for start in NOT_SERVED if path.startswith(start)), "")
+    error = NotSupported(f"noibo does not serve {request.url.path}.", next_step=instead)
+    return JSONResponse(openai.error_body(error), error.status)
+
+
+async def not_stored(request: Request) -> Response:
+    """Chat completions are not kept."""
+    error = NotSupported(
+        "noibo keeps no chat completions yet.",
+        next_step="Responses are kept: use /v1/responses.",
+    )
+    return JSONResponse(openai.error_body(error), error.status)
+
+
+# Plain routes: on the hot path nothing is injected and nothing is validated twice.
+for path in ("/chat/completions", "/completions"):
+    router.add_route("/v1" + path, generate, methods=["POST"])
+router.add_route("/v1/chat/completions", not_stored, methods=["GET"])
+router.add_route("/v1/chat/completions/{rest:path}", not_stored, methods=_METHODS)
+for path in NOT_SERVED:
+    router.add_route("/v1" + path, not_served, methods=_METHODS)
+    router.add_route("/v1" + path + "/{rest:path}", not_served, methods=_METHODS)

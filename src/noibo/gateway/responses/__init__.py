@@ -1,0 +1,1 @@
+"""OpenAI's responses: made, kept, built upon."""

@@ -1,0 +1,196 @@
+"""OpenAI's responses: made, kept, looked at again, built upon."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Annotated, Final, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+
+from noibo.engines import asking
+from noibo.engines.engine import Verb
+from noibo.engines.upstream import Upstream
+from noibo.errors import InvalidRequest, NotSupported
+from noibo.gateway.callers import Caller
+from noibo.gateway.event_stream import EventStream
+from noibo.gateway.inquiry import Inquiry
+from noibo.gateway.openai.asked import Asked as Chat
+from noibo.gateway.openai.routes import read_body
+from noibo.gateway.page import Page
+from noibo.gateway.parts import require_readable
+from noibo.gateway.responses import request as responses_request
+from noibo.gateway.responses.background import Running
+from noibo.gateway.responses.request import Prepared
+from noibo.gateway.responses.teller import Keeping, ResponseRelay, ResponseTeller, Voice
+from noibo.gateway.services import Services, services_of
+from noibo.wire import body, ids, openai, responses, sse
+from noibo.wire.body import Json
+from noibo.wire.responses.answer import Answer
+
+router = APIRouter(prefix="/v1/responses", tags=["openai"])
+
+_FINISHED: Final = frozenset({"completed", "incomplete", "failed", "cancelled"})
+
+
+async def create(request: Request) -> Response:
+    """A response, streamed or not, or in the background."""
+    services = services_of(request)
+    fields = body.read_fields(await read_body(request, services))
+    caller = Caller.of(request.headers, request.client.host if request.client else None)
+    prepared = await responses_request.prepare(fields, caller, services.stored)
+    asked = prepared.asked
+    model = await services.resolve(asked.model)
+    chat = prepared.chat(model, caller, fields, streamed=asked.streamed or asked.background)
+    teller = await _teller(prepared, chat, services)
+    voice = Voice()
+    queue = services.settings.queue
+    relay = ResponseRelay(services.pipeline, chat.request, queue, voice, teller)
+    if not asked.background:
+        return relay
+    running = Running(teller, (await services.stored()).responses, caller.owner)
+    told = await services.backgrounds.begin(running, relay, voice)
+    return EventStream(running.tail(-1)) if asked.streamed else JSONResponse(told)
+
+
+async def _teller(prepared: Prepared, chat: Chat, services: Services) -> ResponseTeller:
+    asked, keeping = prepared.asked, None
+    if asked.store:
+        records = (await services.stored()).responses
+        await records.require()  # what cannot be kept is refused before anybody works for it
+        keeping = Keeping(records, chat.request.caller.owner, prepared.items)
+    head = {"id": ids.new("resp"), "model": chat.request.model, **asked.said}
+    telling = replace(asked.telling, forced=chat.shape.forced)
+    return ResponseTeller(Answer(head, telling, time.time), services.pipeline, keeping)
+
+
+async def count_input(request: Request) -> Response:
+    """How many tokens the prompt of such a request has."""
+    inquiry = await Inquiry.read(request)
+    services = inquiry.services
+    prepared = await responses_request.prepare(inquiry.fields, inquiry.caller, services.stored)
+    model = await services.resolve(inquiry.model)
+    chat = prepared.chat(model, inquiry.caller, inquiry.fields, streamed=False).request.fields
+    await require_readable(chat, model)
+
+    async def count(upstream: Upstream) -> Json:
+        asking.apply(upstream.worker.model.defaults, chat, chat=True)
+        path = responses_request.PATH + "/input_tokens"
+        found = await upstream.ask(Verb.TOKENISE, path, chat)
+        return {"object": "response.input_tokens", "input_tokens": found["input_tokens"]}
+
+    return inquiry.asked(openai.Voice(), Verb.TOKENISE, count)
+
+
+@router.post("/compact")
+async def compact() -> None:
+    """Conversations are not compacted."""
+    raise NotSupported(
+        "noibo does not compact conversations yet.",
+        next_step="Ask a model for a summary, and send that as input.",
+    )
+
+
+class _Look(BaseModel, extra="forbid"):
+    """How a response is looked at."""
+
+    stream: bool = False
+    starting_after: Annotated[int, Field(ge=0)] | None = None
+    include: list[str] = Field([], alias="include[]")
+    include_obfuscation: bool = False
+
+
+@router.get("/{name}")
+async def retrieve(request: Request, name: str, look: Annotated[_Look, Query()]) -> Response:
+    """A response that was kept; or the stream of one in the background, from any of its events."""
+    responses.require_includes(look.include)
+    if look.stream:
+        return await _stream(request, name, look)
+    if look.starting_after is not None:
+        raise InvalidRequest("starting_after: only with stream.", param="starting_after")
+    services, owner = services_of(request), _owner(request)
+    if running := services.backgrounds.find(owner, name):
+        return JSONResponse(running.answer.response())
+    return JSONResponse(await (await services.stored()).responses.get(owner, name))
+
+
+async def _stream(request: Request, name: str, look: _Look) -> Response:
+    services, owner = services_of(request), _owner(request)
+    if look.include_obfuscation:
+        raise InvalidRequest(
+            "include_obfuscation: a stream is told again as it was told.",
+            param="include_obfuscation",
+            next_step="Ask for it when the response is made: stream_options.",
+        )
+    after = -1 if look.starting_after is None else look.starting_after
+    if running := services.backgrounds.find(owner, name):
+        return EventStream(running.tail(after))
+    kept = await (await services.stored()).responses.events(owner, name)
+    if kept is None:
+        raise InvalidRequest(
+            f"{name} has no stream to be told again.",
+            param="stream",
+            next_step="Only a response that ran in the background (background: true) has one.",
+        )
+    events = list(sse.events(kept))[after + 1 :]
+    return Response(b"".join(events), media_type=openai.Voice.stream_type)
+
+
+@router.delete("/{name}")
+async def delete(request: Request, name: str) -> Json:
+    """Forget a response, and its input."""
+    services, owner = services_of(request), _owner(request)
+    if running := services.backgrounds.find(owner, name):
+        await running.drop()
+    await (await services.stored()).responses.delete(owner, name)
+    return {"id": name, "object": "response", "deleted": True}
+
+
+class _Rows(BaseModel, extra="forbid"):
+    """Which items are wanted."""
+
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    after: str | None = None
+    order: Literal["asc", "desc"] = "desc"
+    include: list[str] = Field([], alias="include[]")
+
+
+@router.get("/{name}/input_items")
+async def input_items(request: Request, name: str, rows: Annotated[_Rows, Query()]) -> Json:
+    """What a response was given, page by page."""
+    responses.require_includes(rows.include)
+    records = (await services_of(request).stored()).responses
+    page = Page(rows.limit, rows.after, rows.order)
+    return await records.input_items(_owner(request), name, page)
+
+
+@router.post("/{name}/cancel")
+async def cancel(request: Request, name: str) -> JSONResponse:
+    """End a response that runs in the background. One that has ended stays as it is."""
+    services, owner = services_of(request), _owner(request)
+    records = (await services.stored()).responses
+    found = await records.get(owner, name)
+    if not found["background"]:
+        raise InvalidRequest(
+            f"{name} does not run in the background.",
+            param="response_id",
+            next_step="Any other response ends when its connection is closed.",
+        )
+    if running := services.backgrounds.find(owner, name):
+        await running.cancel()
+        found = running.answer.response()
+    elif found["status"] not in _FINISHED:  # it runs in another server, which will see it
+        await records.mark(owner, name, "cancelled")
+        found["status"] = "cancelled"
+    return JSONResponse(found)
+
+
+def _owner(request: Request) -> str:
+    return Caller.of(request.headers, request.client.host if request.client else None).owner
+
+
+# Plain routes: on the hot path nothing is injected and nothing is validated twice.
+router.add_route("/v1/responses", create, methods=["POST"])
+router.add_route("/v1/responses/input_tokens", count_input, methods=["POST"])

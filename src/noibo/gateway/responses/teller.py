@@ -1,0 +1,137 @@
+"""Tells a response while it is given, and keeps it before its caller hears that it is whole.
+
+Whoever reads `response.completed` can build on it in the next moment; a response that cannot be
+kept fails, and says why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from noibo.engines.upstream import Upstream
+from noibo.errors import EngineError, NoiboError
+from noibo.gateway.pipeline import Pipeline, Stream
+from noibo.gateway.relay import Relay
+from noibo.gateway.reply import Reply
+from noibo.gateway.teller import Teller
+from noibo.wire import openai, sse
+from noibo.wire.body import Json
+from noibo.wire.responses.answer import Answer
+
+if TYPE_CHECKING:
+    from noibo.gateway.responses.records import ResponseRecords
+
+
+class Keeping:
+    """Where a response is kept, and with what: its owner, its input."""
+
+    def __init__(self, records: ResponseRecords, owner: str, items: Sequence[Json]) -> None:
+        self._records = records
+        self._owner = owner
+        self._items = items
+
+    async def keep(self, response: Json) -> None:
+        """Write it down as it stands."""
+        await self._records.keep(self._owner, response, self._items)
+
+
+class ResponseTeller(Teller):
+    """One response. `keeping` is None for one that is not stored."""
+
+    def __init__(self, answer: Answer, pipeline: Pipeline, keeping: Keeping | None) -> None:
+        self.answer = answer
+        self.keeping = keeping
+        self._pipeline = pipeline
+        self._stream: Stream | None = None
+        self._last: list[Json] = []
+
+    def begin(self, stream: Stream) -> bytes:
+        self._stream = stream
+        return framed(self.answer.begin(stream.model.name))
+
+    def chunk(self, event: Json) -> bytes:
+        return framed(self.answer.chunk(event))
+
+    async def settle(self, answer: Json | None) -> None:
+        if answer is not None:
+            self.answer.whole(answer)
+        await self._count_reasoning()
+        self._last = self.answer.end()
+        await self.keep()
+
+    def end(self) -> bytes:
+        return framed(self._last)
+
+    def whole(self, answer: Json) -> bytes:
+        return msgspec.json.encode(self.answer.response())
+
+    async def fail(self, error: NoiboError) -> bytes:
+        """It breaks off, or cannot be kept. What it had is kept, if that can be."""
+        events = [*self._last[:-1], *self.answer.fail(error)]
+        with contextlib.suppress(NoiboError):
+            await self.keep()
+        return framed(events)
+
+    async def cancel(self) -> None:
+        """Its caller left, or wants it no more. What it had is kept."""
+        if self.answer.begun and not self.answer.ended:
+            self.answer.cancel()
+            await self.keep()
+
+    async def keep(self) -> None:
+        """Write it down as it stands, if it is to be stored."""
+        if self.keeping is not None:
+            await self.keeping.keep(self.answer.response())
+
+    async def _count_reasoning(self) -> None:
+        """Engines do not say which of the tokens were thoughts: the worker counts them again."""
+        text = self.answer.reasoning
+        if not text or self._stream is None:
+            return
+        upstream = Upstream(self._stream.worker, self._pipeline.session)
+        try:
+            self.answer.reasoning_tokens = len(await upstream.tokenise(text, special=False))
+        except EngineError:
+            return  # the answer is there, and is not lost for a number
+
+
+class Voice(openai.Voice):
+    """OpenAI's, but for a stream that breaks off: that is an event of the response."""
+
+    def __init__(self) -> None:
+        self.last = b""
+
+    def last_event(self, error: NoiboError) -> bytes:
+        return self.last or super().last_event(error)
+
+
+class ResponseRelay(Relay):
+    """Serves a response. Its end is kept, however it comes."""
+
+    voice: Voice
+    _teller: ResponseTeller
+
+    async def answer(self, reply: Reply) -> None:
+        try:
+            await super().answer(reply)
+        except asyncio.CancelledError:
+            await self._teller.cancel()
+            raise
+        except Exception as error:
+            if self._teller.answer.begun and self._request.streamed:
+                self.voice.last = await self._told(error)
+            raise
+
+    async def _told(self, error: Exception) -> bytes:
+        unknown = NoiboError("noibo failed on this request; its log says why.")
+        return await self._teller.fail(error if isinstance(error, NoiboError) else unknown)
+
+
+def framed(events: Sequence[Json]) -> bytes:
+    """Events as they are sent."""
+    return b"".join(sse.event(msgspec.json.encode(one), one["type"]) for one in events)

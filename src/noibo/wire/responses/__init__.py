@@ -1,0 +1,327 @@
+"""A request for one of OpenAI's responses, read: every field has its verdict here.
+
+A field is served (`READ`), kept without an effect (`KEPT`), or refused by its name (`REFUSED`).
+What is none of them passes on to the engine, as in the chat API. Pure: values in, values out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import msgspec
+
+from noibo.errors import InvalidRequest
+from noibo.wire import metadata
+from noibo.wire.body import Fields, Json, field, raw
+from noibo.wire.ids import require_id
+from noibo.wire.responses.answer import Telling
+from noibo.wire.responses.items import read_input
+from noibo.wire.responses.tools import Tools
+
+READ: Final = frozenset(
+    {
+        "background",
+        "background_options",
+        "context_management",
+        "image",
+        "include",
+        "input",
+        "instructions",
+        "max_output_tokens",
+        "max_tool_calls",
+        "metadata",
+        "model",
+        "parallel_tool_calls",
+        "previous_response_id",
+        "prompt_cache_options",
+        "reasoning",
+        "store",
+        "stream",
+        "stream_options",
+        "temperature",
+        "text",
+        "tool_choice",
+        "tools",
+        "top_logprobs",
+        "top_p",
+        "truncation",
+    }
+)
+REFUSED: Final = {
+    "access_programs": "there are no such programs here",
+    "conversation": "conversations are not kept by name here; use previous_response_id",
+    "moderation": "no moderation model runs here",
+    "personality": "models here have one; say it in instructions",
+    "prompt": "prompt templates are not kept here; send their text as instructions and input",
+    # The chat API's own names for what is built from others here.
+    "messages": "send input",
+    "response_format": "send text.format",
+    "n": "a response is one answer",
+}
+_CHAT_ALONE: Final = ("max_tokens", "max_completion_tokens")  # max_output_tokens means the same
+INCLUDES: Final = frozenset(
+    {
+        "message.output_text.logprobs",
+        "message.input_image.image_url",
+        "reasoning.encrypted_content",
+    }
+)
+MOST_LOGPROBS: Final = 20
+MOST_TOKENS: Final = 2**31 - 1
+
+
+class Reasoning(msgspec.Struct, forbid_unknown_fields=True):
+    """`reasoning`."""
+
+    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    summary: Literal["auto", "concise", "detailed"] | None = None
+    generate_summary: Literal["auto", "concise", "detailed"] | None = None
+    context: Literal["auto", "current_turn", "all_turns"] | None = None
+    mode: str | None = None
+
+
+class Format(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """`text.format`."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    name: str | None = None
+    schema: dict[str, Any] | None = None
+    description: str | None = None
+    strict: bool | None = None
+
+
+class Text(msgspec.Struct, forbid_unknown_fields=True):
+    """`text`."""
+
+    format: Format | None = None
+    verbosity: Literal["low", "medium", "high"] | None = None
+
+
+class _StreamOptions(msgspec.Struct, forbid_unknown_fields=True):
+    include_obfuscation: bool | None = None
+
+
+class _CacheOptions(msgspec.Struct, forbid_unknown_fields=True):
+    mode: Literal["implicit", "explicit"] | None = None
+    ttl: Literal["30m", "12h"] | None = None
+    prewarm: bool | None = None
+    comparison_response_id: str | None = None
+
+
+class _BackgroundOptions(msgspec.Struct, forbid_unknown_fields=True):
+    completion_window: Literal["soonest", "2h", "8h"] | None = None
+    continuation_id: str | None = None
+
+
+class _Image(msgspec.Struct, forbid_unknown_fields=True):
+    context_compression: Literal["auto", "enabled", "disabled"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request asks for. `engine` are the fields it gives the engine besides messages and
+    tools; `said` is what the response object says back of it."""
+
+    model: str
+    items: list[Json]
+    instructions: str | None
+    previous: str | None
+    tools: Tools
+    store: bool
+    background: bool
+    streamed: bool
+    telling: Telling
+    engine: Fields
+    said: Json
+
+
+def read(fields: Fields) -> Asked:
+    """Read a body. Raises `InvalidRequest`, which names the field."""
+    for name, why in REFUSED.items():
+        if field(fields, name, Any) is not None:
+            raise InvalidRequest(f"{name} is not served: {why}.", param=name)
+    _refuse_parts(fields)
+    text = field(fields, "text", Text, Text())
+    reasoning = field(fields, "reasoning", Reasoning, Reasoning())
+    tools = Tools.read(fields)
+    background = field(fields, "background", bool, False)
+    store = field(fields, "store", bool, True)
+    if background and not store:
+        raise InvalidRequest(
+            "background needs store: what runs in the background is fetched later.", param="store"
+        )
+    previous = field(fields, "previous_response_id", str)
+    options = field(fields, "stream_options", _StreamOptions, _StreamOptions())
+    asked = Asked(
+        model=field(fields, "model", str, ""),
+        items=read_input(field(fields, "input", Any)),
+        instructions=field(fields, "instructions", str),
+        previous=None if previous is None else require_id(previous, "previous_response_id"),
+        tools=tools,
+        store=store,
+        background=background,
+        streamed=field(fields, "stream", bool, False),
+        telling=Telling(
+            summarised=bool(reasoning.summary or reasoning.generate_summary),
+            packed="reasoning.encrypted_content" in _include(fields),
+            obfuscated=bool(options.include_obfuscation),
+            logprobs=_logprobs(fields),
+        ),
+        engine=_passed_on(fields),
+        said=_said_back(fields, tools, text),
+    )
+    if not asked.items and asked.previous is None:
+        raise InvalidRequest("input is missing.", param="input", next_step='Send "input": "…".')
+    _add_engine_fields(asked, text, reasoning)
+    return asked
+
+
+def _refuse_parts(fields: Fields) -> None:
+    """Raise for values of fields that else are served."""
+    options = field(fields, "background_options", _BackgroundOptions, _BackgroundOptions())
+    _only(options.completion_window, {"soonest"}, "background_options.completion_window")
+    image = field(fields, "image", _Image, _Image())
+    _only(image.context_compression, {"auto", "disabled"}, "image.context_compression")
+    cache = field(fields, "prompt_cache_options", _CacheOptions, _CacheOptions())
+    _only(cache.prewarm, {False}, "prompt_cache_options.prewarm")
+    _only(cache.comparison_response_id, set(), "prompt_cache_options.comparison_response_id")
+    if field(fields, "context_management", list[Any]):
+        raise InvalidRequest(
+            "context_management is not served: nothing is compacted here.",
+            param="context_management",
+        )
+    truncation = field(fields, "truncation", Literal["auto", "disabled"])
+    _only(truncation, {"disabled"}, "truncation", "nothing of a conversation is left out unasked")
+    reasoning = field(fields, "reasoning", Reasoning, Reasoning())
+    _only(reasoning.context, {"auto"}, "reasoning.context", "the model's chat template decides")
+    _only(reasoning.mode, {"standard"}, "reasoning.mode")
+    for name in ("summary", "generate_summary"):
+        said = getattr(reasoning, name)
+        _only(said, {"auto", "detailed"}, f"reasoning.{name}", "nobody shortens it here")
+    text = field(fields, "text", Text, Text())
+    _only(text.verbosity, {"medium"}, "text.verbosity", "say it in instructions")
+    for name, low, high in (("temperature", 0, 2), ("top_p", 0, 1)):
+        _within(field(fields, name, float), low, high, name)
+    _within(field(fields, "top_logprobs", int), 0, MOST_LOGPROBS, "top_logprobs")
+    for name in ("max_output_tokens", "max_tool_calls"):
+        _within(field(fields, name, int), 1, MOST_TOKENS, name)
+
+
+def _only(value: Any, served: set[Any], name: str, why: str = "") -> None:
+    if value is None or value in served:
+        return
+    can = ", ".join(map(_as_json, sorted(served))) or "nothing"
+    because = f" ({why})" if why else ""
+    raise InvalidRequest(
+        f"{name} = {_as_json(value)} is not served{because}; {can} is.", param=name
+    )
+
+
+def _as_json(value: Any) -> str:
+    """A value as JSON has it."""
+    return msgspec.json.encode(value).decode()
+
+
+def _within(value: float | None, low: int, high: int, name: str) -> None:
+    if value is not None and not low <= value <= high:
+        raise InvalidRequest(f"{name} must be from {low} to {high}; it is {value}.", param=name)
+
+
+def _include(fields: Fields) -> frozenset[str]:
+    return require_includes(field(fields, "include", list[str], []))
+
+
+def require_includes(names: Iterable[str]) -> frozenset[str]:
+    """What is to be told besides. Raises `InvalidRequest` for what is not served."""
+    asked = frozenset(names)
+    for name in sorted(asked - INCLUDES):
+        raise InvalidRequest(
+            f"include: {name[:100]!r} is not served; {', '.join(sorted(INCLUDES))} are.",
+            param="include",
+        )
+    return asked
+
+
+def _passed_on(fields: Fields) -> Fields:
+    """What noibo has no word for is for the engine, untouched."""
+    ours = READ | metadata.KEPT.keys() | REFUSED.keys() | {"keep_alive"}
+    for name in _CHAT_ALONE:
+        if name in fields and "max_output_tokens" in fields:
+            raise InvalidRequest(f"{name} and max_output_tokens mean the same.", param=name)
+    return {name: value for name, value in fields.items() if name not in ours}
+
+
+def _logprobs(fields: Fields) -> int | None:
+    """How many likeliest tokens beside each; None: no log-probabilities at all."""
+    top: int | None = field(fields, "top_logprobs", int)
+    if top or "message.output_text.logprobs" in _include(fields):
+        return top or 0
+    return None
+
+
+def _add_engine_fields(asked: Asked, text: Text, reasoning: Reasoning) -> None:
+    """The chat API's fields for what was asked in the words of this one."""
+    engine, said = asked.engine, asked.said
+    for name in ("temperature", "top_p"):
+        if said[name] is not None:
+            engine[name] = raw(said[name])
+    if said["max_output_tokens"] is not None:
+        engine["max_completion_tokens"] = raw(said["max_output_tokens"])
+    top = asked.telling.logprobs
+    if top is not None:
+        engine["logprobs"] = raw(True)
+        engine["top_logprobs"] = raw(max(top, 1))  # engines give none for 0
+    if reasoning.effort is not None:
+        engine["reasoning_effort"] = raw(reasoning.effort)
+    if text.format is not None and text.format.type != "text":
+        engine["response_format"] = raw(_response_format(text.format))
+    engine |= asked.tools.engine
+
+
+def _response_format(form: Format) -> Json:
+    if form.type == "json_object":
+        return {"type": "json_object"}
+    if not form.name or form.schema is None:
+        missing = "schema" if form.name else "name"
+        raise InvalidRequest(
+            f"text.format.{missing} is missing: a JSON schema has a name and a schema.",
+            param=f"text.format.{missing}",
+        )
+    inner = {"name": form.name, "schema": form.schema, "strict": form.strict}
+    if form.description is not None:
+        inner["description"] = form.description
+    return {"type": "json_schema", "json_schema": inner}
+
+
+def _said_back(fields: Fields, tools: Tools, text: Text) -> Json:
+    """The part of the response object that repeats its request."""
+    reasoning = field(fields, "reasoning", Reasoning, Reasoning())
+    kept = metadata.read_kept(fields)
+    form = msgspec.to_builtins(text.format) if text.format else {"type": "text"}
+    said = {
+        "background": field(fields, "background", bool, False),
+        "instructions": field(fields, "instructions", str),
+        "max_output_tokens": field(fields, "max_output_tokens", int),
+        "max_tool_calls": field(fields, "max_tool_calls", int),
+        "metadata": metadata.read_metadata(fields),
+        "parallel_tool_calls": field(fields, "parallel_tool_calls", bool, True),
+        "previous_response_id": field(fields, "previous_response_id", str),
+        "reasoning": {"effort": reasoning.effort, "summary": reasoning.summary},
+        "store": field(fields, "store", bool, True),
+        "temperature": field(fields, "temperature", float),
+        "text": {"format": form, "verbosity": text.verbosity or "medium"},
+        "tool_choice": tools.choice,
+        "tools": tools.told,
+        "top_logprobs": field(fields, "top_logprobs", int, 0),
+        "top_p": field(fields, "top_p", float),
+        "truncation": "disabled",
+        "prompt_cache_key": None,
+        "safety_identifier": None,
+        "user": None,
+        **kept,
+    }
+    if options := field(fields, "prompt_cache_options", Any):
+        said["prompt_cache_options"] = options
+    return said | {"service_tier": "default"}
