@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
 import pytest
-from aiohttp import web
-from starlette.types import Message
 
 from noibo import settings
 from noibo.engines.engine import Model
-from noibo.engines.upstream import new_session
 from noibo.gateway.anthropic import request as anthropic_request
 from noibo.gateway.anthropic.teller import MessageTeller
 from noibo.gateway.pipeline import Pipeline, Request
 from noibo.gateway.relay import Relay
 from noibo.wire import anthropic, body
-from tests.gateway.test_relay import CHUNK, LAST, OneWorker, sse
+from tests.gateway import bare_engine
+from tests.gateway.bare_engine import CHUNK, LAST, PATH, sse
 
 pytestmark = pytest.mark.anyio
 
 DONE = b"data: [DONE]\n\n"
 ASK = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9}
-PATH = "/v1/chat/completions"
 
 
 def relay(pipeline: Pipeline, voice: str, *, stream: bool) -> Relay:
@@ -37,41 +33,9 @@ def relay(pipeline: Pipeline, voice: str, *, stream: bool) -> Relay:
     return Relay(pipeline, request, settings.Queue(), anthropic.Voice(), teller)
 
 
-async def told(
-    said: bytes, voice: str, *, stream: bool, kind: str = "text/event-stream", cut: int = 0
-) -> tuple[int, bytes]:
+async def told(said: bytes, voice: str, *, stream: bool, **how: Any) -> tuple[int, bytes]:
     """What a caller is told of an engine that says these bytes."""
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": kind})
-        await response.prepare(request)
-        for at in range(0, len(said), cut or len(said) or 1):
-            await response.write(said[at : at + (cut or len(said))])
-        return response
-
-    app = web.Application()
-    app.router.add_post(PATH, answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    sent: list[Message] = []
-
-    async def resolve(name: str) -> Model:
-        return Model(name, "echo")
-
-    async def receive() -> Message:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    async with new_session() as session:
-        supervisor = OneWorker(f"http://127.0.0.1:{runner.addresses[0][1]}")
-        pipeline = Pipeline(resolve, supervisor, session)  # type: ignore[arg-type]
-        await relay(pipeline, voice, stream=stream)({"type": "http"}, receive, send)
-    await runner.cleanup()
-    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
+    return await bare_engine.told(said, lambda one: relay(one, voice, stream=stream), **how)
 
 
 def event(**fields: Any) -> bytes:

@@ -2,88 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
-from starlette.types import Message
 
 from noibo import settings
-from noibo.engines.echo import Echo
-from noibo.engines.engine import Model, Speed
-from noibo.engines.memory.size import Size
-from noibo.engines.supervision.claim import Claim
 from noibo.engines.upstream import new_session
-from noibo.engines.worker import State, Worker
 from noibo.gateway.pipeline import Pipeline, Request
 from noibo.gateway.relay import Relay
+from tests.gateway.bare_engine import CHUNK, LAST, PATH, sse, told
 
 pytestmark = pytest.mark.anyio
 
-CHUNK = {"id": "c", "choices": [{"index": 0, "delta": {"content": "xin"}, "finish_reason": None}]}
-LAST = {"id": "c", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 
+async def relayed(said: bytes, *, stream: bool, **how: Any) -> tuple[int, bytes]:
+    """What a caller gets of an engine that answers with these bytes."""
+    body = json.dumps({"model": "m", "messages": [], "stream": stream}).encode()
 
-def sse(*events: dict[str, Any]) -> bytes:
-    return b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events)
+    def relay(pipeline: Pipeline) -> Relay:
+        return Relay(pipeline, Request.parse(PATH, body), settings.Queue())
 
-
-class OneWorker:
-    """Leases a worker whose address is a server of the test's."""
-
-    def __init__(self, url: str) -> None:
-        model = Model("m", "echo")
-        launch = Echo().launch(model, Size(0, 4), settings.Engine(), Speed())
-        self.worker = Worker(Echo(), model, launch, settings.Engine())
-        self.worker.url, self.worker.state = url, State.READY
-
-    @asynccontextmanager
-    async def lease(self, claim: Claim, told: object = None) -> AsyncIterator[Worker]:
-        yield self.worker
-
-
-async def relayed(
-    said: bytes, *, stream: bool, status: int = 200, cut: int = 0
-) -> tuple[int, bytes]:
-    """What a caller gets of an engine that answers with these bytes, in pieces of `cut`."""
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(status=status, headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        for at in range(0, len(said), cut or len(said) or 1):
-            await response.write(said[at : at + (cut or len(said))])
-        return response
-
-    app = web.Application()
-    app.router.add_post("/v1/chat/completions", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    sent: list[Message] = []
-
-    async def resolve(name: str) -> Model:
-        return Model(name, "echo")
-
-    async def receive() -> Message:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    async with new_session() as session:
-        supervisor = OneWorker(f"http://127.0.0.1:{runner.addresses[0][1]}")
-        pipeline = Pipeline(resolve, supervisor, session)  # type: ignore[arg-type]
-        body = json.dumps({"model": "m", "messages": [], "stream": stream}).encode()
-        relay = Relay(pipeline, Request.parse("/v1/chat/completions", body), settings.Queue())
-        await relay({"type": "http"}, receive, send)
-    await runner.cleanup()
-    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
+    return await told(said, relay, **how)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 
 from noibo.errors import EngineError, InvalidRequest
 from noibo.wire.body import Fields, Json, field
+from noibo.wire.metadata import KEPT
 
 Vector = array  # of type "f"
 Input = str | list[int | str]  # a text, or tokens; llama-server knows texts between tokens too
@@ -43,7 +44,7 @@ def parse(fields: Fields) -> Asked:
         inputs=_read_inputs(fields, "input", mixed=False),
         base64=form == "base64",
         dimensions=_dimensions(fields),
-        user=field(fields, "user", str),
+        user=field(fields, "user", KEPT["user"]),
         more=_more(fields),
     )
 
@@ -52,7 +53,9 @@ def parse_native(fields: Fields) -> Asked:
     """A request of llama-server's own: `content` or `input`, and tokens and texts may be mixed."""
     name = "input" if field(fields, "input", Any) is not None else "content"
     inputs = _read_inputs(fields, name, mixed=True)
-    return Asked(inputs, False, _dimensions(fields), field(fields, "user", str), _more(fields))
+    return Asked(
+        inputs, False, _dimensions(fields), field(fields, "user", KEPT["user"]), _more(fields)
+    )
 
 
 def _dimensions(fields: Fields) -> int | None:

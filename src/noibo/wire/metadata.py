@@ -5,7 +5,9 @@ None of it changes an answer. It is checked, kept with what is stored, and logge
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
+
+from msgspec import Meta
 
 from noibo.errors import InvalidRequest
 from noibo.wire.body import Fields, field
@@ -13,13 +15,19 @@ from noibo.wire.body import Fields, field
 MOST_PAIRS: Final = 16
 LONGEST_KEY: Final = 64
 LONGEST_VALUE: Final = 512
-TIERS: Final = Literal["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"]
+Metadata = Annotated[
+    dict[
+        Annotated[str, Meta(max_length=LONGEST_KEY)], Annotated[str, Meta(max_length=LONGEST_VALUE)]
+    ],
+    Meta(max_length=MOST_PAIRS),
+]
+Identifier = Annotated[str, Meta(max_length=512)]
 KEPT: Final[dict[str, Any]] = {
-    "user": str,
-    "safety_identifier": str,
-    "prompt_cache_key": str,
+    "user": Identifier,
+    "safety_identifier": Annotated[str, Meta(max_length=64)],
+    "prompt_cache_key": Identifier,
     "prompt_cache_retention": Literal["in_memory", "in-memory", "24h"],
-    "service_tier": TIERS,
+    "service_tier": Literal["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"],
 }
 
 

@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from noibo.errors import InvalidRequest
 from noibo.wire.body import UNREADABLE, Fields
+from noibo.wire.metadata import KEPT, Metadata
 from noibo.wire.openai.messages import Messages
 from noibo.wire.openai.tools import FunctionCall, Functions, ToolChoice, Tools
 
@@ -86,11 +87,6 @@ TokenId = Annotated[str, Meta(pattern=r"^[0-9]{1,9}$")]
 Stop = Annotated[str, Meta(min_length=1)]
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-Identifier = Annotated[str, Meta(max_length=512)]
-Metadata = Annotated[
-    dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]],
-    Meta(max_length=16),
-]
 
 _BOTH: Final = {
     "model": Known(_NOIBO, str, "a model of the store, or an alias; empty: the default model"),
@@ -112,7 +108,7 @@ _BOTH: Final = {
         Annotated[dict[TokenId, Bias], Meta(max_length=1024)],
         "token ids of this model's vocabulary, -100 to 100",
     ),
-    "user": Known(_RECORDED, Identifier),
+    "user": Known(_RECORDED, KEPT["user"]),
 }
 
 CHAT: Final[Mapping[str, Known]] = _BOTH | {
@@ -156,15 +152,13 @@ CHAT: Final[Mapping[str, Known]] = _BOTH | {
     ),
     "moderation": Known(_REFUSED, Any, "there is no moderation model here: leave it out."),
     "prediction": Known(_RECORDED, Prediction, "it would only make the same answer faster"),
-    "prompt_cache_key": Known(_RECORDED, Identifier, "prompts are kept without"),
+    "prompt_cache_key": Known(_RECORDED, KEPT["prompt_cache_key"], "prompts are kept without"),
     "prompt_cache_options": Known(_RECORDED, PromptCacheOptions, "prompts are kept without"),
     "prompt_cache_retention": Known(
-        _RECORDED, Literal["in_memory", "24h"], "prompts are kept without"
+        _RECORDED, KEPT["prompt_cache_retention"], "prompts are kept without"
     ),
-    "safety_identifier": Known(_RECORDED, Annotated[str, Meta(max_length=64)]),
-    "service_tier": Known(
-        _RECORDED, Literal["auto", "default", "flex", "scale", "priority", "fast"]
-    ),
+    "safety_identifier": Known(_RECORDED, KEPT["safety_identifier"]),
+    "service_tier": Known(_RECORDED, KEPT["service_tier"]),
     "store": Known(_RECORDED, bool, "chat completions are not kept yet"),
     "metadata": Known(_RECORDED, Metadata, "up to 16 texts"),
 }
