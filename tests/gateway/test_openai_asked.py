@@ -48,7 +48,7 @@ def test_a_usual_chat_passes_as_it_is() -> None:
 
 
 def test_what_is_recorded_is_logged_without_what_it_says(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.DEBUG, "noibo.gateway.openai.asked"):
+    with caplog.at_level(logging.DEBUG, "noibo.gateway.recorded"):
         asked = chat(user="Trang Nguyen", metadata={"case": "secret"}, store=True)
     assert set(asked.request.fields) == {"model", "messages"}
     (line,) = [record.getMessage() for record in caplog.records]

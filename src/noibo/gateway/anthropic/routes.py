@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
@@ -12,7 +11,7 @@ from noibo.engines import asking
 from noibo.engines.engine import Model, Verb
 from noibo.engines.supervision import keep_alive
 from noibo.errors import NotSupported
-from noibo.gateway import pipeline
+from noibo.gateway import pipeline, recorded
 from noibo.gateway.anthropic import request as anthropic_request
 from noibo.gateway.anthropic.request import Asked
 from noibo.gateway.anthropic.teller import MessageTeller
@@ -27,7 +26,6 @@ from noibo.gateway.waiting import Waiting
 from noibo.wire import anthropic, body
 from noibo.wire.body import Fields, Json
 
-log = logging.getLogger(__name__)
 router = APIRouter(tags=["anthropic"])
 VOICE: Final = anthropic.Voice()
 _GONE: Final = Response(status_code=499)  # nobody is there to read it
@@ -41,7 +39,7 @@ async def messages(request: Request) -> Response:
     except ClientDisconnect:
         return _GONE
     model, asked = await _read(services, fields)
-    _record(request, model, asked)
+    _record(request, asked)
     kept = body.field(fields, pipeline.KEEP_ALIVE, object)
     generation = pipeline.Request(
         path="/v1/chat/completions",
@@ -96,12 +94,12 @@ async def _read(services: Services, fields: Fields, *, counts: bool = False) -> 
     return model, asked
 
 
-def _record(request: Request, model: Model, asked: Asked) -> None:
+def _record(request: Request, asked: Asked) -> None:
     """What is accepted and has no effect on the answer stands in the log, and no content."""
     for name in ("anthropic-version", "anthropic-beta"):
         if said := request.headers.get(name):
-            asked.recorded[name] = said[:200]
-    log.debug("a message to %s: %s", model.name, asked.recorded)
+            asked.recorded[name] = said
+    recorded.note(_caller(request).name, asked.recorded)
 
 
 def _caller(request: Request) -> Caller:

@@ -7,8 +7,6 @@ shape, from one request of the engine's or from several.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
@@ -17,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from noibo.errors import InvalidRequest
+from noibo.gateway import recorded
 from noibo.gateway.callers import Caller
 from noibo.gateway.pipeline import Request
 from noibo.wire import body
@@ -26,8 +25,6 @@ from noibo.wire.openai import tools
 from noibo.wire.openai.fields import StreamOptions
 from noibo.wire.openai.format import check_format
 from noibo.wire.openai.shape import Shape
-
-log = logging.getLogger(__name__)
 
 MOST_PROMPTS = 2048
 TokenIds = Annotated[list[Annotated[int, Meta(ge=0, le=2**31 - 1)]], Meta(min_length=1)]
@@ -56,7 +53,7 @@ def read(path: str, text: bytes, caller: Caller) -> Asked:
     fields = body.read_fields(text)
     chat = path.endswith("/chat/completions")
     table = openai_fields.CHAT if chat else openai_fields.TEXT
-    _record(openai_fields.check(fields, table), caller)
+    recorded.note(caller.name, openai_fields.check(fields, table))
     _bound_seed(fields)
     return _chat(path, fields, caller) if chat else _text(path, fields, caller)
 
@@ -177,15 +174,3 @@ def _prompts(fields: Fields) -> list[Any]:
         "prompt: a text, a list of texts, token ids, or a list of lists of token ids.",
         param="prompt",
     )
-
-
-def _record(recorded: dict[str, Any], caller: Caller) -> None:
-    """Note what changes no answer, without what it says."""
-    if recorded and log.isEnabledFor(logging.DEBUG):
-        said = ", ".join(f"{name} {_digest(value)}" for name, value in sorted(recorded.items()))
-        log.debug("%s sent %s", caller.name, said)
-
-
-def _digest(value: Any) -> str:
-    """Enough of a value to tell two apart."""
-    return hashlib.sha256(msgspec.json.encode(value)).hexdigest()[:8]

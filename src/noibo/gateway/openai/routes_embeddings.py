@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from noibo.gateway import recorded
 from noibo.gateway.embedding import Embedded, embed
 from noibo.gateway.inquiry import Inquiry, Told, Work
 from noibo.wire import embeddings, llama_server, openai
 from noibo.wire.embeddings import Asked
 
-log = logging.getLogger(__name__)
 router = APIRouter()
 
 
@@ -51,7 +50,7 @@ def _openai(inquiry: Inquiry, asked: Asked) -> Work:
 
 
 async def _embed(inquiry: Inquiry, asked: Asked, told: Told) -> Embedded:
-    log.debug("embeddings: %d inputs, user %r", len(asked.inputs), asked.user)
+    recorded.note(inquiry.caller.name, {} if asked.user is None else {"user": asked.user})
     return await embed(
         inquiry.services,
         inquiry.model,
