@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import ollama
@@ -223,6 +226,51 @@ def test_a_blob_that_is_cut_off_is_sent_again(http: httpx.Client, shop: RunningS
     assert http.post(f"/api/blobs/{digest}", content=data).status_code == 201
     partial = shop.home / "models" / "partial"
     until(lambda: not list(partial.glob(".sha256*")), "nothing is left of the first")
+
+
+def _begin_to_send(shop: RunningServer, digest: str, length: int) -> socket.socket:
+    """A connection that has promised so many bytes, and sent none."""
+    address = urlsplit(shop.url)
+    sending = socket.create_connection((address.hostname, address.port), timeout=30)
+    sending.sendall(
+        f"POST /api/blobs/{digest} HTTP/1.1\r\nHost: localhost\r\n"
+        f"Content-Length: {length}\r\n\r\n".encode()
+    )
+    return sending
+
+
+@pytest.mark.parametrize(
+    ("length", "status", "word"), [(2**41, b"413", b"larger than"), (2**40, b"507", b"space")]
+)
+def test_a_file_that_is_too_large_is_not_taken(
+    shop: RunningServer, length: int, status: bytes, word: bytes
+) -> None:
+    with _begin_to_send(shop, "sha256:" + "7" * 64, length) as sending:
+        answer = sending.recv(4096)
+    assert answer.split()[1] == status
+    assert word in answer
+
+
+def test_only_so_many_files_are_taken_at_once(http: httpx.Client, shop: RunningServer) -> None:
+    data = b"one more"
+    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+    partial = shop.home / "models" / "partial"
+    with contextlib.ExitStack() as many:
+        for number in range(32):
+            many.enter_context(_begin_to_send(shop, f"sha256:{number:064}", 10))
+        until(lambda: len(list(partial.glob(".sha256*"))) == 32, "all have begun")
+        refused = http.post(f"/api/blobs/{digest}", content=data)
+        assert refused.status_code == 429
+        assert "files are being sent already" in refused.json()["error"]
+    until(lambda: not list(partial.glob(".sha256*")), "all have left")
+    assert http.post(f"/api/blobs/{digest}", content=data).status_code == 201
+
+
+def test_models_that_fail_to_be_made_take_no_place(http: httpx.Client) -> None:
+    for _ in range(20):
+        bad = {"model": "x", "files": {"a.gguf": "sha256:" + "2" * 64}, "stream": False}
+        assert http.post("/api/create", json=bad).status_code == 404
+    assert http.post("/api/create", json={"model": "x", "from": "tiny"}).status_code == 200
 
 
 def test_a_create_that_fails_leaves_nothing(http: httpx.Client, shop: RunningServer) -> None:

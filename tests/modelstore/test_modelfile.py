@@ -59,6 +59,16 @@ def test_files_are_named_by_digest_or_by_their_whole_path(tmp_path: Path) -> Non
         of_modelfile("FROM smollm2\nADAPTER ./a.gguf")
 
 
+def test_a_long_one_is_read_line_by_line() -> None:
+    """What is done again from the beginning for every line would take minutes here."""
+    kinds = ("PARAMETER stop a", "MESSAGE user b", "LICENSE c")
+    recipe = of_modelfile("FROM a\n" + "".join(f"{line}\n" * 80_000 for line in kinds))
+    assert len(recipe.parameters["stop"]) == len(recipe.messages or ()) == 80_000
+    assert recipe.licence == "c\n" * 79_999 + "c"
+    with pytest.raises(InvalidRequest, match="line 80002: an instruction"):
+        of_modelfile("FROM a\n" + "PARAMETER top_k 1\n" * 80_000 + "WHAT")
+
+
 def test_lines_may_end_as_windows_ends_them() -> None:
     recipe = of_modelfile('\ufeffFROM a\r\nSYSTEM "b"\r\nPARAMETER top_k 3\r\n').checked()
     assert (recipe.base, recipe.system, recipe.parameters) == ("a", "b", {"top_k": 3})

@@ -14,6 +14,7 @@ from noibo.engines.supervision.supervisor import Supervisor
 from noibo.engines.upstream import Upstream
 from noibo.engines.worker import State, Worker
 from noibo.gateway.batches.runner import BatchRunner
+from noibo.gateway.gate import Gate
 from noibo.gateway.pipeline import Pipeline
 from noibo.gateway.responses.background import Backgrounds
 from noibo.gateway.stored import Opening
@@ -34,6 +35,8 @@ class Services:
     contexts: Contexts
     stored: Opening
     stop_server: Callable[[], None]
+    makes: Gate = field(default_factory=lambda: Gate(8, "models are being made"))
+    sends: Gate = field(default_factory=lambda: Gate(32, "files are being sent"))
     backgrounds: Backgrounds = field(default_factory=Backgrounds)
     batches: BatchRunner = field(init=False)
     started_at: float = field(default_factory=time.time)

@@ -7,11 +7,16 @@ import hashlib
 import os
 import secrets
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
-from noibo.errors import InvalidRequest
+from noibo.errors import BodyTooLarge, InvalidRequest
 from noibo.modelstore.disk import faults_named, require_space, settle, write_all
+from noibo.modelstore.progress import size_text
 from noibo.modelstore.store import Store
+
+LARGEST: Final = 2**40  # bytes of one file
+SPARE: Final = 2**28  # bytes of the disk that are left to others
+_LOOK_EVERY: Final = 2**23  # bytes, at the free space: who sends may not have said how many come
 
 
 class Upload:
@@ -21,16 +26,19 @@ class Upload:
     def __init__(self, store: Store, sha256: str, size: int | None) -> None:
         self._store = store
         self._sha256 = sha256
-        self._size = size
+        self._size = size or 0
+        self._written = 0
+        self._looked = 0
         self._digest = hashlib.sha256()
         name = f".sha256-{sha256}.{os.getpid()}.{secrets.token_hex(4)}"
         self._path: Path = store.partial / name
 
     def __enter__(self) -> Self:
+        """Raises `BodyTooLarge`, `DiskFull`."""
+        require_taken(self._size)
         with faults_named(self._store.partial):
             self._store.partial.mkdir(parents=True, exist_ok=True)
-            if self._size:
-                require_space(self._store.partial, self._size)
+            require_space(self._store.partial, self._size + SPARE)
             self._file = self._path.open("xb", buffering=0)
         return self
 
@@ -40,7 +48,12 @@ class Upload:
             self._path.unlink(missing_ok=True)
 
     def write(self, data: bytes) -> None:
-        """The next bytes. Raises `DiskFull`."""
+        """The next bytes. Raises `BodyTooLarge`, `DiskFull`."""
+        self._written += len(data)
+        require_taken(self._written)
+        if self._written - self._looked >= _LOOK_EVERY:
+            self._looked = self._written
+            require_space(self._store.partial, SPARE)
         self._digest.update(data)
         with faults_named(self._store.partial, len(data)):
             write_all(self._file, data)
@@ -58,3 +71,11 @@ class Upload:
         with self._store.changing(), faults_named(self._store.blobs):
             self._store.blobs.mkdir(parents=True, exist_ok=True)
             settle(self._path, blob)
+
+
+def require_taken(size: int) -> None:
+    """Raise `BodyTooLarge` for more bytes than one file may have."""
+    if size > LARGEST:
+        raise BodyTooLarge(
+            f"The file is larger than {size_text(LARGEST)}.", next_step="Send it in parts."
+        )

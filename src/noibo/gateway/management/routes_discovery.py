@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from noibo.gateway.event_stream import EventStream
 from noibo.gateway.management.managed import as_json, errand_events, management_of
 from noibo.gateway.management.routes_server import guarded
+from noibo.gateway.places import require_near
 from noibo.gateway.strict_route import StrictRoute
 from noibo.wire import management
 from noibo.wire.catalog import Use
@@ -48,6 +49,8 @@ async def search(request: Request, words: Words, hub: bool = True) -> Response:
 @router.post("/models/import", dependencies=guarded)
 async def import_models(request: Request, body: ImportBody) -> Response:
     """Use what other programs have fetched, where it lies. A stream; the result is last."""
+    if body.folders:
+        require_near(request, "A folder")
     taking = management_of(request).taking
     errand = await asyncio.to_thread(taking, body.folders, body.dry_run, body.prune)
     return EventStream(errand_events(errand, stop=True))

@@ -7,16 +7,15 @@ Whatever reads the disk does so in a thread. A stream is `event: progress` any n
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from noibo.errors import ModelNotFound, StoreError
 from noibo.gateway.event_stream import EventStream
-from noibo.gateway.management.managed import as_json, errand_events, management_of
+from noibo.gateway.management.managed import as_json, errand_events, management_of, remove
 from noibo.gateway.management.routes_server import guarded
-from noibo.gateway.services import Services, services_of
+from noibo.gateway.places import require_near, require_source
+from noibo.gateway.services import services_of
 from noibo.gateway.strict_route import StrictRoute
 from noibo.modelstore.management.pulls import Pull
 from noibo.wire import management
@@ -61,6 +60,7 @@ class CollectBody(_Body):
 @router.post("/models/pull", dependencies=guarded)
 async def pull_model(request: Request, body: PullBody) -> Response:
     """Fetch a model: a stream of progress, or (`stream: false`) 202 and the pull's row."""
+    require_source(request, body.model)
     pulls = management_of(request).under_way
     pull = await asyncio.to_thread(pulls.start, body.model, body.name)
     if body.stream:  # at once: who knows the pull's id can stop it
@@ -108,6 +108,7 @@ async def list_models(request: Request) -> Response:
 @router.post("/models/add", dependencies=guarded)
 async def add_model(request: Request, body: AddBody) -> Response:
     """Use a file or a folder of the server's machine where it lies."""
+    require_near(request, "A path")
     return as_json(await asyncio.to_thread(management_of(request).add, body.path, body.name))
 
 
@@ -120,12 +121,7 @@ async def show_model(request: Request, name: str) -> Response:
 @router.delete("/models/{name:path}", dependencies=guarded)
 async def remove_model(request: Request, name: str) -> Response:
     """Remove a model: unload it, forget it, free what nothing else uses."""
-    services = services_of(request)
-    with contextlib.suppress(StoreError):  # damaged: it can still be removed
-        await _unload(services, await asyncio.to_thread(services.management.model, name))
-    gone = await asyncio.to_thread(services.management.remove, name)
-    await _unload(services, gone.model)
-    return as_json(gone)
+    return as_json(await remove(services_of(request), name))
 
 
 # ── the store ───────────────────────────────────────────────────────────────
@@ -148,10 +144,3 @@ async def collect_garbage(request: Request, body: CollectBody) -> Response:
 async def store_usage(request: Request) -> Response:
     """Where the store's bytes are."""
     return as_json(await asyncio.to_thread(management_of(request).store_usage))
-
-
-async def _unload(services: Services, name: str) -> None:
-    try:
-        await services.supervisor.stop(name)
-    except ModelNotFound:
-        return  # it did not run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -14,9 +15,10 @@ from noibo.gateway.management.managed import as_json
 from noibo.gateway.ollama.asked import model_name
 from noibo.gateway.ollama.bodies import fields_of, new_name, real_name, refuse
 from noibo.gateway.ollama.lines import Lines
+from noibo.gateway.places import require_near
 from noibo.gateway.services import Services, services_of
 from noibo.modelstore.management.errand import Errand
-from noibo.modelstore.ollama.maker import Maker, require_free
+from noibo.modelstore.ollama.maker import require_free
 from noibo.modelstore.ollama.recipe import (
     Recipe,
     messages_of,
@@ -27,7 +29,7 @@ from noibo.modelstore.ollama.recipe import (
 from noibo.modelstore.progress import Cancel, Progress, Report
 from noibo.modelstore.reference import Reference
 from noibo.modelstore.store import StoredModel
-from noibo.modelstore.upload import Upload
+from noibo.modelstore.upload import Upload, require_taken
 from noibo.wire import ollama
 from noibo.wire.body import Fields, Json, field
 from noibo.wire.ollama.messages import Message
@@ -62,8 +64,9 @@ async def create(request: Request) -> Response:
     require_free(reference, list(services.settings.aliases))
     streamed = field(fields, "stream", bool, True)
     recipe = await asyncio.to_thread(_recipe, fields, services)
-    maker = services.management.maker()
-    errand = _making(maker, reference, recipe)
+    if recipe.paths:
+        require_near(request, "A path")
+    errand = _making(services, reference, recipe)
     if streamed:
         return Lines(_told(errand))
     async for _ in errand.follow():
@@ -85,16 +88,7 @@ def _recipe(fields: Fields, services: Services) -> Recipe:
         services.management.model(base)
     except ModelNotFound as error:
         raise ollama.not_found(recipe.base, error) from error
-    return Recipe(
-        base,
-        (),
-        recipe.adapters,
-        recipe.template,
-        recipe.system,
-        recipe.parameters,
-        recipe.messages,
-        recipe.licence,
-    )
+    return replace(recipe, base=base)
 
 
 def _given(fields: Fields) -> bool:
@@ -117,12 +111,18 @@ def _of_fields(fields: Fields) -> Recipe:
     )
 
 
-def _making(maker: Maker, reference: Reference, recipe: Recipe) -> Errand[StoredModel]:
-    """The work, in a thread: it goes on when nobody looks, and what it does is soon done."""
+def _making(services: Services, reference: Reference, recipe: Recipe) -> Errand[StoredModel]:
+    """The work, in a thread: it goes on when nobody looks, and what it does is soon done. Raises
+    `QueueFull`."""
+    maker = services.management.maker()
 
     def work(report: Report, cancel: Cancel) -> StoredModel:
-        return maker.make(reference, recipe, lambda said: report(Progress("find", note=said)))
+        try:
+            return maker.make(reference, recipe, lambda said: report(Progress("find", note=said)))
+        finally:
+            services.makes.leave()
 
+    services.makes.enter()
     return Errand(work, f"create {reference}")
 
 
@@ -150,17 +150,28 @@ async def has_blob(request: Request, digest: str) -> Response:
 async def send_blob(request: Request, digest: str) -> Response:
     """Take a file: 201, or 200 if it was here already."""
     sha256 = sha256_of(digest, "digest")
-    maker = services_of(request).management.maker()
+    services = services_of(request)
+    maker = services.management.maker()
+    services.sends.enter()
     try:
         if await asyncio.to_thread(maker.has, sha256):
-            async for _ in request.stream():  # who sends it anyway is let finish
-                continue
+            await _pass_over(request)
             return Response(status_code=200)
         said = request.headers.get("content-length", "")
         await _receive(request, maker.upload(sha256, int(said) if said.isdecimal() else None))
     except ClientDisconnect:
         return Response(status_code=499)  # nobody is there to read it
+    finally:
+        services.sends.leave()
     return Response(status_code=201)
+
+
+async def _pass_over(request: Request) -> None:
+    """Who sends what is here anyway is let finish."""
+    passed = 0
+    async for chunk in request.stream():
+        passed += len(chunk)
+        require_taken(passed)
 
 
 async def _receive(request: Request, upload: Upload) -> None:

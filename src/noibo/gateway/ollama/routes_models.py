@@ -12,8 +12,8 @@ from fastapi import APIRouter, Request, Response
 
 from noibo.engines.supervision import keep_alive
 from noibo.engines.worker import State, Worker
-from noibo.errors import InvalidRequest, ModelNotFound, NoiboError, StoreError
-from noibo.gateway.management.managed import as_json
+from noibo.errors import InvalidRequest, ModelNotFound, NoiboError
+from noibo.gateway.management.managed import as_json, remove
 from noibo.gateway.ollama.asked import model_name
 from noibo.gateway.ollama.bodies import fields_of, new_name, real_name
 from noibo.gateway.services import Services, services_of
@@ -145,16 +145,8 @@ async def copy(request: Request) -> Response:
 async def delete(request: Request) -> Response:
     """Unload a model, forget it, and free what nothing else uses."""
     name = model_name(await fields_of(request))
-    services = services_of(request)
     try:
-        with contextlib.suppress(StoreError):  # damaged: it can still be removed
-            await _unload(services, await asyncio.to_thread(services.management.model, name))
-        await asyncio.to_thread(services.management.remove, name)
+        await remove(services_of(request), name)
     except ModelNotFound as error:
         raise ollama.not_found(name, error) from error
     return Response(status_code=200)
-
-
-async def _unload(services: Services, name: str) -> None:
-    with contextlib.suppress(ModelNotFound):  # it did not run
-        await services.supervisor.stop(name)

@@ -14,6 +14,7 @@ from noibo.gateway.management.managed import as_json, management_of
 from noibo.gateway.ollama.asked import model_name
 from noibo.gateway.ollama.bodies import fields_of, real_name, refuse
 from noibo.gateway.ollama.lines import Lines
+from noibo.gateway.places import require_source
 from noibo.gateway.services import services_of
 from noibo.modelstore.management.pulls import Pull
 from noibo.modelstore.progress import Progress
@@ -42,6 +43,7 @@ async def pull(request: Request) -> Response:
     name = real_name(services_of(request), model_name(fields))
     streamed = field(fields, "stream", bool, True)
     refuse(fields, _NOT_HERE)
+    require_source(request, name, names_only=True)
     under_way = await asyncio.to_thread(management_of(request).under_way.start, name, None)
     if streamed:
         return Lines(_told(under_way, management_of(request).maker().store))

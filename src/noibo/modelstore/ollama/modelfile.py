@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from noibo.errors import InvalidRequest
 
-LONGEST: Final = 2**18
+LONGEST: Final = 2**22
 INSTRUCTIONS: Final = (
     *("from", "parameter", "system", "template", "adapter", "message", "license"),
     *("renderer", "parser", "requires", "draft"),
@@ -63,6 +63,8 @@ class _Reader:
 
     text: str
     at: int = 0
+    line: int = 1
+    counted: int = 0  # how far lines have been
 
     def commands(self) -> Iterator[Command]:
         while True:
@@ -72,7 +74,7 @@ class _Reader:
             yield self._command()
 
     def _command(self) -> Command:
-        line = self.text.count("\n", 0, self.at) + 1
+        line = self._line()
         word = self._take(_WORD).lower()
         if word not in INSTRUCTIONS:
             known = ", ".join(one.upper() for one in INSTRUCTIONS)
@@ -88,6 +90,11 @@ class _Reader:
         if not value and word == "from":
             raise _wrong(line, "FROM has no value")
         return Command(word, name, value, line)
+
+    def _line(self) -> int:
+        self.line += self.text.count("\n", self.counted, self.at)
+        self.counted = self.at
+        return self.line
 
     def _value(self, line: int) -> str:
         for mark in ('"""', '"'):

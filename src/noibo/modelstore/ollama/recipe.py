@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,7 @@ MOST_FILES: Final = 1000
 MOST_MESSAGES: Final = 1000
 LONGEST_TEXT: Final = 2**20  # of a template, a system prompt, a message, a licence
 _DIGEST: Final = re.compile(r"@?sha256[:-]([0-9a-f]{64})")
+_REFUSED: Final = frozenset({"renderer", "parser", "draft"})
 _PATH: Final = re.compile(r"(?:/|~/|\./|\.\./|[A-Za-z]:[\\/]).*")
 
 
@@ -41,6 +42,11 @@ class Recipe:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     messages: tuple[dict[str, str], ...] | None = None
     licence: str | None = None
+
+    @property
+    def paths(self) -> bool:
+        """True if it names files of the server's machine."""
+        return any(source.path is not None for source in (*self.files, *self.adapters))
 
     def checked(self) -> Recipe:
         """Itself, if it makes sense; raises `InvalidRequest`."""
@@ -84,16 +90,27 @@ def sha256_of(digest: str, param: str) -> str:
 
 def of_modelfile(text: str) -> Recipe:
     """The recipe that a Modelfile is. Raises `InvalidRequest`."""
-    recipe = Recipe()
+    said: dict[str, list[Command]] = {}
     for command in modelfile.parse(text):
-        recipe = _TAKE[command.word](recipe, command)
-    return recipe
+        if command.word in _REFUSED:
+            raise _refusal(command)
+        said.setdefault(command.word, []).append(command)
+    froms, licences = said.get("from", []), said.get("license")
+    bases = [command.value for command in froms if not _is_file(command)]
+    return Recipe(
+        base=bases[-1] if bases else None,
+        files=tuple(_source(command, "from") for command in froms if _is_file(command)),
+        adapters=tuple(_source(command, "adapters") for command in said.get("adapter", ())),
+        template=said["template"][-1].value if "template" in said else None,
+        system=said["system"][-1].value if "system" in said else None,
+        parameters=_parameters(said.get("parameter", ())),
+        messages=tuple(map(_message, said["message"])) if "message" in said else None,
+        licence="\n".join(command.value for command in licences) if licences else None,
+    )
 
 
-def _from(recipe: Recipe, command: Command) -> Recipe:
-    if _DIGEST.fullmatch(command.value) or _PATH.fullmatch(command.value):
-        return replace(recipe, files=(*recipe.files, _source(command, "from")))
-    return replace(recipe, base=command.value)
+def _is_file(command: Command) -> bool:
+    return any(form.fullmatch(command.value) for form in (_DIGEST, _PATH))
 
 
 def _source(command: Command, param: str) -> Source:
@@ -114,51 +131,28 @@ def _source(command: Command, param: str) -> Source:
     return Source(path.name, path=path)
 
 
-def _adapter(recipe: Recipe, command: Command) -> Recipe:
-    return replace(recipe, adapters=(*recipe.adapters, _source(command, "adapters")))
+def _parameters(commands: Sequence[Command]) -> dict[str, Any]:
+    """What PARAMETERs say: of one that takes several texts all, else the last."""
+    found: dict[str, Any] = {}
+    for command in commands:
+        option = options.OPTIONS.get(command.name)
+        if option is not None and option.kind == "texts":
+            found.setdefault(command.name, []).append(command.value)
+        else:
+            found[command.name] = modelfile.typed(command.value)
+    return found
 
 
-def _parameter(recipe: Recipe, command: Command) -> Recipe:
-    option = options.OPTIONS.get(command.name)
-    value: Any = command.value
-    if option is None or option.kind != "texts":
-        value = modelfile.typed(command.value)
-    elif command.name in recipe.parameters:
-        value = [*recipe.parameters[command.name], command.value]
-    else:
-        value = [command.value]
-    return replace(recipe, parameters={**recipe.parameters, command.name: value})
+def _message(command: Command) -> dict[str, str]:
+    return {"role": command.name, "content": command.value}
 
 
-def _message(recipe: Recipe, command: Command) -> Recipe:
-    said = {"role": command.name, "content": command.value}
-    return replace(recipe, messages=(*(recipe.messages or ()), said))
-
-
-def _licence(recipe: Recipe, command: Command) -> Recipe:
-    texts = [recipe.licence] if recipe.licence else []
-    return replace(recipe, licence="\n".join([*texts, command.value]))
-
-
-def _refused(recipe: Recipe, command: Command) -> Recipe:
-    raise InvalidRequest(
+def _refusal(command: Command) -> InvalidRequest:
+    return InvalidRequest(
         f"The Modelfile, line {command.line}: {command.word.upper()} is for Ollama's own engine.",
         param=command.word,
         next_step="Leave the line out.",
     )
-
-
-_TAKE: Final[Mapping[str, Callable[[Recipe, Command], Recipe]]] = {
-    "from": _from,
-    "adapter": _adapter,
-    "parameter": _parameter,
-    "message": _message,
-    "license": _licence,
-    "system": lambda recipe, command: replace(recipe, system=command.value),
-    "template": lambda recipe, command: replace(recipe, template=command.value),
-    "requires": lambda recipe, command: recipe,  # which Ollama it wants at least
-    **dict.fromkeys(("renderer", "parser", "draft"), _refused),
-}
 
 
 def messages_of(found: Sequence[Any]) -> tuple[dict[str, str], ...]:
