@@ -1,8 +1,8 @@
 """Who may say from where: by a path of this machine, or by an address.
 
-A name leads to sources that are known: the catalogue, the hub, Ollama's registry, the package index,
-releases. A path, an address or a registry of the caller's choice makes the server open, or connect
-to, what the caller likes and cannot reach itself, unless it runs on this machine.
+A name leads to sources that are known: the catalogue, the hub, Ollama's registry, the package
+index, releases. A path, an address or a registry of the caller's choice makes the server open, or
+connect to, what the caller likes and cannot reach itself, unless it runs on this machine.
 """
 
 from __future__ import annotations
