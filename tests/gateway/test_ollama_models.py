@@ -6,9 +6,9 @@ import contextlib
 import hashlib
 import json
 import shutil
-import socket
 import threading
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -230,30 +230,26 @@ def test_a_blob_that_is_cut_off_is_sent_again(http: httpx.Client, shop: RunningS
     until(lambda: not list(partial.glob(".sha256*")), "nothing is left of the first")
 
 
-def _begin_to_send(shop: RunningServer, digest: str, length: int) -> socket.socket:
+def _begin_to_send(shop: RunningServer, digest: str, length: int) -> HTTPConnection:
     """A connection that has promised so many bytes, and sent none."""
-    address = urlsplit(shop.url)
-    sending = socket.create_connection((address.hostname, address.port), timeout=30)
-    sending.sendall(
-        f"POST /api/blobs/{digest} HTTP/1.1\r\nHost: localhost\r\n"
-        f"Content-Length: {length}\r\n\r\n".encode()
-    )
+    sending = HTTPConnection(urlsplit(shop.url).netloc, timeout=30)
+    sending.putrequest("POST", f"/api/blobs/{digest}")
+    sending.putheader("Content-Length", str(length))
+    sending.endheaders()
     return sending
 
 
-@pytest.mark.parametrize(("status", "word"), [(b"413", b"larger than"), (b"507", b"space")])
-def test_a_file_that_is_too_large_is_not_taken(
-    shop: RunningServer, status: bytes, word: bytes
-) -> None:
+@pytest.mark.parametrize(("status", "word"), [(413, "larger than"), (507, "space")])
+def test_a_file_that_is_too_large_is_not_taken(shop: RunningServer, status: int, word: str) -> None:
     """Neither more than a file may have, nor all the disk: others have to write too."""
     free = shutil.disk_usage(shop.home).free
     if free > LARGEST:
         pytest.skip("no file that may be sent fills this disk")
-    length = LARGEST + 1 if status == b"413" else free
-    with _begin_to_send(shop, "sha256:" + "7" * 64, length) as sending:
-        answer = sending.recv(4096)
-    assert answer.split()[1] == status
-    assert word in answer
+    length = LARGEST + 1 if status == 413 else free
+    with contextlib.closing(_begin_to_send(shop, "sha256:" + "7" * 64, length)) as sending:
+        answer = sending.getresponse()
+        assert answer.status == status
+        assert word in json.loads(answer.read())["error"]
 
 
 def test_only_so_many_files_are_taken_at_once(http: httpx.Client, shop: RunningServer) -> None:
@@ -262,7 +258,8 @@ def test_only_so_many_files_are_taken_at_once(http: httpx.Client, shop: RunningS
     partial = shop.home / "models" / "partial"
     with contextlib.ExitStack() as many:
         for number in range(32):
-            many.enter_context(_begin_to_send(shop, f"sha256:{number:064}", 10))
+            sending = _begin_to_send(shop, f"sha256:{number:064}", 10)
+            many.enter_context(contextlib.closing(sending))
         until(lambda: len(list(partial.glob(".sha256*"))) == 32, "all have begun")
         refused = http.post(f"/api/blobs/{digest}", content=data)
         assert refused.status_code == 429

@@ -14,7 +14,6 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 
 import noibo
@@ -81,10 +80,6 @@ def create_app(open_services: OpenServices) -> FastAPI:
         redoc_url=None,
         openapi_url="/noibo/v1/openapi.json",
         telemetry={"auto_configure": False},  # it would export past the door outward
-    )
-    # Read what they asked: only pages that `LocalOnly`, which comes first, lets in get this far.
-    app.add_middleware(
-        CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"]
     )
     app.add_middleware(LocalOnly, respond=_respond)
     app.include_router(routes_server.health)

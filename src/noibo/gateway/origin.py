@@ -16,6 +16,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -54,13 +55,20 @@ class LocalOnly:
 
     def __init__(self, app: ASGIApp, respond: Callable[[Request, NoiboError], Response]) -> None:
         self._app = app
+        self._readable = CORSMiddleware(
+            app, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"]
+        )
         self._respond = respond
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (refusal := _refusal(scope, Headers(scope=scope))):
-            await self._respond(Request(scope), refusal)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
+        app = self._app
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            if refusal := _refusal(scope, headers):
+                app = self._respond(Request(scope), refusal)
+            elif "origin" in headers:  # a page that was let in may read its answer
+                app = self._readable
+        await app(scope, receive, send)
 
 
 def _refusal(scope: Scope, headers: Headers) -> Forbidden | None:
