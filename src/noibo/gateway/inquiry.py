@@ -57,6 +57,10 @@ class Inquiry:
         caller = Caller.of(request.headers, request.client.host if request.client else None)
         return cls(services_of(request), caller, {}, request.query_params.get("model", ""), None)
 
+    def errand(self, verb: Verb) -> Errand:
+        """What is asked of the model's queue."""
+        return Errand(verb, self.model, self.caller, self.keep_alive)
+
     def once(self, voice: Voice, work: Work) -> Once:
         """The response: `work` gives the name of the model that answered, and the document."""
 
@@ -75,8 +79,7 @@ class Inquiry:
         """The response to one question of a worker that does `verb`."""
 
         async def work(told: Told) -> tuple[str, Any]:
-            errand = Errand(verb, self.model, self.caller, self.keep_alive)
-            async with self.services.pipeline.worker(errand, told) as upstream:
+            async with self.services.pipeline.worker(self.errand(verb), told) as upstream:
                 return upstream.worker.model.name, await question(upstream)
 
         return self.once(voice, work)

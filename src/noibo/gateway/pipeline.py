@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -24,11 +24,13 @@ from noibo.engines.supervision.supervisor import Supervisor
 from noibo.engines.supervision.ticket import NotAnswered, Ticket
 from noibo.engines.upstream import Upstream
 from noibo.engines.worker import Worker
-from noibo.errors import NoiboError, WorkerDied
+from noibo.errors import EngineRefused, InvalidRequest, NoiboError, WorkerDied
 from noibo.gateway.callers import Caller
 from noibo.gateway.parts import require_readable
 from noibo.wire import body
-from noibo.wire.body import Fields
+from noibo.wire.body import Fields, Json
+from noibo.wire.completion import bound_probs
+from noibo.wire.openai.format import require_one
 
 KEEP_ALIVE = "keep_alive"
 LONGEST_ERROR = 2**16
@@ -37,7 +39,8 @@ LONGEST_ERROR = 2**16
 @dataclass(frozen=True, slots=True)
 class Request:
     """One request for a generation, parsed once. `keep_alive` is in seconds; None: as it is set.
-    `choices` is how many answers to it are wanted at once, if there are slots for them."""
+    `choices` is how many answers to it are wanted at once, if there are slots for them. `made_of`:
+    fields that the caller's were made into, each with the caller's."""
 
     path: str
     fields: Fields
@@ -47,6 +50,7 @@ class Request:
     caller: Caller
     keep_alive: float | None
     choices: int = 1
+    made_of: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, path: str, text: bytes, caller: Caller = Caller()) -> Request:
@@ -132,9 +136,9 @@ class Pipeline:
         model = await self.resolve(request.model)
         if request.chat:
             await require_readable(request.fields, model)
+        bound_probs(request.fields)
         if any(name in request.fields for name in FORMS):
-            engine = self.supervisor.engine(model.engine)
-            await asyncio.to_thread(engine.constrain, request.fields, model)
+            await self._constrain(request, model)
         async with contextlib.AsyncExitStack() as leaving:
             try:
                 stream = await self._ask(request, model, told, leaving)
@@ -164,6 +168,41 @@ class Pipeline:
         )
         async with self.supervisor.lease(claim, told) as worker:
             yield Upstream(worker, self.session)
+
+    async def ask_of_chat(
+        self,
+        errand: Errand,
+        path: str,
+        fields: Fields,
+        told: Callable[[Ticket], None] = lambda ticket: None,
+    ) -> tuple[str, Json]:
+        """The name of the model, and what its template makes of a chat: the text, or how many
+        tokens it has. The chat is held to what one that is answered is held to."""
+        model = await self.resolve(errand.model)
+        chat = dict(fields)
+        await require_readable(chat, model)
+        asking.apply(model.defaults, chat, chat=True)
+        async with self.worker(errand, told) as upstream:
+            try:
+                return model.name, await upstream.ask(Verb.TOKENISE, path, chat)
+            except EngineRefused as refused:
+                if refused.status != 500:  # its word for a chat it cannot read
+                    raise
+                raise InvalidRequest(refused.message, param="messages") from refused
+
+    async def _constrain(self, request: Request, model: Model) -> None:
+        """Say the form of the answer as the engine keeps to it. What it cannot keep to is refused
+        with the name of the field that the caller sent."""
+        require_one(request.fields)
+        engine = self.supervisor.engine(model.engine)
+        try:
+            await asyncio.to_thread(engine.constrain, request.fields, model)
+        except InvalidRequest as error:
+            said = request.made_of.get(error.param or "")
+            if said is None:
+                raise
+            message = error.message.replace(f"{error.param}:", f"{said}:", 1)
+            raise InvalidRequest(message, param=said, next_step=error.next_step) from error
 
     async def _ask(
         self,

@@ -5,6 +5,7 @@ A wrong type of many of its fields is refused by llama.cpp itself; of these it s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -13,14 +14,16 @@ from noibo.errors import InvalidRequest
 from noibo.wire import body
 from noibo.wire.body import Fields, field
 
+MOST_PROBS: Final = 100  # likely tokens to name in each place
+_Probs = Annotated[int, msgspec.Meta(ge=0, le=MOST_PROBS)]
 _KINDS: Final[dict[str, Any]] = {
     "grammar": str,
     "id_slot": Annotated[int, msgspec.Meta(ge=-1)],
     "logit_bias": list[list[Any]] | dict[str, Any],
+    "logprobs": _Probs,  # what it takes for n_probs, for want of it
     "lora": list[dict[str, Any]],
     "min_p": Annotated[float, msgspec.Meta(ge=0, le=1)],
     "mirostat": Literal[0, 1, 2],
-    "n_probs": Annotated[int, msgspec.Meta(ge=0, le=100)],
     "samplers": list[str] | str,
     "stop": list[str] | str,
 }
@@ -48,6 +51,12 @@ def check(fields: Fields) -> None:
             fields[name] = body.raw([value])
         if name == "samplers" and isinstance(value, list):
             _require_known(value)
+
+
+def bound_probs(fields: Mapping[str, msgspec.Raw]) -> None:
+    """Raise `InvalidRequest` for more likely tokens in each place than are named at once. llama.cpp
+    takes this field on every route, and has no bound of its own."""
+    field(fields, "n_probs", _Probs)
 
 
 def _require_known(samplers: list[str]) -> None:

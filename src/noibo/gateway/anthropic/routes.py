@@ -7,7 +7,6 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
-from noibo.engines import asking
 from noibo.engines.engine import Model, Verb
 from noibo.engines.supervision import keep_alive
 from noibo.errors import NotSupported
@@ -18,7 +17,6 @@ from noibo.gateway.anthropic.teller import MessageTeller
 from noibo.gateway.callers import Caller
 from noibo.gateway.exchange import Once
 from noibo.gateway.openai.routes import read_body
-from noibo.gateway.parts import require_readable
 from noibo.gateway.relay import Relay
 from noibo.gateway.reply import Reply
 from noibo.gateway.services import Services, services_of
@@ -62,18 +60,15 @@ async def count_tokens(request: Request) -> Response:
     except ClientDisconnect:
         return _GONE
     model, asked = await _read(services, fields, counts=True)
-    await require_readable(asked.fields, model)
     errand = pipeline.Errand(Verb.TOKENISE, model.name, _caller(request))
 
     async def count(reply: Reply) -> Json:
         say_after_s = services.settings.queue.say_after_s
         with Waiting(reply, say_after_s, streamed=False) as waiting:
-            async with services.pipeline.worker(errand, waiting.told) as upstream:
-                await waiting.over()
-                filled = dict(asked.fields)
-                asking.apply(upstream.worker.model.defaults, filled, chat=True)
-                path = "/v1/chat/completions/input_tokens"
-                found = await upstream.ask(Verb.TOKENISE, path, filled)
+            _, found = await services.pipeline.ask_of_chat(
+                errand, "/v1/chat/completions/input_tokens", asked.fields, waiting.told
+            )
+            await waiting.over()
         return {"input_tokens": found["input_tokens"]}
 
     return Once(VOICE, count)

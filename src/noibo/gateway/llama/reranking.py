@@ -19,7 +19,6 @@ from noibo.gateway.embedding import (
     too_long,
 )
 from noibo.gateway.inquiry import Inquiry, Told
-from noibo.gateway.pipeline import Errand
 from noibo.gateway.side_by_side import side_by_side
 from noibo.wire import rerank
 from noibo.wire.rerank import Asked, Score
@@ -30,8 +29,7 @@ BETWEEN: Final = 4  # tokens round and between a query and a document
 async def rank(inquiry: Inquiry, asked: Asked, told: Told) -> tuple[str, Any]:
     """The name of the model that ranked, and the answer's document."""
     require_ranks(await inquiry.services.resolve(inquiry.model))
-    errand = Errand(Verb.EMBED, inquiry.model, inquiry.caller, inquiry.keep_alive)
-    async with inquiry.services.pipeline.worker(errand, told) as upstream:
+    async with inquiry.services.pipeline.worker(inquiry.errand(Verb.EMBED), told) as upstream:
         ranking = _Ranking(upstream, asked)
         await ranking.check_lengths()
         scores = await ranking.scores()

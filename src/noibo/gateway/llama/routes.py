@@ -14,7 +14,6 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope, Send
 
-from noibo.engines import asking
 from noibo.engines.engine import Verb
 from noibo.engines.upstream import Upstream
 from noibo.engines.worker import State, Worker
@@ -29,7 +28,7 @@ from noibo.gateway.llama.reranking import rank
 from noibo.gateway.openai import routes
 from noibo.gateway.services import Services, services_of
 from noibo.wire import infill, llama_server, openai, rerank
-from noibo.wire.body import Fields, field
+from noibo.wire.body import field
 
 router = APIRouter(tags=["llama-server"])
 _VOICE: Final = llama_server.Voice()
@@ -154,17 +153,11 @@ async def _of_a_chat(request: Request, path: str) -> Response:
     inquiry = await Inquiry.read(request)
     field(inquiry.fields, "messages", list[dict[str, Any]])
 
-    async def question(upstream: Upstream) -> Any:
-        fields: Fields = dict(inquiry.fields)
-        asking.apply(upstream.worker.model.defaults, fields, chat=True)
-        try:
-            return await upstream.ask(Verb.TOKENISE, path, fields)
-        except EngineRefused as refused:
-            if refused.status != 500:  # its word for a chat it cannot read
-                raise
-            raise InvalidRequest(refused.message, param="messages") from refused
+    async def work(told: Told) -> tuple[str, Any]:
+        asked = inquiry.errand(Verb.TOKENISE)
+        return await inquiry.services.pipeline.ask_of_chat(asked, path, inquiry.fields, told)
 
-    return inquiry.asked(_VOICE, Verb.TOKENISE, question)
+    return inquiry.once(_VOICE, work)
 
 
 # ── looking ─────────────────────────────────────────────────────────────────

@@ -33,7 +33,11 @@ def fit(asked: Asked, model: Model) -> Asked:
     forced = _force_call(fields, thinking)
     template = model.chat_template
     messages.translate(fields, knows_developer="developer" in template)
-    return replace(asked, shape=replace(asked.shape, forced=True)) if forced else asked
+    if not forced:
+        return asked
+    said = "functions" if asked.shape.functions else "tools"
+    request = replace(asked.request, made_of={"json_schema": said})
+    return replace(asked, request=request, shape=replace(asked.shape, forced=True))
 
 
 def _force_call(fields: Fields, thinking: Thinking) -> bool:

@@ -1,16 +1,20 @@
-"""`response_format`: a text, any JSON object, or JSON that fits a schema."""
+"""`response_format`: a text, any JSON object, or JSON that fits a schema; and that an answer is
+held to one form, of all the fields that can ask for one."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
 
 from noibo.errors import InvalidRequest
-from noibo.wire.body import UNREADABLE, Fields
+from noibo.wire.body import UNREADABLE, Fields, field
 
 NAME: Final = "response_format"
+_FORMS: Final = (NAME, "json_schema", "grammar")
+_NOTHING: Final = (b"null", b'""')
 
 
 class Schema(msgspec.Struct):
@@ -51,3 +55,17 @@ def check_format(fields: Fields) -> None:
         raise InvalidRequest(f"{NAME}: {exc}.", param=NAME) from exc
     if isinstance(found, Text):
         del fields[NAME]
+
+
+def require_one(fields: Mapping[str, msgspec.Raw]) -> None:
+    """Raise `InvalidRequest` where several fields say which form an answer has: an engine would
+    keep to one of them and pass over the others."""
+    given = [name for name in _FORMS if name in fields and bytes(fields[name]) not in _NOTHING]
+    if len(given) > 1 and field(fields, NAME, dict[str, Any], {}).get("type") == "text":
+        given.remove(NAME)
+    if len(given) > 1:
+        raise InvalidRequest(
+            f"{' and '.join(given)}: an answer is held to one form.",
+            param=given[-1],
+            next_step="Send one of them.",
+        )
