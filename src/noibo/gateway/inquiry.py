@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from fastapi import Request
 
@@ -14,8 +14,9 @@ from noibo.engines.supervision.ticket import Ticket
 from noibo.engines.upstream import Upstream
 from noibo.gateway.callers import Caller
 from noibo.gateway.exchange import Once
-from noibo.gateway.openai.routes import read_body
+from noibo.gateway.off_loop import off_loop
 from noibo.gateway.pipeline import KEEP_ALIVE, Errand
+from noibo.gateway.reading import read_fields
 from noibo.gateway.reply import Reply, header
 from noibo.gateway.services import Services, services_of
 from noibo.gateway.waiting import Waiting
@@ -25,6 +26,7 @@ from noibo.wire.management import MODEL_HEADER
 from noibo.wire.voice import Voice
 
 Told: TypeAlias = Callable[[Ticket], None]
+Parsed = TypeVar("Parsed")
 Work: TypeAlias = Callable[[Told], Awaitable[tuple[str, Any]]]
 
 
@@ -43,7 +45,7 @@ class Inquiry:
         """The request with its body. Raises `InvalidRequest` or `BodyTooLarge`."""
         services = services_of(request)
         caller = Caller.of(request.headers, request.client.host if request.client else None)
-        fields = body.read_fields(await read_body(request, services))
+        fields = await read_fields(request)
         model = body.field(fields, "model", str, "") or request.query_params.get("model", "")
         kept = body.field(fields, KEEP_ALIVE, Any)
         for ours in ("model", KEEP_ALIVE):
@@ -56,6 +58,10 @@ class Inquiry:
         """A request without a body: its model stands in the address."""
         caller = Caller.of(request.headers, request.client.host if request.client else None)
         return cls(services_of(request), caller, {}, request.query_params.get("model", ""), None)
+
+    async def parsed(self, parse: Callable[[Fields], Parsed]) -> Parsed:
+        """What `parse` reads of the fields; of many not on the event loop."""
+        return await off_loop(sum(map(len, self.fields.values())), parse, self.fields)
 
     def errand(self, verb: Verb) -> Errand:
         """What is asked of the model's queue."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from typing import Any, Final
 
@@ -10,12 +9,12 @@ import msgspec
 
 from noibo.engines.engine import Fields, Model
 from noibo.engines.thinking import Thinking
+from noibo.gateway.off_loop import off_loop
 from noibo.wire.body import UNREADABLE, raw
 from noibo.wire.content_parts import check_parts, drop_thoughts, refusals_as_text
 
 # No part is without a type; where something is escaped it may be either.
 _SIGNS: Final = (b'"type"', b'"reasoning_content"', b"\\u")
-_SMALL: Final = 2**16  # bytes that are looked at on the event loop
 
 
 async def require_readable(fields: Fields, model: Model) -> None:
@@ -24,10 +23,7 @@ async def require_readable(fields: Fields, model: Model) -> None:
     messages = bytes(fields.get("messages", b""))
     if not any(sign in messages for sign in _SIGNS):
         return  # all content is text
-    if len(messages) > _SMALL:
-        changed = await asyncio.to_thread(_checked, messages, model)
-    else:
-        changed = _checked(messages, model)
+    changed = await off_loop(len(messages), _checked, messages, model)
     if changed is not None:
         fields["messages"] = changed
 

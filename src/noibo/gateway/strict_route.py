@@ -13,8 +13,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from noibo.errors import InvalidRequest
-from noibo.gateway.openai.routes import read_body
-from noibo.gateway.services import services_of
+from noibo.gateway.off_loop import off_loop
+from noibo.gateway.reading import read_body
 from noibo.wire.body import read_fields
 
 
@@ -28,11 +28,11 @@ class StrictRoute(APIRoute):
             if self.body_field is None:
                 return await answer(request)
             try:
-                body = await read_body(request, services_of(request))
+                body = await read_body(request)
             except ClientDisconnect:
                 return Response(status_code=499)  # nobody is there to read it
             if body:
-                _require_clear(body)
+                await off_loop(len(body), _require_clear, body)
             return await answer(Request(request.scope, _again(body, request.receive)))
 
         return look_first

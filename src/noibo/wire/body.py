@@ -7,7 +7,9 @@ half a surrogate pair, bytes that are no UTF-8, nesting so deep that some reader
 from __future__ import annotations
 
 import functools
+import itertools
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
@@ -20,11 +22,16 @@ Fields = dict[str, msgspec.Raw]
 Json = dict[str, Any]
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 DEEPEST: Final = 100
+MOST_VALUES: Final = 2**20  # numbers, texts, objects and lists, as two thousand texts of 500 tokens
+_SIGNS: Final = (b",", b"[", b"{")
+_VALUE: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[,\[{]', re.DOTALL)  # or a text
+_QUOTE: Final = ord('"')
 _decode_fields: Final = msgspec.json.Decoder(Fields).decode
 
 
 def read_fields(body: bytes) -> Fields:
     """A request body as its fields, undecoded. Raises `InvalidRequest`."""
+    _require_few(body)
     try:
         _check(body)
         return _decode_fields(body)
@@ -63,6 +70,20 @@ def _reason(exc: Exception) -> str:
     if isinstance(exc, UnicodeEncodeError):
         return "half of a surrogate pair stands in a string"
     return str(exc)
+
+
+def _require_few(body: bytes) -> None:
+    """Raise `InvalidRequest` for more values than anybody sends: each takes memory many times its
+    length, and time in which nothing else runs. What is small, or has few signs of values, is not
+    looked at closely."""
+    if len(body) <= MOST_VALUES or sum(map(body.count, _SIGNS)) <= MOST_VALUES:
+        return
+    values = (found for found in _VALUE.finditer(body) if body[found.start()] != _QUOTE)
+    if any(True for _ in itertools.islice(values, MOST_VALUES, None)):
+        raise InvalidRequest(
+            f"The body has more than {MOST_VALUES:,} values.",
+            next_step="Send it in several requests.",
+        )
 
 
 def _check(body: bytes) -> None:

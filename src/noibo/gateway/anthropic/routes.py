@@ -16,7 +16,7 @@ from noibo.gateway.anthropic.request import Asked
 from noibo.gateway.anthropic.teller import MessageTeller
 from noibo.gateway.callers import Caller
 from noibo.gateway.exchange import Once
-from noibo.gateway.openai.routes import read_body
+from noibo.gateway.reading import read_fields
 from noibo.gateway.relay import Relay
 from noibo.gateway.reply import Reply
 from noibo.gateway.services import Services, services_of
@@ -33,7 +33,7 @@ async def messages(request: Request) -> Response:
     """An answer to a conversation, streamed or not."""
     services = services_of(request)
     try:
-        fields = body.read_fields(await read_body(request, services))
+        fields = await read_fields(request)
     except ClientDisconnect:
         return _GONE
     model, asked = await _read(services, fields)
@@ -56,7 +56,7 @@ async def count_tokens(request: Request) -> Response:
     """How many tokens the prompt of such a message has."""
     services = services_of(request)
     try:
-        fields = body.read_fields(await read_body(request, services))
+        fields = await read_fields(request)
     except ClientDisconnect:
         return _GONE
     model, asked = await _read(services, fields, counts=True)

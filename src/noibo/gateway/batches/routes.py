@@ -10,11 +10,10 @@ from fastapi.responses import JSONResponse
 
 from noibo.errors import InvalidRequest
 from noibo.gateway.callers import Caller
-from noibo.gateway.openai.routes import read_body
 from noibo.gateway.page import Page
+from noibo.gateway.reading import read_fields
 from noibo.gateway.services import services_of
 from noibo.wire import batches as wire
-from noibo.wire import body
 from noibo.wire.body import Json
 
 router = APIRouter(prefix="/v1/batches", tags=["openai"])
@@ -23,7 +22,7 @@ router = APIRouter(prefix="/v1/batches", tags=["openai"])
 async def create(request: Request) -> Response:
     """Take a batch on. Its input is looked at afterwards: `status` says what came of it."""
     services = services_of(request)
-    asked = wire.read(body.read_fields(await read_body(request, services)))
+    asked = wire.read(await read_fields(request))
     owner, stored = _owner(request), await services.stored()
     card = await stored.files.get(owner, asked.input_file_id)
     if card is None or card.purpose != "batch":

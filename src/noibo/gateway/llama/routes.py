@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -26,6 +27,7 @@ from noibo.gateway.llama.filling import Filling
 from noibo.gateway.llama.native import NativeRelay
 from noibo.gateway.llama.reranking import rank
 from noibo.gateway.openai import routes
+from noibo.gateway.reading import read
 from noibo.gateway.services import Services, services_of
 from noibo.wire import infill, llama_server, openai, rerank
 from noibo.wire.body import field
@@ -52,8 +54,7 @@ async def fill_in(request: Request) -> Response:
 async def _generate(request: Request, path: str) -> Response:
     services = services_of(request)
     caller = Caller.of(request.headers, request.client.host if request.client else None)
-    said = await routes.read_body(request, services)
-    asked = pipeline.Request.parse(path, said, caller)
+    asked = await read(request, partial(pipeline.Request.parse, path, caller=caller))
     asked = replace(asked, model=asked.model or request.query_params.get("model", ""))
     if path == "/infill":
         infill.check(asked.fields)
@@ -93,7 +94,7 @@ async def prefixed() -> Response:
 async def rerank_documents(request: Request) -> Response:
     """Which documents answer a query best, by a model that ranks."""
     inquiry = await Inquiry.read(request)
-    asked = rerank.parse(inquiry.fields)
+    asked = await inquiry.parsed(rerank.parse)
 
     async def work(told: Told) -> tuple[str, Any]:
         return await rank(inquiry, asked, told)

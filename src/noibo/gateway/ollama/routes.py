@@ -16,10 +16,9 @@ from noibo.gateway.ollama import (
 from noibo.gateway.ollama.asked import Asked
 from noibo.gateway.ollama.conversation import Conversation
 from noibo.gateway.ollama.turns import Chat, Completion
-from noibo.gateway.openai.routes import read_body
+from noibo.gateway.reading import read_fields
 from noibo.gateway.services import services_of
 from noibo.wire import ollama
-from noibo.wire.body import read_fields
 
 router = APIRouter(tags=["ollama"])
 for part in (routes_embed, routes_making, routes_models, routes_pull):
@@ -55,7 +54,7 @@ async def generate(request: Request) -> Response:
 async def _conversation(request: Request, kind: type[Chat] | type[Completion]) -> Response:
     services = services_of(request)
     try:
-        fields = read_fields(await read_body(request, services))
+        fields = await read_fields(request)
     except ClientDisconnect:
         return Response(status_code=499)  # nobody is there to read it
     caller = Caller.of(request.headers, request.client.host if request.client else None)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
-from noibo.errors import BodyTooLarge, NoiboError, NotSupported
+from noibo.errors import NoiboError, NotSupported
 from noibo.gateway.callers import Caller
 from noibo.gateway.exchange import Exchange
 from noibo.gateway.openai import asked as openai_asked
@@ -17,6 +18,7 @@ from noibo.gateway.openai import scoring
 from noibo.gateway.openai.asked import Asked
 from noibo.gateway.openai.fan import Fan
 from noibo.gateway.openai.scoring import Scoring
+from noibo.gateway.reading import read
 from noibo.gateway.relay import Relay
 from noibo.gateway.services import Services, services_of
 from noibo.wire import anthropic, openai
@@ -78,8 +80,8 @@ async def generate(request: Request) -> Response:
     services = services_of(request)
     try:
         caller = Caller.of(request.headers, request.client.host if request.client else None)
-        body = await read_body(request, services)
-        asked = openai_asked.read(request.url.path, body, caller)
+        reading = partial(openai_asked.read, request.url.path, caller=caller)
+        asked = await read(request, reading)
         if openai_model.needs_model(asked.request):
             asked = openai_model.fit(asked, await services.resolve(asked.request.model))
     except NoiboError as error:
@@ -94,24 +96,6 @@ def _answering(asked: Asked, services: Services) -> Exchange:
         return Relay(services.pipeline, asked.request, services.settings.queue)
     fan = Fan(services.pipeline, services.settings.queue, asked)
     return Scoring(services, asked, fan) if scoring.asks(asked) else fan
-
-
-async def read_body(request: Request, services: Services) -> bytes:
-    """The body, up to the limit. Raises `BodyTooLarge`."""
-    limit = services.settings.server.max_body_bytes
-    said = request.headers.get("content-length", "")
-    body = bytearray()
-    if not (said.isdecimal() and int(said) > limit):
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                break
-        else:
-            return bytes(body)
-    raise BodyTooLarge(
-        f"The request body is larger than {limit} bytes.",
-        next_step="Send less, or raise server.max_body_bytes.",
-    )
 
 
 async def not_served(request: Request) -> Response:

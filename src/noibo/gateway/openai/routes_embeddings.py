@@ -19,7 +19,7 @@ router = APIRouter()
 async def create(request: Request) -> Response:
     """Vectors for texts or tokens."""
     inquiry = await Inquiry.read(request)
-    asked = embeddings.parse(inquiry.fields)
+    asked = await inquiry.parsed(embeddings.parse)
     return inquiry.once(openai.Voice(), _openai(inquiry, asked))
 
 
@@ -29,8 +29,10 @@ async def create_native(request: Request) -> Response:
     """Vectors in llama-server's shape; in OpenAI's where `encoding_format` is asked for."""
     inquiry = await Inquiry.read(request)
     if "encoding_format" in inquiry.fields:  # only OpenAI's clients say so
-        return inquiry.once(openai.Voice(), _openai(inquiry, embeddings.parse(inquiry.fields)))
-    asked = embeddings.parse_native(inquiry.fields)
+        return inquiry.once(
+            openai.Voice(), _openai(inquiry, await inquiry.parsed(embeddings.parse))
+        )
+    asked = await inquiry.parsed(embeddings.parse_native)
 
     async def work(told: Told) -> tuple[str, Any]:
         found = await _embed(inquiry, asked, told)

@@ -18,15 +18,15 @@ from noibo.gateway.callers import Caller
 from noibo.gateway.event_stream import EventStream
 from noibo.gateway.inquiry import Inquiry
 from noibo.gateway.openai.asked import Asked as Chat
-from noibo.gateway.openai.routes import read_body
 from noibo.gateway.page import Page
 from noibo.gateway.parts import require_readable
+from noibo.gateway.reading import read_fields
 from noibo.gateway.responses import request as responses_request
 from noibo.gateway.responses.background import Running
 from noibo.gateway.responses.request import Prepared
 from noibo.gateway.responses.teller import Keeping, ResponseRelay, ResponseTeller, Voice
 from noibo.gateway.services import Services, services_of
-from noibo.wire import body, ids, openai, responses, sse
+from noibo.wire import ids, openai, responses, sse
 from noibo.wire.body import Json
 from noibo.wire.responses.answer import Answer
 
@@ -38,7 +38,7 @@ _FINISHED: Final = frozenset({"completed", "incomplete", "failed", "cancelled"})
 async def create(request: Request) -> Response:
     """A response, streamed or not, or in the background."""
     services = services_of(request)
-    fields = body.read_fields(await read_body(request, services))
+    fields = await read_fields(request)
     caller = Caller.of(request.headers, request.client.host if request.client else None)
     prepared = await responses_request.prepare(fields, caller, services.stored)
     asked = prepared.asked

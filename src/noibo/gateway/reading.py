@@ -1,0 +1,45 @@
+"""The body of a request, up to the limit, and what is made of it: the one way in for every API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from fastapi import Request
+
+from noibo.errors import BodyTooLarge
+from noibo.gateway.off_loop import off_loop
+from noibo.gateway.services import services_of
+from noibo.wire import body
+from noibo.wire.body import Fields
+
+Read = TypeVar("Read")
+
+
+async def read_fields(request: Request) -> Fields:
+    """The fields of a JSON body. Raises `InvalidRequest`, `BodyTooLarge`, `ClientDisconnect`."""
+    return await read(request, body.read_fields)
+
+
+async def read(request: Request, work: Callable[[bytes], Read]) -> Read:
+    """What `work` makes of the body; of a large one not on the event loop."""
+    text = await read_body(request)
+    return await off_loop(len(text), work, text)
+
+
+async def read_body(request: Request) -> bytes:
+    """The body, up to the limit. Raises `BodyTooLarge`, `ClientDisconnect`."""
+    limit = services_of(request).settings.server.max_body_bytes
+    said = request.headers.get("content-length", "")
+    found = bytearray()
+    if not (said.isdecimal() and int(said) > limit):
+        async for chunk in request.stream():
+            found += chunk
+            if len(found) > limit:
+                break
+        else:
+            return bytes(found)
+    raise BodyTooLarge(
+        f"The request body is larger than {limit} bytes.",
+        next_step="Send less, or raise server.max_body_bytes.",
+    )
