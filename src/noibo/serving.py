@@ -84,8 +84,13 @@ def serve(settings: Settings, preload: str | None, on_ready: Callable[[str], Non
 async def open_services(settings: Settings, stop: Callable[[], None]) -> AsyncIterator[Services]:
     """The services of one server, wired; the workers stop when this is left."""
     lookup = open_lookup(settings)
-    contexts = Contexts(lookup.resolve)
     supervisor = open_supervisor(settings)
+
+    def asked_context(seat: str) -> int:
+        worker = supervisor.worker(seat)
+        return worker.model.context if worker else 0
+
+    contexts = Contexts(lookup.resolve, asked_context)
     management = open_management(settings, lookup.forget)
     stored = Opening(lambda: open_stored(settings), lambda: may_have_stored(settings))
     async with new_session() as session:

@@ -420,13 +420,18 @@ def test_a_gap_is_filled(workshop: ollama.Client, smollm2_gguf: Path, tmp_path: 
 
 @pytest.mark.heavy
 def test_a_larger_context_is_loaded_when_asked_for(workshop: ollama.Client) -> None:
-    workshop.generate(MODEL, "x", options={"num_predict": 1})
-    assert [row.context_length for row in workshop.ps().models if row.model == MODEL] == [4096]
-    workshop.generate(MODEL, "x", options={"num_predict": 1, "num_ctx": 6000})
-    workshop.generate(MODEL, "x", options={"num_predict": 1})  # it stays so
-    (length,) = (row.context_length for row in workshop.ps().models if row.model == MODEL)
-    assert length is not None
-    assert length >= 6000
+    def asked(**options: int) -> int | None:
+        answer = workshop.generate(MODEL, "x", options={"num_predict": 1, **options})
+        loads.append((answer.load_duration or 0) > 10**8)
+        (row,) = (row for row in workshop.ps().models if row.model == MODEL)
+        return row.context_length
+
+    loads: list[bool] = []
+    workshop.generate(MODEL, keep_alive=0)
+    assert [asked(), asked(num_ctx=6000), asked(), asked(num_ctx=5000)] == [4096, *[8192] * 3]
+    assert loads[2:] == [False, False]  # the larger serves all
+    workshop.generate(MODEL, keep_alive=0)
+    assert asked() == 4096  # and is forgotten when nobody uses it
 
 
 def test_a_context_larger_than_can_be_is_as_large_as_can_be_and_said(http: httpx.Client) -> None:

@@ -45,7 +45,8 @@ class Model:
 
     `template` is a chat template to use instead of the one in the file, or for want of one.
     `info` is what the file's header says of it, `bytes` the size of all its files. `verb` is what
-    its worker is started for: an engine may need another worker to embed than to chat.
+    its worker is started for: an engine may need another worker to embed than to chat. `context`
+    is how many tokens of it callers asked for at least; 0: nobody did.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Model:
     bytes: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
     verb: Verb = Verb.GENERATE
+    context: int = 0
 
     @property
     def chat_template(self) -> str:

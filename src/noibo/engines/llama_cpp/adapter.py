@@ -63,7 +63,9 @@ class LlamaCpp:
             )
         if verb is Verb.TOKENISE and embed.only_embeds(model):
             verb = Verb.EMBED
-        return replace(model, verb=verb if verb in _OF_THEIR_OWN else Verb.GENERATE)
+        if verb not in _OF_THEIR_OWN:
+            return replace(model, verb=Verb.GENERATE)
+        return replace(model, verb=verb, context=0)  # what was asked for is of conversations
 
     def available(self) -> str:
         try:
@@ -176,6 +178,7 @@ def context_size(model: Model, limits: settings.Engine, use: Use = Use()) -> int
         return max(limits.ctx_size, SHORTEST_CONTEXT)
     wanted = model.defaults.parameters.get("num_ctx")
     wanted = wanted if isinstance(wanted, int) and wanted > 0 else LONGEST_DEFAULT_CONTEXT
+    wanted = max(wanted, model.context)
     trained = model.trained_context or wanted
     context = max(min(trained, wanted), SHORTEST_CONTEXT)
     while context < trained and use.tokens > NEARLY * context:

@@ -211,6 +211,11 @@ class Supervisor:
         found = [seat.worker for seat in self._seats.values() if seat.worker]
         return sorted(found, key=lambda worker: worker.started_at)
 
+    def worker(self, seat: str) -> Worker | None:
+        """The worker that starts or runs in that seat, and is to stay."""
+        found = self._seats.get(seat)
+        return found.worker if found and not found.leaving else None
+
     def facts(self, worker: Worker) -> dict[str, Any]:
         """What `noibo ps` shows of a worker."""
         seat = self._seats.get(worker.model.seat)

@@ -70,15 +70,19 @@ class Conversation(Exchange):
         return as_message if isinstance(self._turn, Chat) else as_response
 
     async def answer(self, reply: Reply) -> None:
+        _note(self._asked)
+        with contextlib.ExitStack() as held:
+            await self._answer_with(held, reply)
+
+    async def _answer_with(self, held: contextlib.ExitStack, reply: Reply) -> None:
         asked, turn = self._asked, self._turn
-        _note(asked)
         model = await self._model()
         if turn.empty and asked.unloads:
             await self._unload(model)
             await self._nothing(reply, "unload")
             return
         require_able(turn, asked, model)
-        model = await self._with_context(model, reply)
+        model = await self._with_context(model, reply, held)
         if turn.empty:
             async with self._worker(asked.keep_alive):
                 await self._nothing(reply, "load")
@@ -115,15 +119,16 @@ class Conversation(Exchange):
                 async with supervisor.lease(claim):
                     pass
 
-    async def _with_context(self, model: Model, reply: Reply) -> Model:
+    async def _with_context(self, model: Model, reply: Reply, held: contextlib.ExitStack) -> Model:
         """The model with as much context as was asked for, or as much of that as it can have:
-        clients ask for what a model was trained for. What it has then is said in a header."""
+        clients ask for what a model was trained for. What it has then is said in a header. It is
+        wanted for as long as `held` is."""
         wanted, has = self._asked.context, self._usual_context(model)
         if wanted <= has:
             return model
-        most = min(wanted, self._fixed_context(model) or model.trained_context or wanted)
-        if most > has:
-            self._services.contexts.want(model, most)
+        most = self._fixed_context(model) or model.trained_context or wanted
+        if min(wanted, most) > has:
+            held.enter_context(self._services.contexts.wanted(model, wanted, most))
             async with self._worker() as upstream:
                 has = upstream.worker.launch.size.context
         if has < wanted:
@@ -132,11 +137,10 @@ class Conversation(Exchange):
 
     def _usual_context(self, model: Model) -> int:
         """What its worker has, or will have."""
-        for worker in self._services.supervisor.workers():
-            if worker.model.seat == model.seat:
-                return worker.launch.size.context
-        settings = self._services.settings
-        engine = self._services.supervisor.engine(model.engine)
+        supervisor, settings = self._services.supervisor, self._services.settings
+        if worker := supervisor.worker(model.seat):
+            return worker.launch.size.context
+        engine = supervisor.engine(model.engine)
         fixed = self._fixed_context(model)
         return fixed or engine.sizes(model, settings.engine, Use(), 0)[0].context
 
