@@ -28,11 +28,13 @@ async def test_no_request_blocks_the_event_loop() -> None:
         while not server.started:
             await asyncio.sleep(0.01)
         body = {"model": "echo", "prompt": "one two three", "x_echo": {"delay_ms": 5}}
+        large = {"prompt": "one " * 40_000, "x_echo": {"text": "read"}}
         with blockbuster_ctx():
             answers = [
                 await client.post("/v1/completions", json=body),
                 await client.post("/v1/completions", json=body | {"stream": True}),
                 await client.post("/v1/completions", json=body | {"model": "nope"}),
+                await client.post("/v1/completions", json=body | large),
                 await client.get("/v1/models"),
                 await client.get("/noibo/v1/workers"),
                 await client.get("/noibo/v1/queue"),
@@ -41,4 +43,14 @@ async def test_no_request_blocks_the_event_loop() -> None:
             ]
     server.should_exit = True
     await serving
-    assert [answer.status_code for answer in answers] == [200, 200, 404, 200, 200, 200, 200, 200]
+    assert [answer.status_code for answer in answers] == [
+        200,
+        200,
+        404,
+        200,
+        200,
+        200,
+        200,
+        200,
+        200,
+    ]

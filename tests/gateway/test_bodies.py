@@ -67,3 +67,20 @@ def test_the_answer_says_which_model_gave_it(server: RunningServer) -> None:
 def test_the_routes_are_described(server: RunningServer) -> None:
     found = httpx2.get(server.url + "/noibo/v1/openapi.json").json()["paths"]
     assert {"/v1/models", "/health", "/ready", "/noibo/v1/workers"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/rerank"),
+        *("/v1/responses", "/v1/batches", "/v1/messages", "/api/chat", "/api/embed"),
+        *("/completion", "/tokenize"),
+    ],
+)
+def test_a_body_of_a_million_values_is_a_400_everywhere(
+    real_server: RunningServer, path: str
+) -> None:
+    body = b'{"model": "echo", "input": [' + b"[]," * 2**20 + b"[]]}"
+    answer = httpx2.post(real_server.url + path, content=body, timeout=60)
+    assert answer.status_code == 400
+    assert "more than 1,048,576 values" in answer.text

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from noibo.errors import InvalidRequest
-from noibo.wire.body import DEEPEST, read_fields
+from noibo.wire.body import DEEPEST, MOST_VALUES, read_fields
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,35 @@ def test_what_could_be_read_in_two_ways_is_refused(body: bytes, said: str) -> No
 )
 def test_what_can_be_read_in_one_way_is_taken(body: bytes) -> None:
     assert bytes(read_fields(body)["a"]) == body[5:-1]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":[' + b"[]," * MOST_VALUES + b"1]}",
+        b'{"a":[' + b"{}," * MOST_VALUES + b"1]}",
+        b'{"a":[' + b"1," * MOST_VALUES + b"1]}",
+        b'{"a":"' + b"x" * 1000 + b'","b":["' + b'\\"","' * MOST_VALUES + b'1"]}',
+        b"[" * 2 * MOST_VALUES,
+    ],
+)
+def test_more_values_than_anybody_sends_are_refused_unread(body: bytes) -> None:
+    with pytest.raises(InvalidRequest, match="more than 1,048,576 values"):
+        read_fields(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":"' + b"[{,,}]" * MOST_VALUES + b'"}',
+        b'{"a":"' + b'\\",\\\\[' * MOST_VALUES + b'"}',
+        b'{"a":[' + b"1000," * (MOST_VALUES - 8) + b"1]}",
+    ],
+)
+def test_signs_in_a_text_are_no_values(body: bytes) -> None:
+    assert bytes(read_fields(body)["a"]) == body[5:-1]
+
+
+def test_a_text_that_never_ends_is_looked_through_once() -> None:
+    with pytest.raises(InvalidRequest, match="nterminated"):
+        read_fields(b'{"a":"' + b'\\",[' * MOST_VALUES)
