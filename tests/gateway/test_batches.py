@@ -21,6 +21,7 @@ from noibo.gateway.page import Page
 from noibo.settings import load
 from noibo.wire import batches as wire
 from noibo.wire.body import raw
+from tests.gateway.keeping import keep
 from tests.running import RunningServer, until
 
 CHAT = "/v1/chat/completions"
@@ -335,9 +336,9 @@ def test_a_server_killed_in_the_middle_goes_on_and_answers_each_line_once(home: 
 
 async def results_on_disk(batch: str) -> set[str]:
     stored = open_stored(load())
-    rows = await stored.batches.results(batch, ok=True, after=0, most=1000)
+    pages = [page async for page in stored.batches.results(batch, ok=True)]
     await stored.database.close()
-    return {json.loads(row.body)["id"] for row in rows}
+    return {json.loads(row.body)["id"] for page in pages for row in page}
 
 
 @pytest.mark.heavy
@@ -392,11 +393,14 @@ async def test_a_batch_whose_time_is_over_expires_with_what_is_done(home: Path) 
 @pytest.mark.anyio
 async def test_another_owner_sees_nothing(home: Path) -> None:
     stored = open_stored(load())
-    made = await stored.batches.add("mine", wire.Asked("file-1", CHAT, {}, None))
+    card = await keep(stored, owner="mine", purpose="batch")
+    made = await stored.batches.add("mine", wire.Asked(card.id, CHAT, {}, None))
     assert (await stored.batches.get("mine", made.id)).id == made.id
     with pytest.raises(NotFound):
         await stored.batches.get("other", made.id)
     assert (await stored.batches.page("other", Page(10)))["data"] == []
+    with pytest.raises(InvalidRequest, match="no file"):
+        await stored.batches.add("other", wire.Asked(card.id, CHAT, {}, None))
     await stored.database.close()
 
 

@@ -18,9 +18,11 @@ import pytest
 
 from noibo.assembly import open_stored
 from noibo.errors import NotFound
-from noibo.gateway.files.files import Card
+from noibo.gateway.app import create_app
 from noibo.gateway.page import Page
+from noibo.serving import open_services
 from noibo.settings import load
+from tests.gateway.keeping import keep
 from tests.running import RunningServer, until
 
 LARGEST = 3_000_000
@@ -223,51 +225,86 @@ def test_an_unknown_name_is_a_404(server: RunningServer, name: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_what_expired_is_gone_and_what_a_kill_left_is_swept(home: Path) -> None:
+async def test_what_expired_is_gone_with_its_row_and_what_others_may_know_stays(home: Path) -> None:
     stored = open_stored(load())
     files, now = stored.files, time.time()
-    for name, expires in (("file-old", now - 1), ("file-kept", None), ("file-later", now + 60)):
-        incoming = await files.start(name)
-        incoming.write(b"x")
-        incoming.settle()
-        await files.add(Card(name, "local", now, "evals", 1, name, expires))
-    assert await files.get("local", "file-old") is None
+    kept, later = await keep(stored), await keep(stored, expires_at=now + 60)
+    old = await keep(stored, expires_at=now - 1)
+    assert await files.get("local", old.id) is None
     assert len((await files.page("local", Page(10), None))["data"]) == 2
-    _leave_as_a_kill_does(home / "files", now)
+    (home / "files" / "file-b").write_bytes(b"whole: another database may know it")
     await files.sweep()
-    assert {path.name for path in _inside(home / "files")} == {
-        "file-b",  # whole: another database may know it
-        "file-kept",
-        "file-later",
-        "file-young.part",
-    }
+    assert inside(home) == {"file-b", kept.id, later.id}
+    assert await files.get("local", old.id, expired=True) is None
     await stored.database.close()
 
 
-def _leave_as_a_kill_does(folder: Path, now: float) -> None:
-    """Uploads that nobody goes on with, whole and half, and one that has just begun."""
-    for name in ("file-a.part", "file-b", "file-young.part"):
-        (folder / name).write_bytes(b"half")
-    for name in ("file-a.part", "file-b", "file-old"):
-        os.utime(folder / name, (now - 7200, now - 7200))
+def inside(home: Path) -> set[str]:
+    return {path.name for path in (home / "files").iterdir()}
 
 
-def _inside(folder: Path) -> list[Path]:
-    return list(folder.iterdir())
+@pytest.mark.anyio
+async def test_what_a_kill_left_is_settled_by_its_row_and_what_is_written_is_let_be(
+    home: Path,
+) -> None:
+    stored = open_stored(load())
+    files = stored.files
+    unnamed, expiring = await keep(stored), await keep(stored)
+    content = home / "files" / unnamed.id
+    content.rename(content.with_name(unnamed.id + ".part"))  # killed after its row was written
+    (home / "files" / "file-a.part").write_bytes(b"half")  # killed before
+    coming = await files.start()
+    await files.delete("local", expiring.id)
+    await files.sweep()
+    assert inside(home) == {unnamed.id, coming.id + ".part"}
+    await asyncio.to_thread(coming.abandon)
+    content.rename(content.with_name(unnamed.id + ".part"))
+    assert await files.read(unnamed) == b"x"  # nobody has swept yet
+    await stored.database.close()
+
+
+@pytest.mark.anyio
+async def test_an_upload_that_is_cancelled_at_any_moment_is_there_whole_or_not_at_all(
+    home: Path,
+) -> None:
+    app = create_app(lambda: open_services(load(), lambda: None))
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1") as web,
+    ):
+
+        async def upload() -> None:
+            form = {"files": {"file": ("a", b"x" * 3_000_000)}, "data": {"purpose": "evals"}}
+            await web.post("/v1/files", **form)
+
+        await upload()
+        for i in range(40):
+            uploading = asyncio.create_task(upload())
+            await asyncio.sleep(i / 2000)
+            uploading.cancel()
+            await asyncio.gather(uploading, return_exceptions=True)
+        stored = await app.state.services.stored()
+        await asyncio.sleep(0.5)  # what had begun ends
+        listed = (await web.get("/v1/files")).json()["data"]
+        await stored.files.sweep()
+        found = {path.name: path.stat().st_size for path in contents_of(home)}
+    assert found == {one["id"]: one["bytes"] for one in listed}
+
+
+def contents_of(home: Path) -> list[Path]:
+    return list((home / "files").iterdir())
 
 
 @pytest.mark.anyio
 async def test_another_owner_sees_nothing(home: Path) -> None:
     stored = open_stored(load())
     files = stored.files
-    incoming = await files.start("file-mine")
-    await asyncio.to_thread(incoming.settle)
-    await files.add(Card("file-mine", "mine", time.time(), "evals", 0, "x"))
-    assert await files.get("other", "file-mine") is None
+    mine = await keep(stored, owner="mine")
+    assert await files.get("other", mine.id) is None
     assert (await files.page("other", Page(10), None))["data"] == []
     with pytest.raises(NotFound):
-        await files.delete("other", "file-mine")
-    assert await files.get("mine", "file-mine") is not None
+        await files.delete("other", mine.id)
+    assert await files.get("mine", mine.id) is not None
     await stored.database.close()
 
 

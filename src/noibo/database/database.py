@@ -39,8 +39,8 @@ class Backend(Protocol):
         done."""
 
     async def hold(self, name: str) -> Hold | None:
-        """Hold `name`, if no other server of this database does. The end of this process, however
-        it ends, lets go of it."""
+        """Hold `name`, if no other server of this database does. When this process ends, however it
+        ends, another gets it: at once or soon."""
 
     async def close(self) -> None:
         """Nothing is asked afterwards."""

@@ -95,7 +95,16 @@ def _batches(op: Operations) -> None:
     )
 
 
-STEPS: Final[tuple[Callable[[Operations], None], ...]] = (_responses, _files, _batches)
+def _leases(op: Operations) -> None:
+    op.create_table(
+        "leases",
+        sa.Column("name", sa.String(64), primary_key=True),
+        sa.Column("holder", sa.String(64), nullable=False),
+        sa.Column("until", sa.Float(53), nullable=False),
+    )
+
+
+STEPS: Final[tuple[Callable[[Operations], None], ...]] = (_responses, _files, _batches, _leases)
 
 
 def is_current(connection: Connection) -> bool:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
@@ -12,10 +11,13 @@ from noibo.database import migrations
 from noibo.database.address import Address
 from noibo.database.database import T, Work
 from noibo.database.faults import mapped
-from noibo.errors import NoiboError, SettingsError
+from noibo.database.lease import Lease
+from noibo.errors import SettingsError
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+_CONNECTS_WITHIN_S: Final = 10
 
 
 class PostgresqlServer:
@@ -32,21 +34,9 @@ class PostgresqlServer:
             async with engine.begin() as connection:
                 return await connection.run_sync(work)
 
-    async def hold(self, name: str) -> AdvisoryLock | None:
-        with mapped(self._address):
-            engine = await self._opened()
-            connection = await engine.connect()
-            try:
-                await connection.execution_options(isolation_level="AUTOCOMMIT")
-                key = zlib.crc32(f"noibo {name}".encode())
-                got = await connection.scalar(sa.select(sa.func.pg_try_advisory_lock(key)))
-            except BaseException:
-                await connection.close()
-                raise
-            if not got:
-                await connection.close()
-                return None
-            return AdvisoryLock(connection, self._address)
+    async def hold(self, name: str) -> Lease | None:
+        lease = Lease(name, lambda work: self.run(work, writes=True))
+        return lease if await lease.take() else None
 
     async def close(self) -> None:
         if self._engine is not None:
@@ -71,7 +61,11 @@ class PostgresqlServer:
             import asyncpg  # noqa: F401 - SQLAlchemy imports it by name
             from sqlalchemy.ext.asyncio import create_async_engine
 
-            return create_async_engine(self._address.url, pool_pre_ping=True)
+            return create_async_engine(
+                self._address.url,
+                pool_pre_ping=True,
+                connect_args={"timeout": _CONNECTS_WITHIN_S},
+            )
         except (ImportError, ValueError, sa.exc.ArgumentError) as exc:
             missing = isinstance(exc, ImportError)
             raise SettingsError(
@@ -82,31 +76,3 @@ class PostgresqlServer:
                 if missing
                 else "Write postgresql+asyncpg://USER:PASSWORD@HOST/NAME.",
             ) from exc
-
-
-class AdvisoryLock:
-    """A lock that ends with its connection."""
-
-    def __init__(self, connection: AsyncConnection, address: Address) -> None:
-        self._connection = connection
-        self._address = address
-
-    async def lasts(self) -> bool:
-        try:
-            with mapped(self._address):
-                await self._connection.execute(sa.select(sa.literal(1)))
-        except NoiboError:
-            return False
-        return True
-
-    async def release(self) -> None:
-        """Also of a connection that is gone. It is not given back to the pool: it is the lock."""
-        await _quietly(self._connection.invalidate())
-        await _quietly(self._connection.close())
-
-
-async def _quietly(work: Any) -> None:
-    try:
-        await work
-    except (sa.exc.SQLAlchemyError, OSError):
-        return

@@ -90,3 +90,11 @@ batch_results = Table(
     Column("ok", Boolean, nullable=False),
     Column("body", Text, nullable=False),  # the line of the output or error file
 )
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", ID, primary_key=True),
+    Column("holder", ID, nullable=False),
+    Column("until", Float(53), nullable=False),  # by the database's own clock
+)

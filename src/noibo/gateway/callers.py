@@ -6,8 +6,10 @@ beginning of its digest: enough to tell two apart, and no way back.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,21 +23,31 @@ _PRIORITIES: Final = {"interactive": Priority.INTERACTIVE, "batch": Priority.BAT
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """One caller with one request."""
+    """One caller with one request. `owner` is whose everything is that this caller stores, and all
+    that it can see of what is stored."""
 
     name: str = LOCAL
     priority: Priority = Priority.INTERACTIVE
-
-    @property
-    def owner(self) -> str:
-        """Whose everything is that this caller stores, and all that it can see of what is stored.
-        The one place that decides it."""
-        return ONE_OWNER
+    owner: str = ONE_OWNER
 
     @classmethod
     def of(cls, headers: Mapping[str, str], address: str | None) -> Caller:
-        """The caller by the headers of a request and the address it came from."""
-        return cls(_name(headers, address), _priority(headers))
+        """The caller by the headers of a request and the address it came from; or for whom this
+        server asks itself. The one place that decides it."""
+        return _served.get() or cls(_name(headers, address), _priority(headers))
+
+    @contextlib.contextmanager
+    def asks(self) -> Iterator[None]:
+        """Requests that this server makes inside, in this task, are this caller's. Nothing that
+        comes over HTTP can say so."""
+        before = _served.set(self)
+        try:
+            yield
+        finally:
+            _served.reset(before)
+
+
+_served: ContextVar[Caller | None] = ContextVar("served", default=None)
 
 
 def _name(headers: Mapping[str, str], address: str | None) -> str:

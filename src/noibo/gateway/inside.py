@@ -8,15 +8,17 @@ from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message
 
+from noibo.gateway.callers import Caller
+
 log = logging.getLogger(__name__)
 
 
 async def ask(
-    app: ASGIApp, path: str, body: bytes, caller: str, headers: Mapping[str, str]
+    app: ASGIApp, path: str, body: bytes, caller: Caller
 ) -> tuple[int, Mapping[str, str], bytes]:
-    """Post `body`; the answer's status, headers and body. `caller` stands where else an address
-    does. Cancelling it ends the work."""
-    said = {"content-type": "application/json", "content-length": str(len(body)), **headers}
+    """Post `body` for a caller; the answer's status, headers and body. Cancelling it ends the
+    work."""
+    said = {"content-type": "application/json", "content-length": str(len(body))}
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -28,12 +30,13 @@ async def ask(
         "query_string": b"",
         "root_path": "",
         "headers": [(name.lower().encode(), value.encode()) for name, value in said.items()],
-        "client": (caller, 0),
+        "client": (caller.name, 0),
         "server": None,
     }
     answer = _Answer(body)
     try:
-        await app(scope, answer.receive, answer.send)
+        with caller.asks():
+            await app(scope, answer.receive, answer.send)
     except Exception:  # what answers 500 raises it again, for a server to log
         log.exception("a line for %s failed", path)
     task = asyncio.current_task()

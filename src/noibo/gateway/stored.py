@@ -36,17 +36,22 @@ class Opening:
         self._exists = exists
         self._stored: Stored | None = None
         self._turn = asyncio.Lock()
+        self._opened = asyncio.Event()
 
     async def __call__(self) -> Stored:
         if self._stored is None:
             async with self._turn:
                 if self._stored is None:
                     self._stored = await asyncio.to_thread(self._open)
+                    self._opened.set()
         return self._stored
 
-    async def exists(self) -> bool:
-        """True if anything may have been kept by an earlier server."""
-        return await asyncio.to_thread(self._exists)
+    async def wanted(self) -> Stored:
+        """What is stored, when there may be something: by an earlier server, or since somebody
+        asked for it."""
+        if not await asyncio.to_thread(self._exists):
+            await self._opened.wait()
+        return await self()
 
     async def close(self) -> None:
         """Nothing is asked afterwards."""

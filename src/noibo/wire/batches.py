@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, BinaryIO, Final, Literal
 
 import msgspec
 
@@ -25,6 +26,7 @@ WINDOW_S: Final = 86_400
 MOST_LINES: Final = 50_000
 MOST_ERRORS: Final = 100  # that are told
 LONGEST_ID: Final = 512
+LONGEST_LINE: Final = 64 * 2**20
 ACTIVE: Final = ("validating", "in_progress", "finalizing", "cancelling")
 _FIELDS: Final = frozenset(
     ["input_file_id", "endpoint", "completion_window", "metadata", "output_expires_after"]
@@ -80,7 +82,7 @@ class Line:
 
     def answered(self, status: int, body: bytes) -> bytes:
         """The line that tells its answer."""
-        said = body if is_json(body) else msgspec.json.encode({"error": {"message": "no JSON"}})
+        said = _one_line(body) if is_json(body) else _NO_JSON
         response = {
             "status_code": status,
             "request_id": ids.new("req"),
@@ -112,6 +114,47 @@ def is_json(body: bytes) -> bool:
     return True
 
 
+_NO_JSON: Final = msgspec.json.encode({"error": {"message": "no JSON"}})
+# What many readers end a line at; in JSON it can only stand in a string, as it is or escaped.
+_ENDS: Final = (
+    (b"\xc2\x85", b"\\u0085"),
+    (b"\xe2\x80\xa8", b"\\u2028"),
+    (b"\xe2\x80\xa9", b"\\u2029"),
+)
+
+
+def _one_line(body: bytes) -> bytes:
+    """A JSON document that no reader takes for more than one line."""
+    if b"\n" in body or b"\r" in body:
+        body = msgspec.json.format(body, indent=-1)
+    for end, escaped in _ENDS:
+        body = body.replace(end, escaped)
+    return body
+
+
+def rows(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file. Of one that is longer than a request may be only the beginning, one
+    byte too long: it is never whole in memory."""
+    while row := file.readline(LONGEST_LINE + 1):
+        rest = row if len(row) > LONGEST_LINE else b"\n"
+        while rest and not rest.endswith(b"\n"):
+            rest = file.readline(LONGEST_LINE)
+        yield row
+
+
+class _Named(msgspec.Struct):
+    """Of a line only its name."""
+
+    custom_id: str
+
+
+def names(rows: Iterable[bytes]) -> Iterator[Line]:
+    """The lines of an input file that was checked, without their bodies: quickly."""
+    for number, row in enumerate(rows, 1):
+        with contextlib.suppress(msgspec.DecodeError):  # of an empty one, or changed by hand
+            yield Line(number, msgspec.json.decode(row, type=_Named).custom_id, b"")
+
+
 def lines(rows: Iterable[bytes], endpoint: str) -> Iterator[Line]:
     """The requests of an input file that was checked."""
     for number, row in enumerate(rows, 1):
@@ -129,6 +172,10 @@ class Checked:
 
     def add(self, error: Json) -> None:
         self.errors = [*(self.errors or []), error][:MOST_ERRORS]
+
+    def lost(self, message: str) -> None:
+        """There is no input to look at."""
+        self.add(_error("file_not_found", message, None))
 
 
 def check(rows: Iterable[bytes], endpoint: str) -> Checked:
@@ -167,6 +214,9 @@ class _Wrong(Exception):
 
 
 def _line(number: int, row: bytes, endpoint: str) -> Line:
+    if len(row) > LONGEST_LINE:
+        text = f"A line has at most {LONGEST_LINE} bytes."
+        raise _Wrong(_error("line_too_long", text, number))
     try:
         fields = read_fields(row)
     except NoiboError as exc:
@@ -205,24 +255,40 @@ def _error(code: str, message: str, line: int | None, param: str | None = None) 
     return {"code": code, "message": message, "param": param, "line": line}
 
 
+class _Counted(msgspec.Struct):
+    """Of an answer only what it took."""
+
+    usage: Json | None = None
+
+
+class _Response(msgspec.Struct):
+    body: msgspec.Raw
+
+
+class _Told(msgspec.Struct):
+    response: _Response | None
+
+
 class Usage:
     """The tokens of many answers, in all. Chats and responses count by different names."""
 
     def __init__(self) -> None:
         self._read = self._cached = self._written = self._thought = 0
 
-    def add(self, results: Iterable[bytes]) -> None:
-        """More lines of an output."""
-        for line in results:
-            found: Any = msgspec.json.decode(line)
-            body = (found.get("response") or {}).get("body")
-            usage = (body.get("usage") if isinstance(body, dict) else None) or {}
-            names = ("input", "output") if "input_tokens" in usage else ("prompt", "completion")
-            read, written = (f"{name}_tokens" for name in names)
-            self._read += usage.get(read) or 0
-            self._written += usage.get(written) or 0
-            self._cached += _detail(usage, read, "cached_tokens")
-            self._thought += _detail(usage, written, "reasoning_tokens")
+    def add(self, line: bytes) -> None:
+        """One more line of an output. Nothing but its usage is decoded."""
+        told = msgspec.json.decode(line, type=_Told)
+        try:
+            body = told.response.body if told.response else b"{}"
+            usage = msgspec.json.decode(body, type=_Counted).usage or {}
+        except msgspec.ValidationError:
+            return  # no object, or one of an engine with a usage of its own kind
+        names = ("input", "output") if "input_tokens" in usage else ("prompt", "completion")
+        read, written = (f"{name}_tokens" for name in names)
+        self._read += _count(usage, read)
+        self._written += _count(usage, written)
+        self._cached += _count(usage.get(f"{read}_details"), "cached_tokens")
+        self._thought += _count(usage.get(f"{written}_details"), "reasoning_tokens")
 
     def told(self) -> Json:
         """As OpenAI tells it."""
@@ -235,5 +301,6 @@ class Usage:
         }
 
 
-def _detail(usage: Json, group: str, name: str) -> int:
-    return int((usage.get(f"{group}_details") or {}).get(name) or 0)
+def _count(usage: Any, name: str) -> int:
+    found = usage.get(name) if isinstance(usage, dict) else None
+    return found if isinstance(found, int) else 0

@@ -9,6 +9,7 @@ from noibo.errors import InvalidRequest
 
 PURPOSES: Final = ("assistants", "batch", "evals", "user_data", "vision")
 BATCH_OUTPUT: Final = "batch_output"
+ROOM_FOR_FORM: Final = 2**16  # what a form takes besides its file
 LEAST_S, MOST_S = 3600, 2_592_000  # an hour, 30 days
 BATCH_S: Final = MOST_S  # what a batch reads is kept for so long if nothing else is said
 _KNOWN: Final = frozenset(

@@ -7,7 +7,7 @@ that have no result are those that are still to be asked.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,9 +15,10 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from noibo.database.conflict import insert_new
 from noibo.database.database import Database
-from noibo.database.schema import batch_results, batches
-from noibo.errors import NotFound
+from noibo.database.schema import batch_results, batches, files
+from noibo.errors import InvalidRequest, NotFound
 from noibo.gateway.page import Page, listed
 from noibo.gateway.page_rows import rows_of
 from noibo.wire import ids
@@ -34,6 +35,8 @@ _TIMES: Final = [
     "cancelling_at",
     "cancelled_at",
 ]
+PAGE: Final = 8 * 2**20  # characters of results that are in memory at the same time
+_AT_A_TIME: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,11 @@ class Batch:
     @property
     def active(self) -> bool:
         return self.status in ACTIVE
+
+    @property
+    def is_over(self) -> bool:
+        """Its time is, by the clock on the wall: a machine may have slept."""
+        return self.status in {"validating", "in_progress"} and time.time() >= self.expires_at
 
     def told(self) -> Json:
         """OpenAI's object."""
@@ -87,7 +95,8 @@ class BatchRecords:
         self.database = database
 
     async def add(self, owner: str, asked: Asked) -> Batch:
-        """A new one, whose input is still to be looked at."""
+        """A new one, whose input is still to be looked at. Raises `InvalidRequest` without a file
+        for it."""
         now = time.time()
         body = {
             "endpoint": asked.endpoint,
@@ -104,7 +113,12 @@ class BatchRecords:
             body=body,
         )
         row = {name: getattr(batch, name) for name in _COLUMNS} | {"body": _text(body)}
-        await self.database.write(lambda connection: connection.execute(_insert(row)))
+
+        def write(connection: Connection) -> None:
+            _require_input(connection, owner, asked.input_file_id, now)
+            connection.execute(batches.insert().values(**row))
+
+        await self.database.write(write)
         return batch
 
     async def get(self, owner: str, name: str) -> Batch:
@@ -139,31 +153,21 @@ class BatchRecords:
         """Let `step` say what is new of a batch as it stands now: its columns, or keys of its
         body. None, or nothing new: it stays as it is."""
 
-        def write(connection: Connection) -> Batch | None:
-            found = _one(connection, name, for_update=True)
-            new = step(found) if found is not None else None
-            if found is None or not new:
-                return found
-            columns = {k: v for k, v in new.items() if k in _COLUMNS}
-            body = found.body | {k: v for k, v in new.items() if k not in _COLUMNS}
-            changed = batches.update().where(batches.c.id == name)
-            connection.execute(changed.values(**columns, body=_text(body)))
-            return _one(connection, name)
-
-        return await self.database.write(write)
+        return await self.database.write(lambda connection: change_in(connection, name, step)[0])
 
     async def add_result(self, name: str, line: int, result: bytes, *, ok: bool) -> None:
-        """What came of a line. A line has one result: the first."""
+        """What came of a line. A line has one result, the first; and none once its batch has gone
+        on, whatever a server still asks that does not know of it."""
+        row = {"batch_id": name, "line": line, "ok": ok, "body": result.decode()}
 
         def write(connection: Connection) -> None:
-            here = (batch_results.c.batch_id == name, batch_results.c.line == line)
-            if connection.execute(sa.select(batch_results.c.line).where(*here)).first():
+            found = _one(connection, name, for_update=True)
+            if found is None or found.status != "in_progress":
                 return
-            row = {"batch_id": name, "line": line, "ok": ok, "body": result.decode()}
-            connection.execute(batch_results.insert().values(**row))
-            column = batches.c.completed if ok else batches.c.failed
-            changed = batches.update().where(batches.c.id == name)
-            connection.execute(changed.values({column: column + 1}))
+            if insert_new(connection, batch_results, row):
+                column = batches.c.completed if ok else batches.c.failed
+                changed = batches.update().where(batches.c.id == name)
+                connection.execute(changed.values({column: column + 1}))
 
         await self.database.write(write)
 
@@ -176,28 +180,54 @@ class BatchRecords:
 
         return await self.database.read(read)
 
-    async def results(self, name: str, *, ok: bool, after: int, most: int) -> Sequence[Any]:
-        """Some of the results, in the order of the input: rows of `line` and `body`."""
-
-        def read(connection: Connection) -> Sequence[Any]:
-            mine = sa.select(batch_results.c.line, batch_results.c.body).where(
-                batch_results.c.batch_id == name,
-                batch_results.c.ok == ok,
-                batch_results.c.line > after,
-            )
-            return connection.execute(mine.order_by(batch_results.c.line).limit(most)).all()
-
-        return await self.database.read(read)
+    async def results(self, name: str, *, ok: bool) -> AsyncIterator[Sequence[Any]]:
+        """The results in the order of the input, as rows of `line` and `body`: in pages, each no
+        larger than `PAGE` or than one result."""
+        mine = (batch_results.c.batch_id == name, batch_results.c.ok == ok)
+        line, body = batch_results.c.line, batch_results.c.body
+        sized = sa.select(line, sa.func.length(body)).where(*mine).order_by(line).limit(_AT_A_TIME)
+        after = 0
+        while sizes := await self._rows(sized.where(line > after)):
+            for first, last in _pages(sizes):
+                page = sa.select(line, body).where(*mine, line.between(first, last))
+                yield await self._rows(page.order_by(line))
+            after = sizes[-1][0]
 
     async def forget_results(self) -> None:
-        """Of all that are at their end: their results stand in files."""
+        """Of all that are at their end: their results stand in files. Some at a time, since others
+        want the database too."""
+        active = sa.select(batches.c.id).where(batches.c.status.in_(ACTIVE))
+        named = sa.select(batch_results.c.batch_id, batch_results.c.line)
+        over = named.where(batch_results.c.batch_id.not_in(active)).limit(_AT_A_TIME)
 
-        def write(connection: Connection) -> None:
-            active = sa.select(batches.c.id).where(batches.c.status.in_(ACTIVE))
-            over = batch_results.c.batch_id.not_in(active)
-            connection.execute(batch_results.delete().where(over))
+        def write(connection: Connection) -> bool:
+            rows = connection.execute(over).all()
+            for name in {row.batch_id for row in rows}:
+                lines = [row.line for row in rows if row.batch_id == name]
+                mine = (batch_results.c.batch_id == name, batch_results.c.line.in_(lines))
+                connection.execute(batch_results.delete().where(*mine))
+            return len(rows) == _AT_A_TIME
 
-        await self.database.write(write)
+        while await self.database.write(write):
+            pass
+
+    async def _rows(self, asked: sa.Select[Any]) -> Sequence[Any]:
+        return await self.database.read(lambda connection: connection.execute(asked).all())
+
+
+def change_in(
+    connection: Connection, name: str, step: Callable[[Batch], Json | None]
+) -> tuple[Batch | None, bool]:
+    """The batch after a step, in a transaction of the caller's, and whether it was taken."""
+    found = _one(connection, name, for_update=True)
+    new = step(found) if found is not None else None
+    if found is None or not new:
+        return found, False
+    columns = {k: v for k, v in new.items() if k in _COLUMNS}
+    body = found.body | {k: v for k, v in new.items() if k not in _COLUMNS}
+    changed = batches.update().where(batches.c.id == name)
+    connection.execute(changed.values(**columns, body=_text(body)))
+    return _one(connection, name), True
 
 
 _COLUMNS: Final = frozenset(
@@ -215,8 +245,32 @@ _COLUMNS: Final = frozenset(
 )
 
 
-def _insert(row: Json) -> sa.Insert:
-    return batches.insert().values(**row)
+def _require_input(connection: Connection, owner: str, name: str, now: float) -> None:
+    """The input stays, for as long as this transaction: who deletes it waits. Raises
+    `InvalidRequest`."""
+    lives = sa.or_(files.c.expires_at.is_(None), files.c.expires_at > now)
+    mine = sa.select(files.c.purpose).where(files.c.id == name, files.c.owner == owner, lives)
+    purpose = connection.execute(mine.with_for_update()).scalar()
+    if purpose != "batch":
+        what = "There is no file" if purpose is None else "Not uploaded for a batch is"
+        raise InvalidRequest(
+            f"{what} {name}.",
+            param="input_file_id",
+            next_step="Upload it with the purpose batch: POST /v1/files.",
+        )
+
+
+def _pages(sizes: Sequence[Any]) -> list[tuple[int, int]]:
+    """The first and the last line of each page, by lines and their sizes."""
+    pages: list[tuple[int, int]] = []
+    room = 0
+    for line, size in sizes:
+        room -= size
+        if room < 0 or not pages:
+            pages.append((line, line))
+            room = PAGE - size
+        pages[-1] = (pages[-1][0], line)
+    return pages
 
 
 def _one(

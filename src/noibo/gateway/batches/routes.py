@@ -23,16 +23,7 @@ async def create(request: Request) -> Response:
     """Take a batch on. Its input is looked at afterwards: `status` says what came of it."""
     services = services_of(request)
     asked = wire.read(await read_fields(request))
-    owner, stored = _owner(request), await services.stored()
-    card = await stored.files.get(owner, asked.input_file_id)
-    if card is None or card.purpose != "batch":
-        what = "There is no file" if card is None else "Not uploaded for a batch is"
-        raise InvalidRequest(
-            f"{what} {asked.input_file_id}.",
-            param="input_file_id",
-            next_step="Upload it with the purpose batch: POST /v1/files.",
-        )
-    batch = await stored.batches.add(owner, asked)
+    batch = await (await services.stored()).batches.add(_owner(request), asked)
     services.batches.wake()
     return JSONResponse(batch.told())
 
@@ -57,7 +48,7 @@ async def batch(request: Request, name: str) -> Json:
 
 @router.post("/{name}/cancel")
 async def cancel(request: Request, name: str) -> Json:
-    """Ask nothing more. What is answered is kept, and what is asked already is waited for."""
+    """Ask nothing more. What is answered is kept, and what is being asked is given up."""
     services = services_of(request)
     records = (await services.stored()).batches
     found = await records.get(_owner(request), name)

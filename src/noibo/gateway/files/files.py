@@ -1,21 +1,20 @@
 """Uploaded files: a row in the database for each, its content beside it in a folder.
 
-A content has its file's id for a name, and is there whole or not at all. The row comes after the
-content and goes before it, so what is left behind by a kill is a content nobody knows of: it is
-swept away when it has lain there for an hour.
+No kill and no cancel leaves one without the other. A file comes in one transaction, when its
+content is whole (`contents`). It goes in two steps: it expires, and nobody sees it any more; then
+its content is removed, and after that its row. What a kill leaves in between is done by `sweep`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import os
+import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -23,7 +22,8 @@ from sqlalchemy import Connection
 
 from noibo.database.database import Database
 from noibo.database.schema import batches, files
-from noibo.errors import DatabaseError, DiskFull, NameTaken, NoiboError, NotFound
+from noibo.errors import DatabaseError, NameTaken, NoiboError, NotFound
+from noibo.gateway.files.contents import Contents, Incoming
 from noibo.gateway.page import Page, listed
 from noibo.gateway.page_rows import rows_of
 from noibo.wire import ids
@@ -31,8 +31,9 @@ from noibo.wire.batches import ACTIVE
 from noibo.wire.body import Json
 from noibo.wire.ids import is_id
 
-UNKNOWN_FOR_S: Final = 3600.0  # how long a content may lie there without a row
-PARTIAL: Final = ".part"
+log = logging.getLogger(__name__)
+
+_AT_A_TIME: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,30 +68,60 @@ class Files:
 
     def __init__(self, database: Database, folder: Path, largest: int) -> None:
         self._database = database
-        self._folder = folder
+        self._contents = Contents(folder)
         self.largest = largest
 
-    async def start(self, name: str | None = None) -> Incoming:
+    async def start(self) -> Incoming:
         """A new content, to be written piece by piece."""
-        return await asyncio.to_thread(Incoming.create, self._folder, name or ids.new("file", "-"))
+        name = ids.new("file", "-")
+        return await asyncio.to_thread(Incoming.create, self._contents.folder, name)
 
-    async def add(self, card: Card) -> None:
-        """A file whose content is there. One that is added again is the same."""
-        row = {
-            "owner": card.owner,
-            "created_at": card.created_at,
-            "purpose": card.purpose,
-            "bytes": card.bytes,
-            "expires_at": card.expires_at,
-            "name": msgspec.json.encode(card.name).decode(),
-        }
+    async def keep(
+        self,
+        coming: Mapping[Card, Incoming],
+        if_true: Callable[[Connection], bool] = lambda connection: True,
+    ) -> bool:
+        """Make whole contents files, in one transaction with what `if_true` writes; where that is
+        false they are abandoned. A caller that leaves does not undo half of it."""
+        return await asyncio.shield(asyncio.create_task(self._keep(coming, if_true)))
 
-        def write(connection: Connection) -> None:
-            again = files.update().where(files.c.id == card.id).values(**row)
-            if not connection.execute(again).rowcount:
-                connection.execute(files.insert().values(id=card.id, **row))
+    async def _keep(
+        self, coming: Mapping[Card, Incoming], if_true: Callable[[Connection], bool]
+    ) -> bool:
+        def write(connection: Connection) -> bool:
+            kept = if_true(connection)
+            if kept and coming:
+                connection.execute(files.insert(), [_row(card) for card in coming])
+            return kept
 
-        await self._database.write(write)
+        try:
+            for incoming in coming.values():
+                await asyncio.to_thread(incoming.settle)
+            return await self._database.write(write)
+        finally:  # however that ended, the rows say what is a file
+            with contextlib.suppress(NoiboError):  # where they do not answer, `sweep` asks again
+                await self._settle(list(coming.values()))
+
+    async def _settle(self, whole: list[Incoming]) -> None:
+        """Give those their names that have rows, and abandon the others."""
+
+        def read(connection: Connection) -> set[str]:
+            mine = files.c.id.in_([incoming.id for incoming in whole])
+            return {row.id for row in connection.execute(sa.select(files.c.id).where(mine))}
+
+        def settle(known: set[str]) -> None:
+            for incoming in whole:
+                if incoming.id not in known:
+                    incoming.abandon()
+                    continue
+                with contextlib.suppress(OSError):  # whoever reads it tries again
+                    self._contents.name(incoming.id)
+
+        try:
+            await asyncio.to_thread(settle, await self._database.read(read))
+        finally:
+            for incoming in whole:
+                await asyncio.to_thread(incoming.end)
 
     async def require(self) -> None:
         """Raise what keeps files from being kept, as far as that can be known before."""
@@ -128,35 +159,30 @@ class Files:
         return listed([_card(row).told() for row in rows], has_more=has_more)
 
     async def delete(self, owner: str, name: str) -> None:
-        """Forget a file. Raises `NameTaken` while a batch reads it."""
-        card = await self.require_one(owner, name)
+        """Forget a file. Raises `NotFound`, and `NameTaken` while a batch reads it."""
+        await self.require_one(owner, name)
 
-        def write(connection: Connection) -> str | None:
+        def write(connection: Connection) -> None:
+            mine = files.update().where(files.c.id == name)
+            connection.execute(mine.values(expires_at=0.0))
             reads = sa.select(batches.c.id).where(
                 batches.c.input_file_id == name, batches.c.status.in_(ACTIVE)
             )
-            batch: str | None = connection.execute(reads.limit(1)).scalar()
-            if batch is None:
-                connection.execute(files.delete().where(files.c.id == name))
-            return batch
+            if batch := connection.execute(reads.limit(1)).scalar():
+                raise NameTaken(
+                    f"The batch {batch} still reads {name}.",
+                    next_step=f"Wait for it, or cancel it: POST /v1/batches/{batch}/cancel.",
+                )
 
-        if batch := await self._database.write(write):
-            raise NameTaken(
-                f"The batch {batch} still reads {name}.",
-                next_step=f"Wait for it, or cancel it: POST /v1/batches/{batch}/cancel.",
-            )
-        await asyncio.to_thread(self.path(card.id).unlink, missing_ok=True)
-
-    def path(self, name: str) -> Path:
-        """Where a content lies. Only ever an id of ours."""
-        return self._folder / name
+        await self._database.write(write)
+        await asyncio.shield(asyncio.create_task(self._remove([name])))
 
     async def content(self, card: Card) -> Path:
         """A content that can be read. Raises `DatabaseError` where somebody took it away."""
-        path = self.path(card.id)
-        if not await asyncio.to_thread(path.is_file):
+        path = await asyncio.to_thread(self._contents.find, card.id)
+        if path is None:
             raise DatabaseError(
-                f"The content of {card.id} is not in {self._folder}.",
+                f"The content of {card.id} is not in {self._contents.folder}.",
                 next_step="Servers that share a database share that folder too; else delete the"
                 " file and upload it again.",
             )
@@ -168,95 +194,54 @@ class Files:
         return await asyncio.to_thread(path.read_bytes)
 
     async def sweep(self) -> None:
-        """Take away what has expired, and uploads that nobody goes on with. A whole content that no
+        """Take away what has expired, and settle what a kill left behind. A whole content that no
         row names stays: the rows may be in another database today."""
+        if left := await asyncio.to_thread(self._contents.left_behind):
+            await self._settle(left)
 
-        def gone(connection: Connection) -> list[str]:
+        def read(connection: Connection) -> list[str]:
             read_by_batch = sa.select(batches.c.input_file_id).where(batches.c.status.in_(ACTIVE))
-            old = sa.and_(sa.not_(_lives()), files.c.id.not_in(read_by_batch))
-            names = [row.id for row in connection.execute(sa.select(files.c.id).where(old))]
-            connection.execute(files.delete().where(old))
-            return names
+            gone = sa.and_(sa.not_(_lives()), files.c.id.not_in(read_by_batch))
+            found = sa.select(files.c.id).where(gone).limit(_AT_A_TIME)
+            return [row.id for row in connection.execute(found)]
 
-        if await asyncio.to_thread(self._folder.is_dir):
-            names = await self._database.write(gone)
-            await asyncio.to_thread(self._sweep_folder, names)
+        while (gone := await self._database.read(read)) and await self._remove(gone):
+            pass
 
-    def _sweep_folder(self, names: Iterable[str]) -> None:
-        with contextlib.suppress(OSError):
-            for path in self._folder.glob("*.part"):
-                if time.time() - path.stat().st_mtime > UNKNOWN_FOR_S:
-                    path.unlink()
-        for name in names:
-            with contextlib.suppress(OSError):
-                (self._folder / name).unlink()
+    async def _remove(self, names: Iterable[str]) -> bool:
+        """Take contents away, then their rows. False where none could be."""
 
+        def remove() -> list[str]:
+            removed = []
+            for name in names:
+                try:
+                    self._contents.remove(name)
+                    removed.append(name)
+                except OSError as exc:
+                    log.warning("%s cannot be removed: %s", self._contents.path(name), exc)
+            return removed
 
-class Incoming:
-    """A content on its way in. `settle` makes it a file; until then it can be abandoned."""
-
-    def __init__(self, path: Path, name: str, file: BinaryIO) -> None:
-        self.id = name
-        self.size = 0
-        self.settled = False
-        self._path = path
-        self._file = file
-
-    @classmethod
-    def create(cls, folder: Path, name: str) -> Incoming:
-        """Begin. Raises `DiskFull` or `DatabaseError`."""
-        path = folder / f"{name}{PARTIAL}"
-        with _written(folder):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            return cls(path, name, os.fdopen(handle, "wb"))
-
-    def write(self, data: bytes) -> None:
-        """More of it. Off the event loop."""
-        with _written(self._path.parent):
-            self._file.write(data)
-        self.size += len(data)
-
-    def settle(self) -> None:
-        """It is whole, and on the disk. Off the event loop."""
-        with _written(self._path.parent):
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._path.replace(self._path.with_name(self.id))
-        self.settled = True
-
-    def abandon(self) -> None:
-        """Nothing of it is wanted. Off the event loop."""
-        with contextlib.suppress(OSError):
-            self._file.close()
-        for path in (self._path, self._path.with_name(self.id)):
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _written(folder: Path) -> Any:
-    try:
-        yield
-    except OSError as exc:
-        raise _unwritten(exc, folder) from exc
-
-
-def _unwritten(exc: OSError, folder: Path) -> NoiboError:
-    if exc.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return DiskFull(
-            f"The disk of {folder} is full.",
-            next_step="Make room and upload it again: nothing of it was kept.",
-        )
-    return DatabaseError(
-        f"Nothing can be written to {folder}: {exc.strerror}.",
-        next_step="Mend its permissions, or name another folder: NOIBO_HOME.",
-    )
+        removed = await asyncio.to_thread(remove)
+        if removed:
+            gone = files.delete().where(files.c.id.in_(removed))
+            await self._database.write(lambda connection: connection.execute(gone))
+        return bool(removed)
 
 
 def _lives() -> sa.ColumnElement[bool]:
     return sa.or_(files.c.expires_at.is_(None), files.c.expires_at > time.time())
+
+
+def _row(card: Card) -> Json:
+    return {
+        "id": card.id,
+        "owner": card.owner,
+        "created_at": card.created_at,
+        "purpose": card.purpose,
+        "bytes": card.bytes,
+        "expires_at": card.expires_at,
+        "name": msgspec.json.encode(card.name).decode(),
+    }
 
 
 def _card(row: Any) -> Card:

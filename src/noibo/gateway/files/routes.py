@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Annotated, Literal
 
@@ -16,9 +15,9 @@ from noibo.gateway.page import Page
 from noibo.gateway.services import Services, services_of
 from noibo.wire import files as wire
 from noibo.wire.body import Json
+from noibo.wire.files import ROOM_FOR_FORM
 
 router = APIRouter(prefix="/v1/files", tags=["openai"])
-_ROOM_FOR_FORM = 2**16  # what a form takes besides its file
 
 
 async def upload(request: Request) -> Response:
@@ -37,7 +36,6 @@ async def upload(request: Request) -> Response:
             raise InvalidRequest("file is missing.", param=FILE)
         purpose = wire.read_purpose(coming.form)
         lifetime = wire.read_lifetime(coming.form, purpose)
-        await asyncio.to_thread(coming.incoming.settle)
         now = time.time()
         card = Card(
             id=coming.incoming.id,
@@ -48,13 +46,13 @@ async def upload(request: Request) -> Response:
             name=coming.name,
             expires_at=None if lifetime is None else now + lifetime,
         )
-        await files.add(card)
     except ClientDisconnect:
         await coming.abandon()
         return Response(status_code=499)  # nobody is there to read it
     except BaseException:
         await coming.abandon()
         raise
+    await files.keep({card: coming.incoming})
     return JSONResponse(card.told())
 
 
@@ -62,7 +60,7 @@ def _require_size(request: Request, services: Services) -> None:
     """What says that it is too large is not taken at all."""
     largest = services.settings.server.max_file_bytes
     said = request.headers.get("content-length", "")
-    if said.isdecimal() and int(said) > largest + _ROOM_FOR_FORM:
+    if said.isdecimal() and int(said) > largest + ROOM_FOR_FORM:
         raise BodyTooLarge(
             f"The file is larger than {largest} bytes.",
             next_step="Send it in parts, or raise server.max_file_bytes.",

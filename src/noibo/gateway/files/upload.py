@@ -10,7 +10,9 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from noibo.errors import BodyTooLarge, InvalidRequest
-from noibo.gateway.files.files import Files, Incoming
+from noibo.gateway.files.contents import Incoming
+from noibo.gateway.files.files import Files
+from noibo.wire.files import ROOM_FOR_FORM
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 _PIECE: Final = 2**20
 _LONGEST_FIELD: Final = 2**16
 _MOST_PARTS: Final = 32
-_FRAME: Final = 2**16  # what a body may have besides its file
 FILE: Final = "file"
 
 
@@ -42,8 +43,13 @@ class Upload:
                 next_step="Send the file as a form: -F purpose=batch -F file=@FILE.",
             )
         try:
+            # It bounds the headers of each part, in number and length.
             parser = MultipartParser(options[b"boundary"], self._parts.callbacks())
+            room = self._files.largest + ROOM_FOR_FORM
             async for chunk in body:
+                room -= len(chunk)
+                if room < 0:
+                    raise self._too_large()
                 parser.write(chunk)
                 await self._take(self._parts.drain())
             parser.finalize()
@@ -65,11 +71,14 @@ class Upload:
         if not data or self.incoming is None:
             return
         if self.incoming.size + len(data) > self._files.largest:
-            raise BodyTooLarge(
-                f"The file is larger than {self._files.largest} bytes.",
-                next_step="Send it in parts, or raise server.max_file_bytes.",
-            )
+            raise self._too_large()
         await asyncio.to_thread(self.incoming.write, data)
+
+    def _too_large(self) -> BodyTooLarge:
+        return BodyTooLarge(
+            f"The file is larger than {self._files.largest} bytes.",
+            next_step="Send it in parts, or raise server.max_file_bytes.",
+        )
 
     def _read_fields(self) -> None:
         self.name = self._parts.file_name
