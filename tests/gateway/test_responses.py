@@ -21,6 +21,7 @@ from pydantic import TypeAdapter
 from noibo.assembly import open_database
 from noibo.database.schema import response_items, responses
 from noibo.settings import load
+from noibo.wire.responses.budget import Budget
 from tests.running import RunningServer, until
 
 EVENTS: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
@@ -381,19 +382,21 @@ async def test_another_owner_sees_nothing(home: Path) -> None:
     records = ResponseRecords(database)
     item = {"id": "msg_1", "type": "message"}
     made = {"id": "resp_1", "status": "completed", "previous_response_id": None, "output": [item]}
-    await records.keep("mine", made, [item])
+    await records.add("mine", made, [item])
     assert await records.get("mine", "resp_1") == made
     for ask in (
         records.get("other", "resp_1"),
         records.delete("other", "resp_1"),
         records.events("other", "resp_1"),
         records.input_items("other", "resp_1", Page(20)),
-        records.mark("other", "resp_1", "cancelled"),
     ):
         with pytest.raises(NotFound):
             await ask
     with pytest.raises(PreviousResponseNotFound):
-        await records.history("other", "resp_1")
+        await records.history("other", "resp_1", Budget(1000))
+    assert not await records.items("other", ["msg_1"], Budget(1000))
+    assert list(await records.items("mine", ["msg_1"], Budget(1000))) == ["msg_1"]
+    await records.cancel("other", "resp_1")
     assert await records.get("mine", "resp_1") == made
 
     def owners(connection: sa.Connection) -> set[str]:
@@ -419,9 +422,9 @@ async def test_a_long_conversation_is_found_in_its_order(home: Path) -> None:
             "previous_response_id": before,
             "output": [{"id": f"out_{i}", "type": "message"}],
         }
-        await records.keep("local", made, [item])
+        await records.add("local", made, [item])
         before = f"resp_{i}"
-    history = await records.history("local", "resp_59")
+    history = await records.history("local", "resp_59", Budget(100_000))
     await database.close()
     assert [one["id"] for one in history] == [
         name for i in range(60) for name in (f"msg_{i}", f"out_{i}")

@@ -19,10 +19,12 @@ from pydantic import TypeAdapter
 
 from noibo.errors import EngineError, InvalidRequest, NoiboError, QueueFull
 from noibo.wire import metadata, responses
-from noibo.wire.body import Fields, raw
+from noibo.wire.body import Fields, Json, raw
 from noibo.wire.responses.answer import Answer, Telling
 from noibo.wire.responses.items import _KINDS, read_input
-from noibo.wire.responses.messages import FileContent, as_messages
+from noibo.wire.responses import messages as chat
+from noibo.wire.responses.budget import MOST_ITEMS, Budget, weight
+from noibo.wire.responses.messages import FileContent
 from noibo.wire.responses.reasoning import sealed, unsealed
 
 WEATHER = {
@@ -41,6 +43,12 @@ def body(**fields: Any) -> Fields:
 
 def engine(**fields: Any) -> dict[str, Any]:
     return {k: msgspec.json.decode(v) for k, v in responses.read(body(**fields)).engine.items()}
+
+
+def as_messages(
+    items: list[Json], instructions: str | None = None, files: Any = None, most: int = 10_000
+) -> list[Json]:
+    return chat.as_messages(items, instructions, files or {}, Budget(most))
 
 
 def refused(param: str, **fields: Any) -> str:
@@ -446,13 +454,13 @@ def test_a_file_that_is_no_text_is_refused() -> None:
 
 @given(st.text())
 def test_packed_reasoning_is_the_same_again(text: str) -> None:
-    assert unsealed(sealed(text)) == text
+    assert unsealed(sealed(text), Budget(1000)) == text
 
 
 @pytest.mark.parametrize("word", ["gAAAA", "noibo1.", "noibo1.AAAA", "noibo1.é", ""])
 def test_what_another_packed_is_refused(word: str) -> None:
     with pytest.raises(InvalidRequest, match="encrypted_content"):
-        unsealed(word)
+        unsealed(word, Budget(1000))
 
 
 # ── answers ─────────────────────────────────────────────────────────────────
@@ -540,7 +548,7 @@ def test_the_end_has_all_of_it() -> None:
     found = sdk.Response.model_validate(made.response())
     thought, said, weather, clock = made.output
     assert thought["content"] == [{"type": "reasoning_text", "text": "Let me think."}]
-    assert unsealed(thought["encrypted_content"]) == "Let me think."
+    assert unsealed(thought["encrypted_content"], Budget(1000)) == "Let me think."
     assert found.output_text == said["content"][0]["text"] == "Xin chào"
     assert (weather["call_id"], weather["arguments"]) == ("a", '{"place":"Huế"}')
     assert (clock["call_id"], clock["name"], clock["arguments"]) == ("b", "clock", "{}")

@@ -1,8 +1,9 @@
 """Responses that are worked on whether anybody listens or not, and heard by whoever asks.
 
 One runs in the server that took it. Its events are held while it runs, so that a stream can be
-taken up again from any of them, and written down when it has ended. A server says every few seconds
-that it is still at it: when it is gone, whoever asks learns that the response has failed.
+taken up again from any of them. Its end is written down with all of them, in one step, and only
+then heard; if it was cancelled or deleted first, it is not. A server says every few seconds that it
+is still at it: when it is gone, whoever asks learns that the response has failed.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from starlette.types import Message
@@ -27,18 +28,21 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 SAYS_IT_LIVES_S: Final = 5.0
 _ENDED_ELSEWHERE: Final = frozenset({"cancelled", "deleted"})
+_WHOLE: Final = frozenset({"completed", "incomplete"})
 
 
 class Running:
-    """One response in the background."""
+    """One response in the background. It keeps itself: see `end`."""
 
     def __init__(self, teller: ResponseTeller, records: ResponseRecords, owner: str) -> None:
         self.owner = owner
-        self.answer = teller.answer
+        self.id = teller.answer.id
+        teller.keeping = self
         self._teller = teller
         self._records = records
         self._events: list[bytes] = []  # each at the place that is its number
         self._more = asyncio.Event()
+        self._ending: asyncio.Task[None] | None = None
         self._ended = False
         self._task: asyncio.Task[None] | None = None
 
@@ -47,39 +51,61 @@ class Running:
         """True if it is written down, and this is not needed any more."""
         return self._ended
 
-    async def begin(self, relay: ResponseRelay, voice: Voice) -> Json:
+    async def begin(self, relay: ResponseRelay, voice: Voice, items: Sequence[Json]) -> Json:
         """Write down that it is queued, and go to work. What the caller is told."""
-        self._add(framed(self.answer.queue()))
-        await self._teller.keep()
-        told = self.answer.response()
+        self._add(framed(self._teller.answer.queue()))
+        told = self._teller.answer.response()
+        await self._records.add(self.owner, told, items)
         self._task = asyncio.create_task(self._work(relay, voice))
         return told
 
-    async def cancel(self, why: NoiboError | None = None) -> None:
-        """End it; what it has is kept. `why`: as a failure."""
-        if self._task is not None and not self._ended:
-            if why is not None and not self.answer.ended:
-                self._add(await self._teller.fail(why))
-            self._task.cancel()
+    async def response(self) -> Json | None:
+        """It as it stands; None if it has ended, which the database says."""
+        if self._teller.answer.ended and self._task is not None:
             await asyncio.wait({self._task})
+        return None if self._ended else self._teller.answer.response()
 
-    async def drop(self) -> None:
-        """End it and keep nothing."""
-        self._teller.keeping = None
-        await self.cancel()
+    async def cancel(self, why: NoiboError | None = None) -> None:
+        """End it, if it has not ended by itself; what it has is kept. `why`: as a failure."""
+        if self._task is None:
+            return
+        self._teller.stopped_by = why
+        self._task.cancel()
+        await asyncio.wait({self._task})
+        await self._teller.cancel()  # of work that had not even begun
+        await self._over()
 
-    async def tail(self, after: int) -> AsyncGenerator[bytes, None]:
+    async def tail(self, after: int, alive_s: float) -> AsyncGenerator[bytes, None]:
         """Its events after the one with that number, as they come, to its end."""
         place = after + 1
         while True:
             self._more.clear()
-            for event in self._events[place:]:
+            while place < len(self._events):
                 place += 1
-                yield event
-            if self._ended:
+                yield self._events[place - 1]
+            if self._ended:  # nothing is added afterwards
                 return
-            if place >= len(self._events):
-                await self._more.wait()
+            if not await self._is_more(alive_s):
+                yield sse.ALIVE
+
+    async def end(self, response: Json, last: bytes) -> None:
+        """Write it down, and only then let it be heard: both or neither, whoever cancels."""
+        if self._ending is None or self._ending.done():
+            self._ending = asyncio.create_task(self._end(response, last))
+        await asyncio.shield(self._ending)
+
+    async def _end(self, response: Json, last: bytes) -> None:
+        events = b"".join((*self._events, last))
+        try:
+            kept = await self._records.finish(self.owner, response, events)
+        except NoiboError as error:
+            if response["status"] in _WHOLE:
+                raise  # it is told as a failure instead
+            log.error("the end of %s was not kept: %s", self.id, error)
+            kept = True
+        if kept:
+            self._add(last)
+        self._close()
 
     async def _work(self, relay: ResponseRelay, voice: Voice) -> None:
         living = asyncio.create_task(self._live())
@@ -94,22 +120,24 @@ class Running:
             await reply.fail(NoiboError("noibo failed on this response; its log says why."))
         finally:
             living.cancel()
-            await self._end()
+            await self._over()
 
-    async def _end(self) -> None:
-        try:
-            if self._teller.keeping is not None:
-                await self._records.keep_events(self.answer.id, b"".join(self._events))
-        except NoiboError as error:
-            log.error("the events of %s were not kept: %s", self.answer.id, error)
-        finally:
-            self._ended = True
-            self._more.set()
+    async def _over(self) -> None:
+        """Also of work that was cancelled while its end was written down."""
+        if self._ending is not None:
+            await asyncio.wait({self._ending})
+        self._close()
+
+    def _close(self) -> None:
+        self._ended = True
+        self._more.set()
 
     async def _take(self, message: Message) -> None:
         self._add(message.get("body", b""))
 
     def _add(self, said: bytes) -> None:
+        if self._ended:
+            return
         for event in sse.events(said):
             if sse.data(event):  # a comment is for who listened when it was said
                 self._events.append(event)
@@ -119,10 +147,14 @@ class Running:
         while True:
             await asyncio.sleep(SAYS_IT_LIVES_S)
             with contextlib.suppress(NoiboError):
-                status = await self._records.seen(self.answer.id)
+                status = await self._records.seen(self.id, self._teller.answer.status)
                 if status in _ENDED_ELSEWHERE and self._task is not None:
-                    self._teller.keeping = None
                     self._task.cancel()
+
+    async def _is_more(self, within_s: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            return await asyncio.wait_for(self._more.wait(), within_s)
+        return False
 
 
 class Backgrounds:
@@ -131,12 +163,10 @@ class Backgrounds:
     def __init__(self) -> None:
         self._running: dict[str, Running] = {}
 
-    async def begin(self, running: Running, relay: ResponseRelay, voice: Voice) -> Json:
-        """Take a response on."""
-        told = await running.begin(relay, voice)
-        self._running[running.answer.id] = running
+    def add(self, running: Running) -> None:
+        """One that has begun."""
         self._forget_ended()
-        return told
+        self._running[running.id] = running
 
     def find(self, owner: str, name: str) -> Running | None:
         """One that runs here."""

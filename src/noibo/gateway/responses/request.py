@@ -6,15 +6,17 @@ what is stored; the rest is translation (`wire.responses*`).
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from noibo.engines.engine import Model
 from noibo.errors import InvalidRequest
 from noibo.gateway import pipeline
 from noibo.gateway.callers import Caller
+from noibo.gateway.off_loop import off_loop
 from noibo.gateway.openai import model as openai_model
 from noibo.gateway.openai.asked import Asked as Chat
 from noibo.wire import responses
@@ -23,6 +25,7 @@ from noibo.wire.openai import fields as openai_fields
 from noibo.wire.openai.format import check_format
 from noibo.wire.openai.shape import Shape
 from noibo.wire.responses import Asked
+from noibo.wire.responses.budget import Budget, weight
 from noibo.wire.responses.items import REFERENCE, file_ids, references
 from noibo.wire.responses.messages import FileContent, as_messages
 
@@ -33,6 +36,12 @@ log = logging.getLogger(__name__)
 PATH: Final = "/v1/chat/completions"
 LARGEST_FILE: Final = 32 * 2**20  # that is put into a prompt
 _USAGE: Final = raw({"include_usage": True})
+_MADE_OF: Final = {
+    "max_completion_tokens": "max_output_tokens",
+    "messages": "input",
+    "reasoning_effort": "reasoning.effort",
+    "response_format": "text.format",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,39 +56,88 @@ class Prepared:
         """The chat, fit for its model; `fields` are those of the caller's body. Raises
         `InvalidRequest`."""
         chat: Fields = {"messages": raw(self.messages), **self.asked.engine}
-        openai_fields.check(chat, openai_fields.CHAT)
-        check_format(chat)
-        chat |= {"model": raw(model.name), "stream": raw(streamed)}
-        if streamed:
-            chat["stream_options"] = _USAGE
-        if pipeline.KEEP_ALIVE in fields:
-            chat[pipeline.KEEP_ALIVE] = fields[pipeline.KEEP_ALIVE]
-        request = pipeline.Request.of(PATH, chat, caller)
-        return openai_model.fit(Chat(request, Shape(chat=True, streamed=streamed)), model)
+        with _in_its_words():
+            openai_fields.check(chat, openai_fields.CHAT)
+            check_format(chat)
+            chat |= {"model": raw(model.name), "stream": raw(streamed)}
+            if streamed:
+                chat["stream_options"] = _USAGE
+            if pipeline.KEEP_ALIVE in fields:
+                chat[pipeline.KEEP_ALIVE] = fields[pipeline.KEEP_ALIVE]
+            request = pipeline.Request.of(PATH, chat, caller)
+            shape = Shape(chat=True, streamed=streamed)
+            fit = openai_model.fit(Chat(request, shape), model)
+        made_of = {**_MADE_OF, **fit.request.made_of}
+        return replace(fit, request=replace(fit.request, made_of=made_of))
 
 
-async def prepare(fields: Fields, caller: Caller, stored: Opening) -> Prepared:
-    """Read a request and fetch what it builds on. Raises `InvalidRequest` or `DatabaseError`."""
-    asked = responses.read(fields)
+@contextlib.contextmanager
+def _in_its_words() -> Iterator[None]:
+    """What is wrong with a field of the chat is wrong with the one that it was made of."""
+    try:
+        yield
+    except InvalidRequest as error:
+        name = (error.param or "").partition(".")[0].partition("[")[0]
+        if name not in _MADE_OF:
+            raise
+        said = _MADE_OF[name]
+        message = error.message.replace(f"{name}:", f"{said}:", 1)
+        raise InvalidRequest(message, param=said, next_step=error.next_step) from error
+
+
+async def prepare(fields: Fields, caller: Caller, stored: Opening, most: int) -> Prepared:
+    """Read a request and fetch what it builds on; all of it together has at most so many
+    characters. Raises `InvalidRequest` or `DatabaseError`."""
+    asked = await off_loop(len(fields.get("input", b"")), responses.read, fields)
     _record(asked, caller)
-    owner = caller.owner
+    owner, budget = caller.owner, Budget(most)
     history: list[Json] = []
     if asked.previous is not None:
-        history = await (await stored()).responses.history(owner, asked.previous)
+        history = await (await stored()).responses.history(owner, asked.previous, budget)
+        _require_new(asked.items, {one["id"] for one in history})
     items = asked.items
     if wanted := references(items):
-        known = {one["id"]: one for one in history}
-        missing = [name for name in wanted if name not in known]
-        if missing:
-            known |= await (await stored()).responses.items(owner, missing)
-        items = [known[one["id"]] if one["type"] == REFERENCE else one for one in items]
+        known = await (await stored()).responses.items(owner, wanted, budget)
+        items = _resolved(items, known)
     everything = [*history, *items]
-    files = await _files(owner, everything, stored)
-    return Prepared(asked, items, as_messages(everything, asked.instructions, files))
+    files = await _files(owner, everything, stored, budget)
+    messages = await off_loop(
+        most - budget.left + weight(items),
+        as_messages,
+        everything,
+        asked.instructions,
+        files,
+        Budget(most),
+    )
+    return Prepared(asked, items, messages)
 
 
-async def _files(owner: str, items: Sequence[Json], stored: Opening) -> dict[str, FileContent]:
-    wanted = set(file_ids(items))
+def _require_new(items: Sequence[Json], said: Set[str]) -> None:
+    for place, item in enumerate(items):
+        if item["id"] in said:
+            where = f"input[{place}].id"
+            raise InvalidRequest(
+                f"{where}: the item {item['id']!r} stands in the conversation already.",
+                param=where,
+                next_step="Leave it out, or send all items without previous_response_id.",
+            )
+
+
+def _resolved(items: Sequence[Json], known: Mapping[str, Json]) -> list[Json]:
+    """The items, with those that were spoken of in their places."""
+    found = []
+    for place, item in enumerate(items):
+        if item["type"] == REFERENCE and item["id"] not in known:
+            where = f"input[{place}].id"
+            raise InvalidRequest(f"{where}: there is no item {item['id']!r}.", param=where)
+        found.append(known[item["id"]] if item["type"] == REFERENCE else item)
+    return found
+
+
+async def _files(
+    owner: str, items: Sequence[Json], stored: Opening, budget: Budget
+) -> dict[str, FileContent]:
+    wanted = dict.fromkeys(file_ids(items))
     if not wanted:
         return {}
     files = (await stored()).files
@@ -97,6 +155,7 @@ async def _files(owner: str, items: Sequence[Json], stored: Opening) -> dict[str
                 f"The file {name} is larger than {LARGEST_FILE} bytes: too large for a prompt.",
                 param="input",
             )
+        budget.take(card.bytes)
         found[name] = FileContent(card.name, await files.read(card))
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -24,15 +24,13 @@ from noibo.gateway.reading import read_fields
 from noibo.gateway.responses import request as responses_request
 from noibo.gateway.responses.background import Running
 from noibo.gateway.responses.request import Prepared
-from noibo.gateway.responses.teller import Keeping, ResponseRelay, ResponseTeller, Voice
+from noibo.gateway.responses.teller import Kept, ResponseRelay, ResponseTeller, Voice
 from noibo.gateway.services import Services, services_of
 from noibo.wire import ids, openai, responses, sse
-from noibo.wire.body import Json
+from noibo.wire.body import Fields, Json
 from noibo.wire.responses.answer import Answer
 
 router = APIRouter(prefix="/v1/responses", tags=["openai"])
-
-_FINISHED: Final = frozenset({"completed", "incomplete", "failed", "cancelled"})
 
 
 async def create(request: Request) -> Response:
@@ -40,19 +38,25 @@ async def create(request: Request) -> Response:
     services = services_of(request)
     fields = await read_fields(request)
     caller = Caller.of(request.headers, request.client.host if request.client else None)
-    prepared = await responses_request.prepare(fields, caller, services.stored)
+    prepared = await _prepare(fields, caller, services)
     asked = prepared.asked
     model = await services.resolve(asked.model)
     chat = prepared.chat(model, caller, fields, streamed=asked.streamed or asked.background)
     teller = await _teller(prepared, chat, services)
-    voice = Voice()
-    queue = services.settings.queue
+    voice, queue = Voice(), services.settings.queue
     relay = ResponseRelay(services.pipeline, chat.request, queue, voice, teller)
     if not asked.background:
         return relay
     running = Running(teller, (await services.stored()).responses, caller.owner)
-    told = await services.backgrounds.begin(running, relay, voice)
-    return EventStream(running.tail(-1)) if asked.streamed else JSONResponse(told)
+    told = await running.begin(relay, voice, prepared.items)
+    services.backgrounds.add(running)
+    return EventStream(running.tail(-1, queue.alive_s)) if asked.streamed else JSONResponse(told)
+
+
+async def _prepare(fields: Fields, caller: Caller, services: Services) -> Prepared:
+    """What is put together of a body and what is stored is bounded as a body is."""
+    most = services.settings.server.max_body_bytes
+    return await responses_request.prepare(fields, caller, services.stored, most)
 
 
 async def _teller(prepared: Prepared, chat: Chat, services: Services) -> ResponseTeller:
@@ -60,7 +64,7 @@ async def _teller(prepared: Prepared, chat: Chat, services: Services) -> Respons
     if asked.store:
         records = (await services.stored()).responses
         await records.require()  # what cannot be kept is refused before anybody works for it
-        keeping = Keeping(records, chat.request.caller.owner, prepared.items)
+        keeping = Kept(records, chat.request.caller.owner, prepared.items)
     head = {"id": ids.new("resp"), "model": chat.request.model, **asked.said}
     telling = replace(asked.telling, forced=chat.shape.forced)
     return ResponseTeller(Answer(head, telling, time.time), services.pipeline, keeping)
@@ -70,7 +74,7 @@ async def count_input(request: Request) -> Response:
     """How many tokens the prompt of such a request has."""
     inquiry = await Inquiry.read(request)
     services = inquiry.services
-    prepared = await responses_request.prepare(inquiry.fields, inquiry.caller, services.stored)
+    prepared = await _prepare(inquiry.fields, inquiry.caller, services)
     model = await services.resolve(inquiry.model)
     chat = prepared.chat(model, inquiry.caller, inquiry.fields, streamed=False).request.fields
     await require_readable(chat, model)
@@ -111,8 +115,9 @@ async def retrieve(request: Request, name: str, look: Annotated[_Look, Query()])
     if look.starting_after is not None:
         raise InvalidRequest("starting_after: only with stream.", param="starting_after")
     services, owner = services_of(request), _owner(request)
-    if running := services.backgrounds.find(owner, name):
-        return JSONResponse(running.answer.response())
+    running = services.backgrounds.find(owner, name)
+    if running and (found := await running.response()):
+        return JSONResponse(found)
     return JSONResponse(await (await services.stored()).responses.get(owner, name))
 
 
@@ -126,13 +131,16 @@ async def _stream(request: Request, name: str, look: _Look) -> Response:
         )
     after = -1 if look.starting_after is None else look.starting_after
     if running := services.backgrounds.find(owner, name):
-        return EventStream(running.tail(after))
-    kept = await (await services.stored()).responses.events(owner, name)
+        return EventStream(running.tail(after, services.settings.queue.alive_s))
+    records = (await services.stored()).responses
+    kept = await records.events(owner, name)
     if kept is None:
+        status = (await records.get(owner, name))["status"]
         raise InvalidRequest(
-            f"{name} has no stream to be told again.",
+            f"{name} has no stream to be told again; it is {status}.",
             param="stream",
-            next_step="Only a response that ran in the background (background: true) has one.",
+            next_step=f"Look at it: GET /v1/responses/{name}. The stream of one that ran in the"
+            " background can be told by the server that ran it, and by all when it has ended.",
         )
     events = list(sse.events(kept))[after + 1 :]
     return Response(b"".join(events), media_type=openai.Voice.stream_type)
@@ -142,9 +150,9 @@ async def _stream(request: Request, name: str, look: _Look) -> Response:
 async def delete(request: Request, name: str) -> Json:
     """Forget a response, and its input."""
     services, owner = services_of(request), _owner(request)
-    if running := services.backgrounds.find(owner, name):
-        await running.drop()
     await (await services.stored()).responses.delete(owner, name)
+    if running := services.backgrounds.find(owner, name):
+        await running.cancel()  # of what is deleted nothing is kept
     return {"id": name, "object": "response", "deleted": True}
 
 
@@ -180,11 +188,9 @@ async def cancel(request: Request, name: str) -> JSONResponse:
         )
     if running := services.backgrounds.find(owner, name):
         await running.cancel()
-        found = running.answer.response()
-    elif found["status"] not in _FINISHED:  # it runs in another server, which will see it
-        await records.mark(owner, name, "cancelled")
-        found["status"] = "cancelled"
-    return JSONResponse(found)
+    else:
+        await records.cancel(owner, name)  # another server works on it, and will see that
+    return JSONResponse(await records.get(owner, name))
 
 
 def _owner(request: Request) -> str:

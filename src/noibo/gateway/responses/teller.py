@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from noibo.engines.upstream import Upstream
 from noibo.errors import EngineError, NoiboError
 from noibo.gateway.pipeline import Pipeline, Stream
-from noibo.gateway.relay import Relay
+from noibo.gateway.relay import NONSENSE, Relay
 from noibo.gateway.reply import Reply
 from noibo.gateway.teller import Teller
 from noibo.wire import openai, sse
@@ -27,17 +27,23 @@ if TYPE_CHECKING:
     from noibo.gateway.responses.records import ResponseRecords
 
 
-class Keeping:
-    """Where a response is kept, and with what: its owner, its input."""
+class Keeping(Protocol):
+    """Where a response is kept when it has ended. `last`: its last events."""
+
+    async def end(self, response: Json, last: bytes) -> None:
+        """Write it down. Raises `DatabaseError` or `DiskFull`."""
+
+
+class Kept:
+    """Keeps a response whose caller waits for it: written once, at its end."""
 
     def __init__(self, records: ResponseRecords, owner: str, items: Sequence[Json]) -> None:
         self._records = records
         self._owner = owner
         self._items = items
 
-    async def keep(self, response: Json) -> None:
-        """Write it down as it stands."""
-        await self._records.keep(self._owner, response, self._items)
+    async def end(self, response: Json, last: bytes) -> None:
+        await self._records.add(self._owner, response, self._items)
 
 
 class ResponseTeller(Teller):
@@ -46,9 +52,11 @@ class ResponseTeller(Teller):
     def __init__(self, answer: Answer, pipeline: Pipeline, keeping: Keeping | None) -> None:
         self.answer = answer
         self.keeping = keeping
+        self.stopped_by: NoiboError | None = None  # why it is cancelled, if nobody asked for that
         self._pipeline = pipeline
         self._stream: Stream | None = None
         self._last: list[Json] = []
+        self._kept = False
 
     def begin(self, stream: Stream) -> bytes:
         self._stream = stream
@@ -59,10 +67,13 @@ class ResponseTeller(Teller):
 
     async def settle(self, answer: Json | None) -> None:
         if answer is not None:
-            self.answer.whole(answer)
+            try:
+                self.answer.whole(answer)
+            except NONSENSE as exc:
+                raise EngineError("The engine's answer is not understood.") from exc
         await self._count_reasoning()
         self._last = self.answer.end()
-        await self.keep()
+        await self._keep()
 
     def end(self) -> bytes:
         return framed(self._last)
@@ -71,22 +82,26 @@ class ResponseTeller(Teller):
         return msgspec.json.encode(self.answer.response())
 
     async def fail(self, error: NoiboError) -> bytes:
-        """It breaks off, or cannot be kept. What it had is kept, if that can be."""
-        events = [*self._last[:-1], *self.answer.fail(error)]
+        """It breaks off, or cannot be kept. What it had is kept, if that can be. One that is kept
+        as whole stays so, whether its caller hears of it or not."""
+        if self._kept:
+            return b""
+        self._last = [*self._last[:-1], *self.answer.fail(error)]
         with contextlib.suppress(NoiboError):
-            await self.keep()
-        return framed(events)
+            await self._keep()
+        return framed(self._last)
 
     async def cancel(self) -> None:
         """Its caller left, or wants it no more. What it had is kept."""
         if self.answer.begun and not self.answer.ended:
-            self.answer.cancel()
-            await self.keep()
+            why = self.stopped_by
+            self._last = self.answer.fail(why) if why else self.answer.cancel()
+            await self._keep()
 
-    async def keep(self) -> None:
-        """Write it down as it stands, if it is to be stored."""
+    async def _keep(self) -> None:
         if self.keeping is not None:
-            await self.keeping.keep(self.answer.response())
+            await self.keeping.end(self.answer.response(), framed(self._last))
+            self._kept = True
 
     async def _count_reasoning(self) -> None:
         """Engines do not say which of the tokens were thoughts: the worker counts them again."""

@@ -140,7 +140,7 @@ class Answer:
             self._number -= 1
         events = [*self._close("incomplete")]
         self.status = "failed"
-        self._about["error"] = _error(error)
+        self._about |= {"error": _error(error), "completed_at": None, "incomplete_details": None}
         return self._numbered([*events, self._state("failed")])
 
     def cancel(self) -> list[Json]:

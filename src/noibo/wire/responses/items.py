@@ -12,12 +12,15 @@ from typing import Any, Final
 from noibo.errors import InvalidRequest
 from noibo.wire import ids
 from noibo.wire.body import Json
+from noibo.wire.responses.budget import MOST_ITEMS
 
 _ROLES: Final = ("user", "assistant", "system", "developer")
 _STATES: Final = frozenset({"in_progress", "completed", "incomplete"})
 _PARTS: Final[Mapping[str, frozenset[str]]] = {
     "assistant": frozenset({"output_text", "refusal"}),
-    "": frozenset({"input_text", "input_image", "input_file"}),
+    "system": frozenset({"input_text", "input_file"}),
+    "developer": frozenset({"input_text", "input_file"}),
+    "user": frozenset({"input_text", "input_image", "input_file"}),
 }
 _DETAILS: Final = frozenset({"auto", "low", "high", "original"})
 REFERENCE: Final = "item_reference"
@@ -31,7 +34,11 @@ def read_input(value: Any) -> list[Json]:
         value = [{"role": "user", "content": value}]
     if not isinstance(value, list):
         raise _wrong("input", "must be a text or a list of items")
-    return [_item(f"input[{i}]", one) for i, one in enumerate(value)]
+    if len(value) > MOST_ITEMS:
+        raise _wrong("input", f"has at most {MOST_ITEMS:,} items")
+    items = [_item(f"input[{i}]", one) for i, one in enumerate(value)]
+    _require_once(items)
+    return items
 
 
 def references(items: Iterable[Json]) -> list[str]:
@@ -46,6 +53,20 @@ def file_ids(items: Iterable[Json]) -> Iterator[str]:
         for part in content if isinstance(content, list) else ():
             if part.get("file_id"):
                 yield part["file_id"]
+
+
+def _require_once(items: Iterable[Json]) -> None:
+    """Which of two items with one id would a reference to it mean?"""
+    places: dict[str, int] = {}
+    for place, item in enumerate(items):
+        first = places.setdefault(item["id"], place)
+        if first != place:
+            where = f"input[{place}].id"
+            raise InvalidRequest(
+                f"{where}: the item {item['id']!r} stands at input[{first}] too.",
+                param=where,
+                next_step="Send every item once.",
+            )
 
 
 def _item(where: str, item: Any) -> Json:
@@ -69,13 +90,11 @@ def _message(where: str, item: Json) -> Json:
     if item.get("phase") not in (None, "commentary", "final_answer"):
         raise _wrong(f"{where}.phase", "must be commentary or final_answer")
     content = item.get("content")
-    is_answer = role == "assistant"
     if isinstance(content, str):
-        content = [_text(content, is_answer=is_answer)]
+        content = [_text(content, is_answer=role == "assistant")]
     if not isinstance(content, list):
         raise _wrong(f"{where}.content", "must be a text or a list of parts")
-    known = _PARTS["assistant" if is_answer else ""]
-    parts = [_part(f"{where}.content[{i}]", one, known) for i, one in enumerate(content)]
+    parts = [_part(f"{where}.content[{i}]", one, _PARTS[role]) for i, one in enumerate(content)]
     phase = {"phase": item["phase"]} if item.get("phase") else {}
     return _named(where, item, "msg", {"role": role, "content": parts, **phase})
 
@@ -165,7 +184,7 @@ def _function_call_output(where: str, item: Json) -> Json:
     _refuse(where, item, "namespace")
     output = item.get("output")
     if isinstance(output, list):
-        known = _PARTS[""]
+        known = _PARTS["user"]
         output = [_part(f"{where}.output[{i}]", one, known) for i, one in enumerate(output)]
     elif not isinstance(output, str):
         raise _wrong(f"{where}.output", "must be a text or a list of parts")

@@ -15,6 +15,7 @@ from typing import Final
 
 from noibo.errors import InvalidRequest
 from noibo.wire.body import Json
+from noibo.wire.responses.budget import Budget, weight
 from noibo.wire.responses.reasoning import unsealed
 
 _SYSTEM: Final = frozenset({"system", "developer"})
@@ -29,10 +30,14 @@ class FileContent:
 
 
 def as_messages(
-    items: Iterable[Json], instructions: str | None, files: Mapping[str, FileContent]
+    items: Iterable[Json],
+    instructions: str | None,
+    files: Mapping[str, FileContent],
+    budget: Budget,
 ) -> list[Json]:
-    """The messages. Raises `InvalidRequest` for what no chat can say."""
-    made = _Messages(files)
+    """The messages. Raises `InvalidRequest` for what no chat can say, and where they are more than
+    `budget` allows."""
+    made = _Messages(files, budget)
     for item in items:
         made.add(item)
     return _with_head(made.messages, instructions)
@@ -43,7 +48,7 @@ def _with_head(messages: list[Json], instructions: str | None) -> list[Json]:
     texts = [instructions] if instructions else []
     merged = 0
     for message in messages:
-        if message["role"] != "system" or not isinstance(message["content"], str):
+        if message["role"] != "system":
             break
         texts.append(message["content"])
         merged += 1
@@ -54,26 +59,27 @@ def _with_head(messages: list[Json], instructions: str | None) -> list[Json]:
 class _Messages:
     """Puts items together."""
 
-    def __init__(self, files: Mapping[str, FileContent]) -> None:
+    def __init__(self, files: Mapping[str, FileContent], budget: Budget) -> None:
         self.messages: list[Json] = []
         self._files = files
+        self._budget = budget
         self._turn: Json | None = None  # the assistant's message that still grows
         self._called: set[str] = set()
 
     def add(self, item: Json) -> None:
         kind = item["type"]
         if kind == "reasoning":
-            turn = self._assistant()
-            turn["reasoning_content"] = turn.get("reasoning_content", "") + _thought(item)
+            self._add_thought(item)
         elif kind == "function_call":
             self._add_call(item)
         elif kind == "function_call_output":
             self._add_output(item)
         elif item["role"] == "assistant":
             self._add_answer(item)
+        elif item["role"] in _SYSTEM:
+            self._close({"role": "system", "content": self._instructions(item["content"])})
         else:
-            role = "system" if item["role"] in _SYSTEM else "user"
-            self._close({"role": role, "content": self._content(item["content"])})
+            self._close({"role": "user", "content": self._content(item["content"])})
 
     def _assistant(self) -> Json:
         if self._turn is None:
@@ -85,14 +91,33 @@ class _Messages:
         self._turn = None
         self.messages.append(message)
 
-    def _add_answer(self, item: Json) -> None:
+    def _end_turn(self) -> None:
+        """The next is of another turn, if in this one anything was said or called."""
         if self._turn is not None and (self._turn["content"] or "tool_calls" in self._turn):
             self._turn = None
+
+    def _add_thought(self, item: Json) -> None:
+        """What is thought belongs to what is said or called after it."""
+        self._end_turn()
+        turn = self._assistant()
+        thoughts = [turn["reasoning_content"]] if "reasoning_content" in turn else []
+        turn["reasoning_content"] = "\n\n".join([*thoughts, self._thought(item)])
+
+    def _thought(self, item: Json) -> str:
+        """What a reasoning item says, wherever it says it."""
+        if sealed := item.get("encrypted_content"):
+            return unsealed(sealed, self._budget)
+        parts = item.get("content") or item.get("summary") or []
+        return self._counted("".join(part["text"] for part in parts))
+
+    def _add_answer(self, item: Json) -> None:
+        self._end_turn()
         said = [part.get("text") or part.get("refusal") or "" for part in item["content"]]
-        self._assistant()["content"] = "".join(said)
+        self._assistant()["content"] = self._counted("".join(said))
 
     def _add_call(self, item: Json) -> None:
         self._called.add(item["call_id"])
+        self._budget.take(weight(item))
         function = {"name": item["name"], "arguments": item["arguments"]}
         call = {"id": item["call_id"], "type": "function", "function": function}
         self._assistant().setdefault("tool_calls", []).append(call)
@@ -108,9 +133,13 @@ class _Messages:
         content = self._content(item["output"])
         self._close({"role": "tool", "tool_call_id": item["call_id"], "content": content})
 
+    def _instructions(self, content: list[Json]) -> str:
+        """One text: a system message in parts is more than most chat templates know."""
+        return "\n".join(self._part(part)["text"] for part in content)
+
     def _content(self, content: str | list[Json]) -> str | list[Json]:
         if isinstance(content, str):
-            return content
+            return self._counted(content)
         parts = [self._part(part) for part in content]
         if len(parts) == 1 and parts[0]["type"] == "text":
             return str(parts[0]["text"])
@@ -120,15 +149,22 @@ class _Messages:
         if part["type"] == "input_image":
             return {"type": "image_url", "image_url": self._image(part)}
         if part["type"] == "input_file":
-            return {"type": "text", "text": self._file_text(part)}
-        return {"type": "text", "text": part["text"]}
+            return {"type": "text", "text": self._counted(self._file_text(part))}
+        return {"type": "text", "text": self._counted(part["text"])}
+
+    def _counted(self, text: str) -> str:
+        self._budget.take(len(text))
+        return text
 
     def _image(self, part: Json) -> Json:
         detail = {"auto": "auto", "original": "high"}.get(part["detail"], part["detail"])
         url = part.get("image_url")
         if url is None:
-            data = base64.b64encode(self._files[part["file_id"]].data).decode()
-            url = f"data:image/png;base64,{data}"  # which kind it is, its bytes say
+            data = self._files[part["file_id"]].data
+            self._budget.take(len(data) * 4 // 3)
+            url = f"data:image/png;base64,{base64.b64encode(data).decode()}"  # its bytes say which
+        else:
+            self._budget.take(len(url))
         return {"url": url, "detail": detail}
 
     def _file_text(self, part: Json) -> str:
@@ -145,14 +181,6 @@ class _Messages:
                 next_step="Send its text.",
             ) from None
         return f"File {found.name}:\n{text}"
-
-
-def _thought(item: Json) -> str:
-    """What a reasoning item says, wherever it says it."""
-    if sealed := item.get("encrypted_content"):
-        return unsealed(sealed)
-    parts = item.get("content") or item.get("summary") or []
-    return "".join(part["text"] for part in parts)
 
 
 def _decoded(data: str) -> bytes:

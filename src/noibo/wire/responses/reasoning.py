@@ -12,9 +12,9 @@ import zlib
 from typing import Final
 
 from noibo.errors import InvalidRequest
+from noibo.wire.responses.budget import Budget
 
 _MARK: Final = "noibo1."
-_LONGEST: Final = 2**24
 
 
 def sealed(text: str) -> str:
@@ -22,16 +22,17 @@ def sealed(text: str) -> str:
     return _MARK + base64.urlsafe_b64encode(zlib.compress(text.encode())).decode()
 
 
-def unsealed(word: str) -> str:
-    """The text again. Raises `InvalidRequest` for what another made."""
+def unsealed(word: str, budget: Budget) -> str:
+    """The text again, taken from `budget`. Raises `InvalidRequest`, also for what another made."""
     try:
         if not word.startswith(_MARK):
             raise ValueError("another's")
         packed = base64.b64decode(word.removeprefix(_MARK), altchars=b"-_", validate=True)
         unpacker = zlib.decompressobj()
-        text = unpacker.decompress(packed, _LONGEST)
+        text = unpacker.decompress(packed, budget.left + 1)
+        budget.take(len(text))
         if not unpacker.eof:
-            raise ValueError("too long")
+            raise ValueError("cut off")
         return text.decode()
     except (ValueError, binascii.Error, zlib.error):
         raise InvalidRequest(

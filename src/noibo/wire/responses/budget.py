@@ -1,0 +1,50 @@
+"""How much one request may put together: what it says, what it builds on, what its files contain.
+
+A body is bounded where it comes in. A conversation that is continued, reasoning that was packed
+and a file that is spoken of often are larger than the words that name them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from noibo.errors import InvalidRequest
+
+MOST_ITEMS: Final = 10_000
+
+
+class Budget:
+    """So many characters, in so many pieces. Taken before the memory is."""
+
+    def __init__(self, most: int) -> None:
+        self.left = most
+        self._most = most
+        self._pieces = 0
+
+    def take(self, size: int) -> None:
+        """One piece more. Raises `InvalidRequest` where it is too much."""
+        self._pieces += 1
+        self.left -= size
+        if self.left < 0:
+            raise _spent(f"{self._most:,} characters")
+        if self._pieces > MOST_ITEMS:
+            raise _spent(f"{MOST_ITEMS:,} items")
+
+
+def weight(value: Any) -> int:
+    """How many characters of an item may come before a model; of log-probabilities none do."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, list):
+        return sum(map(weight, value))
+    if isinstance(value, dict):
+        return sum(weight(one) for name, one in value.items() if name != "logprobs")
+    return 0
+
+
+def _spent(most: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"The input, with the conversation it continues and its files, is more than {most}.",
+        param="input",
+        next_step="Send fewer or smaller items, or begin a new conversation.",
+    )
