@@ -178,10 +178,9 @@ def small_encoder(*, ranks: bool = False) -> Encoder:
 # ── a model that fills in ───────────────────────────────────────────────────
 
 
-def small_filler(path: Path) -> Path:
+def small_filler(path: Path, marks: Sequence[str] = ("<PRE>", "<SUF>", "<MID>")) -> Path:
     """A model of chance that has tokens for the text before, behind and in a gap."""
     chance, width, within = np.random.default_rng(5), 32, 64
-    marks = ["<PRE>", "<SUF>", "<MID>"]
     plain = ["▁", *map(chr, range(33, 127))]
     tokens = ["<unk>", "<s>", "</s>", *(f"<0x{i:02X}>" for i in range(256)), *marks, *plain]
     kinds = [2, 3, 3, *([6] * 256), *([3] * 3), *([1] * len(plain))]

@@ -31,6 +31,8 @@ def small_server(
     stock(store, "silent", encoder.write(folder / "silent.gguf", None))
     stock(store, "ranks", small_encoder(ranks=True).write(folder / "ranks.gguf", "rank"))
     stock(store, "fills", small_filler(folder / "fills.gguf"))
+    own = ("<before>", "<behind>", "<gap>")
+    stock(store, "fills-otherwise", small_filler(folder / "otherwise.gguf", own))
     with RunningServer(
         folder / "home",
         NOIBO_STORE_PATH=str(folder / "models"),

@@ -131,6 +131,23 @@ def test_a_gap_is_filled_streamed_and_not(small_server: RunningServer) -> None:
         assert told[-1].usage.completion_tokens == 6
 
 
+@pytest.mark.parametrize("model", ["fills", "fills-otherwise"])
+def test_nothing_of_what_stands_round_a_gap_is_cut(small_server: RunningServer, model: str) -> None:
+    with openai.OpenAI(base_url=small_server.url + "/v1", api_key="x", max_retries=0) as client:
+        asked: dict[str, Any] = {"model": model, "max_tokens": 1}
+        found = text(client, prompt="p" * 150, suffix="s" * 60, **asked)
+        assert found.usage is not None
+        assert 150 + 60 + 3 <= found.usage.prompt_tokens <= 150 + 60 + 6  # and what begins a text
+        with pytest.raises(openai.BadRequestError) as caught:
+            text(client, prompt="p" * 200, suffix="s" * 60, **asked)
+        assert caught.value.code == "context_length_exceeded"
+        several = text(client, prompt=["ab", "c"], suffix="yz", echo=True, **asked)
+        assert [choice.text[:1] for choice in several.choices] == ["a", "c"]
+        with pytest.raises(openai.BadRequestError) as caught:
+            text(client, prompt=[5, 6], suffix="s", **asked)
+        assert refused(caught.value, "suffix")
+
+
 def test_more_choices_than_slots_do_not_wait_for_each_other(server: RunningServer) -> None:
     async def ask(base: str) -> list[Any]:
         async with openai.AsyncOpenAI(base_url=base, api_key="x", max_retries=0) as client:

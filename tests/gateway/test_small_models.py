@@ -189,6 +189,13 @@ def test_all_of_a_prefix_is_read_where_the_context_has_room(http: httpx2.Client)
     assert cut.count("p") > 2 * cut.count("s") > 90
 
 
+def test_a_model_with_marks_of_its_own_says_so_in_its_file(http: httpx2.Client) -> None:
+    fields = {"model": "fills-otherwise", "input_prefix": "ab", "input_suffix": "yz"}
+    whole = asked(http, "/infill", **fields, n_predict=1)["prompt"]
+    for mark in ("<before>", "<behind>", "<gap>"):
+        assert mark in whole
+
+
 def test_what_an_editor_sends_ahead_of_typing_is_taken(http: httpx2.Client) -> None:
     """llama.vim warms the cache with a request of which it wants to hear nothing."""
     warm = asked(

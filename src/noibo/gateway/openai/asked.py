@@ -108,6 +108,8 @@ def _text(path: str, fields: Fields, caller: Caller) -> Asked:
         silent=body.field(fields, "max_tokens", int) == 0,
     )
     prompts = _prompts(fields)
+    if "suffix" in fields and not all(isinstance(prompt, str) for prompt in prompts):
+        raise InvalidRequest("suffix: only with prompts that are texts.", param="suffix")
     return Asked(Request.of(path, fields, caller), shape, prompts, echo)
 
 

@@ -13,7 +13,6 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import msgspec
 
@@ -23,6 +22,7 @@ from noibo.errors import NoiboError, QueueFull
 from noibo.gateway.exchange import Exchange
 from noibo.gateway.openai.asked import RANDOM, SEEDS, Asked
 from noibo.gateway.openai.echoing import leads_of
+from noibo.gateway.openai.gaps import filled
 from noibo.gateway.pipeline import Pipeline, Request, Stream
 from noibo.gateway.pulse import Pulse
 from noibo.gateway.relay import END, broke_off, decoded, progress_events, whole_events
@@ -31,8 +31,6 @@ from noibo.gateway.tokens import Tokens
 from noibo.gateway.waiting import Waiting
 from noibo.wire import body, openai, sse
 from noibo.wire.management import MODEL_HEADER
-from noibo.wire.openai import infill as openai_infill
-from noibo.wire.openai.infill import Infill
 from noibo.wire.openai.shape import Told
 
 _DONE = sse.event(sse.DONE)
@@ -74,16 +72,14 @@ def parts_of(asked: Asked) -> list[Part]:
     if asked.shape.silent:  # engines write one token at least
         usual = replace(usual, fields=usual.fields | {"max_tokens": body.raw(1)})
     return [
-        Part(_of_prompt(usual, prompt), number, 0, asked.shape.drawn)
+        Part(
+            replace(usual, fields=usual.fields | {"prompt": body.raw(prompt)}),
+            number,
+            0,
+            asked.shape.drawn,
+        )
         for number, prompt in enumerate(asked.prompts)
     ]
-
-
-def _of_prompt(usual: Request, prompt: Any) -> Request:
-    if "suffix" in usual.fields:
-        fields = openai_infill.ask(usual.fields, prompt)
-        return replace(usual, path=openai_infill.PATH, fields=fields)
-    return replace(usual, fields=usual.fields | {"prompt": body.raw(prompt)})
 
 
 def _silent(ticket: Ticket) -> None:
@@ -98,7 +94,7 @@ class Fan(Exchange):
         self._pipeline = pipeline
         self._queue = queue
         self._asked = asked
-        self._left = deque(parts_of(asked))
+        self._left: deque[Part] = deque()
         self._told = Told(asked.shape)
         self._seed = body.field(asked.request.fields, "seed", int)
         self._tokens: Tokens | None = None
@@ -112,6 +108,7 @@ class Fan(Exchange):
             Waiting(reply, self._queue.say_after_s, streamed=streamed) as waiting,
             contextlib.ExitStack() as begun,
         ):
+            self._left.extend(parts_of(await filled(self._pipeline, self._asked, waiting.told)))
             while self._left:
                 try:
                     async with asyncio.TaskGroup() as helpers:
@@ -168,10 +165,7 @@ class Fan(Exchange):
     async def _open(self, part: Part, told: Tell = _silent) -> AsyncIterator[Stream]:
         async with self._pipeline.open(part.asked(self._seed), told) as stream:
             if stream.response.status != 200:
-                refusal = openai.refusal(stream.response.status, await stream.beginning())
-                if part.request.path == openai_infill.PATH:
-                    raise openai_infill.refusal(refusal, stream.model.name)
-                raise refusal
+                raise openai.refusal(stream.response.status, await stream.beginning())
             if part.choices > stream.choices:
                 rest = part.rest(stream.choices)
                 self._left.extendleft([rest] if stream.engine.several else reversed(rest.single()))
@@ -179,15 +173,11 @@ class Fan(Exchange):
 
     async def _hear(self, part: Part, stream: Stream, reply: Reply) -> None:
         tokens = self._tokens = Tokens(stream.worker)
-        infill = Infill(stream.model.name) if part.request.path == openai_infill.PATH else None
         ended = False
         async for block in whole_events(stream):
             ended = ended or END.search(block) is not None
             tokens.count(block, reads=stream.engine.is_progress(block))
             events = decoded(stream, block)
-            if infill is not None:
-                ended = ended or any(event.get("stop") for event in events)
-                events = [infill.chunk(event) for event in events]
             chunks = [self._told.chunk(event, part.prompt, part.first) for event in events]
             if self._told.shape.streamed:
                 said = [sse.event(msgspec.json.encode(chunk)) for chunk in chunks if chunk]

@@ -1,0 +1,39 @@
+"""`suffix`: each prompt of a text completion is what stands before a gap. Nothing of it is cut: one
+that is longer than the model's context is refused as any prompt is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from noibo.engines.engine import Verb
+from noibo.engines.supervision.ticket import Ticket
+from noibo.errors import InvalidRequest, NotSupported
+from noibo.gateway.gap import Filler, Gap
+from noibo.gateway.openai.asked import Asked
+from noibo.gateway.pipeline import Errand, Pipeline
+from noibo.wire import body
+
+SUFFIX = "suffix"
+
+
+async def filled(pipeline: Pipeline, asked: Asked, told: Callable[[Ticket], None]) -> Asked:
+    """The same with prompts that ask for what stands in the gap, if that is asked for."""
+    request = asked.request
+    if SUFFIX not in request.fields:
+        return asked
+    fields = dict(request.fields)
+    behind = body.field(fields, SUFFIX, str)
+    del fields[SUFFIX]
+    errand = Errand(Verb.TOKENISE, request.model, request.caller, request.keep_alive)
+    async with pipeline.worker(errand, told) as upstream:
+        try:
+            filler = await Filler.of(upstream)
+        except NotSupported as error:
+            raise InvalidRequest(
+                f"{SUFFIX}: {error.message}",
+                param=SUFFIX,
+                next_step="Leave it out, or ask a code model.",
+            ) from error
+        prompts = [await filler.prompt(Gap(before, behind)) for before in asked.prompts]
+    return replace(asked, request=replace(request, fields=fields), prompts=prompts)
