@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 import pytest
 
-from noibo.engines.tool_template import with_tools
+from noibo.engines.tool_template import tells_tools, with_tools
 
 OWN = (
     "{% for message in messages %}<{{ message['role'] }}>{{ message['content'] }}\n{% endfor %}"
@@ -55,7 +55,18 @@ def test_a_template_that_refuses_a_system_prompt_gets_it_in_the_first_message() 
 
 def test_a_template_that_knows_tools_stays_as_it_is() -> None:
     assert with_tools("{% if tools %}{{ messages }}{% endif %}") == ""
-    assert with_tools("") == ""
+
+
+def test_a_model_without_a_template_is_taught_the_engines_own() -> None:
+    said = rendered(with_tools(""), TALK)
+    turns = [f"<|im_start|>{one['role']}\n{one['content']}<|im_end|>\n" for one in TALK]
+    assert said == "".join(turns) + "<|im_start|>assistant\n"
+    assert '"name": "f"' in rendered(with_tools(""), TALK, tools=TOOLS)
+
+
+def test_who_is_told_of_tools() -> None:
+    assert all(map(tells_tools, ("", OWN, "{% if tools %}{{ messages }}{% endif %}")))
+    assert not tells_tools("chatml")  # a name of llama.cpp's
 
 
 @pytest.mark.shared

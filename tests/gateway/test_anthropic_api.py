@@ -229,6 +229,13 @@ def test_a_tool_use_is_streamed_as_json(client: anthropic.Anthropic) -> None:
     assert final.stop_reason == "tool_use"
 
 
+def test_a_model_whose_template_has_none_is_taught_tools(client: anthropic.Anthropic) -> None:
+    plain, told = count(client), count(client, tools=[WEATHER])
+    assert told > plain + 30
+    assert create(client, tools=[WEATHER], max_tokens=1).usage.output_tokens == 1
+    assert count(client, messages=[*CALLED, result("38 degrees")], tools=[WEATHER]) > told + 10
+
+
 def test_tool_choice_none_uses_none(client: anthropic.Anthropic) -> None:
     answer = create(client, tools=[WEATHER], tool_choice={"type": "none"})
     assert {block.type for block in answer.content} <= {"text"}
@@ -283,8 +290,6 @@ def test_counted_tokens_are_what_the_same_message_takes(client: anthropic.Anthro
         ({"tools": [WEATHER, WEATHER]}, "tools.1.name"),
         ({"tools": [WEATHER | {"name": "a b"}]}, "tools.0.name"),
         ({"tools": [WEATHER | {"defer_loading": True}]}, "defer_loading"),
-        ({"tools": [WEATHER]}, "tools"),
-        ({"messages": [*CALLED, result("38 degrees")]}, "tools"),
         ({"tool_choice": {"type": "any"}}, "tool_choice"),
         ({"tools": [WEATHER], "tool_choice": {"type": "tool", "name": "x"}}, "tool_choice.name"),
         ({"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 2000}, "thinking"),

@@ -95,13 +95,30 @@ def test_what_is_shown_is_of_the_header(client: ollama.Client, http: httpx.Clien
     found = client.show("tiny")
     assert found.modelinfo["general.architecture"] == "llama"
     assert found.modelinfo["general.parameter_count"] > 0
-    assert found.capabilities == ["completion"]
+    assert found.capabilities == ["completion", "tools"]  # it is taught to tell them
     assert "FROM /" in found.modelfile
     brief = http.post("/api/show", json={"model": "tiny"}).json()
     whole = http.post("/api/show", json={"model": "tiny", "verbose": True}).json()
     assert "tensors" not in brief
     assert {one["name"] for one in whole["tensors"]} >= {"token_embd.weight"}
     assert http.post("/api/show", json={"name": "tiny"}).json() == brief  # as old clients ask
+
+
+def test_what_a_model_cannot_be_told_is_refused_and_not_shown(
+    client: ollama.Client, http: httpx.Client
+) -> None:
+    client.create("mute", from_="tiny", template="{% if true %}Hello{% endif %}", stream=False)
+    assert client.show("mute").capabilities == ["completion"]
+    tool = {"type": "function", "function": {"name": "f"}}
+    asked: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}], "tools": [tool]}
+    refused = http.post("/api/chat", json={"model": "mute"} | asked)
+    assert refused.status_code == 400
+    assert refused.json()["error"] == '"mute" does not support tools.'
+    given = {"name": "f", "input_schema": {"type": "object"}}
+    message = {"model": "mute", "max_tokens": 1, "messages": asked["messages"], "tools": [given]}
+    refused = http.post("/v1/messages", json=message)
+    assert refused.status_code == 400
+    assert "tools: this model knows of none" in refused.json()["error"]["message"]
 
 
 def test_names_are_ollamas(client: ollama.Client) -> None:

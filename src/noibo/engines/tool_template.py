@@ -52,9 +52,28 @@ _MERGED: Final = r"""
 {%- endif %}"""  # noqa: E501 - as above
 
 
+# What llama.cpp writes a chat by where a model has no template: ChatML.
+_USUAL: Final = """\
+{%- for message in messages %}
+{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"""
+
+
 def with_tools(own: str) -> str:
-    """A template that says tools where `own` does not; empty where `own` will do."""
-    if "messages" not in own or any(mark in own for mark in _MARKS):
+    """A template that says tools where `own`, or for want of one the engine's, does not; empty
+    where `own` will do, and where it cannot be taught."""
+    own = own or _USUAL
+    if _says_tools(own) or "messages" not in own:
         return ""
     merged = _MERGED if _NO_SYSTEM in own else ""
     return _BEGINNING.lstrip("\n") + merged + own
+
+
+def tells_tools(own: str) -> bool:
+    """True if a model with that template is told of its tools: by itself, or taught to."""
+    return _says_tools(own) or bool(with_tools(own))
+
+
+def _says_tools(own: str) -> bool:
+    return any(mark in own for mark in _MARKS)

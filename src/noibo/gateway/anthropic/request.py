@@ -9,6 +9,7 @@ import msgspec
 
 from noibo.engines.engine import Model
 from noibo.engines.thinking import Thinking
+from noibo.engines.tool_template import tells_tools
 from noibo.errors import InvalidRequest
 from noibo.gateway.anthropic.parameters import (
     ENGINES_OWN,
@@ -61,7 +62,8 @@ def read(fields: Fields, model: Model, *, counts: bool = False) -> Asked:
         always_thinks=thinking.thinks and not thinking.has_switch,
     )
     out |= (wanted.off() if forced else wanted).fields(thinking)
-    anthropic_tools.require_known(out, model.chat_template)
+    if not tells_tools(model.chat_template):
+        anthropic_tools.require_told(out)
     if stops:  # the engine says which one ended the answer only when it says everything
         out |= {"stop": stops, "verbose": True, "response_fields": ["stop_type", "stopping_word"]}
     streamed = _field(fields, "stream", False)

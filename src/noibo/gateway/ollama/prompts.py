@@ -7,14 +7,13 @@ import asyncio
 from collections.abc import Sequence
 
 from noibo.engines import asking
+from noibo.engines.abilities import Insertion
 from noibo.engines.engine import Model, Verb
 from noibo.engines.upstream import Upstream
 from noibo.errors import InvalidRequest
 from noibo.gateway.ollama.asked import Asked
 from noibo.gateway.ollama.teller import Said
 from noibo.gateway.ollama.turns import Completion
-from noibo.modelstore.gguf.reader import read_header
-from noibo.modelstore.ollama.abilities import Insertion, insertion_of
 from noibo.wire.body import Fields
 from noibo.wire.ollama.thinking import CLOSING, OPENING
 
@@ -68,10 +67,7 @@ async def with_gap(upstream: Upstream, turn: Completion, insertion: Insertion) -
 
 async def insertion(model: Model, name: str) -> Insertion:
     """The tokens round a gap. Raises `InvalidRequest` for a model that has none."""
-    found = None
-    if model.path is not None and model.format == "gguf":
-        header = await asyncio.to_thread(read_header, model.path)
-        found = insertion_of(header.metadata)
+    found = await asyncio.to_thread(Insertion.of, model)
     if found is None:
         raise InvalidRequest(
             f'suffix: "{name}" does not support insert.',

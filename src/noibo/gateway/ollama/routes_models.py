@@ -10,9 +10,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from noibo.engines.abilities import Abilities
 from noibo.engines.supervision import keep_alive
 from noibo.engines.worker import State, Worker
-from noibo.errors import InvalidRequest, ModelNotFound, NoiboError
+from noibo.errors import InvalidRequest, LicenceRefused, ModelNotFound, NoiboError
 from noibo.gateway.management.managed import as_json, remove
 from noibo.gateway.ollama.asked import model_name
 from noibo.gateway.ollama.bodies import fields_of, new_name, real_name
@@ -59,7 +60,16 @@ async def show(request: Request) -> Response:
     except ModelNotFound as error:
         raise ollama.not_found(name, error) from error
     found = await asyncio.to_thread(shown.shown, model, verbose=verbose)
+    found["capabilities"] = await _abilities(services, name)
     return as_json(found | ({"system": system} if system else {}))
+
+
+async def _abilities(services: Services, name: str) -> list[str]:
+    """What the model can do in Ollama's words; nothing, where it may not be used."""
+    with contextlib.suppress(LicenceRefused):
+        model = await services.resolve(name)
+        return (await asyncio.to_thread(Abilities.of, model)).in_ollamas_words()
+    return []
 
 
 def _refuse_changes(fields: Fields) -> None:

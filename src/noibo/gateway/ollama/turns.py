@@ -8,6 +8,7 @@ from typing import Any
 
 from noibo.engines.engine import Model
 from noibo.engines.thinking import Thinking
+from noibo.engines.tool_template import tells_tools
 from noibo.errors import InvalidRequest
 from noibo.gateway.ollama.asked import Asked
 from noibo.wire.body import Fields, Json, raw
@@ -157,6 +158,8 @@ def _thinking(asked: Asked, model: Model) -> Json | None:
 def require_able(turn: Chat | Completion, asked: Asked, model: Model) -> None:
     """Raise `InvalidRequest` for what the model cannot do."""
     thinking = Thinking.of(model)
+    if isinstance(turn, Chat) and turn.tools and not tells_tools(model.chat_template):
+        raise InvalidRequest(f'"{asked.model}" does not support tools.', param="tools")
     if turn.sees and model.projector is None:
         raise InvalidRequest(
             f"images: {asked.model} sees no images: it has no projector.",

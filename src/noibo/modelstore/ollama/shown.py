@@ -12,10 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from noibo.modelstore.gguf.metadata import GgufArray
-from noibo.modelstore.gguf.model_info import describe
 from noibo.modelstore.gguf.reader import GgufHeader, read_header
 from noibo.modelstore.ollama import modelfile
-from noibo.modelstore.ollama.abilities import Abilities, insertion_of
 from noibo.modelstore.store import StoredModel
 from noibo.wire import ollama
 from noibo.wire.body import Json
@@ -62,7 +60,8 @@ def listed(model: StoredModel) -> Json:
 
 
 def shown(model: StoredModel, *, verbose: bool) -> Json:
-    """All of `/api/show`. Reads the header of the model's file."""
+    """All of `/api/show` but what the model can do, which is for the engines to say. Reads the
+    header of the model's file."""
     header = read_header(model.path) if model.facts.format == "gguf" else None
     template = template_of(model, header)
     defaults = model.defaults
@@ -77,7 +76,6 @@ def shown(model: StoredModel, *, verbose: bool) -> Json:
         "details": details(model),
         "messages": list(defaults.messages),
         "model_info": {} if header is None else model_info(header, model, verbose=verbose),
-        "capabilities": abilities(model, header, template).names(),
         "modified_at": ollama.moment(model.added_at),
     }
     if header is not None and verbose:
@@ -96,19 +94,6 @@ def template_of(model: StoredModel, header: GgufHeader | None) -> str:
     own = header.metadata.get("tokenizer.chat_template") if header else None
     in_file = own if isinstance(own, str) else None
     return defaults.source_template or in_file or defaults.template or ""
-
-
-def abilities(model: StoredModel, header: GgufHeader | None, template: str) -> Abilities:
-    """What it can do."""
-    whole = f"{template}\n{model.defaults.template or ''}"
-    if header is None:
-        return Abilities(whole)
-    return Abilities(
-        whole,
-        describe(header).pooling,
-        model.projector is not None,
-        insertion_of(header.metadata),
-    )
 
 
 def model_info(header: GgufHeader, model: StoredModel, *, verbose: bool) -> Json:

@@ -97,10 +97,8 @@ def force(asked: Json, *, thinks_on: bool, always_thinks: bool) -> bool:
     return True
 
 
-def require_known(asked: Json, template: str) -> None:
-    """Raise where the model's chat template would pass over what was said of tools."""
-    if not template or "tool" in template:
-        return
+def require_told(asked: Json) -> None:
+    """Raise for a model whose chat template would pass over what was said of tools."""
     shown = bool(asked.get("tools")) and asked.get("tool_choice", "auto") == "auto"
     if shown or any("tool_calls" in message for message in asked["messages"]):
         raise InvalidRequest(
