@@ -37,6 +37,7 @@ def small_server(
         folder / "home",
         NOIBO_STORE_PATH=str(folder / "models"),
         NOIBO_DEFAULT_MODEL="fills",
+        NOIBO_ENGINE_BATCH_SECONDS="0.001",  # batches as on a slow machine
     ) as server:
         yield server
 
