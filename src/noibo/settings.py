@@ -31,6 +31,7 @@ Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Whole = Annotated[int, msgspec.Meta(ge=0)]
 Words = tuple[str, ...]  # in the environment: with commas between
+Days = Annotated[int, msgspec.Meta(ge=0, le=36_500)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 LogLevel = Literal["debug", "info", "warning", "error"]
 KvType = Literal["f16", "q8_0"]
@@ -51,6 +52,9 @@ class Server:
     )
     max_body_bytes: Count = _key(64 * 2**20, "Largest request body taken.")
     max_file_bytes: Count = _key(512 * 2**20, "Largest file taken (POST /v1/files).")
+    keep_responses_days: Days = _key(
+        30, "Days for which responses (POST /v1/responses) are kept; 0: for ever."
+    )
     ollama_port: Port = _key(
         0, "A second port to listen on, for clients of Ollama (11434); 0: none."
     )

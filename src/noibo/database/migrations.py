@@ -104,7 +104,17 @@ def _leases(op: Operations) -> None:
     )
 
 
-STEPS: Final[tuple[Callable[[Operations], None], ...]] = (_responses, _files, _batches, _leases)
+def _responses_by_age(op: Operations) -> None:
+    op.create_index("responses_by_age", "responses", ["created_at"])
+
+
+STEPS: Final[tuple[Callable[[Operations], None], ...]] = (
+    _responses,
+    _files,
+    _batches,
+    _leases,
+    _responses_by_age,
+)
 
 
 def is_current(connection: Connection) -> bool:

@@ -38,6 +38,7 @@ responses = Table(
     Column("body", Text, nullable=False),  # OpenAI's object without its output
     Column("events", LargeBinary),  # of one in the background: its stream, packed
     Index("responses_of_owner", "owner", "created_at"),
+    Index("responses_by_age", "created_at"),
 )
 
 response_items = Table(

@@ -30,6 +30,7 @@ from noibo.gateway.openai import routes as routes_openai
 from noibo.gateway.openai import routes_embeddings
 from noibo.gateway.origin import LocalOnly
 from noibo.gateway.responses import routes as routes_responses
+from noibo.gateway.responses.sweeper import sweep
 from noibo.gateway.services import Services
 from noibo.wire import anthropic, llama_server, models, ollama, openai
 from noibo.wire.voice import Voice
@@ -61,9 +62,11 @@ def create_app(open_services: OpenServices) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_services() as services:
             app.state.services = services
+            days = services.settings.server.keep_responses_days
             beside = [
                 asyncio.create_task(_preload(services)),
                 asyncio.create_task(services.batches.run(app)),
+                asyncio.create_task(sweep(services.stored, days)),
             ]
             try:
                 yield

@@ -9,10 +9,11 @@ off had given by then stays in it.
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from noibo.errors import EngineError, NoiboError, QueueFull
 from noibo.wire.body import Json
@@ -20,7 +21,9 @@ from noibo.wire.openai import MOST_TOOL_CALLS
 from noibo.wire.openai.calls import Call
 from noibo.wire.openai.logprobs import as_chat
 from noibo.wire.responses.output import FunctionCall, Item, Message, Reasoning, Status
+from noibo.wire.responses.usage import Usage
 
+_UNLIKELY: Final = -9999.0  # OpenAI's log-probability of what is next to impossible
 _GRAIN: Final = 16  # deltas are filled up to a multiple of so many characters
 
 
@@ -49,7 +52,7 @@ class Answer:
         self._calls: dict[int, FunctionCall] = {}
         self._number = 0
         self._reason = ""
-        self._usage: Json | None = None
+        self._usage: Usage | None = None
         self.reasoning_tokens = 0
         self.status = "in_progress"
         self._about: Json = {
@@ -87,8 +90,9 @@ class Answer:
 
     def response(self) -> Json:
         """The response as it stands."""
+        usage = self._usage.told(self.reasoning_tokens) if self._usage else None
         made = {**self._about, "status": self.status, "output": self.output}
-        return {**made, "usage": self._told_usage()}
+        return {**made, "usage": usage}
 
     # ── what happens to it, each as events ──────────────────────────────────
 
@@ -106,7 +110,7 @@ class Answer:
 
     def chunk(self, chunk: Json) -> list[Json]:
         """A chunk of a chat completion came."""
-        self._usage = chunk.get("usage") or self._usage
+        self._usage = Usage.read(chunk.get("usage")) or self._usage
         events: list[Json] = []
         for choice in chunk.get("choices") or ():
             if self._forced is not None:
@@ -124,7 +128,8 @@ class Answer:
     def end(self) -> list[Json]:
         """The engine has ended it."""
         cut = self._reason == "length"
-        events = [] if self._items else [*self._to_message()]
+        silent = self._open is None or (isinstance(self._open, Reasoning) and not cut)
+        events = [*self._to_message()] if silent else []
         events += self._close("incomplete" if cut else "completed")
         self.status = "incomplete" if cut else "completed"
         if cut:
@@ -158,14 +163,18 @@ class Answer:
         if top is None or not rows:
             return []
         told: list[Json] = as_chat(rows, top)["content"]
+        for row in told:
+            for one in (row, *row["top_logprobs"]):
+                one["logprob"] = _logprob(one["logprob"])
+                one["bytes"] = None if one["bytes"] is None else list(bytes(one["bytes"]))
         return told
 
     def _delta(self, delta: Json, logprobs: list[Json]) -> Iterable[Json]:
-        if thought := delta.get("reasoning_content") or delta.get("reasoning"):
+        if thought := _text(delta, "reasoning_content") or _text(delta, "reasoning"):
             yield from self._to_reasoning()
             assert isinstance(self._open, Reasoning)  # noqa: S101 - just opened
             yield from self._placed(self._open.add(thought))
-        if text := delta.get("content"):
+        if text := _text(delta, "content"):
             yield from self._to_message()
             assert isinstance(self._open, Message)  # noqa: S101 - just opened
             yield from self._placed(self._open.add(text, logprobs))
@@ -187,11 +196,9 @@ class Answer:
         function = part.get("function") or {}
         call = self._calls.get(index)
         if call is None:
-            call = self._calls[index] = FunctionCall(
-                function.get("name") or "", part.get("id") or ""
-            )
+            call = self._calls[index] = FunctionCall(_text(function, "name"), _text(part, "id"))
             yield from self._turn_to(call)
-        if arguments := function.get("arguments"):
+        if arguments := _text(function, "arguments"):
             yield from self._placed(call.add(arguments), self._items.index(call))
 
     def _turn_to(self, item: Item) -> Iterable[Json]:
@@ -225,26 +232,20 @@ class Answer:
             numbered.append(event)
         return numbered
 
-    def _told_usage(self) -> Json | None:
-        if self._usage is None:
-            return None
-        prompt = int(self._usage.get("prompt_tokens") or 0)
-        written = int(self._usage.get("completion_tokens") or 0)
-        cached = _detail(self._usage, "prompt_tokens_details", "cached_tokens")
-        told = _detail(self._usage, "completion_tokens_details", "reasoning_tokens")
-        thought = min(told or self.reasoning_tokens, written)
-        return {
-            "input_tokens": prompt,
-            "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0},
-            "output_tokens": written,
-            "output_tokens_details": {"reasoning_tokens": thought},
-            "total_tokens": prompt + written,
-        }
+
+def _text(said: Json, name: str) -> str:
+    """What an engine says, which has to be a text: it is put together at the end."""
+    found = said.get(name) or ""
+    if not isinstance(found, str):
+        raise EngineError(f"The engine sent {name} that is no text.")
+    return found
 
 
-def _detail(usage: Json, group: str, name: str) -> int:
-    found: Any = (usage.get(group) or {}).get(name)
-    return int(found or 0)
+def _logprob(value: object) -> float:
+    """A number in any case, as clients expect: what has no logarithm is told as OpenAI does."""
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return _UNLIKELY
+    return max(float(value), _UNLIKELY)
 
 
 def _filling(text: str) -> str:
