@@ -20,10 +20,10 @@ from pydantic import TypeAdapter
 from noibo.errors import EngineError, InvalidRequest, NoiboError, QueueFull
 from noibo.wire import metadata, responses
 from noibo.wire.body import Fields, Json, raw
-from noibo.wire.responses.answer import Answer, Telling
-from noibo.wire.responses.items import _KINDS, read_input
 from noibo.wire.responses import messages as chat
+from noibo.wire.responses.answer import Answer, Telling
 from noibo.wire.responses.budget import MOST_ITEMS, Budget, weight
+from noibo.wire.responses.items import _KINDS, read_input
 from noibo.wire.responses.messages import FileContent
 from noibo.wire.responses.reasoning import sealed, unsealed
 
@@ -371,6 +371,132 @@ def test_what_the_system_says_at_the_beginning_is_one_message() -> None:
     ]
 
 
+def test_what_the_system_says_in_parts_is_one_text() -> None:
+    parts = [
+        {"type": "input_text", "text": "Be kind."},
+        {"type": "input_text", "text": "Be brief."},
+    ]
+    items = read_input(
+        [
+            {"role": "developer", "content": parts},
+            {"role": "system", "content": "Be slow."},
+            {"role": "user", "content": "Hi"},
+            {"role": "developer", "content": parts},
+        ]
+    )
+    assert as_messages(items, "Answer in Vietnamese.") == [
+        {
+            "role": "system",
+            "content": "Answer in Vietnamese.\n\nBe kind.\nBe brief.\n\nBe slow.",
+        },
+        {"role": "user", "content": "Hi"},
+        {"role": "system", "content": "Be kind.\nBe brief."},
+    ]
+    picture = {"type": "input_image", "image_url": "data:image/png;base64,AA=="}
+    refused("input[0].content[0].type", input=[{"role": "system", "content": [picture]}])
+
+
+def thought(text: str) -> dict[str, Any]:
+    return {
+        "type": "reasoning",
+        "summary": [],
+        "content": [{"type": "reasoning_text", "text": text}],
+    }
+
+
+def called(name: str) -> dict[str, Any]:
+    return {"type": "function_call", "call_id": name, "name": "weather", "arguments": "{}"}
+
+
+def test_a_thought_belongs_to_what_comes_after_it() -> None:
+    items = read_input(
+        [
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": "Hello."},
+            thought("Which place?"),
+            thought("Huế."),
+            called("c1"),
+            thought("And the time?"),
+            called("c2"),
+            {"type": "function_call_output", "call_id": "c1", "output": "rain"},
+            {"type": "function_call_output", "call_id": "c2", "output": "noon"},
+            thought("Say it."),
+            {"role": "assistant", "content": "Rain at noon."},
+        ]
+    )
+    made = [one for one in as_messages(items) if one["role"] == "assistant"]
+    told = [
+        (
+            one.get("reasoning_content"),
+            one["content"],
+            [call["id"] for call in one.get("tool_calls", [])],
+        )
+        for one in made
+    ]
+    assert told == [
+        (None, "Hello.", []),
+        ("Which place?\n\nHuế.", "", ["c1"]),
+        ("And the time?", "", ["c2"]),
+        ("Say it.", "Rain at noon.", []),
+    ]
+
+
+def test_an_item_that_is_there_twice_is_refused_by_its_name() -> None:
+    said = {"role": "user", "content": "Hi", "id": "msg_1"}
+    reference = {"type": "item_reference", "id": "msg_1"}
+    for again in (said, reference, thought("x") | {"id": "msg_1"}):
+        assert "'msg_1'" in refused("input[2].id", input=[said, thought("x"), again])
+    assert "input[0]" in refused("input[1].id", input=[reference, reference])
+
+
+@pytest.mark.parametrize(
+    ("item", "files"),
+    [
+        ({"role": "user", "content": "x" * 1001}, {}),
+        ({"role": "system", "content": "x" * 1001}, {}),
+        ({"role": "assistant", "content": "x" * 1001}, {}),
+        (called("x" * 1001), {}),
+        (thought("x" * 1001), {}),
+        ({"type": "reasoning", "summary": [], "encrypted_content": sealed("x" * 10_000_000)}, {}),
+        (
+            {
+                "role": "user",
+                "content": [{"type": "input_image", "image_url": "data:" + "x" * 1001}],
+            },
+            {},
+        ),
+        (
+            {"role": "user", "content": [{"type": "input_image", "file_id": "file-1"}] * 5},
+            {"file-1": FileContent("a.png", b"x" * 200)},
+        ),
+        (
+            {"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}] * 6},
+            {"file-1": FileContent("a.txt", b"x" * 200)},
+        ),
+    ],
+)
+def test_what_is_put_together_is_bounded(item: Any, files: dict[str, FileContent]) -> None:
+    items = read_input([item])
+    assert as_messages(items, None, files, most=20_000_000)
+    with pytest.raises(InvalidRequest, match=r"1,000 characters") as caught:
+        as_messages(items, None, files, most=1000)
+    assert caught.value.param == "input"
+
+
+def test_only_so_many_items_are_put_together() -> None:
+    several = [{"role": "user", "content": ""}] * (MOST_ITEMS + 1)
+    assert "10,000 items" in refused("input", input=several)
+    assert len(read_input(several[1:])) == MOST_ITEMS
+    parts = [{"type": "input_text", "text": ""}] * (MOST_ITEMS + 1)
+    with pytest.raises(InvalidRequest, match=r"10,000 items"):
+        as_messages(read_input([{"role": "user", "content": parts}]))
+
+
+def test_log_probabilities_do_not_weigh() -> None:
+    part = {"type": "output_text", "text": "ab", "logprobs": [{"token": "ab" * 100}]}
+    assert weight({"content": [part]}) == len("output_textab")
+
+
 def test_pictures_and_files_are_put_into_the_message() -> None:
     data = "data:text/plain;base64,aGVsbG8="
     items = read_input(
@@ -644,6 +770,77 @@ def test_log_probabilities_are_told_as_far_as_they_were_asked_for() -> None:
         assert [one["logprobs"] for one in events if one["type"].endswith("text.delta")] == [
             expected
         ]
+
+
+def test_a_thought_without_a_word_after_it_is_followed_by_an_empty_message() -> None:
+    made = answer()
+    events = told(made, delta(reasoning_content="Hm."), last("stop"))
+    assert [item["type"] for item in made.output] == ["reasoning", "message"]
+    assert [one["sequence_number"] for one in events] == list(range(len(events)))
+    cut = answer()
+    told(cut, delta(reasoning_content="Hm."), last("length"))
+    assert [item["type"] for item in cut.output] == ["reasoning"]
+
+
+NONSENSE: tuple[Any, ...] = (float("nan"), float("inf"), -float("inf"), 10**400, -1, "7", [], {})
+
+
+@pytest.mark.parametrize("value", NONSENSE, ids=lambda value: str(value)[:5])
+def test_nonsense_about_tokens_counts_as_nothing(value: Any) -> None:
+    usage = {
+        "prompt_tokens": value,
+        "completion_tokens": 3,
+        "prompt_tokens_details": {"cached_tokens": value},
+        "completion_tokens_details": value,
+    }
+    made = answer()
+    made.reasoning_tokens = 9
+    told(made, {"choices": [], "usage": usage}, {"choices": [], "usage": value or 7})
+    found = sdk.Response.model_validate_json(msgspec.json.encode(made.response())).usage
+    assert found is not None
+    assert (found.input_tokens, found.total_tokens) == (0, 3)
+    assert found.output_tokens_details.reasoning_tokens == 3
+
+
+@pytest.mark.parametrize("value", [*NONSENSE[:4], None, "-1"], ids=lambda value: str(value)[:5])
+def test_a_log_probability_is_a_number_whatever_the_engine_says(value: Any) -> None:
+    row = {"token": "a", "logprob": value, "bytes": [97], "top_logprobs": []}
+    row["top_logprobs"] = [dict(row)]
+    chunk = {"choices": [{"index": 0, "delta": {"content": "a"}, "logprobs": {"content": [row]}}]}
+    made = answer(logprobs=1)
+    told(made, chunk, last("stop"))
+    found = sdk.Response.model_validate_json(msgspec.json.encode(made.response()))
+    part = found.output[0].content[0]  # type: ignore[union-attr,index]
+    assert part.logprobs[0].logprob == part.logprobs[0].top_logprobs[0].logprob == -9999.0
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"content": 7},
+        {"reasoning_content": ["a"]},
+        {"tool_calls": [{"function": {"name": ["f"], "arguments": "{}"}}]},
+        {"tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}}}]},
+        {"tool_calls": [{"id": 7, "function": {"name": "f"}}]},
+    ],
+)
+def test_what_an_engine_says_is_text_or_its_failure(said: dict[str, Any]) -> None:
+    made = answer()
+    made.begin("m")
+    with pytest.raises(EngineError, match="no text"):
+        made.chunk(delta(**said))
+    assert made.fail(EngineError("x"))[-1]["type"] == "response.failed"
+
+
+def test_one_that_cannot_be_kept_has_failed_and_nothing_else() -> None:
+    for reason in ("stop", "length"):
+        made = answer()
+        events = told(made, delta(content="Xin"), last(reason))
+        events = events[:-1] + made.fail(EngineError("The disk is full."))
+        assert [one["sequence_number"] for one in events] == list(range(len(events)))
+        found = made.response()
+        assert found["status"] == "failed"
+        assert (found["completed_at"], found["incomplete_details"]) == (None, None)
 
 
 def test_metadata_within_limits_is_kept() -> None:

@@ -9,7 +9,6 @@ off had given by then stays in it.
 
 from __future__ import annotations
 
-import math
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -243,9 +242,9 @@ def _text(said: Json, name: str) -> str:
 
 def _logprob(value: object) -> float:
     """A number in any case, as clients expect: what has no logarithm is told as OpenAI does."""
-    if not isinstance(value, int | float) or not math.isfinite(value):
-        return _UNLIKELY
-    return max(float(value), _UNLIKELY)
+    if isinstance(value, int | float) and _UNLIKELY < value < 1:  # no NaN is
+        return float(value)
+    return _UNLIKELY
 
 
 def _filling(text: str) -> str:
