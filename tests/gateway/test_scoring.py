@@ -264,3 +264,30 @@ def test_a_hang_up_frees_the_scoring_worker(real_server: RunningServer) -> None:
         real_server.url + "/v1/completions", json={**asked, "prompt": ENGLISH}, timeout=60
     )
     assert json.loads(found.content)["choices"][0]["text"] == ENGLISH
+
+
+def test_more_than_an_answer_can_hold_is_refused_with_both_numbers(client: openai.OpenAI) -> None:
+    """Before anything is scored: 90 prompts of 2,048 tokens would take minutes."""
+    prompts = [list(range(1000, 3048))] * 90
+    with pytest.raises(openai.BadRequestError) as caught:
+        echoed(client, prompts, logprobs=5)
+    assert caught.value.param == "prompt"
+    assert f"{90 * 2048:,} tokens" in caught.value.message
+    assert f"{90 * 2048 * 6:,}" in caught.value.message
+    assert "1,048,576" in caught.value.message
+    for more in ({"n": 128}, {"n": 128, "max_tokens": 5}, {"best_of": 20, "n": 20, "logprobs": 5}):
+        with pytest.raises(openai.BadRequestError, match="at most 1,048,576"):
+            echoed(client, prompts[:5], **more)
+    with pytest.raises(openai.BadRequestError, match="at most 1,048,576"):
+        echoed(client, prompts[:30], extra_body={"prompt_logprobs": 20}, max_tokens=0)
+
+
+def test_a_long_answer_is_the_same_whole_and_streamed(client: openai.OpenAI) -> None:
+    prompt = list(range(1000, 1200))
+    whole = echoed(client, prompt, logprobs=5, n=2)
+    stream = client.completions.create(
+        model=MODEL, prompt=prompt, echo=True, logprobs=5, max_tokens=0, n=2, stream=True
+    )
+    for chunk, choice in zip(list(stream), whole.choices, strict=True):
+        assert chunk.choices[0] == choice
+        assert len(choice.logprobs.tokens) == 200

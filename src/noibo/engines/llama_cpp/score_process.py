@@ -1,8 +1,10 @@
 """The child process that scores texts with llama.cpp's library, over HTTP on loopback.
 
-`POST /score` takes `prompts` (texts or lists of token ids), `top` (how many likely tokens to name)
-and `after` (say also what would come next). It answers in JSON lines, one for each prompt as it is
-done, so that a long list needs no memory here and a hang-up ends the work within one batch:
+`POST /score` takes `prompts` (texts or lists of token ids), `top` (how many likely tokens to name),
+`after` (say also what would come next), and `each` (log-probabilities that somebody will be told
+for every token) with the `most` of them that there may be: more are refused before any is made. It
+answers in JSON lines, one for each prompt as it is done, so that a long list needs no memory here
+and a hang-up ends the work within one batch:
 
     {"index", "tokens", "logprobs", "ranks", "likeliest", "after", "reused", "pieces", "ends"}
 
@@ -46,6 +48,8 @@ class _Request(msgspec.Struct):
     prompts: list[str | list[int]]
     top: int = 0
     after: bool = False
+    each: int = 1
+    most: int = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,7 @@ class ScoreServer:
         except (msgspec.DecodeError, UnicodeDecodeError) as exc:
             raise Refused(f"The request cannot be read: {exc}.") from exc
         texts = [self._asked(number, prompt, asked) for number, prompt in enumerate(asked.prompts)]
+        _require_few(texts, asked)
         return Job(texts, asked.top, stop)
 
     def _asked(self, number: int, prompt: str | list[int], asked: _Request) -> Asked:
@@ -150,6 +155,16 @@ class ScoreServer:
             return
         except DecodeFailed as exc:
             yield msgspec.json.encode({"error": {"message": f"llama.cpp failed: {exc}."}}) + b"\n"
+
+
+def _require_few(texts: Sequence[Asked], asked: _Request) -> None:
+    tokens = sum(len(text.tokens) for text in texts)
+    if tokens * asked.each > asked.most:
+        raise Refused(
+            f"The prompts have {tokens:,} tokens; with {asked.each:,} log-probabilities told of "
+            f"each these are {tokens * asked.each:,}, and at most {asked.most:,} are told at once. "
+            "Send the prompts in several requests, or ask for fewer."
+        )
 
 
 def _said(number: int, scored: Scored, top: int, vocabulary: Vocabulary) -> Json:

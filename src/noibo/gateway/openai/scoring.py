@@ -3,39 +3,35 @@
 The prompt's log-probabilities come from the model's scoring worker. Where nothing is to be written,
 or one token that is the likeliest anyway (so evaluation harnesses ask), it gives the whole answer;
 any other answer is written by the chat worker as always, with the scored prompt in front of it.
-
-    lines = await score(pipeline, Question(prompts, top=5), errand, told)
 """
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from noibo.engines.engine import Verb
-from noibo.engines.supervision.ticket import Ticket
-from noibo.engines.upstream import Upstream
-from noibo.errors import EngineError, InvalidRequest, WorkerDied
+from noibo.errors import InvalidRequest
 from noibo.gateway.exchange import Exchange
+from noibo.gateway.off_loop import off_loop
 from noibo.gateway.openai.asked import Asked
+from noibo.gateway.openai.prompt_scores import Answered, Prompt, Question, score
 from noibo.gateway.pipeline import Errand, Pipeline
 from noibo.gateway.reply import Reply, header
 from noibo.gateway.services import Services
 from noibo.gateway.waiting import Waiting
 from noibo.wire import body, openai, sse
-from noibo.wire.body import UNREADABLE, Fields, Json
+from noibo.wire.body import Fields, Json
 from noibo.wire.management import MODEL_HEADER
 from noibo.wire.openai import scores
 from noibo.wire.openai.scores import Line
 from noibo.wire.openai.shape import Lead
 
-Prompt = str | list[int]
-Tell = Callable[[Ticket], None]
+_BYTES: Final = 40  # of an answer for each log-probability
 PROMPT_LOGPROBS: Final = "prompt_logprobs"  # vLLM's
 # Fields that cannot change which token is the likeliest.
 _IDLE: Final = frozenset(
@@ -52,96 +48,6 @@ _CHANGES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """Texts to score. `top`: how many of the likeliest tokens to name in each place; `after`: say
-    too what would come next."""
-
-    prompts: Sequence[Prompt]
-    top: int = 0
-    after: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """The scores of each prompt, in order, and the model that gave them."""
-
-    lines: Sequence[Line]
-    model: str
-
-    @property
-    def usage(self) -> Json:
-        """Tokens of the prompts, and those that came after them, as an answer has it."""
-        read = sum(len(line.tokens) for line in self.lines)
-        reused = sum(line.reused for line in self.lines)
-        written = sum(line.after is not None for line in self.lines)
-        usage = {
-            "prompt_tokens": read,
-            "completion_tokens": written,
-            "total_tokens": read + written,
-            "prompt_tokens_details": {"cached_tokens": reused},
-        }
-        return {"usage": usage}
-
-
-async def score(
-    pipeline: Pipeline,
-    question: Question,
-    errand: Errand,
-    told: Tell = lambda ticket: None,
-) -> Answered:
-    """Log-probabilities of every prompt, exact. Leaving it ends the work within a batch."""
-    for again in (True, False):
-        try:
-            async with pipeline.worker(errand, told) as upstream:
-                lines = [line async for line in _lines(upstream, question)]
-                if len(lines) != len(question.prompts):
-                    raise WorkerDied(f"The scores of {errand.model} broke off in the middle.")
-                ordered = sorted(lines, key=lambda line: line.index)
-                return Answered(ordered, upstream.worker.model.name)
-        except WorkerDied as died:  # before it was asked: another can be, with nothing lost
-            if died.asked or not again:
-                raise
-    raise AssertionError
-
-
-async def _lines(upstream: Upstream, question: Question) -> AsyncIterator[Line]:
-    """The worker's lines as they come."""
-    fields: Fields = {
-        "prompts": body.raw(question.prompts),
-        "top": body.raw(question.top),
-        "after": body.raw(question.after),
-    }
-    async with upstream.generate("/score", fields) as response:
-        rest = b""
-        async for chunk in upstream.chunks(response):
-            *whole, rest = (rest + chunk).split(b"\n")
-            if response.status == 200:
-                for line in map(_read, whole):
-                    _count(upstream, line)
-                    yield line
-        if response.status != 200:
-            raise openai.refusal(response.status, rest)
-
-
-def _read(said: bytes) -> Line:
-    try:
-        line = msgspec.json.decode(said, type=Line)
-    except UNREADABLE as exc:
-        raise EngineError(f"The worker sent a line that is no score: {exc}.") from exc
-    if line.error:
-        raise EngineError(str(line.error.get("message")))
-    return line
-
-
-def _count(upstream: Upstream, line: Line) -> None:
-    worker = upstream.worker
-    worker.prompts += 1
-    worker.tokens_in += len(line.tokens)
-    worker.tokens_reused += line.reused
-    worker.longest_tokens = max(worker.longest_tokens, len(line.tokens))
-
-
 class Scoring(Exchange):
     """The answer to a completion that asks for its prompt's log-probabilities, where the scoring
     worker can give all of it; else `otherwise` answers."""
@@ -153,6 +59,9 @@ class Scoring(Exchange):
         self._otherwise = otherwise
         self._named = body.field(asked.request.fields, PROMPT_LOGPROBS, int)
         self._after = body.field(asked.request.fields, "max_tokens", int) == 1
+        tops = (asked.shape.top_logprobs if asked.echo else None, self._named)
+        told = sum(1 + top for top in tops if top is not None)
+        self._each = told * asked.shape.choices  # log-probabilities of every token
 
     async def answer(self, reply: Reply) -> None:
         """Score the prompts, and tell it at once."""
@@ -186,7 +95,7 @@ class Scoring(Exchange):
     async def _score(self, reply: Reply) -> Answered:
         asked, services = self._asked, self._services
         top = max(asked.shape.top_logprobs or 0, self._named or 0)
-        question = Question(asked.prompts, top, self._after)
+        question = Question(asked.prompts, top, self._after, self._each)
         say_after = services.settings.queue.say_after_s
         with Waiting(reply, say_after, streamed=asked.shape.streamed) as waiting:
             found = await score(services.pipeline, question, errand_of(asked), waiting.told)
@@ -194,28 +103,46 @@ class Scoring(Exchange):
         return found
 
     async def _say(self, reply: Reply, found: Answered) -> None:
-        shape = self._asked.shape
-        choices = [
-            {**choice, "index": number * shape.choices + copy}
-            for number, line in enumerate(found.lines)
-            for choice in [self._choice(line, number)]
-            for copy in range(shape.choices)
-        ]
+        """Put together where nobody else waits for it: it may be long."""
         head = {
             "id": f"cmpl-{uuid.uuid4().hex}",
             "object": "text_completion",
             "created": int(time.time()),
             "model": found.model,
         }
-        if not shape.streamed:
-            await reply.whole(200, msgspec.json.encode({**head, "choices": choices, **found.usage}))
+        if not self._asked.shape.streamed:
+            length = sum(map(self._length, found.lines))
+            await reply.whole(200, await off_loop(length, self._whole, head, found))
             return
         await reply.begin_stream()
-        parts: list[Json] = [{"choices": [choice]} for choice in choices]
-        for part in [*parts, *([{"choices": [], **found.usage}] if shape.usage else [])]:
-            await reply.say(sse.event(msgspec.json.encode({**head, **part})))
+        for number, line in enumerate(found.lines):
+            length = self._length(line)
+            await reply.say(await off_loop(length, self._events, head, line, number))
+        if self._asked.shape.usage:
+            await reply.say(sse.event(msgspec.json.encode({**head, "choices": [], **found.usage})))
         await reply.say(sse.event(sse.DONE))
         await reply.end()
+
+    def _length(self, line: Line) -> int:
+        """Bytes that are told of one prompt, about."""
+        return _BYTES * self._each * len(line.tokens)
+
+    def _whole(self, head: Json, found: Answered) -> bytes:
+        choices = [
+            choice
+            for number, line in enumerate(found.lines)
+            for choice in self._choices(line, number)
+        ]
+        return msgspec.json.encode({**head, "choices": choices, **found.usage})
+
+    def _events(self, head: Json, line: Line, number: int) -> bytes:
+        parts = [{**head, "choices": [choice]} for choice in self._choices(line, number)]
+        return b"".join(sse.event(msgspec.json.encode(part)) for part in parts)
+
+    def _choices(self, line: Line, number: int) -> list[Json]:
+        """Of one prompt; each says the same."""
+        choice, copies = self._choice(line, number), self._asked.shape.choices
+        return [{**choice, "index": number * copies + copy} for copy in range(copies)]
 
     def _choice(self, line: Line, number: int) -> Json:
         """One prompt, if it is echoed, and the token after it, if one was asked for."""
@@ -251,10 +178,13 @@ def errand_of(asked: Asked) -> Errand:
 
 async def leads_of(pipeline: Pipeline, asked: Asked) -> Sequence[Lead]:
     """Every prompt with its log-probabilities, for an answer that the chat worker writes."""
-    top = asked.shape.top_logprobs
-    found = await score(pipeline, Question(asked.prompts, top or 0), errand_of(asked))
-    pairs = zip(found.lines, asked.prompts, strict=True)
-    return [lead_of(line, prompt, top) for line, prompt in pairs]
+    top = asked.shape.top_logprobs or 0
+    each = (1 + top) * asked.shape.drawn
+    found = await score(pipeline, Question(asked.prompts, top, each=each), errand_of(asked))
+    return [
+        await off_loop(_BYTES * each * len(line.tokens), lead_of, line, prompt, top)
+        for line, prompt in zip(found.lines, asked.prompts, strict=True)
+    ]
 
 
 def lead_of(line: Line, prompt: Prompt, top: int | None) -> Lead:
