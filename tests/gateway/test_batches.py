@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,21 +10,18 @@ from typing import Any
 
 import openai
 import pytest
-from openai.types import Batch
 
-from noibo.assembly import open_database, open_stored
-from noibo.database.schema import batches
+from noibo.assembly import open_stored
 from noibo.errors import InvalidRequest, NotFound
 from noibo.gateway.page import Page
 from noibo.settings import load
 from noibo.wire import batches as wire
 from noibo.wire.body import raw
+from tests.gateway.batching import CHAT, completed, ended, line, names, results, sdk, sent
 from tests.gateway.keeping import keep
 from tests.running import RunningServer, until
 
-CHAT = "/v1/chat/completions"
 ONE_SLOT = {"NOIBO_ENGINE_PARALLEL": "1"}
-ENDED = {"completed", "failed", "expired", "cancelled"}
 
 
 @pytest.fixture(scope="module")
@@ -40,42 +35,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 def client(server: RunningServer) -> Iterator[openai.OpenAI]:
     with sdk(server) as made:
         yield made
-
-
-def sdk(server: RunningServer) -> openai.OpenAI:
-    return openai.OpenAI(base_url=server.url + "/v1", api_key="k", max_retries=0)
-
-
-def line(name: Any, url: str = CHAT, **fields: Any) -> dict[str, Any]:
-    body = {"model": "echo", "messages": [{"role": "user", "content": f"say {name}"}]} | fields
-    return {"custom_id": name, "method": "POST", "url": url, "body": body}
-
-
-def sent(client: openai.OpenAI, *lines: Any, endpoint: str = CHAT, **fields: Any) -> Batch:
-    rows = [one if isinstance(one, bytes) else json.dumps(one).encode() for one in lines]
-    file = client.files.create(file=("in.jsonl", b"\n".join(rows)), purpose="batch")
-    made: Batch = client.batches.create(
-        input_file_id=file.id,
-        endpoint=endpoint,  # type: ignore[arg-type]
-        completion_window="24h",
-        **fields,
-    )
-    return made
-
-
-def ended(client: openai.OpenAI, batch: Batch) -> Batch:
-    until(lambda: client.batches.retrieve(batch.id).status in ENDED, "the batch ends")
-    return client.batches.retrieve(batch.id)
-
-
-def results(client: openai.OpenAI, file: str | None) -> list[dict[str, Any]]:
-    if file is None:
-        return []
-    return [json.loads(row) for row in client.files.content(file).text.splitlines()]
-
-
-def names(rows: list[dict[str, Any]]) -> list[str]:
-    return [row["custom_id"] for row in rows]
 
 
 # ── done ────────────────────────────────────────────────────────────────────
@@ -246,14 +205,12 @@ def test_who_wants_an_answer_now_goes_before_all_lines_that_wait(
             messages: Any = [{"role": "user", "content": word}]
             answer = client.chat.completions.create(model="echo", messages=messages)
             assert answer.choices[0].message.content == word
-            counts = client.batches.retrieve(made.id).request_counts
-            return counts.completed if counts else 0
+            return completed(client, made)
 
-        before = client.batches.retrieve(made.id).request_counts
+        before = completed(client, made)
         done = max(pool.map(ask, ["now", "here", "fast"]))
-        assert before is not None
         # Each waits for the line under way at most; one more may end while it is counted.
-        assert done - before.completed <= 4
+        assert done - before <= 4
         rows = own.queue().waiting
         assert all(row.priority == "batch" for row in rows)
     finished = ended(client, made)
@@ -265,12 +222,7 @@ def test_a_batch_that_is_cancelled_keeps_what_is_done(
     client: openai.OpenAI, server: RunningServer
 ) -> None:
     made = sent(client, *(line(f"c{i}", x_echo={"delay_ms": 100}) for i in range(30)))
-
-    def completed() -> int:
-        counts = client.batches.retrieve(made.id).request_counts
-        return counts.completed if counts else 0
-
-    until(lambda: completed() >= 2, "some are done")
+    until(lambda: completed(client, made) >= 2, "some are done")
     with pytest.raises(openai.ConflictError, match="still reads"):
         client.files.delete(made.input_file_id)
     assert client.batches.cancel(made.id).status == "cancelling"
@@ -301,93 +253,6 @@ def test_lines_whose_worker_dies_are_asked_again(client: openai.OpenAI) -> None:
     assert names(results(client, done.output_file_id)) == ["b"]
     (row,) = results(client, done.error_file_id)
     assert row["response"]["status_code"] == 502
-
-
-# ── kills ───────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.heavy
-def test_a_server_killed_in_the_middle_goes_on_and_answers_each_line_once(home: Path) -> None:
-    lines = [line(f"c{i}", x_echo={"delay_ms": 40}) for i in range(60)]
-    with RunningServer(home) as server, sdk(server) as client:
-        server.load("echo")
-        made = sent(client, *lines)
-
-        def completed() -> int:
-            counts = client.batches.retrieve(made.id).request_counts
-            return counts.completed if counts else 0
-
-        until(lambda: completed() >= 12, "some are done")
-        server.process.kill()
-        server.process.wait()
-    kept = asyncio.run(results_on_disk(made.id))
-    assert 12 <= len(kept) < 60
-    with RunningServer(home) as server, sdk(server) as client:
-        done = ended(client, made)
-        assert done.status == "completed"
-        assert done.request_counts is not None
-        assert done.request_counts.to_dict() == {"total": 60, "completed": 60, "failed": 0}
-        rows = results(client, done.output_file_id)
-        assert Counter(names(rows)) == Counter(f"c{i}" for i in range(60))
-        found = {row["id"] for row in rows}
-        assert kept <= found  # what was on the disk was not asked again
-    assert asyncio.run(results_on_disk(made.id)) == set()
-
-
-async def results_on_disk(batch: str) -> set[str]:
-    stored = open_stored(load())
-    pages = [page async for page in stored.batches.results(batch, ok=True)]
-    await stored.database.close()
-    return {json.loads(row.body)["id"] for page in pages for row in page}
-
-
-@pytest.mark.heavy
-def test_of_two_servers_of_a_home_one_runs_batches_and_the_other_takes_over(home: Path) -> None:
-    lines = [line(f"c{i}", x_echo={"delay_ms": 60}) for i in range(60)]
-    with RunningServer(home) as first:
-        with sdk(first) as client:
-            ended(client, sent(client, line("warm")))
-        second_home = RunningServer(home)
-        with second_home as second, sdk(second) as client:
-            made = sent(client, *lines)
-            until(
-                lambda: (client.batches.retrieve(made.id).request_counts or made).completed >= 5,  # type: ignore[union-attr]
-                "the first does some",
-            )
-            with second.client() as own:
-                assert own.workers() == []
-            first.process.kill()
-            first.process.wait()
-            done = ended(client, made)
-            rows = results(client, done.output_file_id)
-            assert Counter(names(rows)) == Counter(f"c{i}" for i in range(60))
-
-
-@pytest.mark.anyio
-@pytest.mark.heavy
-async def test_a_batch_whose_time_is_over_expires_with_what_is_done(home: Path) -> None:
-    with RunningServer(home, **ONE_SLOT) as server, sdk(server) as client:
-        server.load("echo")
-        made = await asyncio.to_thread(
-            sent, client, *(line(f"c{i}", x_echo={"delay_ms": 100}) for i in range(30))
-        )
-
-        def some() -> bool:
-            counts = client.batches.retrieve(made.id).request_counts
-            return bool(counts and counts.completed >= 2)
-
-        await asyncio.to_thread(until, some, "some are done")
-        database = open_database(load())
-        over = batches.update().where(batches.c.id == made.id).values(expires_at=1.0)
-        await database.write(lambda connection: connection.execute(over))
-        await database.close()
-        done = await asyncio.to_thread(ended, client, made)
-        good, bad = results(client, done.output_file_id), results(client, done.error_file_id)
-    assert done.status == "expired"
-    assert done.expired_at is not None
-    assert len(good) >= 2
-    assert Counter(names(good + bad)) == Counter(f"c{i}" for i in range(30))
-    assert {row["error"]["code"] for row in bad} == {"batch_expired"}
 
 
 @pytest.mark.anyio

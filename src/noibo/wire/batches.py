@@ -266,7 +266,7 @@ class _Response(msgspec.Struct):
 
 
 class _Told(msgspec.Struct):
-    response: _Response | None
+    response: _Response | None = None
 
 
 class Usage:
