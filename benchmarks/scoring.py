@@ -26,7 +26,7 @@ from noibo.engines.lookup import ModelLookup
 from noibo.engines.memory.size import Size
 from noibo.engines.worker import Worker
 
-QUESTIONS, CONTEXT, CHOICES, CHOICE = 6, 200, 4, 6  # tokens of a question, choices, tokens of one
+QUESTIONS, CONTEXT, CHOICES, CHOICE = 2, 200, 4, 6  # tokens of a question, choices, tokens of one
 TEXT = 1000  # tokens of a text of its own
 HEADS = ("what", "tokens/s", "floor", "of the floor", "least", "most")
 Tokens = list[int]
