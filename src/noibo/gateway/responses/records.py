@@ -57,14 +57,14 @@ class ResponseRecords:
         await self._database.write(write)
 
     async def finish(self, owner: str, response: Json, events: bytes) -> bool:
-        """How one in the background ended, with its stream. False, and nothing is written: it was
-        cancelled or deleted before."""
+        """How one in the background ended, with its stream; once. False, and nothing is written: it
+        was cancelled or deleted before. One that another server cancelled gets what it had."""
         name = response["id"]
         row = _row(response) | {"events": zlib.compress(events, 1)}
-        before = (*RUNNING, response["status"])
+        before = responses.c.status.in_((*RUNNING, response["status"]))
 
         def write(connection: Connection) -> bool:
-            mine = (responses.c.id == name, responses.c.status.in_(before))
+            mine = (responses.c.id == name, before, responses.c.events.is_(None))
             if not connection.execute(responses.update().where(*mine).values(**row)).rowcount:
                 return False
             here = response_items.c.response_id == name
