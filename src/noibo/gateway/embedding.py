@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from noibo.engines.engine import Model, Verb
@@ -23,32 +23,33 @@ from noibo.engines.supervision.ticket import Ticket
 from noibo.engines.upstream import Upstream
 from noibo.engines.worker import Worker
 from noibo.errors import EngineError, InvalidRequest, NotSupported, WorkerDied
+from noibo.gateway import unpooled
 from noibo.gateway.callers import Caller
 from noibo.gateway.pipeline import Errand
 from noibo.gateway.services import Services
 from noibo.gateway.side_by_side import side_by_side
+from noibo.gateway.unpooled import Room
 from noibo.wire import embeddings
-from noibo.wire.body import Fields
+from noibo.wire.body import Fields, raw
 from noibo.wire.embeddings import Input
 
 PIECE: Final = 16  # inputs
 AT_ONCE: Final = 2  # pieces: one is read while the next is on its way
+EACH_AT_ONCE: Final = 8  # inputs of which the vectors of all tokens are read
 TOKENISED_AT_ONCE: Final = 8
 SPECIAL: Final = 8  # tokens that are put round a text, at most
 EXPANSION: Final = 18  # one character may become so many when it is normalised (U+FDFA)
-
-Rows = list[list[float]]
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
     """The vectors of one request, in the order of its inputs. `rows`: where the model does not
-    pool, the vectors of all tokens of each input."""
+    pool and they are wanted, the vectors of all tokens of each input, as the engine said them."""
 
     vectors: list[array[float]]
     prompt_tokens: int
     worker: Worker
-    rows: list[Rows] = field(default_factory=list)
+    rows: Sequence[list[bytes]] = ()
 
 
 async def embed(  # noqa: PLR0913, PLR0917 - whose, of what, and how
@@ -62,15 +63,18 @@ async def embed(  # noqa: PLR0913, PLR0917 - whose, of what, and how
     *,
     told: Callable[[Ticket], None] = lambda ticket: None,
     more: Fields | None = None,
+    with_rows: bool = False,
 ) -> Embedded:
     """Vectors of `inputs`. `truncate`: of a text that is too long only its beginning is read;
-    without it that is an `InvalidRequest` with both numbers. `more` goes to the engine as it is."""
+    without it that is an `InvalidRequest` with both numbers. `more` goes to the engine as it is.
+    `with_rows`: where the model does not pool, keep the vectors of all tokens too."""
     require_vectors(await services.resolve(model))
     errand = Errand(Verb.EMBED, model, caller, keep_alive)
     for again in (True, False):
         try:
             async with services.pipeline.worker(errand, told) as upstream:
-                asking = _Asking(upstream, dimensions, truncate, more or {})
+                room = Room() if with_rows else None
+                asking = _Asking(upstream, dimensions, truncate, more or {}, room)
                 return await asking.vectors(inputs)
         except WorkerDied as died:  # before it was asked: another can be, with nothing lost
             if died.asked or not again:
@@ -101,20 +105,36 @@ class _Asking:
     dimensions: int | None
     truncate: bool
     more: Fields
+    room: Room | None = None  # for the vectors of all tokens
 
     async def vectors(self, inputs: Sequence[Input]) -> Embedded:
         worker = self.upstream.worker
         fitting = await side_by_side(self._fit, list(enumerate(inputs)), TOKENISED_AT_ONCE)
-        pieces = [fitting[i : i + PIECE] for i in range(0, len(fitting), PIECE)]
-        unpooled = worker.model.info is not None and worker.model.info.pooling == "none"
-        ask = self._each_token if unpooled else self._pooled
-        found = await side_by_side(ask, pieces, AT_ONCE)
+        if worker.model.info is not None and worker.model.info.pooling == "none":
+            found = await self._of_each_token(fitting)
+        else:
+            found = await self._in_pieces(fitting)
+        worker.tokens_in += found.prompt_tokens
+        worker.prompts += len(inputs)
+        return found
+
+    async def _in_pieces(self, inputs: Sequence[Input]) -> Embedded:
+        pieces = [inputs[i : i + PIECE] for i in range(0, len(inputs), PIECE)]
+        found = await side_by_side(self._pooled, pieces, AT_ONCE)
         vectors = [vector for piece in found for vector in piece.vectors]
         tokens = sum(piece.prompt_tokens for piece in found)
-        worker.tokens_in += tokens
-        worker.prompts += len(inputs)
-        rows = [one for piece in found for one in piece.rows]
-        return Embedded(vectors, tokens, worker, rows)
+        return Embedded(vectors, tokens, self.upstream.worker)
+
+    async def _of_each_token(self, inputs: Sequence[Input]) -> Embedded:
+        """Of a model that does not pool: the mean is taken here."""
+        asked = [self.more | {"input": raw([one])} for one in inputs]
+        found = await side_by_side(
+            lambda fields: unpooled.read(self.upstream, fields, self.room), asked, EACH_AT_ONCE
+        )
+        vectors = [self._shortened(rows.mean()) for rows in found]
+        tokens = sum(rows.count for rows in found)
+        kept = [rows.kept for rows in found] if self.room is not None else ()
+        return Embedded(vectors, tokens, self.upstream.worker, kept)
 
     async def _pooled(self, piece: Sequence[Input]) -> Embedded:
         asked = {**self.more, "input": piece, "encoding_format": "base64"}
@@ -126,27 +146,12 @@ class _Asking:
         except (KeyError, TypeError, ValueError) as exc:
             raise EngineError(f"The engine's answer has no vectors ({exc!r}).") from exc
         vectors = [self._shortened(embeddings.vector_of(text)) for text in texts]
-        return self._counted(Embedded(vectors, tokens, self.upstream.worker), piece)
-
-    async def _each_token(self, piece: Sequence[Input]) -> Embedded:
-        """Of a model that does not pool: the mean is taken here."""
-        found = await self.upstream.ask(Verb.EMBED, "/embedding", {**self.more, "input": piece})
-        try:
-            said = sorted(found, key=lambda one: int(one["index"]))
-            rows: list[Rows] = [one["embedding"] for one in said]
-            vectors = [self._shortened(embeddings.mean_of(one)) for one in rows]
-        except (KeyError, TypeError, ValueError) as exc:
-            raise EngineError(f"The engine's answer has no vectors ({exc!r}).") from exc
-        tokens = sum(map(len, rows))
-        return self._counted(Embedded(vectors, tokens, self.upstream.worker, rows), piece)
+        if len(vectors) != len(piece):
+            raise EngineError(f"The engine gave {len(vectors)} vectors for {len(piece)}.")
+        return Embedded(vectors, tokens, self.upstream.worker)
 
     def _shortened(self, vector: array[float]) -> array[float]:
         return vector if self.dimensions is None else embeddings.shortened(vector, self.dimensions)
-
-    def _counted(self, found: Embedded, piece: Sequence[Input]) -> Embedded:
-        if len(found.vectors) != len(piece):
-            raise EngineError(f"The engine gave {len(found.vectors)} vectors for {len(piece)}.")
-        return found
 
     # ── how long an input is ────────────────────────────────────────────────
 

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+import msgspec
+
 from noibo.errors import EngineError, InvalidRequest
 from noibo.wire.body import Fields, Json, field
 from noibo.wire.metadata import KEPT
@@ -127,13 +129,7 @@ def vector_of(text: str) -> Vector[float]:
         raise EngineError("The engine sent a vector that cannot be read.") from exc
     if sys.byteorder == "big":
         found.byteswap()
-    return _sound(found)
-
-
-def mean_of(rows: Sequence[Sequence[float]]) -> Vector[float]:
-    """The mean of the vectors of all tokens, of length 1."""
-    columns = zip(*rows, strict=True)
-    return normalised(_sound(array("f", [sum(column) / len(rows) for column in columns])))
+    return sound(found)
 
 
 def shortened(vector: Vector[float], dimensions: int) -> Vector[float]:
@@ -153,7 +149,8 @@ def normalised(vector: Vector[float]) -> Vector[float]:
     return array("f", [one / length for one in vector]) if length else vector
 
 
-def _sound(vector: Vector[float]) -> Vector[float]:
+def sound(vector: Vector[float]) -> Vector[float]:
+    """The vector, if its numbers are some. Raises `EngineError`."""
     if not vector or not math.isfinite(math.fsum(vector)):
         raise EngineError("The engine sent a vector with numbers that are none.")
     return vector
@@ -175,11 +172,16 @@ def answer(
     return {"object": "list", "data": data, "model": model, "usage": usage}
 
 
-def native_answer(rows: Iterable[Sequence[Sequence[float]]]) -> list[Json]:
-    """llama-server's own: for each input its vectors, one of all of it or one of each token."""
+def native_answer(vectors: Iterable[Vector[float]]) -> list[Json]:
+    """llama-server's own: for each input a list of vectors, here one of all of it."""
+    return [{"index": number, "embedding": [list(vector)]} for number, vector in enumerate(vectors)]
+
+
+def native_answer_of_rows(rows: Iterable[Iterable[bytes]]) -> list[Json]:
+    """The same with a vector of each token, in JSON already."""
     return [
-        {"index": number, "embedding": [list(vector) for vector in vectors]}
-        for number, vectors in enumerate(rows)
+        {"index": number, "embedding": msgspec.Raw(b"[" + b",".join(one) + b"]")}
+        for number, one in enumerate(rows)
     ]
 
 

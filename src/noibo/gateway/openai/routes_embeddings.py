@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from fastapi import APIRouter, Request, Response
 
 from noibo.gateway import recorded
 from noibo.gateway.embedding import Embedded, embed
 from noibo.gateway.inquiry import Inquiry, Told, Work
+from noibo.gateway.off_loop import off_loop
 from noibo.wire import embeddings, llama_server, openai
 from noibo.wire.embeddings import Asked
 
@@ -35,9 +37,8 @@ async def create_native(request: Request) -> Response:
     asked = await inquiry.parsed(embeddings.parse_native)
 
     async def work(told: Told) -> tuple[str, Any]:
-        found = await _embed(inquiry, asked, told)
-        rows = found.rows or [[list(vector)] for vector in found.vectors]
-        return found.worker.model.name, embeddings.native_answer(rows)
+        found = await _embed(inquiry, asked, told, with_rows=True)
+        return found.worker.model.name, await off_loop(_numbers(found), _native, found)
 
     return inquiry.once(llama_server.Voice(), work)
 
@@ -46,12 +47,32 @@ def _openai(inquiry: Inquiry, asked: Asked) -> Work:
     async def work(told: Told) -> tuple[str, Any]:
         found = await _embed(inquiry, asked, told)
         name, tokens = found.worker.model.name, found.prompt_tokens
-        return name, embeddings.answer(found.vectors, name, tokens, packed=asked.base64)
+
+        def encode() -> bytes:
+            answer = embeddings.answer(found.vectors, name, tokens, packed=asked.base64)
+            return msgspec.json.encode(answer)
+
+        return name, await off_loop(_numbers(found), encode)
 
     return work
 
 
-async def _embed(inquiry: Inquiry, asked: Asked, told: Told) -> Embedded:
+def _numbers(found: Embedded) -> int:
+    """How many there are to be told, about."""
+    return (
+        found.prompt_tokens * len(found.vectors[0]) if found.rows else sum(map(len, found.vectors))
+    )
+
+
+def _native(found: Embedded) -> bytes:
+    if found.rows:
+        return msgspec.json.encode(embeddings.native_answer_of_rows(found.rows))
+    return msgspec.json.encode(embeddings.native_answer(found.vectors))
+
+
+async def _embed(
+    inquiry: Inquiry, asked: Asked, told: Told, *, with_rows: bool = False
+) -> Embedded:
     recorded.note(inquiry.caller.name, {} if asked.user is None else {"user": asked.user})
     return await embed(
         inquiry.services,
@@ -62,4 +83,5 @@ async def _embed(inquiry: Inquiry, asked: Asked, told: Told) -> Embedded:
         asked.dimensions,
         told=told,
         more=asked.more,
+        with_rows=with_rows,
     )
