@@ -121,6 +121,14 @@ async def test_keep_alive_0_unloads_after_the_answer_and_not_before(make: Make) 
     await eventually(lambda: not supervisor.workers())
 
 
+async def test_a_keep_alive_that_was_said_ends_with_its_worker(make: Make) -> None:
+    supervisor = make(memory=settings.Memory(keep_alive="-1"))
+    await ask(supervisor, echo(), keep_alive=0.0)
+    await ask(supervisor, echo())  # before the first has gone
+    (worker,) = supervisor.workers()
+    assert supervisor.facts(worker)["keep_until"] is None
+
+
 async def test_the_keep_alive_of_a_model_is_a_setting(make: Make) -> None:
     own = {"short": settings.ModelSettings(keep_alive="100ms")}
     supervisor = make(models=own, memory=settings.Memory(keep_alive="-1"))

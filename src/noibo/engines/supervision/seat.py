@@ -20,7 +20,7 @@ class Seat:
 
     model: Model
     pinned: bool
-    keep_alive: float
+    keep_alive: float  # as it is set, or as a request said for as long as its worker runs
     worker: Worker | None = None
     plan: Plan | None = None
     rung: int = 0  # of the plan: the one that runs, or the largest worth trying
@@ -36,6 +36,10 @@ class Seat:
     most_callers: int = 0
     gave_back: int = 0  # bytes of its last worker, until the machine is measured again
     short_since: float | None = None  # the machine, not the budget, has too little left for it
+    usual_keep_alive: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.usual_keep_alive = self.keep_alive
 
     @property
     def name(self) -> str:

@@ -111,10 +111,11 @@ class Conversation(Exchange):
         return self._services.pipeline.worker(errand)
 
     async def _unload(self, model: Model) -> None:
-        """It goes when it has answered all that it is answering."""
+        """It goes when it has answered all that it is answering. One that is going already is left
+        alone: to wait for it would load it anew."""
         supervisor = self._services.supervisor
         for worker in supervisor.workers():  # a model may have one for each verb
-            if worker.model.name == model.name:
+            if worker.model.name == model.name and supervisor.worker(worker.model.seat) is worker:
                 claim = Claim(worker.model, self._caller.name, keep_alive=0.0, answers=False)
                 async with supervisor.lease(claim):
                     pass
@@ -168,9 +169,8 @@ class Conversation(Exchange):
         """A prompt that goes to the engine as it is."""
         asked = self._asked
         if turn.suffix:
-            insertion = await prompts.insertion(model, asked.model)
             async with self._worker() as upstream:
-                gap = await prompts.with_gap(upstream, turn, insertion)
+                gap = await prompts.with_gap(upstream, turn, asked.model)
             return _Prepared(COMPLETION, prompt_fields(gap, asked, model))
         if turn.raw:
             return _Prepared(COMPLETION, prompt_fields(turn.prompt, asked, model))

@@ -3,14 +3,13 @@ and texts with a gap to fill."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from noibo.engines import asking
-from noibo.engines.abilities import Insertion
 from noibo.engines.engine import Model, Verb
 from noibo.engines.upstream import Upstream
-from noibo.errors import InvalidRequest
+from noibo.errors import InvalidRequest, NotSupported
+from noibo.gateway.gap import Filler, Gap
 from noibo.gateway.ollama.asked import Asked
 from noibo.gateway.ollama.teller import Said
 from noibo.gateway.ollama.turns import Completion
@@ -56,25 +55,16 @@ async def answered(upstream: Upstream, prompt: Sequence[int], said: Said) -> lis
     return [*prompt, *await upstream.tokenise(text, special=False)]
 
 
-async def with_gap(upstream: Upstream, turn: Completion, insertion: Insertion) -> list[int]:
-    """What stands before a gap, and after it, for a model that was trained to fill it."""
-    begin = await upstream.tokenise("")
-    before = await upstream.tokenise(turn.prompt, special=False)
-    after = await upstream.tokenise(turn.suffix, special=False)
-    begin = begin[:1]  # the token that begins a text, if the model wants one
-    return [*begin, insertion.before, *before, insertion.after, *after, insertion.middle]
-
-
-async def insertion(model: Model, name: str) -> Insertion:
-    """The tokens round a gap. Raises `InvalidRequest` for a model that has none."""
-    found = await asyncio.to_thread(Insertion.of, model)
-    if found is None:
+async def with_gap(upstream: Upstream, turn: Completion, name: str) -> list[int]:
+    """What stands before a gap, and after it, for a model that was trained to fill it. Raises
+    `InvalidRequest` for one that was not."""
+    try:
+        filler = await Filler.of(upstream)
+    except NotSupported as error:
         raise InvalidRequest(
-            f'suffix: "{name}" does not support insert.',
-            param="suffix",
-            next_step="Take a model for code that fills in the middle.",
-        )
-    return found
+            f'suffix: "{name}" does not support insert.', param="suffix", next_step=error.next_step
+        ) from error
+    return await filler.prompt(Gap(turn.prompt, turn.suffix))
 
 
 def require_known(context: Sequence[int], model: Model) -> None:
