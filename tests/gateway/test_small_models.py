@@ -78,6 +78,19 @@ def test_an_input_that_is_cut_ends_as_every_input_does(http: httpx2.Client) -> N
     refused(http, "/api/embed", 400, model="mean", input="cat " * 500, truncate=False)
 
 
+def test_as_much_of_a_text_is_read_as_ollamas_callers_say(http: httpx2.Client) -> None:
+    short, said = {"num_ctx": 10}, {"model": "mean", "input": "cat " * 50}
+    cut = asked(http, "/api/embed", **said, options=short)
+    assert cut["prompt_eval_count"] == 10
+    assert (
+        cut["embeddings"] == asked(http, "/api/embed", model="mean", input="cat " * 8)["embeddings"]
+    )
+    message = refused(http, "/api/embed", 400, **said, options=short, truncate=False)
+    assert "10 are to be read at most" in message
+    answer = http.post("/api/embed", json=said | {"options": {"num_ctx": 100_000}})
+    assert answer.headers["X-Noibo-Context"].endswith("; asked=100000")
+
+
 @pytest.mark.heavy
 def test_many_inputs_of_unlike_length_are_each_their_own(http: httpx2.Client) -> None:
     texts = ["cat " * (1 + 7 * number % 60) + TEXTS[number % 3] for number in range(60)]

@@ -64,17 +64,19 @@ async def embed(  # noqa: PLR0913, PLR0917 - whose, of what, and how
     told: Callable[[Ticket], None] = lambda ticket: None,
     more: Fields | None = None,
     with_rows: bool = False,
+    most: int | None = None,
 ) -> Embedded:
     """Vectors of `inputs`. `truncate`: of a text that is too long only its beginning is read;
     without it that is an `InvalidRequest` with both numbers. `more` goes to the engine as it is.
-    `with_rows`: where the model does not pool, keep the vectors of all tokens too."""
+    `with_rows`: where the model does not pool, keep the vectors of all tokens too. `most`: of each
+    input no more tokens are read, though the model could read more."""
     require_vectors(await services.resolve(model))
     errand = Errand(Verb.EMBED, model, caller, keep_alive)
     for again in (True, False):
         try:
             async with services.pipeline.worker(errand, told) as upstream:
                 room = Room() if with_rows else None
-                asking = _Asking(upstream, dimensions, truncate, more or {}, room)
+                asking = _Asking(upstream, dimensions, truncate, more or {}, room, most)
                 return await asking.vectors(inputs)
         except WorkerDied as died:  # before it was asked: another can be, with nothing lost
             if died.asked or not again:
@@ -106,6 +108,7 @@ class _Asking:
     truncate: bool
     more: Fields
     room: Room | None = None  # for the vectors of all tokens
+    most: int | None = None
 
     async def vectors(self, inputs: Sequence[Input]) -> Embedded:
         worker = self.upstream.worker
@@ -158,13 +161,19 @@ class _Asking:
     async def _fit(self, numbered: tuple[int, Input]) -> Input:
         """The input as the engine gets it: not longer than it may be."""
         number, one = numbered
-        longest = longest_input(self.upstream.worker)
+        has = longest_input(self.upstream.worker)
+        longest = min(has, self.most or has)
         if isinstance(one, str) and surely_within(one, longest):
             return one
         tokens = await self._tokens(one, number)
         if len(tokens) <= longest:
             return list(tokens)
         if not self.truncate:
+            if longest < has:
+                raise InvalidRequest(
+                    f"input[{number}] has {len(tokens)} tokens; {longest} are to be read at most.",
+                    param="input",
+                )
             raise too_long(f"input[{number}]", len(tokens), self.upstream.worker)
         return await self._cut(tokens, longest)
 

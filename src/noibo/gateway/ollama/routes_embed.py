@@ -11,15 +11,16 @@ from fastapi import APIRouter, Request, Response
 from noibo.engines.supervision.ticket import Ticket
 from noibo.errors import InvalidRequest, ModelNotFound
 from noibo.gateway.callers import Caller
-from noibo.gateway.embedding import Embedded, embed
+from noibo.gateway.embedding import Embedded, embed, longest_input
 from noibo.gateway.exchange import Once
 from noibo.gateway.ollama.asked import kept, model_name
 from noibo.gateway.ollama.bodies import fields_of
-from noibo.gateway.reply import Reply
+from noibo.gateway.reply import Reply, header
 from noibo.gateway.services import Services, services_of
 from noibo.gateway.waiting import Waiting
 from noibo.wire import ollama
 from noibo.wire.body import Fields, Json, field
+from noibo.wire.management import CONTEXT_HEADER
 from noibo.wire.ollama import options
 
 router = APIRouter(prefix="/api", tags=["ollama"])
@@ -35,12 +36,13 @@ class _Texts:
     caller: Caller
     keep_alive: float | None
     truncate: bool
+    context: int
     dimensions: int | None
     began: float
 
     @classmethod
     def parse(cls, request: Request, fields: Fields, inputs: list[str]) -> _Texts:
-        options.checked(field(fields, "options", dict[str, Any], {}))  # none is of vectors
+        said = options.checked(field(fields, "options", dict[str, Any], {}))
         dimensions: int = field(fields, "dimensions", int, 0)
         if dimensions < 0:
             raise InvalidRequest("dimensions: less than none.", param="dimensions")
@@ -51,6 +53,7 @@ class _Texts:
             Caller.of(request.headers, request.client.host if request.client else None),
             kept(fields),
             field(fields, "truncate", bool, True),
+            said.get("num_ctx", 0),  # no other is of vectors
             dimensions or None,
             time.monotonic(),
         )
@@ -75,10 +78,13 @@ class _Texts:
                     self.dimensions,
                     self.truncate,
                     told=told,
+                    most=self.context or None,
                 )
             except ModelNotFound as error:
                 raise ollama.not_found(self.model, error) from error
             await waiting.over()
+        if (has := longest_input(found.worker)) < self.context:
+            reply.headers.append(header(CONTEXT_HEADER, f"{has}; asked={self.context}"))
         return found, sum(ticket.waited_s for ticket in tickets)
 
 
