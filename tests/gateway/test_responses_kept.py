@@ -20,11 +20,15 @@ from noibo.assembly import open_database, open_stored
 from noibo.database.database import Database
 from noibo.database.schema import response_items, responses
 from noibo.errors import InvalidRequest, NotFound, PreviousResponseNotFound
+from noibo.gateway.reply import Reply
+from noibo.gateway.responses.background import Running
 from noibo.gateway.responses.records import ResponseRecords
 from noibo.gateway.responses.sweeper import sweep
+from noibo.gateway.responses.teller import ResponseRelay, ResponseTeller, Voice
 from noibo.gateway.stored import Opening
 from noibo.settings import load
 from noibo.wire.body import Json
+from noibo.wire.responses.answer import Answer, Telling
 from noibo.wire.responses.budget import MOST_ITEMS, Budget
 from tests.running import RunningServer, until
 
@@ -204,10 +208,47 @@ def test_whoever_polls_until_the_end_can_build_on_it(client: openai.OpenAI) -> N
         client.responses.create(model="echo", input="c", previous_response_id=made.id)
 
 
-def test_a_slow_listener_and_late_ones_hear_every_event_once(echo: RunningServer) -> None:
-    words = " ".join(str(i) * 250_000 for i in range(9))  # more than sockets hold
-    slow = {"x_echo": {"delay_ms": 30}}
-    body = {"model": "echo", "input": words, "background": True, "stream": True} | slow
+class Played(ResponseRelay):
+    """Chunks of an engine that come when the test says so."""
+
+    def __init__(self, teller: ResponseTeller) -> None:
+        self.chunks = asyncio.Queue[Json | None]()
+        self._teller = teller
+
+    async def answer(self, reply: Reply) -> None:
+        while (chunk := await self.chunks.get()) is not None:
+            await reply.say(self._teller.chunk(chunk))
+        await self._teller.settle(None)
+        await reply.say(self._teller.end())
+
+
+@pytest.mark.anyio
+async def test_a_listener_that_is_slow_at_the_end_hears_every_event_once(
+    database: Database,
+) -> None:
+    head = {"id": "resp_1", "model": "m", "previous_response_id": None}
+    teller = ResponseTeller(Answer(head, Telling(), time.time), None, None)  # type: ignore[arg-type]
+    running = Running(teller, ResponseRecords(database), "local")
+    relay = Played(teller)
+    await running.begin(relay, Voice(), [])
+    slow, late = running.tail(-1, 60), running.tail(1, 60)
+    heard = [await anext(slow)]
+    for said in ({"content": "a"}, {"content": "b"}, None):
+        relay.chunks.put_nowait(said and {"choices": [{"index": 0, "delta": said}]})
+        while relay.chunks.qsize():
+            await asyncio.sleep(0)
+    while not running.ended:
+        await asyncio.sleep(0.01)
+    heard += [event async for event in slow]
+    assert [event async for event in late] == heard[2:]
+    assert numbers(iter(b"".join(heard).decode().splitlines())) == list(range(len(heard)))
+    assert b"response.completed" in heard[-1]
+    assert await ResponseRecords(database).events("local", "resp_1") == b"".join(heard)
+
+
+def test_late_listeners_hear_every_event_once(echo: RunningServer) -> None:
+    body = {"model": "echo", "input": "a b c d e f", "background": True, "stream": True}
+    body |= {"x_echo": {"delay_ms": 30}}
     with httpx2.Client(base_url=echo.url, timeout=60) as http:
 
         def hear(name: str, after: int) -> list[int]:
@@ -218,12 +259,12 @@ def test_a_slow_listener_and_late_ones_hear_every_event_once(echo: RunningServer
             lines = answer.iter_lines()
             first = next(line for line in lines if line.startswith("data: "))
             name = json.loads(first.removeprefix("data: "))["response"]["id"]
-            with concurrent.futures.ThreadPoolExecutor(2) as pool:
-                late = list(pool.map(lambda after: hear(name, after), (0, 4)))
+            with concurrent.futures.ThreadPoolExecutor(4) as pool:
+                late = list(pool.map(lambda after: hear(name, after), (0, 2, 4, 6)))
             assert http.get(f"/v1/responses/{name}").json()["status"] == "completed"
             heard = [0, *numbers(lines)]
         assert heard == list(range(len(heard)))
-        assert late == [heard[1:], heard[5:]]
+        assert late == [heard[after + 1 :] for after in (0, 2, 4, 6)]
         assert hear(name, 4) == heard[5:]
         assert hear(name, 10**6) == []
 
