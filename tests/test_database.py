@@ -356,6 +356,40 @@ async def test_a_database_that_does_not_let_us_in_is_said(
         await open_database(load()).read(names)
 
 
+@pytest.mark.heavy
+async def test_a_server_that_stops_in_the_middle_is_said_and_found_again(
+    postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOIBO_DATABASE_URL", postgresql)
+    database = open_database(load())
+    end = sa.text("SELECT pg_terminate_backend(pg_backend_pid())")
+    with pytest.raises(DatabaseError, match="does not answer") as caught:
+        await database.read(lambda connection: connection.execute(end))
+    assert caught.value.retry_after_s
+    assert isinstance(await database.read(names), list)
+    await database.close()
+
+
+@pytest.mark.heavy
+async def test_a_user_who_may_make_no_tables_is_told_so(
+    postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOIBO_DATABASE_URL", postgresql)
+    database = open_database(load())
+
+    def restrict(connection: Connection) -> None:
+        connection.execute(sa.text("CREATE ROLE guest LOGIN"))
+        connection.execute(sa.text("CREATE SCHEMA closed"))
+        connection.execute(sa.text("GRANT USAGE ON SCHEMA closed TO guest"))
+        connection.execute(sa.text("ALTER ROLE guest SET search_path = closed"))
+
+    await database.write(restrict)
+    await database.close()
+    monkeypatch.setenv("NOIBO_DATABASE_URL", postgresql.replace("noibo@", "guest@"))
+    with pytest.raises(DatabaseError, match="GRANT ALL ON SCHEMA"):
+        await open_database(load()).read(names)
+
+
 # ── in a server ─────────────────────────────────────────────────────────────
 
 

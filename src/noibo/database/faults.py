@@ -36,6 +36,8 @@ _SQLITE: Final = {
 _FULL: Final = "Make room and try again: what was stored before is untouched."
 _PG_FULL: Final = "53100"
 _PG_REFUSED: Final = ("28", "3D")  # who asks is not let in; no such database
+_PG_FORBIDS: Final = "42501"
+_PG_AWAY: Final = ("08", "57P", "53300")  # the connection broke; it stops or starts; all are taken
 
 
 @contextlib.contextmanager
@@ -82,6 +84,13 @@ def _of_postgresql(code: str, said: BaseException | None, address: Address) -> N
             f"The database {address.shown} does not let noibo in (SQLSTATE {code}).",
             next_step="Check user, password and name in database.url.",
         )
+    if code == _PG_FORBIDS:
+        return DatabaseError(
+            f"The database {address.shown} does not let noibo make its tables or use them.",
+            next_step="Let its user: GRANT ALL ON SCHEMA public TO the user of database.url.",
+        )
+    if code.startswith(_PG_AWAY):
+        return _away(address)
     return _unknown(address, f"SQLSTATE {code}, {type(said).__name__}")
 
 
@@ -93,6 +102,10 @@ def _unreachable(exc: OSError, address: Address) -> NoiboError:
             f"The database {address.shown} cannot be opened: {exc.strerror or exc}.",
             next_step=_SQLITE["SQLITE_CANTOPEN"][1],
         )
+    return _away(address)
+
+
+def _away(address: Address) -> DatabaseError:
     return DatabaseError(
         f"The database {address.shown} does not answer.",
         next_step="Start it, or check database.url.",

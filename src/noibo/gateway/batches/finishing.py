@@ -36,39 +36,30 @@ async def finish(batch: Batch, records: BatchRecords, files: Files) -> None:
     path = await _input(batch, files) if left else None
     rest = await asyncio.to_thread(Rest, path, done, _CANCELLED if cancelled else _EXPIRED)
     used = Usage()
-    output, errors = await files.start(), await files.start()
-    try:
+    async with files.coming() as output, files.coming() as errors:
         async for page in records.results(batch.id, ok=True):
             await asyncio.to_thread(_put, output, page, used)
         async for page in records.results(batch.id, ok=False):
             await asyncio.to_thread(_put_among, errors, page, rest)
         await asyncio.to_thread(_put_last, errors, rest)
-    except BaseException:
-        await asyncio.gather(*(asyncio.to_thread(one.abandon) for one in (output, errors)))
-        raise
-    kept = {
-        _card(batch, incoming, what): incoming
-        for what, incoming in (("output", output), ("error", errors))
-        if incoming.size
-    }
-    for incoming in (output, errors):
-        if not incoming.size:
-            await asyncio.to_thread(incoming.abandon)
-    told: Json = {
-        "status": end,
-        f"{end}_at": int(time.time()),
-        "output_file_id": output.id if output.size else None,
-        "error_file_id": errors.id if errors.size else None,
-        "usage": used.told(),
-    }
+        told: Json = {
+            "status": end,
+            f"{end}_at": int(time.time()),
+            "output_file_id": output.id if output.size else None,
+            "error_file_id": errors.id if errors.size else None,
+            "usage": used.told(),
+        }
 
-    def say(connection: Connection) -> bool:
-        def step(now: Batch) -> Json | None:
-            return told | {"failed": now.failed + rest.told} if now.status == batch.status else None
+        def say(connection: Connection) -> bool:
+            def step(now: Batch) -> Json | None:
+                mine = now.status == batch.status
+                return told | {"failed": now.failed + rest.told} if mine else None
 
-        return change_in(connection, batch.id, step)[1]
+            return change_in(connection, batch.id, step)[1]
 
-    await files.keep(kept, say)
+        both = {"output": output, "error": errors}
+        kept = {_card(batch, one, what): one for what, one in both.items() if one.size}
+        await files.keep(kept, say)
 
 
 async def _input(batch: Batch, files: Files) -> Path | None:

@@ -76,6 +76,7 @@ class Incoming:
     def __init__(self, folder: Path, name: str, file: BinaryIO) -> None:
         self.id = name
         self.size = 0
+        self.given = False  # to who ends it
         self._folder = folder
         self._file = file
 

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -74,7 +74,24 @@ class Files:
     async def start(self) -> Incoming:
         """A new content, to be written piece by piece."""
         name = ids.new("file", "-")
-        return await asyncio.to_thread(Incoming.create, self._contents.folder, name)
+        creating = asyncio.create_task(
+            asyncio.to_thread(Incoming.create, self._contents.folder, name)
+        )
+        try:
+            return await asyncio.shield(creating)
+        except asyncio.CancelledError:
+            creating.add_done_callback(_unwanted)
+            raise
+
+    @contextlib.asynccontextmanager
+    async def coming(self) -> AsyncIterator[Incoming]:
+        """A new content that is abandoned at the end, unless it was given to `keep`."""
+        incoming = await self.start()
+        try:
+            yield incoming
+        finally:
+            if not incoming.given:
+                await asyncio.to_thread(incoming.abandon)
 
     async def keep(
         self,
@@ -83,6 +100,8 @@ class Files:
     ) -> bool:
         """Make whole contents files, in one transaction with what `if_true` writes; where that is
         false they are abandoned. A caller that leaves does not undo half of it."""
+        for incoming in coming.values():
+            incoming.given = True
         return await asyncio.shield(asyncio.create_task(self._keep(coming, if_true)))
 
     async def _keep(
@@ -226,6 +245,12 @@ class Files:
             gone = files.delete().where(files.c.id.in_(removed))
             await self._database.write(lambda connection: connection.execute(gone))
         return bool(removed)
+
+
+def _unwanted(creating: asyncio.Task[Incoming]) -> None:
+    """It was made when nobody waited for it any more."""
+    if not creating.cancelled() and creating.exception() is None:
+        asyncio.get_running_loop().run_in_executor(None, creating.result().abandon)
 
 
 def _lives() -> sa.ColumnElement[bool]:
