@@ -352,6 +352,8 @@ def test_a_model_is_copied_and_deleted(client: ollama.Client, shop: RunningServe
     client.delete("twin:one")
     assert "twin:one" not in names(client)
     assert (shop.home.parent / "tiny.gguf").exists()
+    with pytest.raises(ollama.ResponseError, match="an alias in the settings"):
+        client.delete("gpt-4o-mini")
 
 
 def test_a_model_is_pulled_from_a_registry(client: ollama.Client, registry: RegistryServer) -> None:

@@ -195,3 +195,28 @@ def test_where_pieces_are_cut_does_not_matter(marks: list[str], data: st.DataObj
 
 def test_a_line_is_json() -> None:
     assert msgspec.json.decode(ollama.line({"a": "\n"})) == {"a": "\n"}
+
+
+def test_many_calls_are_answered_in_any_order() -> None:
+    """A search through all that wait, for each of them, would take minutes here."""
+    count = 60_000
+    made = [{"id": f"c{n}", "function": {"name": f"f{n % 2}"}} for n in range(count)]
+    results = [{"role": "tool", "tool_call_id": f"c{n}"} for n in reversed(range(2, count))]
+    results += [{"role": "tool", "tool_name": "f1"}, {"role": "tool"}, {"role": "tool"}]
+    body = {"messages": [{"role": "assistant", "tool_calls": made}, *results]}
+    said = ollama_messages.for_engine(
+        ollama_messages.messages(read_fields(msgspec.json.encode(body)))
+    )[1:]
+    keys = [one["tool_call_id"] for one in said]
+    assert keys == [*(f"c{n}" for n in reversed(range(count))), "call_0_0"]
+    assert [one.get("name") for one in said[-3:]] == ["f1", "f0", None]
+
+
+def test_a_call_that_is_told_twice_is_answered_once() -> None:
+    made = [{"id": "c", "function": {"name": name}} for name in ("f", "g")]
+    results = [{"role": "tool", "tool_name": "f"}, {"role": "tool"}]
+    body = {"messages": [{"role": "assistant", "tool_calls": made}, *results]}
+    said = ollama_messages.for_engine(
+        ollama_messages.messages(read_fields(msgspec.json.encode(body)))
+    )[1:]
+    assert [one["tool_call_id"] for one in said] == ["call_0_0", "c"]

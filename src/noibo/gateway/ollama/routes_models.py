@@ -154,9 +154,15 @@ async def copy(request: Request) -> Response:
 @router.delete("/delete")
 async def delete(request: Request) -> Response:
     """Unload a model, forget it, and free what nothing else uses."""
-    name = model_name(await fields_of(request))
+    name, services = model_name(await fields_of(request)), services_of(request)
+    if name in services.settings.aliases:
+        raise InvalidRequest(
+            f"model: {name} is an alias in the settings, and no model.",
+            param="model",
+            next_step="Remove the alias in noibo.toml.",
+        )
     try:
-        await remove(services_of(request), name)
+        await remove(services, name)
     except ModelNotFound as error:
         raise ollama.not_found(name, error) from error
     return Response(status_code=200)

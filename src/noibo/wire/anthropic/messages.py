@@ -7,6 +7,7 @@ models read them by. Pure.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -31,6 +32,7 @@ _MAY: Final[Mapping[str, frozenset[str]]] = {
 # What stands between two pieces of text: an answer was cut into pieces, anything else put together.
 _BETWEEN: Final = {"assistant": ""}
 _APART: Final = "\n\n"
+_SHOWN: Final = 5  # of calls without a result
 
 
 class Message(Shape, frozen=True, kw_only=True):
@@ -79,8 +81,7 @@ class _Conversation:
             elif isinstance(block, blocks.ToolResult):
                 self.result(block, place)
             elif isinstance(block, blocks.Thinking):
-                turn = self.turn(role)
-                turn["reasoning_content"] = turn.get("reasoning_content", "") + block.thinking
+                self.turn(role).setdefault("reasoning_content", []).append(block.thinking)
             elif isinstance(block, blocks.System):
                 for one in self.read("system", block.content, f"{place}.content"):
                     self.turn("system")["content"] += self.parts(*one)
@@ -163,7 +164,7 @@ class _Conversation:
         """The messages. Raises for calls that were never answered: no model reads on from there."""
         if self.open:
             raise InvalidRequest(
-                f"messages: no tool_result for {', '.join(map(repr, self.open))}.",
+                f"messages: no tool_result for {_named(self.open)}.",
                 param="messages",
                 next_step="Each tool_use needs a tool_result in the turn after it.",
             )
@@ -174,12 +175,19 @@ def _text(*lines: str) -> Json:
     return {"type": "text", "text": "\n".join(line for line in lines if line)}
 
 
+def _named(calls: Mapping[str, str]) -> str:
+    shown = [repr(key[:60]) for key in itertools.islice(calls, _SHOWN)]
+    return ", ".join(shown) + (", …" if len(calls) > _SHOWN else "")
+
+
 def _says_something(message: Json) -> bool:
     """A user's turn may have been results only; an empty one of the assistant begins its answer."""
     return bool(message["content"]) or message["role"] in {"assistant", "tool"}
 
 
 def _joined(message: Json) -> Json:
+    if "reasoning_content" in message:
+        message["reasoning_content"] = "".join(message["reasoning_content"])
     parts: list[dict[str, Any]] = message["content"]
     if all(part["type"] == "text" for part in parts):
         between = _BETWEEN.get(message["role"], _APART)

@@ -20,10 +20,19 @@ _TIMES: Final = {
 
 
 @dataclass(slots=True)
+class _Call:
+    """One, in pieces."""
+
+    id: str = ""
+    name: list[str] = field(default_factory=list)
+    arguments: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class ToolCalls:
     """Puts tool calls together from their pieces."""
 
-    _calls: dict[int, Json] = field(default_factory=dict)
+    _calls: dict[int, _Call] = field(default_factory=dict)
 
     def add(self, parts: Sequence[Json]) -> None:
         """Take the pieces of one chunk."""
@@ -31,21 +40,22 @@ class ToolCalls:
             index = part.get("index", place)
             if not isinstance(index, int) or not 0 <= index < MOST_TOOL_CALLS:
                 raise EngineError(f"The engine sent a tool call with the index {index!r}.")
-            call = self._calls.setdefault(index, {"id": "", "name": "", "arguments": ""})
-            call["id"] = part.get("id") or call["id"]
-            for name, text in (part.get("function") or {}).items():
-                call[name] = call.get(name, "") + (text or "")
+            call = self._calls.setdefault(index, _Call())
+            function = part.get("function") or {}
+            call.id = part.get("id") or call.id
+            call.name.append(function.get("name") or "")
+            call.arguments.append(function.get("arguments") or "")
 
     def take(self, *, cut_short: bool) -> list[Json]:
         """The calls, with their arguments as objects. One that was cut off is none."""
         found = []
         for index, call in sorted(self._calls.items()):
-            arguments = _arguments(call["arguments"])
+            name, arguments = "".join(call.name), _arguments("".join(call.arguments))
             if arguments is None and not cut_short:
-                raise EngineError(f"The model called {call['name']} with what is no JSON object.")
+                raise EngineError(f"The model called {name} with what is no JSON object.")
             if arguments is not None:
-                function = {"index": index, "name": call["name"], "arguments": arguments}
-                found.append(({"id": call["id"]} if call["id"] else {}) | {"function": function})
+                function = {"index": index, "name": name, "arguments": arguments}
+                found.append(({"id": call.id} if call.id else {}) | {"function": function})
         self._calls.clear()
         return found
 

@@ -6,8 +6,9 @@ and a tool's answer names the tool and perhaps not the call.
 
 from __future__ import annotations
 
-from collections import deque
+import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -65,7 +66,7 @@ def messages(fields: Fields) -> list[Message]:
 
 def for_engine(found: Sequence[Message]) -> list[Json]:
     """The same in OpenAI's shapes."""
-    calls: deque[tuple[str, str]] = deque()  # (id, name) of those that wait for an answer
+    calls = _Waiting()
     return [_for_engine(number, one, calls) for number, one in enumerate(found)]
 
 
@@ -74,7 +75,32 @@ def has_images(found: Sequence[Message]) -> bool:
     return any(one.images for one in found)
 
 
-def _for_engine(number: int, one: Message, calls: deque[tuple[str, str]]) -> Json:
+@dataclass(slots=True)
+class _Waiting:
+    """Calls that wait for an answer, in order: names by ids, and ids by names."""
+
+    _names: dict[str, str] = dataclasses.field(default_factory=dict)
+    _ids: dict[str, dict[str, None]] = dataclasses.field(default_factory=dict)
+
+    def add(self, key: str, name: str) -> None:
+        if key in self._names:  # told twice: the later one counts
+            self.answered(key, None)
+        self._names[key] = name
+        self._ids.setdefault(name, {})[key] = None
+
+    def answered(self, key: str | None, name: str | None) -> tuple[str, str] | None:
+        """The call that is answered, and waits no more: the one of that id, else the first of that
+        name, or of any."""
+        if key not in self._names:
+            key = next(iter(self._ids.get(name, ()) if name else self._names), None)
+        if key is None:
+            return None
+        name = self._names.pop(key)
+        del self._ids[name][key]
+        return key, name
+
+
+def _for_engine(number: int, one: Message, calls: _Waiting) -> Json:
     said: Json = {"role": one.role, "content": _content(one.content or "", one.images or ())}
     if one.thinking:
         said["reasoning_content"] = one.thinking
@@ -82,7 +108,8 @@ def _for_engine(number: int, one: Message, calls: deque[tuple[str, str]]) -> Jso
         said["tool_calls"] = [
             _call(f"call_{number}_{place}", call) for place, call in enumerate(one.tool_calls)
         ]
-        calls.extend((call["id"], call["function"]["name"]) for call in said["tool_calls"])
+        for call in said["tool_calls"]:
+            calls.add(call["id"], call["function"]["name"])
     if one.role == "tool":
         said |= _answers(one, calls)
     return said
@@ -94,13 +121,9 @@ def _call(key: str, call: _Call) -> Json:
     return {"id": call.id or key, "type": "function", "function": function}
 
 
-def _answers(one: Message, calls: deque[tuple[str, str]]) -> Json:
+def _answers(one: Message, calls: _Waiting) -> Json:
     """Which call a tool's answer is to: the one it names, else the first left of that tool."""
-    named = next((c for c in calls if c[0] == one.tool_call_id), None) or next(
-        (c for c in calls if one.tool_name in {None, "", c[1]}), None
-    )
-    if named is not None:
-        calls.remove(named)
+    named = calls.answered(one.tool_call_id, one.tool_name)
     key = one.tool_call_id or (named[0] if named else "call_0_0")
     name = one.tool_name or (named[1] if named else None)
     return {"tool_call_id": key} | ({"name": name} if name else {})
