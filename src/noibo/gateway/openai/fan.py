@@ -116,12 +116,17 @@ class Fan(Exchange):
                 except ExceptionGroup as group:
                     raise _first(group) from group
         if not streamed:
-            await reply.whole(200, msgspec.json.encode(self._told.whole()))
+            echoes = bool(self._told.leads)  # which may be long
+            whole = await asyncio.to_thread(self._whole) if echoes else self._whole()
+            await reply.whole(200, whole)
             return
         if last := self._told.last():
             await reply.say(sse.event(msgspec.json.encode(last)))
         await reply.say(_DONE)
         await reply.end()
+
+    def _whole(self) -> bytes:
+        return msgspec.json.encode(self._told.whole())
 
     async def _lead(
         self,
