@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
+from noibo.gateway.origin import OPEN
 from tests.running import RunningServer
 
 CHAT = {"model": "echo", "prompt": "secret"}
@@ -98,6 +99,12 @@ def test_a_page_of_another_program_changes_and_loads_nothing(
     asks = headers | {"Access-Control-Request-Method": method}
     if "Origin" in headers:
         assert httpx2.options(running.url + path, headers=asks).status_code == 403
+
+
+def test_what_is_open_is_there(running: RunningServer) -> None:
+    with httpx2.Client(base_url=running.url) as client:
+        found = {path: client.options(path).status_code for path in OPEN}
+    assert set(found.values()) == {405}, found  # 404: a name that was changed
 
 
 def test_the_servers_own_page_may_do_what_programs_may(running: RunningServer) -> None:

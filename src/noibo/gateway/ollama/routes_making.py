@@ -123,7 +123,11 @@ def _making(services: Services, reference: Reference, recipe: Recipe) -> Errand[
             services.makes.leave()
 
     services.makes.enter()
-    return Errand(work, f"create {reference}")
+    try:
+        return Errand(work, f"create {reference}")
+    except RuntimeError:  # there are no threads left
+        services.makes.leave()
+        raise
 
 
 async def _told(errand: Errand[StoredModel]) -> AsyncGenerator[Json, None]:
