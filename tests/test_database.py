@@ -302,6 +302,7 @@ def test_processes_that_write_at_once_lose_nothing(home: Path) -> None:
         "sqlite+pysqlcipher:///x",
         "postgresql+psycopg://u:secret@h/n",
         "postgresql://h:port/n",
+        "postgresql://u:secret@h/n?colour=blue",
     ],
 )
 def test_an_address_that_cannot_be_used_is_said_without_its_password(
@@ -320,6 +321,8 @@ def test_addresses_are_read(tmp_path: Path) -> None:
     assert away.url.startswith("postgresql+asyncpg://")
     assert (away.host, away.port, away.leaves_the_machine) == ("db.example", 5432, True)
     assert "secret" not in away.shown
+    hosted = Address.read("postgresql://u@db.example/n?sslmode=require", tmp_path)
+    assert hosted.url.endswith("/n?ssl=require")
     for here in ("127.0.0.1", "localhost", "[::1]"):
         assert not Address.read(f"postgresql://{here}/n", tmp_path).leaves_the_machine
     assert not Address.read("postgresql:///n?host=/run/pg", tmp_path).leaves_the_machine

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import Any
 
-from noibo.gateway.files.files import Card
+from noibo.gateway.files.card import Card
 from noibo.gateway.stored import Stored
 
 

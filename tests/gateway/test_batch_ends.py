@@ -42,10 +42,12 @@ def client(server: RunningServer) -> Iterator[openai.OpenAI]:
         yield made
 
 
+@pytest.mark.parametrize(("asks", "endpoint"), [(line, CHAT), (said, "/v1/responses")])
 def test_a_batch_that_is_cancelled_ends_soon_and_lets_go_of_its_slots(
-    client: openai.OpenAI, server: RunningServer
+    client: openai.OpenAI, server: RunningServer, asks: Any, endpoint: str
 ) -> None:
-    made = sent(client, line("first"), *(line(f"c{i}", **NEVER) for i in range(300)))
+    never = [asks(f"c{i}", **NEVER) for i in range(300)]
+    made = sent(client, asks("first"), *never, endpoint=endpoint)
     until(lambda: completed(client, made) == 1, "the first is done")
     client.batches.cancel(made.id)
     done = ended(client, made, SOON)
@@ -164,6 +166,7 @@ def renamed(home: Path, table: str, to: str) -> None:
     database.close()
 
 
+@pytest.mark.heavy
 def test_what_cannot_be_written_down_or_seen_for_a_while_is_not_asked_again(home: Path) -> None:
     with RunningServer(home, **ONE_SLOT) as server, sdk(server) as client:
         server.load("echo")

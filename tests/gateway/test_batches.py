@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +18,7 @@ from noibo.errors import InvalidRequest, NotFound
 from noibo.gateway.page import Page
 from noibo.settings import load
 from noibo.wire import batches as wire
+from noibo.wire.batch_usage import Usage
 from noibo.wire.body import raw
 from tests.gateway.batching import CHAT, completed, ended, line, names, results, sdk, sent
 from tests.gateway.keeping import keep
@@ -188,6 +191,55 @@ def test_a_file_of_another_purpose_or_none_is_refused(client: openai.OpenAI) -> 
         client.batches.retrieve("batch_0")
     with pytest.raises(openai.NotFoundError):
         client.batches.cancel("batch_0")
+
+
+ENDS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"  # what Python's splitlines takes for the end
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_result_is_one_line_whatever_is_in_it(indent: int | None) -> None:
+    body = {"text": f"a{ENDS}b Huế", "n": 12345678901234567890, "f": 0.1, "empty": [{}]}
+    sent = json.dumps(body, indent=indent, ensure_ascii=False).encode()
+    row = wire.Line(1, f"a{ENDS}", b"").answered(200, sent)
+    assert len(row.decode().splitlines()) == 1
+    told = json.loads(row)
+    assert (told["custom_id"], told["response"]["body"]) == (f"a{ENDS}", body)
+    broken = json.loads(wire.Line(1, "a", b"").answered(502, b"<html>"))
+    assert broken["response"]["body"] == {"error": {"message": "no JSON"}}
+
+
+def test_a_line_longer_than_a_request_may_be_is_told_and_not_held(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(wire, "LONGEST_LINE", 200)
+    good = json.dumps(line("a")).encode()
+    file = io.BytesIO(b"\n".join([good, b"{" + b" " * 5000, json.dumps(line("b")).encode(), b""]))
+    rows = list(wire.rows(file))
+    assert [len(row) <= 201 for row in rows] == [True] * 3
+    found = wire.check(rows, CHAT)
+    assert found.total == 3
+    assert [(one["line"], one["code"]) for one in found.errors or []] == [(2, "line_too_long")]
+
+
+def test_the_tokens_of_answers_of_every_kind_are_counted() -> None:
+    used = Usage()
+    bodies: list[Any] = [
+        {"usage": {"prompt_tokens": 1, "completion_tokens": 2}},
+        {"usage": {"input_tokens": 10, "output_tokens": 20}},
+        {"usage": {"input_tokens": 1, "input_tokens_details": {"cached_tokens": 5}}},
+        {"usage": {"prompt_tokens": "many", "completion_tokens_details": 7}},
+        {"usage": None},
+        {"usage": 3},
+        [1],
+        "text",
+        None,
+    ]
+    for body in bodies:
+        used.add(wire.Line(1, "a", b"").answered(200, json.dumps(body).encode()))
+    used.add(wire.Line(1, "a", b"").unanswered("code", "message"))
+    told = used.told()
+    assert (told["input_tokens"], told["output_tokens"], told["total_tokens"]) == (12, 22, 34)
+    assert told["input_tokens_details"] == {"cached_tokens": 5}
 
 
 # ── while it runs ───────────────────────────────────────────────────────────

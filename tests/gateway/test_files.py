@@ -142,6 +142,14 @@ def test_a_file_over_the_limit_is_refused_and_leaves_nothing(
     kind = {"Content-Type": "multipart/form-data; boundary=b"}
     answer = httpx2.post(server.url + "/v1/files", content=endless(), headers=kind)
     assert answer.status_code == 413  # also where it does not say how large it is
+
+    def after_the_end() -> Iterator[bytes]:
+        yield PURPOSE + FILE_PART + b"--b--\r\n"
+        for _ in range(8):
+            yield b"x" * 1_000_000
+
+    answer = httpx2.post(server.url + "/v1/files", content=after_the_end(), headers=kind)
+    assert answer.status_code == 413
     until(lambda: contents(server) == before, "nothing of it is left")
 
 
@@ -190,6 +198,8 @@ PURPOSE = b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nevals\r
         (FORM, PURPOSE + PURPOSE + FILE_PART + b"--b--\r\n"),
         (FORM, PURPOSE * 40 + b"--b--\r\n"),
         (FORM, PURPOSE + FILE_PART.replace(b'; filename="x"', b"") + b"--b--\r\n"),
+        (FORM, PURPOSE.replace(b"\r\n\r", b"\r\nX: y" * 9 + b"\r\n\r") + FILE_PART + b"--b--\r\n"),
+        (FORM, PURPOSE.replace(b"purpose", b"p" * 5000) + FILE_PART + b"--b--\r\n"),
         (FORM, PURPOSE.replace(b"purpose", b"colour") + PURPOSE + FILE_PART + b"--b--\r\n"),
         (FORM, PURPOSE.replace(b"evals", b"\xff") + FILE_PART + b"--b--\r\n"),
         (FORM, PURPOSE.replace(b"evals", b"e" * 100_000) + FILE_PART + b"--b--\r\n"),

@@ -9,13 +9,14 @@ import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qs, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from noibo.errors import SettingsError
 
 FILE_NAME: Final = "noibo.db"
 POSTGRESQL: Final = "postgresql"
 POSTGRESQL_PORT: Final = 5432
+_SAID: Final = frozenset({"host", "port", "ssl", "passfile", "direct_tls"})  # after the ?
 _FORMS: Final = "sqlite:////folder/noibo.db or postgresql+asyncpg://USER:PASSWORD@HOST/NAME"
 
 
@@ -63,8 +64,13 @@ class Address:
                 raise _unreadable("it names no file")
             return cls._file(home / parts.path.removeprefix("/"))
         if kind in {POSTGRESQL, "postgres"} and driver in {"", "asyncpg"}:
-            rest = parts._replace(scheme=f"{POSTGRESQL}+asyncpg")
-            host = parts.hostname or parse_qs(parts.query).get("host", [""])[0]
+            said = dict(parse_qsl(parts.query))
+            if "sslmode" in said:  # as other programs call what asyncpg calls ssl
+                said["ssl"] = said.pop("sslmode")
+            for name in said.keys() - _SAID:
+                raise _unreadable(f"{name} in it is not known")
+            rest = parts._replace(scheme=f"{POSTGRESQL}+asyncpg", query=urlencode(said))
+            host = parts.hostname or said.get("host", "")
             return cls(urlunsplit(rest), None, host, port)
         raise _unreadable(f"{parts.scheme or 'no scheme'} is not one noibo knows")
 

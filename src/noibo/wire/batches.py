@@ -82,7 +82,7 @@ class Line:
 
     def answered(self, status: int, body: bytes) -> bytes:
         """The line that tells its answer."""
-        said = _one_line(body) if is_json(body) else _NO_JSON
+        said = body if is_json(body) else _NO_JSON
         response = {
             "status_code": status,
             "request_id": ids.new("req"),
@@ -95,14 +95,13 @@ class Line:
         return self._told(None, {"code": code, "message": message})
 
     def _told(self, response: Json | None, error: Json | None) -> bytes:
-        return msgspec.json.encode(
-            {
-                "id": ids.new("batch_req"),
-                "custom_id": self.custom_id,
-                "response": response,
-                "error": error,
-            }
-        )
+        told = {
+            "id": ids.new("batch_req"),
+            "custom_id": self.custom_id,
+            "response": response,
+            "error": error,
+        }
+        return _one_line(msgspec.json.encode(told))
 
 
 def is_json(body: bytes) -> bool:
@@ -253,54 +252,3 @@ def _model(line: Line) -> str | None:
 
 def _error(code: str, message: str, line: int | None, param: str | None = None) -> Json:
     return {"code": code, "message": message, "param": param, "line": line}
-
-
-class _Counted(msgspec.Struct):
-    """Of an answer only what it took."""
-
-    usage: Json | None = None
-
-
-class _Response(msgspec.Struct):
-    body: msgspec.Raw
-
-
-class _Told(msgspec.Struct):
-    response: _Response | None = None
-
-
-class Usage:
-    """The tokens of many answers, in all. Chats and responses count by different names."""
-
-    def __init__(self) -> None:
-        self._read = self._cached = self._written = self._thought = 0
-
-    def add(self, line: bytes) -> None:
-        """One more line of an output. Nothing but its usage is decoded."""
-        told = msgspec.json.decode(line, type=_Told)
-        try:
-            body = told.response.body if told.response else b"{}"
-            usage = msgspec.json.decode(body, type=_Counted).usage or {}
-        except msgspec.ValidationError:
-            return  # no object, or one of an engine with a usage of its own kind
-        names = ("input", "output") if "input_tokens" in usage else ("prompt", "completion")
-        read, written = (f"{name}_tokens" for name in names)
-        self._read += _count(usage, read)
-        self._written += _count(usage, written)
-        self._cached += _count(usage.get(f"{read}_details"), "cached_tokens")
-        self._thought += _count(usage.get(f"{written}_details"), "reasoning_tokens")
-
-    def told(self) -> Json:
-        """As OpenAI tells it."""
-        return {
-            "input_tokens": self._read,
-            "input_tokens_details": {"cached_tokens": self._cached},
-            "output_tokens": self._written,
-            "output_tokens_details": {"reasoning_tokens": self._thought},
-            "total_tokens": self._read + self._written,
-        }
-
-
-def _count(usage: Any, name: str) -> int:
-    found = usage.get(name) if isinstance(usage, dict) else None
-    return found if isinstance(found, int) else 0

@@ -12,11 +12,13 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from noibo.errors import DatabaseError
-from noibo.gateway.batches.records import Batch, BatchRecords, change_in
+from noibo.gateway.batches.batch import Batch
+from noibo.gateway.batches.records import BatchRecords, change_in
 from noibo.gateway.batches.rows import Rest
+from noibo.gateway.files.card import Card
 from noibo.gateway.files.contents import Incoming
-from noibo.gateway.files.files import Card, Files
-from noibo.wire.batches import Usage
+from noibo.gateway.files.files import Files
+from noibo.wire.batch_usage import Usage
 from noibo.wire.body import Json
 from noibo.wire.files import BATCH_OUTPUT
 

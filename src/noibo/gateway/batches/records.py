@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
@@ -19,73 +17,16 @@ from noibo.database.conflict import insert_new
 from noibo.database.database import Database
 from noibo.database.schema import batch_results, batches, files
 from noibo.errors import InvalidRequest, NotFound
+from noibo.gateway.batches.batch import COLUMNS, Batch, batch_of, text_of
 from noibo.gateway.page import Page, listed
 from noibo.gateway.page_rows import rows_of
 from noibo.wire import ids
-from noibo.wire.batches import ACTIVE, WINDOW, WINDOW_S, Asked, Usage
+from noibo.wire.batches import ACTIVE, WINDOW_S, Asked
 from noibo.wire.body import Json
 from noibo.wire.ids import is_id
 
-_TIMES: Final = [
-    "in_progress_at",
-    "finalizing_at",
-    "completed_at",
-    "failed_at",
-    "expired_at",
-    "cancelling_at",
-    "cancelled_at",
-]
 PAGE: Final = 8 * 2**20  # characters of results that are in memory at the same time
 _AT_A_TIME: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """One batch. `body` has what only its reader wants to know."""
-
-    id: str
-    owner: str
-    created_at: float
-    expires_at: float
-    status: str
-    input_file_id: str
-    total: int = 0
-    completed: int = 0
-    failed: int = 0
-    body: Json = field(default_factory=dict)
-
-    @property
-    def endpoint(self) -> str:
-        return str(self.body["endpoint"])
-
-    @property
-    def active(self) -> bool:
-        return self.status in ACTIVE
-
-    @property
-    def is_over(self) -> bool:
-        """Its time is, by the clock on the wall: a machine may have slept."""
-        return self.status in {"validating", "in_progress"} and time.time() >= self.expires_at
-
-    def told(self) -> Json:
-        """OpenAI's object."""
-        counts = {"total": self.total, "completed": self.completed, "failed": self.failed}
-        return {
-            "id": self.id,
-            "object": "batch",
-            "status": self.status,
-            "created_at": int(self.created_at),
-            "expires_at": int(self.expires_at),
-            "input_file_id": self.input_file_id,
-            "completion_window": WINDOW,
-            "request_counts": counts,
-            "errors": None,
-            "output_file_id": None,
-            "error_file_id": None,
-            "usage": Usage().told(),
-            **dict.fromkeys(_TIMES),
-            **{k: v for k, v in self.body.items() if k != "output_lifetime_s"},
-        }
 
 
 class BatchRecords:
@@ -112,7 +53,7 @@ class BatchRecords:
             asked.input_file_id,
             body=body,
         )
-        row = {name: getattr(batch, name) for name in _COLUMNS} | {"body": _text(body)}
+        row = {name: getattr(batch, name) for name in COLUMNS} | {"body": text_of(body)}
 
         def write(connection: Connection) -> None:
             _require_input(connection, owner, asked.input_file_id, now)
@@ -138,7 +79,7 @@ class BatchRecords:
             return rows_of(connection, batches, page, batches.c.owner == owner)
 
         rows, has_more = await self.database.read(read)
-        return listed([_batch(row).told() for row in rows], has_more=has_more)
+        return listed([batch_of(row).told() for row in rows], has_more=has_more)
 
     async def active(self) -> list[Batch]:
         """Those that are not at their end, the oldest first."""
@@ -147,7 +88,7 @@ class BatchRecords:
             mine = sa.select(batches).where(batches.c.status.in_(ACTIVE))
             return list(connection.execute(mine.order_by(batches.c.created_at)).all())
 
-        return [_batch(row) for row in await self.database.read(read)]
+        return [batch_of(row) for row in await self.database.read(read)]
 
     async def change(self, name: str, step: Callable[[Batch], Json | None]) -> Batch | None:
         """Let `step` say what is new of a batch as it stands now: its columns, or keys of its
@@ -223,26 +164,11 @@ def change_in(
     new = step(found) if found is not None else None
     if found is None or not new:
         return found, False
-    columns = {k: v for k, v in new.items() if k in _COLUMNS}
-    body = found.body | {k: v for k, v in new.items() if k not in _COLUMNS}
+    columns = {k: v for k, v in new.items() if k in COLUMNS}
+    body = found.body | {k: v for k, v in new.items() if k not in COLUMNS}
     changed = batches.update().where(batches.c.id == name)
-    connection.execute(changed.values(**columns, body=_text(body)))
+    connection.execute(changed.values(**columns, body=text_of(body)))
     return _one(connection, name), True
-
-
-_COLUMNS: Final = frozenset(
-    [
-        "id",
-        "owner",
-        "created_at",
-        "expires_at",
-        "status",
-        "input_file_id",
-        "total",
-        "completed",
-        "failed",
-    ]
-)
 
 
 def _require_input(connection: Connection, owner: str, name: str, now: float) -> None:
@@ -284,13 +210,4 @@ def _one(
     if for_update:
         mine = mine.with_for_update()
     row = connection.execute(mine).one_or_none()
-    return None if row is None else _batch(row)
-
-
-def _batch(row: Any) -> Batch:
-    columns = {name: getattr(row, name) for name in _COLUMNS}
-    return Batch(**columns, body=msgspec.json.decode(row.body))
-
-
-def _text(body: Json) -> str:
-    return msgspec.json.encode(body).decode()
+    return None if row is None else batch_of(row)

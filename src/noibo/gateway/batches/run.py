@@ -23,8 +23,9 @@ from typing import Final
 
 from noibo.errors import DatabaseError, NoiboError
 from noibo.gateway.batches import rows
+from noibo.gateway.batches.batch import Batch
 from noibo.gateway.batches.finishing import finish
-from noibo.gateway.batches.records import Batch, BatchRecords
+from noibo.gateway.batches.records import BatchRecords
 from noibo.gateway.batches.rows import Rows
 from noibo.gateway.files.files import Files
 from noibo.wire import batches as wire

@@ -25,7 +25,7 @@ from noibo.gateway.callers import Caller
 from noibo.gateway.stored import Opening, Stored
 
 if TYPE_CHECKING:
-    from noibo.gateway.batches.records import Batch
+    from noibo.gateway.batches.batch import Batch
 
 log = logging.getLogger(__name__)
 

@@ -12,17 +12,16 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from noibo.database.database import Database
 from noibo.database.schema import batches, files
 from noibo.errors import DatabaseError, NameTaken, NoiboError, NotFound
+from noibo.gateway.files.card import Card, card_of, row_of
 from noibo.gateway.files.contents import Contents, Incoming
 from noibo.gateway.page import Page, listed
 from noibo.gateway.page_rows import rows_of
@@ -34,33 +33,6 @@ from noibo.wire.ids import is_id
 log = logging.getLogger(__name__)
 
 _AT_A_TIME: Final = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """What is known of a file."""
-
-    id: str
-    owner: str
-    created_at: float
-    purpose: str
-    bytes: int
-    name: str
-    expires_at: float | None = None
-
-    def told(self) -> Json:
-        """OpenAI's object."""
-        return {
-            "id": self.id,
-            "object": "file",
-            "bytes": self.bytes,
-            "created_at": int(self.created_at),
-            "expires_at": None if self.expires_at is None else int(self.expires_at),
-            "filename": self.name,
-            "purpose": self.purpose,
-            "status": "processed",
-            "status_details": None,
-        }
 
 
 class Files:
@@ -110,7 +82,7 @@ class Files:
         def write(connection: Connection) -> bool:
             kept = if_true(connection)
             if kept and coming:
-                connection.execute(files.insert(), [_row(card) for card in coming])
+                connection.execute(files.insert(), [row_of(card) for card in coming])
             return kept
 
         try:
@@ -154,7 +126,7 @@ class Files:
             return connection.execute(mine if expired else mine.where(_lives())).one_or_none()
 
         row = await self._database.read(read) if is_id(name) else None
-        return None if row is None else _card(row)
+        return None if row is None else card_of(row)
 
     async def require_one(self, owner: str, name: str) -> Card:
         """A file. Raises `NotFound`."""
@@ -175,7 +147,7 @@ class Files:
             return rows_of(connection, files, page, *where)
 
         rows, has_more = await self._database.read(read)
-        return listed([_card(row).told() for row in rows], has_more=has_more)
+        return listed([card_of(row).told() for row in rows], has_more=has_more)
 
     async def delete(self, owner: str, name: str) -> None:
         """Forget a file. Raises `NotFound`, and `NameTaken` while a batch reads it."""
@@ -255,27 +227,3 @@ def _unwanted(creating: asyncio.Task[Incoming]) -> None:
 
 def _lives() -> sa.ColumnElement[bool]:
     return sa.or_(files.c.expires_at.is_(None), files.c.expires_at > time.time())
-
-
-def _row(card: Card) -> Json:
-    return {
-        "id": card.id,
-        "owner": card.owner,
-        "created_at": card.created_at,
-        "purpose": card.purpose,
-        "bytes": card.bytes,
-        "expires_at": card.expires_at,
-        "name": msgspec.json.encode(card.name).decode(),
-    }
-
-
-def _card(row: Any) -> Card:
-    return Card(
-        id=row.id,
-        owner=row.owner,
-        created_at=row.created_at,
-        purpose=row.purpose,
-        bytes=row.bytes,
-        name=msgspec.json.decode(row.name),
-        expires_at=row.expires_at,
-    )

@@ -24,7 +24,7 @@ async def upload(request: Request) -> Response:
     """Take a file."""
     services = services_of(request)
     _require_size(request, services)
-    from noibo.gateway.files.files import Card
+    from noibo.gateway.files.card import Card
     from noibo.gateway.files.upload import FILE, Upload
 
     files = (await services.stored()).files
