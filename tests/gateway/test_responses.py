@@ -546,6 +546,9 @@ def test_a_server_that_is_killed_leaves_responses_and_says_what_failed(home: Pat
         assert failed.status == "failed"
         assert failed.error is not None
         assert "server stopped" in failed.error.message
+        assert client.responses.cancel(lost.id) == failed
+        with pytest.raises(openai.BadRequestError, match="failed"):
+            client.responses.create(model="echo", input="x", previous_response_id=lost.id)
         client.close()
 
 
@@ -660,8 +663,29 @@ def test_a_seed_that_only_the_engine_knows_has_its_effect(real: openai.OpenAI) -
 def test_a_picture_for_a_model_that_sees_none_is_refused(real: openai.OpenAI) -> None:
     part = {"type": "input_image", "image_url": "data:image/png;base64,AAAA", "detail": "auto"}
     asked = [{"role": "user", "content": [part]}]
-    with pytest.raises(openai.BadRequestError, match="projector"):
-        real.responses.create(model=MODEL, input=asked)  # type: ignore[arg-type]
+    for ask in (real.responses.create, real.responses.input_tokens.count):
+        with pytest.raises(openai.BadRequestError, match=r"input: .* projector") as caught:
+            ask(model=MODEL, input=asked)  # type: ignore[operator]
+        assert caught.value.param == "input"
+
+
+@pytest.mark.parametrize(
+    ("param", "fields"),
+    [
+        ("reasoning.effort", {"reasoning": {"effort": "low"}}),
+        ("text.format", {"text": {"format": {"type": "json_schema", "name": "a b", "schema": {}}}}),
+        (
+            "text.format",
+            {"text": {"format": {"type": "json_schema", "name": "a", "schema": {"type": "x"}}}},
+        ),
+    ],
+)
+def test_what_a_model_cannot_do_is_named_as_it_was_asked(
+    real: openai.OpenAI, param: str, fields: dict[str, Any]
+) -> None:
+    with pytest.raises(openai.BadRequestError, match=f"{param}:") as caught:
+        real.responses.create(model=MODEL, input="a", **fields)
+    assert caught.value.param == param
 
 
 def test_thinking_is_counted_by_the_models_own_tokens(client: openai.OpenAI) -> None:

@@ -457,3 +457,21 @@ def test_old_responses_are_swept_away(home: Path) -> None:
 async def test_without_a_number_of_days_nothing_is_swept_away() -> None:
     unopened = Opening(lambda: open_stored(load()), lambda: True)
     await sweep(unopened, 0)
+
+
+@pytest.mark.heavy
+def test_a_server_that_stops_says_what_it_did_not_finish(home: Path) -> None:
+    endless = {"x_echo": {"delay_ms": 600_000}}
+    with RunningServer(home) as server, httpx2.Client(timeout=60) as http:
+        body = {"model": "echo", "input": "one two", "background": True} | endless
+        name = http.post(server.url + "/v1/responses", json=body).json()["id"]
+        url = f"{server.url}/v1/responses/{name}"
+        until(lambda: bool(http.get(url).json()["output"]), "it said a word")
+    with RunningServer(home) as server, httpx2.Client(timeout=60) as http:
+        url = f"{server.url}/v1/responses/{name}"
+        found = http.get(url).json()
+        assert found["status"] == "failed"
+        assert "server stopped" in found["error"]["message"]
+        assert found["output"][0]["content"][0]["text"] == "one"
+        events = http.get(url + "?stream=true").text
+        assert events.rindex("event: response.failed") > events.rindex("output_item.done")

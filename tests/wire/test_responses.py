@@ -556,6 +556,10 @@ def test_pictures_and_files_are_put_into_the_message() -> None:
         ("input[0].id", {"role": "user", "content": "", "id": "a\0b"}),
         ("input[0].name", {"role": "user", "content": "", "name": "x"}),
         ("input[0].call_id", {"type": "function_call", "name": "f", "arguments": "{}"}),
+        (
+            "input[0].arguments",
+            {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{"},
+        ),
         ("input[0].output", {"type": "function_call_output", "call_id": "c", "output": {}}),
         ("input[0].summary[0].type", {"type": "reasoning", "summary": ["x"]}),
         ("input[0].id", {"type": "item_reference"}),

@@ -56,7 +56,7 @@ class Prepared:
         """The chat, fit for its model; `fields` are those of the caller's body. Raises
         `InvalidRequest`."""
         chat: Fields = {"messages": raw(self.messages), **self.asked.engine}
-        with _in_its_words():
+        with in_its_words():
             openai_fields.check(chat, openai_fields.CHAT)
             check_format(chat)
             chat |= {"model": raw(model.name), "stream": raw(streamed)}
@@ -72,16 +72,16 @@ class Prepared:
 
 
 @contextlib.contextmanager
-def _in_its_words() -> Iterator[None]:
+def in_its_words() -> Iterator[None]:
     """What is wrong with a field of the chat is wrong with the one that it was made of."""
     try:
         yield
     except InvalidRequest as error:
-        name = (error.param or "").partition(".")[0].partition("[")[0]
-        if name not in _MADE_OF:
+        param = error.param or ""
+        said = _MADE_OF.get(param.partition(".")[0].partition("[")[0])
+        if said is None:
             raise
-        said = _MADE_OF[name]
-        message = error.message.replace(f"{name}:", f"{said}:", 1)
+        message = error.message.replace(param, said, 1)
         raise InvalidRequest(message, param=said, next_step=error.next_step) from error
 
 

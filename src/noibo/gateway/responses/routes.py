@@ -77,7 +77,8 @@ async def count_input(request: Request) -> Response:
     prepared = await _prepare(inquiry.fields, inquiry.caller, services)
     model = await services.resolve(inquiry.model)
     chat = prepared.chat(model, inquiry.caller, inquiry.fields, streamed=False).request.fields
-    await require_readable(chat, model)
+    with responses_request.in_its_words():
+        await require_readable(chat, model)
 
     async def count(upstream: Upstream) -> Json:
         asking.apply(upstream.worker.model.defaults, chat, chat=True)

@@ -18,6 +18,7 @@ from noibo.errors import EngineError, NoiboError
 from noibo.gateway.pipeline import Pipeline, Stream
 from noibo.gateway.relay import NONSENSE, Relay
 from noibo.gateway.reply import Reply
+from noibo.gateway.responses.request import in_its_words
 from noibo.gateway.teller import Teller
 from noibo.wire import openai, sse
 from noibo.wire.body import Json
@@ -133,7 +134,8 @@ class ResponseRelay(Relay):
 
     async def answer(self, reply: Reply) -> None:
         try:
-            await super().answer(reply)
+            with in_its_words():
+                await super().answer(reply)
         except asyncio.CancelledError:
             await self._teller.cancel()
             raise
