@@ -325,7 +325,9 @@ def test_addresses_are_read(tmp_path: Path) -> None:
     assert hosted.url.endswith("/n?ssl=require")
     for here in ("127.0.0.1", "localhost", "[::1]"):
         assert not Address.read(f"postgresql://{here}/n", tmp_path).leaves_the_machine
-    assert not Address.read("postgresql:///n?host=/run/pg", tmp_path).leaves_the_machine
+    beside = Address.read("postgresql:///n?host=/run/pg", tmp_path)
+    assert beside.url == "postgresql+asyncpg:///n?host=%2Frun%2Fpg"
+    assert (beside.shown, beside.leaves_the_machine) == ("postgresql+asyncpg:///n", False)
 
 
 async def test_a_database_elsewhere_goes_through_the_door(

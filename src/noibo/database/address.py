@@ -9,7 +9,7 @@ import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from noibo.errors import SettingsError
 
@@ -17,6 +17,7 @@ FILE_NAME: Final = "noibo.db"
 POSTGRESQL: Final = "postgresql"
 POSTGRESQL_PORT: Final = 5432
 _SAID: Final = frozenset({"host", "port", "ssl", "passfile", "direct_tls"})  # after the ?
+_SCHEME: Final = f"{POSTGRESQL}+asyncpg://"
 _FORMS: Final = "sqlite:////folder/noibo.db or postgresql+asyncpg://USER:PASSWORD@HOST/NAME"
 
 
@@ -35,8 +36,7 @@ class Address:
         if self.path is not None:
             return str(self.path)
         parts = urlsplit(self.url)
-        place = parts.netloc.rpartition("@")[2]
-        return urlunsplit((parts.scheme, place, parts.path, "", ""))
+        return f"{_SCHEME}{parts.netloc.rpartition('@')[2]}{parts.path}"
 
     @property
     def leaves_the_machine(self) -> bool:
@@ -69,9 +69,10 @@ class Address:
                 said["ssl"] = said.pop("sslmode")
             for name in said.keys() - _SAID:
                 raise _unreadable(f"{name} in it is not known")
-            rest = parts._replace(scheme=f"{POSTGRESQL}+asyncpg", query=urlencode(said))
             host = parts.hostname or said.get("host", "")
-            return cls(urlunsplit(rest), None, host, port)
+            rest = f"?{urlencode(said)}" if said else ""
+            url = f"{_SCHEME}{parts.netloc}{parts.path}{rest}"
+            return cls(url, None, host, port)
         raise _unreadable(f"{parts.scheme or 'no scheme'} is not one noibo knows")
 
     @classmethod
