@@ -381,3 +381,7 @@ def test_models_are_listed_for_anthropics_client(client: anthropic.Anthropic) ->
     assert [model.type for model in page.data] == ["model"]
     assert MODEL in [model.id for model in client.models.list()]
     assert client.models.retrieve(MODEL).id == MODEL
+    with pytest.raises(anthropic.NotFoundError) as missing:
+        client.models.retrieve("nobody")
+    body: Any = missing.value.body
+    assert (body["type"], body["error"]["type"]) == ("error", "not_found_error")

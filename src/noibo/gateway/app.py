@@ -120,6 +120,8 @@ async def _preload(services: Services) -> None:
 def _respond(request: Request, error: NoiboError) -> Response:
     """An error in the shape of the API it was asked of."""
     headers, path = openai.error_headers(error), request.url.path
+    if path.startswith("/v1/models") and anthropic.VERSION_HEADER in request.headers:
+        path = "/v1/messages"  # two APIs have that route
     for beginning, voice in _OWN_SHAPES.items():
         if path.startswith(beginning):
             return Response(voice.error(error), error.status, headers, "application/json")
