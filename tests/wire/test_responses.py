@@ -20,6 +20,7 @@ from pydantic import TypeAdapter
 from noibo.errors import EngineError, InvalidRequest, NoiboError, QueueFull
 from noibo.wire import metadata, responses
 from noibo.wire.body import Fields, Json, raw
+from noibo.wire.responses import limits
 from noibo.wire.responses import messages as chat
 from noibo.wire.responses.answer import Answer, Telling
 from noibo.wire.responses.budget import MOST_ITEMS, Budget, weight
@@ -208,9 +209,9 @@ def test_what_cannot_be_is_refused_with_its_name(param: str, fields: dict[str, A
 
 
 def test_every_part_of_reasoning_has_a_verdict() -> None:
-    known = responses.Reasoning.__struct_fields__
+    known = limits.Reasoning.__struct_fields__
     assert sorted(typing.get_type_hints(Reasoning)) == sorted(known)
-    efforts = get_args(typing.get_type_hints(responses.Reasoning)["effort"])[0]
+    efforts = get_args(typing.get_type_hints(limits.Reasoning)["effort"])[0]
     for effort in get_args(efforts):
         assert engine(reasoning={"effort": effort})["reasoning_effort"] == effort
 

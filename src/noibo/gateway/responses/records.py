@@ -46,10 +46,10 @@ class ResponseRecords:
         """Write a new response and its input down."""
         name = response["id"]
         made = {"id": name, "owner": owner, "created_at": time.time(), **_row(response)}
-        rows = _item_rows(owner, name, items, 0)
-        rows += _item_rows(owner, name, response["output"], len(items), is_output=True)
 
         def write(connection: Connection) -> None:
+            rows = _item_rows(owner, name, items, 0)
+            rows += _item_rows(owner, name, response["output"], len(items), is_output=True)
             connection.execute(responses.insert().values(**made))
             if rows:
                 connection.execute(response_items.insert(), rows)
@@ -60,12 +60,13 @@ class ResponseRecords:
         """How one in the background ended, with its stream; once. False, and nothing is written: it
         was cancelled or deleted before. One that another server cancelled gets what it had."""
         name = response["id"]
-        row = _row(response) | {"events": zlib.compress(events, 1)}
+        row = _row(response)
         before = responses.c.status.in_((*RUNNING, response["status"]))
 
         def write(connection: Connection) -> bool:
             mine = (responses.c.id == name, before, responses.c.events.is_(None))
-            if not connection.execute(responses.update().where(*mine).values(**row)).rowcount:
+            change = responses.update().where(*mine).values(**row, events=zlib.compress(events, 1))
+            if not connection.execute(change).rowcount:
                 return False
             here = response_items.c.response_id == name
             count = sa.select(sa.func.count()).select_from(response_items).where(here)
@@ -115,8 +116,12 @@ class ResponseRecords:
 
     async def events(self, owner: str, name: str) -> bytes | None:
         """The stream of one that was in the background and has ended."""
-        row = await self._database.read(lambda connection: _mine(connection, owner, name))
-        return None if row.events is None else zlib.decompress(row.events)
+
+        def read(connection: Connection) -> bytes | None:
+            packed = _mine(connection, owner, name).events
+            return None if packed is None else zlib.decompress(packed)
+
+        return await self._database.read(read)
 
     async def input_items(self, owner: str, name: str, page: Page) -> Json:
         """The items that a response was given, page by page."""

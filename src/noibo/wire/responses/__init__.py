@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
@@ -18,6 +18,14 @@ from noibo.wire.body import Fields, Json, field, raw
 from noibo.wire.ids import require_id
 from noibo.wire.responses.answer import Telling
 from noibo.wire.responses.items import read_input
+from noibo.wire.responses.limits import (
+    REFUSED,
+    Format,
+    Reasoning,
+    StreamOptions,
+    Text,
+    refuse,
+)
 from noibo.wire.responses.tools import Tools
 
 READ: Final = frozenset(
@@ -49,17 +57,6 @@ READ: Final = frozenset(
         "truncation",
     }
 )
-REFUSED: Final = {
-    "access_programs": "there are no such programs here",
-    "conversation": "conversations are not kept by name here; use previous_response_id",
-    "moderation": "no moderation model runs here",
-    "personality": "models here have one; say it in instructions",
-    "prompt": "prompt templates are not kept here; send their text as instructions and input",
-    # The chat API's own names for what is built from others here.
-    "messages": "send input",
-    "response_format": "send text.format",
-    "n": "a response is one answer",
-}
 _CHAT_ALONE: Final = ("max_tokens", "max_completion_tokens")  # max_output_tokens means the same
 INCLUDES: Final = frozenset(
     {
@@ -68,55 +65,6 @@ INCLUDES: Final = frozenset(
         "reasoning.encrypted_content",
     }
 )
-MOST_LOGPROBS: Final = 20
-MOST_TOKENS: Final = 2**31 - 1
-
-
-class Reasoning(msgspec.Struct, forbid_unknown_fields=True):
-    """`reasoning`."""
-
-    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
-    summary: Literal["auto", "concise", "detailed"] | None = None
-    generate_summary: Literal["auto", "concise", "detailed"] | None = None
-    context: Literal["auto", "current_turn", "all_turns"] | None = None
-    mode: str | None = None
-
-
-class Format(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """`text.format`."""
-
-    type: Literal["text", "json_object", "json_schema"]
-    name: str | None = None
-    schema: dict[str, Any] | None = None
-    description: str | None = None
-    strict: bool | None = None
-
-
-class Text(msgspec.Struct, forbid_unknown_fields=True):
-    """`text`."""
-
-    format: Format | None = None
-    verbosity: Literal["low", "medium", "high"] | None = None
-
-
-class _StreamOptions(msgspec.Struct, forbid_unknown_fields=True):
-    include_obfuscation: bool | None = None
-
-
-class _CacheOptions(msgspec.Struct, forbid_unknown_fields=True):
-    mode: Literal["implicit", "explicit"] | None = None
-    ttl: Literal["30m", "12h"] | None = None
-    prewarm: bool | None = None
-    comparison_response_id: str | None = None
-
-
-class _BackgroundOptions(msgspec.Struct, forbid_unknown_fields=True):
-    completion_window: Literal["soonest", "2h", "8h"] | None = None
-    continuation_id: str | None = None
-
-
-class _Image(msgspec.Struct, forbid_unknown_fields=True):
-    context_compression: Literal["auto", "enabled", "disabled"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +87,7 @@ class Asked:
 
 def read(fields: Fields) -> Asked:
     """Read a body. Raises `InvalidRequest`, which names the field."""
-    for name, why in REFUSED.items():
-        if field(fields, name, Any) is not None:
-            raise InvalidRequest(f"{name} is not served: {why}.", param=name)
-    _refuse_parts(fields)
+    refuse(fields)
     text = field(fields, "text", Text, Text())
     reasoning = field(fields, "reasoning", Reasoning, Reasoning())
     tools = Tools.read(fields)
@@ -153,7 +98,7 @@ def read(fields: Fields) -> Asked:
             "background needs store: what runs in the background is fetched later.", param="store"
         )
     previous = field(fields, "previous_response_id", str)
-    options = field(fields, "stream_options", _StreamOptions, _StreamOptions())
+    options = field(fields, "stream_options", StreamOptions, StreamOptions())
     asked = Asked(
         model=field(fields, "model", str, ""),
         items=read_input(field(fields, "input", Any)),
@@ -176,57 +121,6 @@ def read(fields: Fields) -> Asked:
         raise InvalidRequest("input is missing.", param="input", next_step='Send "input": "…".')
     _add_engine_fields(asked, text, reasoning)
     return asked
-
-
-def _refuse_parts(fields: Fields) -> None:
-    """Raise for values of fields that else are served."""
-    options = field(fields, "background_options", _BackgroundOptions, _BackgroundOptions())
-    _only(options.completion_window, {"soonest"}, "background_options.completion_window")
-    image = field(fields, "image", _Image, _Image())
-    _only(image.context_compression, {"auto", "disabled"}, "image.context_compression")
-    cache = field(fields, "prompt_cache_options", _CacheOptions, _CacheOptions())
-    _only(cache.prewarm, {False}, "prompt_cache_options.prewarm")
-    _only(cache.comparison_response_id, set(), "prompt_cache_options.comparison_response_id")
-    if field(fields, "context_management", list[Any]):
-        raise InvalidRequest(
-            "context_management is not served: nothing is compacted here.",
-            param="context_management",
-        )
-    truncation = field(fields, "truncation", Literal["auto", "disabled"])
-    _only(truncation, {"disabled"}, "truncation", "nothing of a conversation is left out unasked")
-    reasoning = field(fields, "reasoning", Reasoning, Reasoning())
-    _only(reasoning.context, {"auto"}, "reasoning.context", "the model's chat template decides")
-    _only(reasoning.mode, {"standard"}, "reasoning.mode")
-    for name in ("summary", "generate_summary"):
-        said = getattr(reasoning, name)
-        _only(said, {"auto", "detailed"}, f"reasoning.{name}", "nobody shortens it here")
-    text = field(fields, "text", Text, Text())
-    _only(text.verbosity, {"medium"}, "text.verbosity", "say it in instructions")
-    for name, low, high in (("temperature", 0, 2), ("top_p", 0, 1)):
-        _within(field(fields, name, float), low, high, name)
-    _within(field(fields, "top_logprobs", int), 0, MOST_LOGPROBS, "top_logprobs")
-    for name in ("max_output_tokens", "max_tool_calls"):
-        _within(field(fields, name, int), 1, MOST_TOKENS, name)
-
-
-def _only(value: Any, served: set[Any], name: str, why: str = "") -> None:
-    if value is None or value in served:
-        return
-    can = ", ".join(map(_as_json, sorted(served))) or "nothing"
-    because = f" ({why})" if why else ""
-    raise InvalidRequest(
-        f"{name} = {_as_json(value)} is not served{because}; {can} is.", param=name
-    )
-
-
-def _as_json(value: Any) -> str:
-    """A value as JSON has it."""
-    return msgspec.json.encode(value).decode()
-
-
-def _within(value: float | None, low: int, high: int, name: str) -> None:
-    if value is not None and not low <= value <= high:
-        raise InvalidRequest(f"{name} must be from {low} to {high}; it is {value}.", param=name)
 
 
 def _include(fields: Fields) -> frozenset[str]:
