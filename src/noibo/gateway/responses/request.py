@@ -81,7 +81,8 @@ def in_its_words() -> Iterator[None]:
         said = _MADE_OF.get(param.partition(".")[0].partition("[")[0])
         if said is None:
             raise
-        message = error.message.replace(param, said, 1)
+        begins = error.message.startswith(param)
+        message = said + error.message.removeprefix(param) if begins else error.message
         raise InvalidRequest(message, param=said, next_step=error.next_step) from error
 
 
