@@ -16,6 +16,7 @@ from noibo.gateway.anthropic.request import Asked
 from noibo.gateway.anthropic.teller import MessageTeller
 from noibo.gateway.callers import Caller
 from noibo.gateway.exchange import Once
+from noibo.gateway.off_loop import off_loop
 from noibo.gateway.reading import read_fields
 from noibo.gateway.relay import Relay
 from noibo.gateway.reply import Reply
@@ -85,8 +86,8 @@ async def batches(request: Request) -> Response:
 async def _read(services: Services, fields: Fields, *, counts: bool = False) -> tuple[Model, Asked]:
     """The model that is asked and what it is asked. Raises `InvalidRequest`."""
     model = await services.resolve(anthropic_request.model_name(fields))
-    asked = anthropic_request.read(fields, model, counts=counts)
-    return model, asked
+    size = sum(map(len, fields.values()))
+    return model, await off_loop(size, anthropic_request.read, fields, model, counts=counts)
 
 
 def _record(request: Request, asked: Asked) -> None:

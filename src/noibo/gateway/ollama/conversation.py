@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from noibo.engines.engine import Model, Verb
-from noibo.engines.memory.size import Use
 from noibo.engines.supervision.claim import Claim
 from noibo.engines.thinking import Thinking
 from noibo.engines.upstream import Upstream
 from noibo.errors import EngineError, EngineRefused, ModelNotFound
 from noibo.gateway.callers import Caller
 from noibo.gateway.exchange import Exchange
-from noibo.gateway.ollama import prompts
+from noibo.gateway.off_loop import off_loop
+from noibo.gateway.ollama import prompts, room
 from noibo.gateway.ollama.asked import Asked
 from noibo.gateway.ollama.teller import OllamaTeller, Said, Shape, Tokens, as_message, as_response
 from noibo.gateway.ollama.turns import (
@@ -53,16 +53,22 @@ class _Prepared:
 
 
 class Conversation(Exchange):
-    """A response that is one answer of a model."""
+    """A response that is one answer of a model. `size`: about as many bytes were sent."""
 
     def __init__(
-        self, services: Services, asked: Asked, turn: Chat | Completion, caller: Caller
+        self,
+        services: Services,
+        asked: Asked,
+        turn: Chat | Completion,
+        caller: Caller,
+        size: int = 0,
     ) -> None:
         super().__init__(ollama.Voice())
         self._services = services
         self._asked = asked
         self._turn = turn
         self._caller = caller
+        self._size = size
         self._began = time.monotonic()
 
     @property
@@ -124,10 +130,10 @@ class Conversation(Exchange):
         """The model with as much context as was asked for, or as much of that as it can have:
         clients ask for what a model was trained for. What it has then is said in a header. It is
         wanted for as long as `held` is."""
-        wanted, has = self._asked.context, self._usual_context(model)
+        wanted, has = self._asked.context, room.usual(self._services, model)
         if wanted <= has:
             return model
-        most = self._fixed_context(model) or model.trained_context or wanted
+        most = room.most(self._services, model, wanted)
         if min(wanted, most) > has:
             held.enter_context(self._services.contexts.wanted(model, wanted, most))
             async with self._worker() as upstream:
@@ -136,29 +142,17 @@ class Conversation(Exchange):
             reply.headers.append(header(CONTEXT_HEADER, f"{has}; asked={wanted}"))
         return await self._services.resolve(self._asked.model)
 
-    def _usual_context(self, model: Model) -> int:
-        """What its worker has, or will have."""
-        supervisor, settings = self._services.supervisor, self._services.settings
-        if worker := supervisor.worker(model.seat):
-            return worker.launch.size.context
-        engine = supervisor.engine(model.engine)
-        fixed = self._fixed_context(model)
-        return fixed or engine.sizes(model, settings.engine, Use(), 0)[0].context
-
-    def _fixed_context(self, model: Model) -> int:
-        settings = self._services.settings
-        own = settings.models.get(model.name)
-        return (own.ctx_size if own else 0) or settings.engine.ctx_size
-
     # ── the prompt ──────────────────────────────────────────────────────────
 
     async def _prepared(self, turn: Chat | Completion, model: Model) -> _Prepared:
         if isinstance(turn, Completion):
             if turn.raw or turn.suffix or turn.context:
                 return await self._plain(turn, model)
-            fields, tokens = turn.fields(self._asked, model), self._tokens(turn)
-            return _Prepared(CHAT, fields, self._thought(model), tokens)
-        return _Prepared(CHAT, turn.fields(self._asked, model), self._thought(model))
+            tokens = self._tokens(turn)
+        else:
+            tokens = None
+        fields = await off_loop(self._size, turn.fields, self._asked, model)
+        return _Prepared(CHAT, fields, self._thought(model), tokens)
 
     def _thought(self, model: Model, *, opened: bool = False) -> Thought | None:
         """What parts thought from answer, for a model that may think."""
@@ -207,18 +201,19 @@ class Conversation(Exchange):
             return None
         least, most = 1, len(turn.messages) - 1  # to drop; the last message stays
         async with self._worker() as upstream:
-            room = upstream.worker.launch.size.context - 1  # one token is to be written
+            fitting = upstream.worker.launch.size.context - 1  # one token is to be written
             while least < most:
                 dropped = (least + most) // 2
-                if await self._length(upstream, turn.without(dropped), model) <= room:
+                if await self._length(upstream, turn.without(dropped), model) <= fitting:
                     most = dropped
                 else:
                     least = dropped + 1
-            fits = most > 0 and await self._length(upstream, turn.without(most), model) <= room
+            fits = most > 0 and await self._length(upstream, turn.without(most), model) <= fitting
         return turn.without(most) if fits else None
 
     async def _length(self, upstream: Upstream, turn: Chat, model: Model) -> int:
-        return len(await prompts.chat_tokens(upstream, turn.fields(self._asked, model)))
+        fields = await off_loop(self._size, turn.fields, self._asked, model)
+        return len(await prompts.chat_tokens(upstream, fields))
 
     # ── the answer ──────────────────────────────────────────────────────────
 

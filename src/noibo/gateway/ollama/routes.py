@@ -7,6 +7,7 @@ from fastapi.responses import PlainTextResponse
 from starlette.requests import ClientDisconnect
 
 from noibo.gateway.callers import Caller
+from noibo.gateway.off_loop import off_loop
 from noibo.gateway.ollama import (
     routes_embed,
     routes_making,
@@ -58,4 +59,6 @@ async def _conversation(request: Request, kind: type[Chat] | type[Completion]) -
     except ClientDisconnect:
         return Response(status_code=499)  # nobody is there to read it
     caller = Caller.of(request.headers, request.client.host if request.client else None)
-    return Conversation(services, Asked.parse(fields), kind.parse(fields), caller)
+    size = sum(map(len, fields.values()))
+    asked, turn = await off_loop(size, lambda: (Asked.parse(fields), kind.parse(fields)))
+    return Conversation(services, asked, turn, caller, size)
