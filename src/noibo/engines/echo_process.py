@@ -5,7 +5,8 @@ request, in the body's `x_echo` object; a request's wins.
 
     text          what to answer (default: the prompt, or the last message)
     reasoning     thoughts, before the answer of a chat
-    calls         functions that a chat calls after its answer: [{"name": …, "arguments": {…}}]
+    calls         functions that a chat calls after its answer: [{"name": …, "arguments": {…}}];
+                  the first alone where `parallel_tool_calls` is false
     delay_ms      between two words
     prefill_ms    before the first
     status        answer with this HTTP status and no words
@@ -114,7 +115,9 @@ class EchoServer:
                 await response.write(shape.delta(reasoning_content=word))
             async for word in self._speak(script, words[:limit], request):
                 await response.write(shape.word(word))
-            for part in _calls(script.get("calls", ())):
+            calls = script.get("calls", ())
+            several = body.get("parallel_tool_calls", True)
+            for part in _calls(calls if several else calls[:1]):
                 await response.write(shape.delta(tool_calls=[part]))
             reason = "stop" if limit >= len(words) else "length"
             reason = "tool_calls" if script.get("calls") else reason

@@ -1,72 +1,74 @@
-"""What the routes take that read their bodies themselves, for the OpenAPI document.
+"""The OpenAPI document: every route, and what each takes.
 
-FastAPI knows only of bodies that it decodes. Those of the routes that pass bytes through are
-described here, by the same types that they are checked with.
+FastAPI knows only of routes and bodies that it decodes. The plain routes are listed here, and the
+bodies that are read from bytes are described (`bodies.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import inspect
+import re
 from typing import Any, Final
 
 import msgspec
 from fastapi import FastAPI
+from fastapi.routing import RouteContext, iter_route_contexts
 
-from noibo.gateway.anthropic import parameters
+from noibo.gateway.bodies import BODIES, Body
 from noibo.wire.body import Json
-from noibo.wire.openai import fields
 
 _NULL: Final = {"type": "null"}
 _REF: Final = "#/components/schemas/"
+_CONVERTOR: Final = re.compile(r":\w+}")
 
 
 def describe(app: FastAPI) -> None:
-    """Let the document of `app` say what these routes take."""
+    """Let the document of `app` list these routes and say what they take."""
     plain = app.openapi
 
+    @functools.cache  # it takes a while, and stays the same
     def whole() -> Json:
         document = plain()
-        for path, (said, types, required) in _bodies().items():
-            body = _object(document, types, required)
-            operation = document["paths"].setdefault(path, {}).setdefault("post", {})
-            operation.setdefault("description", said)
-            operation.setdefault("responses", {"200": {"description": "The answer."}})
-            operation["requestBody"] = {
-                "required": True,
-                "content": {"application/json": {"schema": body}},
-            }
+        for route in iter_route_contexts(app.routes):
+            if route.include_in_schema:
+                _list(document, route)
+        for path, body in BODIES.items():
+            operations = document["paths"][path]
+            operation = operations.get("post") or operations["delete"]
+            schema = _schema(document, body)
+            content = {body.media: {"schema": schema}}
+            operation["requestBody"] = {"required": True, "content": content}
         return document
 
     app.openapi = whole  # type: ignore[method-assign] # as FastAPI's documentation has it
 
 
-def _bodies() -> Mapping[str, tuple[str, Mapping[str, Any], tuple[str, ...]]]:
-    """For each route: what it does, its fields with their types, and which must be there."""
-    chat = {name: known.kind for name, known in fields.CHAT.items()}
-    text = {name: known.kind for name, known in fields.TEXT.items()}
-    told = parameters.TYPES
-    return {
-        "/v1/chat/completions": ("Answer a chat.", chat, ("messages",)),
-        "/v1/completions": ("Continue a text.", text, ("prompt",)),
-        "/v1/messages": ("Answer a conversation.", told, parameters.REQUIRED),
-        "/v1/messages/count_tokens": (
-            "How many tokens the prompt of such a message has.",
-            told,
-            parameters.REQUIRED[:2],
-        ),
-    }
+def _list(document: Json, route: RouteContext) -> None:
+    """A route that FastAPI does not list: one that is not its own."""
+    operations = document["paths"].setdefault(_CONVERTOR.sub("}", str(route.path)), {})
+    said = inspect.getdoc(route.endpoint) or ""
+    for method in sorted(set(route.methods or ()) - {"HEAD"}):
+        told = {"description": said, "responses": {"200": {"description": "The answer."}}}
+        operations.setdefault(method.lower(), told)
 
 
-def _object(document: Json, types: Mapping[str, Any], required: tuple[str, ...]) -> Json:
+def _schema(document: Json, body: Body) -> Json:
     """The schema of a body; the shapes in it go to the document's components."""
-    api = "anthropic" if types is parameters.TYPES else "openai"
+    if not body.types:
+        return {"type": "string", "format": "binary"}
     schemas, shapes = msgspec.json.schema_components(
-        list(types.values()), ref_template=f"{_REF}{api}.{{name}}"
+        list(body.types.values()), ref_template=f"{_REF}{body.api}.{{name}}"
     )
-    known = document.setdefault("components", {}).setdefault("schemas", {})
-    known |= {f"{api}.{name}": shape for name, shape in shapes.items()}
+    known: Json = document.setdefault("components", {}).setdefault("schemas", {})
+    known |= {f"{body.api}.{name}": shape for name, shape in shapes.items()}
     properties = {
-        name: schema if name in required else {"anyOf": [schema, _NULL]}
-        for name, schema in zip(types, schemas, strict=True)
+        name: schema if name in body.required else _or_null(body, schema)
+        for name, schema in zip(body.types, schemas, strict=True)
     }
-    return {"type": "object", "properties": properties, "required": list(required)}
+    return {"type": "object", "properties": properties, "required": list(body.required)}
+
+
+def _or_null(body: Body, schema: dict[str, Any]) -> Json:
+    """What need not be there may be null; a form has no such thing."""
+    return schema if body.media.startswith("multipart/") else {"anyOf": [schema, _NULL]}

@@ -16,7 +16,7 @@ from noibo.wire.body import Fields, field
 
 MOST_PROBS: Final = 100  # likely tokens to name in each place
 _Probs = Annotated[int, msgspec.Meta(ge=0, le=MOST_PROBS)]
-_KINDS: Final[dict[str, Any]] = {
+KINDS: Final[dict[str, Any]] = {
     "grammar": str,
     "id_slot": Annotated[int, msgspec.Meta(ge=-1)],
     "logit_bias": list[list[Any]] | dict[str, Any],
@@ -45,7 +45,7 @@ _SAMPLERS: Final = {
 
 def check(fields: Fields) -> None:
     """Raises `InvalidRequest`. One stop word alone becomes a list, as llama.cpp reads it."""
-    for name, kind in _KINDS.items():
+    for name, kind in KINDS.items():
         value = field(fields, name, kind)
         if name == "stop" and isinstance(value, str):
             fields[name] = body.raw([value])

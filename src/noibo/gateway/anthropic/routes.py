@@ -48,6 +48,7 @@ async def messages(request: Request) -> Response:
         wants_progress=False,
         caller=_caller(request),
         keep_alive=None if kept is None else keep_alive.parse(kept, pipeline.KEEP_ALIVE),
+        made_of=asked.made_of,
     )
     teller = MessageTeller(asked)
     return Relay(services.pipeline, generation, services.settings.queue, VOICE, teller)
@@ -105,4 +106,4 @@ def _caller(request: Request) -> Caller:
 router.add_route("/v1/messages", messages, methods=["POST"])
 router.add_route("/v1/messages/count_tokens", count_tokens, methods=["POST"])
 for path in ("/v1/messages/batches", "/v1/messages/batches/{rest:path}"):
-    router.add_route(path, batches, methods=["GET", "POST", "DELETE"])
+    router.add_route(path, batches, methods=["GET", "POST", "DELETE"], include_in_schema=False)

@@ -78,7 +78,7 @@ class _AsPrefixed(Response):
 @router.post("/chat/completions")
 @router.post("/responses")
 @router.post("/responses/input_tokens")
-@router.post("/audio/transcriptions")
+@router.post("/audio/transcriptions", include_in_schema=False)  # a refusal
 async def prefixed() -> Response:
     """As with `/v1` before it."""
     return _AsPrefixed()
@@ -215,7 +215,7 @@ def _loaded(services: Services, name: str) -> Worker | None:
     return min(ready, key=lambda worker: worker.model.verb is not Verb.GENERATE, default=None)
 
 
-@router.get("/v1/health", include_in_schema=False)
+@router.get("/v1/health")
 async def alive() -> dict[str, str]:
     """The server runs."""
     return {"status": "ok"}

@@ -61,7 +61,7 @@ def read(path: str, text: bytes, caller: Caller) -> Asked:
 def _chat(path: str, fields: Fields, caller: Caller) -> Asked:
     _require(fields, "messages")
     functions = tools.translate(fields)
-    check_format(fields)
+    recorded.note(caller.name, check_format(fields))
     streamed, usage = _stream(fields)
     choices = _choices(fields)
     top = body.field(fields, "top_logprobs", int)

@@ -118,8 +118,10 @@ async def not_stored(request: Request) -> Response:
 # Plain routes: on the hot path nothing is injected and nothing is validated twice.
 for path in ("/chat/completions", "/completions"):
     router.add_route("/v1" + path, generate, methods=["POST"])
-router.add_route("/v1/chat/completions", not_stored, methods=["GET"])
-router.add_route("/v1/chat/completions/{rest:path}", not_stored, methods=_METHODS)
+# What is only refused is not in the document.
+refuse = partial(router.add_route, include_in_schema=False)
+refuse("/v1/chat/completions", not_stored, methods=["GET"])
+refuse("/v1/chat/completions/{rest:path}", not_stored, methods=_METHODS)
 for path in NOT_SERVED:
-    router.add_route("/v1" + path, not_served, methods=_METHODS)
-    router.add_route("/v1" + path + "/{rest:path}", not_served, methods=_METHODS)
+    refuse("/v1" + path, not_served, methods=_METHODS)
+    refuse("/v1" + path + "/{rest:path}", not_served, methods=_METHODS)

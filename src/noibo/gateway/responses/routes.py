@@ -89,7 +89,7 @@ async def count_input(request: Request) -> Response:
     return inquiry.asked(openai.Voice(), Verb.TOKENISE, count)
 
 
-@router.post("/compact")
+@router.post("/compact", include_in_schema=False)
 async def compact() -> None:
     """Conversations are not compacted."""
     raise NotSupported(

@@ -113,7 +113,10 @@ _BOTH: Final = {
 
 CHAT: Final[Mapping[str, Known]] = _BOTH | {
     "messages": Known(
-        _PASSES, Messages, "`developer` is `system` where the model's template has no such role"
+        _PASSES,
+        Messages,
+        "`developer` is `system` where the model's template has no such role; whether it tells a"
+        " `name` is the template's matter",
     ),
     "max_tokens": Known(_PASSES, Count, "without it: until the model ends, or its context is full"),
     "max_completion_tokens": Known(_PASSES, Count, "wins over `max_tokens`"),
@@ -128,7 +131,11 @@ CHAT: Final[Mapping[str, Known]] = _BOTH | {
     "parallel_tool_calls": Known(_PASSES, bool, "without it: as the model's template can"),
     "functions": Known(_TRANSLATED, Functions, "the old `tools`, answered in the old shape"),
     "function_call": Known(_TRANSLATED, FunctionCall, "the old `tool_choice`"),
-    "response_format": Known(_PASSES, dict[str, Any], "text, json_object or json_schema"),
+    "response_format": Known(
+        _PASSES,
+        dict[str, Any],
+        "text, json_object or json_schema; the `description` of a schema is recorded",
+    ),
     "reasoning_effort": Known(
         _TRANSLATED,
         Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"],

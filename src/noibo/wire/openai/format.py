@@ -18,7 +18,8 @@ _NOTHING: Final = (b"null", b'""')
 
 
 class Schema(msgspec.Struct):
-    """A schema with a name. `strict` asks for an answer that fits: it always does."""
+    """A schema with a name. `strict` asks for an answer that fits: it always does. The model is
+    held to the schema and told nothing of it, so that a `description` has no reader."""
 
     name: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$")] | None = None
     schema: dict[str, Any] | None = None
@@ -45,16 +46,20 @@ class JsonSchema(msgspec.Struct, tag_field="type", tag="json_schema"):
 _decode: Final = msgspec.json.Decoder(Text | JsonObject | JsonSchema).decode
 
 
-def check_format(fields: Fields) -> None:
-    """Raise `InvalidRequest` for a format that cannot be; take out one that asks for nothing."""
+def check_format(fields: Fields) -> Mapping[str, str]:
+    """Raise `InvalidRequest` for a format that cannot be; take out one that asks for nothing.
+    Gives what is to be recorded: what changes no answer."""
     if NAME not in fields:
-        return
+        return {}
     try:
         found = _decode(fields[NAME])
     except UNREADABLE as exc:
         raise InvalidRequest(f"{NAME}: {exc}.", param=NAME) from exc
     if isinstance(found, Text):
         del fields[NAME]
+    if isinstance(found, JsonSchema) and found.json_schema.description is not None:
+        return {f"{NAME}.json_schema.description": found.json_schema.description}
+    return {}
 
 
 def require_one(fields: Mapping[str, msgspec.Raw]) -> None:

@@ -1,7 +1,7 @@
 """A request for one of OpenAI's responses, read: every field has its verdict here.
 
-A field is served (`READ`), kept without an effect (`KEPT`), or refused by its name (`REFUSED`).
-What is none of them passes on to the engine, as in the chat API. Pure: values in, values out.
+A field is served or kept without an effect (`TYPES`), or refused by its name (`REFUSED`).
+What is neither passes on to the engine, as in the chat API. Pure: values in, values out.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from noibo.wire.responses.answer import Telling
 from noibo.wire.responses.items import read_input
 from noibo.wire.responses.limits import (
     REFUSED,
+    TYPES,
     Format,
     Reasoning,
     StreamOptions,
@@ -28,35 +29,6 @@ from noibo.wire.responses.limits import (
 )
 from noibo.wire.responses.tools import Tools
 
-READ: Final = frozenset(
-    {
-        "background",
-        "background_options",
-        "context_management",
-        "image",
-        "include",
-        "input",
-        "instructions",
-        "max_output_tokens",
-        "max_tool_calls",
-        "metadata",
-        "model",
-        "parallel_tool_calls",
-        "previous_response_id",
-        "prompt_cache_options",
-        "reasoning",
-        "store",
-        "stream",
-        "stream_options",
-        "temperature",
-        "text",
-        "tool_choice",
-        "tools",
-        "top_logprobs",
-        "top_p",
-        "truncation",
-    }
-)
 _CHAT_ALONE: Final = ("max_tokens", "max_completion_tokens")  # max_output_tokens means the same
 INCLUDES: Final = frozenset(
     {
@@ -140,7 +112,7 @@ def require_includes(names: Iterable[str]) -> frozenset[str]:
 
 def _passed_on(fields: Fields) -> Fields:
     """What noibo has no word for is for the engine, untouched."""
-    ours = READ | metadata.KEPT.keys() | REFUSED.keys() | {"keep_alive"}
+    ours = TYPES.keys() | REFUSED.keys() | {"keep_alive"}
     for name in _CHAT_ALONE:
         if name in fields and "max_output_tokens" in fields:
             raise InvalidRequest(f"{name} and max_output_tokens mean the same.", param=name)

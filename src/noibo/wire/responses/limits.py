@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
+from msgspec import Meta
 
 from noibo.errors import InvalidRequest
 from noibo.wire.body import Fields, field
+from noibo.wire.metadata import KEPT, Metadata
+from noibo.wire.responses.tools import Function
 
 REFUSED: Final = {
     "access_programs": "there are no such programs here",
@@ -71,6 +75,39 @@ class _Image(msgspec.Struct, forbid_unknown_fields=True):
     context_compression: Literal["auto", "enabled", "disabled"] | None = None
 
 
+_Count = Annotated[int, Meta(ge=1, le=MOST_TOKENS)]
+# What each field may be. Items, tools and the choice among them are read one by one, so that
+# errors can name them.
+TYPES: Final[Mapping[str, Any]] = {
+    "background": bool,
+    "background_options": _BackgroundOptions,
+    "context_management": Annotated[list[Any], Meta(max_length=0)],
+    "image": _Image,
+    "include": list[str],
+    "input": str | list[dict[str, Any]],
+    "instructions": str,
+    "max_output_tokens": _Count,
+    "max_tool_calls": _Count,
+    "metadata": Metadata,
+    "model": str,
+    "parallel_tool_calls": bool,
+    "previous_response_id": str,
+    "prompt_cache_options": _CacheOptions,
+    "reasoning": Reasoning,
+    "store": bool,
+    "stream": bool,
+    "stream_options": StreamOptions,
+    "temperature": Annotated[float, Meta(ge=0, le=2)],
+    "text": Text,
+    "tool_choice": Literal["none", "auto", "required"] | dict[str, Any],
+    "tools": list[Function],
+    "top_logprobs": Annotated[int, Meta(ge=0, le=MOST_LOGPROBS)],
+    "top_p": Annotated[float, Meta(ge=0, le=1)],
+    "truncation": Literal["disabled"],
+    **KEPT,
+}
+
+
 def refuse(fields: Fields) -> None:
     """Raise for fields that are not served, and for values of those that else are."""
     for name, why in REFUSED.items():
@@ -78,6 +115,7 @@ def refuse(fields: Fields) -> None:
             raise InvalidRequest(f"{name} is not served: {why}.", param=name)
     options = field(fields, "background_options", _BackgroundOptions, _BackgroundOptions())
     _only(options.completion_window, {"soonest"}, "background_options.completion_window")
+    _only(options.continuation_id, set(), "background_options.continuation_id")
     image = field(fields, "image", _Image, _Image())
     _only(image.context_compression, {"auto", "disabled"}, "image.context_compression")
     cache = field(fields, "prompt_cache_options", _CacheOptions, _CacheOptions())

@@ -15,7 +15,8 @@ PARTS: Final[Mapping[str, frozenset[str]]] = {
     "developer": frozenset({"input_text", "input_file"}),
     "user": frozenset({"input_text", "input_image", "input_file"}),
 }
-_DETAILS: Final = frozenset({"auto", "low", "high", "original"})
+_FILE_DETAILS: Final = frozenset({"auto", "low", "high"})
+_DETAILS: Final = _FILE_DETAILS | {"original"}
 
 
 def text_part(text: str, *, is_answer: bool) -> Json:
@@ -54,9 +55,8 @@ def _check_refusal(where: str, part: Json) -> None:
 def _check_image(where: str, part: Json) -> None:
     only(where, part, "type image_url file_id detail prompt_cache_breakpoint")
     _one_of(where, part, ("image_url", "file_id"))
-    detail = part.setdefault("detail", "auto")
-    if not isinstance(detail, str) or detail not in _DETAILS:
-        raise wrong(f"{where}.detail", f"must be one of {', '.join(sorted(_DETAILS))}")
+    part.setdefault("detail", "auto")
+    _check_detail(where, part, _DETAILS)
 
 
 def _check_file(where: str, part: Json) -> None:
@@ -70,6 +70,13 @@ def _check_file(where: str, part: Json) -> None:
     _one_of(where, part, ("file_data", "file_id"))
     if "filename" in part:
         require_text(where, part, "filename")
+    if "detail" in part:
+        _check_detail(where, part, _FILE_DETAILS)
+
+
+def _check_detail(where: str, part: Json, known: frozenset[str]) -> None:
+    if not isinstance(part["detail"], str) or part["detail"] not in known:
+        raise wrong(f"{where}.detail", f"must be one of {', '.join(sorted(known))}")
 
 
 def only(where: str, item: Json, known: str) -> None:

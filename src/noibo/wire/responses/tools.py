@@ -149,5 +149,5 @@ def _told(tool: Function) -> Json:
         "name": tool.name,
         "description": tool.description,
         "parameters": tool.parameters,
-        "strict": bool(tool.strict) if tool.strict is not None else True,
+        "strict": bool(tool.strict),  # what was not asked for is not promised
     }
