@@ -303,6 +303,10 @@ def test_processes_that_write_at_once_lose_nothing(home: Path) -> None:
         "postgresql+psycopg://u:secret@h/n",
         "postgresql://h:port/n",
         "postgresql://u:secret@h/n?colour=blue",
+        "postgresql://u:secret@localhost/n?host=db.example",  # the driver would go there
+        "postgresql://u:secret@localhost/n?port=1",
+        "postgresql:///n",  # where the environment says
+        "postgresql:///n?host=db.example",
     ],
 )
 def test_an_address_that_cannot_be_used_is_said_without_its_password(

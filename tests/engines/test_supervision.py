@@ -129,6 +129,15 @@ async def test_a_keep_alive_that_was_said_ends_with_its_worker(make: Make) -> No
     assert supervisor.facts(worker)["keep_until"] is None
 
 
+async def test_a_keep_alive_that_was_said_ends_with_a_worker_that_dies(make: Make) -> None:
+    supervisor = make(models={"echo": settings.ModelSettings(pinned=True)})
+    await ask(supervisor, echo(), keep_alive=-1.0)
+    os.kill(pid_of(supervisor.workers()[0]), signal.SIGKILL)
+    await eventually(lambda: not running(supervisor))
+    await ask(supervisor, echo())
+    assert supervisor.facts(supervisor.workers()[0])["keep_until"] is not None
+
+
 async def test_the_keep_alive_of_a_model_is_a_setting(make: Make) -> None:
     own = {"short": settings.ModelSettings(keep_alive="100ms")}
     supervisor = make(models=own, memory=settings.Memory(keep_alive="-1"))

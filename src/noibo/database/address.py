@@ -6,6 +6,7 @@ Light: nothing of SQLAlchemy is imported to read an address.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -69,7 +70,7 @@ class Address:
                 said["ssl"] = said.pop("sslmode")
             for name in said.keys() - _SAID:
                 raise _unreadable(f"{name} in it is not known")
-            host = parts.hostname or said.get("host", "")
+            host = _host(parts.hostname or "", said)
             rest = f"?{urlencode(said)}" if said else ""
             url = f"{_SCHEME}{parts.netloc}{parts.path}{rest}"
             return cls(url, None, host, port)
@@ -78,6 +79,17 @@ class Address:
     @classmethod
     def _file(cls, path: Path) -> Address:
         return cls(f"sqlite:///{path}", path)
+
+
+def _host(named: str, said: Mapping[str, str]) -> str:
+    """The one that is connected to: nothing else in the address, and nothing in the environment,
+    may say another."""
+    socket = said.get("host", "")
+    if named and not {"host", "port"} & said.keys():
+        return named
+    if socket.startswith("/") and not named:
+        return socket
+    raise _unreadable("its host stands before the name, or is a socket's folder: ?host=/run/pg")
 
 
 def _unreadable(why: str) -> SettingsError:

@@ -5,7 +5,7 @@ request, which carries its `Origin`, or under a name of its own, bound to this a
 then stands in `Host`. Neither is let in. Programs send the address, and no `Origin`.
 
 A page of another program of this machine (`http://localhost:3000`, an app's window) may ask models,
-as with Ollama and llama-server: what it may reach is `OPEN`. To fetch, make, delete, load or store
+as with Ollama and llama-server: what it may reach is `OPEN`. To fetch, make, delete, pin or upload
 something is for programs, and for pages of this server.
 """
 
@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from noibo.egress import is_loopback
 from noibo.errors import Forbidden, NoiboError
 
-# Answers of models, and which models there are. None of it changes what is here; GET loads nothing.
+# Answers of models, and which models there are. GET loads nothing; to ask a model loads it.
 OPEN: Final = frozenset(
     (
         *("/", "/health", "/ready", "/v1/health"),

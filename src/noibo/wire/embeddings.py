@@ -67,6 +67,16 @@ def _dimensions(fields: Fields) -> int | None:
     return wanted
 
 
+def require_few(inputs: Sequence[Input], name: str, most: int) -> None:
+    """Raises `InvalidRequest` for more inputs than are taken at once."""
+    if len(inputs) > most:
+        raise InvalidRequest(
+            f"{name} has {len(inputs)} entries; at most {most} are taken at once.",
+            param=name,
+            next_step="Send them in several requests.",
+        )
+
+
 def _more(fields: Fields) -> Fields:
     return {name: value for name, value in fields.items() if name not in READ}
 
@@ -76,12 +86,7 @@ def _read_inputs(fields: Fields, name: str, *, mixed: bool) -> list[Input]:
     if said is None:
         raise InvalidRequest(f"{name} is missing.", param=name, next_step=_HINT)
     inputs = _as_list(said, name, mixed=mixed)
-    if len(inputs) > MOST_INPUTS:
-        raise InvalidRequest(
-            f"{name} has {len(inputs)} entries; at most {MOST_INPUTS} are taken at once.",
-            param=name,
-            next_step="Send them in several requests.",
-        )
+    require_few(inputs, name, MOST_INPUTS)
     for number, one in enumerate(inputs):
         _check(one, name if isinstance(said, str) else f"{name}[{number}]", name, mixed=mixed)
     return inputs

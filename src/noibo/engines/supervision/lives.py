@@ -114,7 +114,7 @@ class Lives:
         await asyncio.to_thread(self.note_use, seat, worker)
         await worker.stop()
         seat.empty()
-        seat.plan, seat.rung, seat.keep_alive = None, 0, seat.usual_keep_alive
+        seat.plan, seat.rung = None, 0
 
     def answered(self, seat: Seat, worker: Worker, seconds: float) -> None:
         """An answer came to its end: all is well with the model, and with the build."""

@@ -59,6 +59,7 @@ class Seat:
             self.gave_back += max(self.worker.held_bytes - self.worker.mapped_bytes, 0)
         self.worker, self.bytes, self.leaving, self.idle_since = None, 0, False, None
         self.answering.clear()
+        self.keep_alive = self.usual_keep_alive
 
     @property
     def plain(self) -> bool:

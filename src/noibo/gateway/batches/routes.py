@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -15,6 +15,9 @@ from noibo.gateway.reading import read_fields
 from noibo.gateway.services import services_of
 from noibo.wire import batches as wire
 from noibo.wire.body import Json
+
+if TYPE_CHECKING:
+    from noibo.gateway.batches.batch import Batch
 
 router = APIRouter(prefix="/v1/batches", tags=["openai"])
 
@@ -54,9 +57,8 @@ async def cancel(request: Request, name: str) -> Json:
     found = await records.get(_owner(request), name)
     now = int(time.time())
 
-    def step(batch: object) -> Json | None:
-        status = getattr(batch, "status", "")
-        if status not in {"validating", "in_progress"}:
+    def step(batch: Batch) -> Json | None:
+        if batch.status not in {"validating", "in_progress"}:
             return None
         return {"status": "cancelling", "cancelling_at": now}
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IN_FLIGHT: Final = 8  # lines of an owner's batches that are asked at the same time
-RUNS: Final = 64  # batches of an owner that are worked on at the same time
+RUNS: Final = 4  # batches of an owner that are worked on: each holds lines that wait their turn
 LOOKS_EVERY_S: Final = 3.0
 SWEEPS_EVERY_S: Final = 30.0
 _AFTER_FAULT_S: Final = 10.0

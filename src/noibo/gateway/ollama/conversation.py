@@ -35,11 +35,13 @@ from noibo.wire import ollama
 from noibo.wire.body import Fields
 from noibo.wire.management import CONTEXT_HEADER
 from noibo.wire.ollama import options
-from noibo.wire.ollama.thinking import Thought
+from noibo.wire.ollama.thinking import OPENING, Thought
 
 log = logging.getLogger(__name__)
 
 _TOO_LONG: Final = "exceed_context_size_error"
+# What an engine may have to say of a field, said of the caller's.
+_MADE_OF: Final = {"response_format": "format", "json_schema": "format"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +95,14 @@ class Conversation(Exchange):
             async with self._worker(asked.keep_alive):
                 await self._nothing(reply, "load")
             return
+        said = list(reply.headers)
         try:
             await self._relay(await self._prepared(turn, model), reply)
         except EngineRefused as refused:
             shorter = await self._shorter(refused, model)
             if shorter is None:
                 raise
+            reply.headers[:] = said
             await self._relay(await self._prepared(shorter, model), reply)
 
     # ── the model ───────────────────────────────────────────────────────────
@@ -167,7 +171,8 @@ class Conversation(Exchange):
                 gap = await prompts.with_gap(upstream, turn, asked.model)
             return _Prepared(COMPLETION, prompt_fields(gap, asked, model))
         if turn.raw:
-            return _Prepared(COMPLETION, prompt_fields(turn.prompt, asked, model))
+            thought = self._thought(model, opened=turn.prompt.rstrip().endswith(OPENING))
+            return _Prepared(COMPLETION, prompt_fields(turn.prompt, asked, model), thought)
         async with self._worker() as upstream:
             prompt, opened = await prompts.continued(upstream, turn, asked, model)
 
@@ -227,6 +232,7 @@ class Conversation(Exchange):
             wants_progress=False,
             caller=self._caller,
             keep_alive=asked.keep_alive,
+            made_of=_MADE_OF,
         )
         teller = OllamaTeller(asked, self._shape, self._began, prepared.thought, prepared.tokens)
         queue = self._services.settings.queue

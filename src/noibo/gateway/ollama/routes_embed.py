@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 from fastapi import APIRouter, Request, Response
 
 from noibo.engines.supervision.ticket import Ticket
@@ -13,6 +14,7 @@ from noibo.errors import InvalidRequest, ModelNotFound
 from noibo.gateway.callers import Caller
 from noibo.gateway.embedding import Embedded, embed, longest_input
 from noibo.gateway.exchange import Once
+from noibo.gateway.off_loop import off_loop
 from noibo.gateway.ollama.asked import kept, model_name
 from noibo.gateway.ollama.bodies import fields_of
 from noibo.gateway.reply import Reply, header
@@ -20,8 +22,11 @@ from noibo.gateway.services import Services, services_of
 from noibo.gateway.waiting import Waiting
 from noibo.wire import ollama
 from noibo.wire.body import Fields, Json, field
+from noibo.wire.embeddings import require_few
 from noibo.wire.management import CONTEXT_HEADER
 from noibo.wire.ollama import options
+
+_MOST_INPUTS: Final = 2**14  # its clients send all they have in one request
 
 router = APIRouter(prefix="/api", tags=["ollama"])
 
@@ -94,17 +99,23 @@ async def create(request: Request) -> Response:
     fields = await fields_of(request)
     given = field(fields, "input", str | list[str], [])
     inputs = ([given] if given else []) if isinstance(given, str) else given
+    require_few(inputs, "input", _MOST_INPUTS)
     texts = _Texts.parse(request, fields, inputs)
 
-    async def work(reply: Reply) -> Json:
+    async def work(reply: Reply) -> bytes:
         found, waited_s = await texts.vectors(reply)
-        return {
-            "model": texts.model,
-            "embeddings": [list(vector) for vector in found.vectors],
-            "total_duration": ollama.nanoseconds(time.monotonic() - texts.began),
-            "load_duration": ollama.nanoseconds(waited_s),
-            "prompt_eval_count": found.prompt_tokens,
-        }
+
+        def encode() -> bytes:
+            answer = {
+                "model": texts.model,
+                "embeddings": [list(vector) for vector in found.vectors],
+                "total_duration": ollama.nanoseconds(time.monotonic() - texts.began),
+                "load_duration": ollama.nanoseconds(waited_s),
+                "prompt_eval_count": found.prompt_tokens,
+            }
+            return msgspec.json.encode(answer)
+
+        return await off_loop(sum(map(len, found.vectors)), encode)
 
     return Once(ollama.Voice(), work)
 
