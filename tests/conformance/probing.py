@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import requests
 import schemathesis
@@ -38,12 +39,18 @@ def is_anthropics(body: Any) -> bool:
     return body["type"] == "error" and isinstance(body["error"]["message"], str)
 
 
+def shape_of(path: str) -> Callable[[Any], bool]:
+    """How errors of a route look."""
+    if path.startswith("/api/"):
+        return is_ollamas
+    return is_anthropics if path.startswith("/v1/messages") else is_openais
+
+
 @dataclass
 class Probe:
     """One API of one server; `counted` is how many requests had which status."""
 
     url: str
-    is_error: Callable[[Any], bool]
     model: str = "echo"
     most_tokens: int = 0  # of an answer; 0: as many as are asked for
     counted: Counter[int] = field(default_factory=Counter)
@@ -99,15 +106,9 @@ class Probe:
         bare = answer.request.method == "HEAD"  # it has no body
         if status >= 500 and status != 501:
             self.wrong.append(f"{status} {what}: {answer.text[:300]}")
-        elif status >= 400 and not bare and not self._is_error(answer.content):
+        elif status >= 400 and not bare and not _is_error(answer):
             self.wrong.append(f"{status} {what}: not this API's shape: {answer.text[:300]}")
         return status
-
-    def _is_error(self, content: bytes) -> bool:
-        try:
-            return self.is_error(json.loads(content))
-        except (ValueError, KeyError, TypeError, IndexError):
-            return False
 
     def require_well(self) -> None:
         """Nothing was wrong, and the server is there as before."""
@@ -115,3 +116,11 @@ class Probe:
         assert self.counted
         with Client(self.url.removesuffix("/v1")) as client:
             assert client.chat("xin chào", "echo").text == "xin chào"
+
+
+def _is_error(answer: Any) -> bool:
+    shape = shape_of(unquote(urlsplit(answer.request.url).path))
+    try:
+        return shape(json.loads(answer.content))
+    except (ValueError, KeyError, TypeError, IndexError):
+        return False

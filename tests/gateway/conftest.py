@@ -11,6 +11,8 @@ from tests.engines.stocking import stock
 from tests.running import RunningServer
 from tests.small_models import Encoder, small_encoder, small_filler
 
+ALIASES = {"gpt-4o-mini": "fills", "text-embedding-3-small": "mean"}
+
 
 @pytest.fixture(scope="session")
 def encoder() -> Encoder:
@@ -33,8 +35,12 @@ def small_server(
     stock(store, "fills", small_filler(folder / "fills.gguf"))
     own = ("<before>", "<behind>", "<gap>")
     stock(store, "fills-otherwise", small_filler(folder / "otherwise.gguf", own))
+    home = folder / "home"
+    home.mkdir()
+    lines = [f'"{alias}" = "{name}"' for alias, name in ALIASES.items()]
+    (home / "noibo.toml").write_text("\n".join(["[aliases]", *lines]))
     with RunningServer(
-        folder / "home",
+        home,
         NOIBO_STORE_PATH=str(folder / "models"),
         NOIBO_DEFAULT_MODEL="fills",
         NOIBO_ENGINE_BATCH_SECONDS="0.001",  # batches as on a slow machine

@@ -186,21 +186,34 @@ def test_a_field_that_only_the_engine_knows_reaches_it(http: httpx2.Client) -> N
     assert math.fsum(x * x for x in row["embedding"]) > 2
 
 
-# What becomes of every parameter of the official client: a test that shows it.
-VERDICTS: dict[str, Callable[..., None]] = {
-    "input": test_a_vector_does_not_depend_on_its_neighbours_or_their_order,
-    "model": test_a_text_becomes_a_vector_of_length_one,
-    "dimensions": test_fewer_dimensions_are_the_first_ones_of_length_one_again,
-    "encoding_format": test_base64_is_the_same_floats_and_is_what_the_client_asks_for,
-    "user": test_other_fields_of_the_wrong_kind_are_refused_and_named,
+# What every parameter of the official client changes of the answer to `PLAIN`, or None: nothing.
+PLAIN: dict[str, Any] = {"model": MODEL, "input": "x", "encoding_format": "float"}
+CHANGES: dict[str, tuple[Any, Callable[[Any], Any] | None]] = {
+    "input": ("y", lambda answer: answer["data"][0]["embedding"]),
+    "model": ("echo", lambda answer: answer.get("model")),  # which cannot embed
+    "dimensions": (8, lambda answer: len(answer["data"][0]["embedding"])),
+    "encoding_format": ("base64", lambda answer: type(answer["data"][0]["embedding"])),
+    "user": ("u", None),
 }
 
 
 def test_every_parameter_of_the_official_client_has_a_verdict() -> None:
     transport = {"self", "extra_headers", "extra_query", "extra_body", "timeout"}
     parameters = inspect.signature(openai.resources.Embeddings.create).parameters
-    assert set(parameters) - transport == set(VERDICTS)
-    assert set(VERDICTS) | {"content", "keep_alive"} == set(embeddings.READ)
+    assert set(parameters) - transport == set(CHANGES)
+    assert set(CHANGES) | {"content", "keep_alive"} == set(embeddings.READ)
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_parameter_changes_what_it_says_and_no_other_does(http: httpx2.Client, name: str) -> None:
+    value, seen = CHANGES[name]
+    plain, other = (
+        http.post("/v1/embeddings", json=PLAIN | fields).json() for fields in ({}, {name: value})
+    )
+    if seen is None:
+        assert other == plain
+    else:
+        assert seen(other) != seen(plain)
 
 
 def test_the_worker_that_embeds_stands_beside_the_one_that_chats(
@@ -236,8 +249,13 @@ def test_an_engine_that_cannot_embed_says_so(http: httpx2.Client) -> None:
     assert answer.json()["error"]["code"] == "not_supported"
 
 
-def test_langchains_habit_of_sending_tokens_in_lists_works(client: openai.OpenAI) -> None:
-    """langchain-openai tokenises with OpenAI's own vocabulary: ids that are here mean other words,
-    and ids that are not here are refused, so that nobody gets vectors of nonsense."""
+def test_ids_of_another_tokenizer_are_refused_only_where_they_are_not_here(
+    client: openai.OpenAI, http: httpx2.Client
+) -> None:
+    """langchain-openai sends ids of OpenAI's tokenizer unless `check_embedding_ctx_length=False`.
+    Of an id that is here too nobody can tell that it means another word."""
     error = refused(client, input=[[9906, 1917, 100257]])
-    assert "check_embedding_ctx_length" in str(error) or "tokenizer" in str(error)
+    assert "tokenizer" in str(error)
+    hello_world = [9906, 1917]  # of cl100k
+    assert asked(http, "/detokenize", tokens=hello_world)["content"] != "Hello world"
+    assert len(vectors(client, [hello_world])) == 1

@@ -51,7 +51,10 @@ def test_a_stream_is_the_same_text_with_its_usage_last(client: openai.OpenAI) ->
     events = pieces(client, echo=True, stream_options={"include_usage": True})
     assert "".join(e.choices[0].text for e in events if e.choices) == whole.choices[0].text
     assert events[-1].choices == []
-    assert events[-1].usage == whole.usage or events[-1].usage is not None
+    told, usage = events[-1].usage, whole.usage
+    assert told is not None
+    assert usage is not None
+    assert (told.prompt_tokens, told.completion_tokens) == (usage.prompt_tokens, 3)
     assert all(event.usage is None for event in events[:-1])
     assert events[-2].choices[0].finish_reason == "length"
     assert all(event.choices and event.usage is None for event in pieces(client))

@@ -18,6 +18,7 @@ from openai.types.chat import completion_create_params as chat_params
 
 from noibo.errors import InvalidRequest
 from noibo.wire.openai.fields import CHAT, TEXT, Verdict, check
+from noibo.wire.openai.format import check_format
 
 _OF_VLLM = {"prompt_logprobs", "add_special_tokens"}  # which evaluation harnesses send too
 _OF_THE_CLIENT = {"self", "extra_headers", "extra_query", "extra_body", "timeout"}
@@ -196,6 +197,15 @@ def test_what_changes_no_answer_is_recorded_and_not_passed_on() -> None:
     fields = fields_of(**recorded, modalities=["text"], verbosity="medium", temperature=1)
     assert check(fields, CHAT) == recorded
     assert set(fields) == {"temperature"}
+
+
+def test_the_description_of_a_format_is_recorded() -> None:
+    said = {"name": "n", "schema": {"type": "object"}, "description": "A city."}
+    form = {"type": "json_schema", "json_schema": said}
+    recorded = check_format(fields_of(response_format=form))
+    assert recorded == {"response_format.json_schema.description": "A city."}
+    del said["description"]
+    assert check_format(fields_of(response_format=form)) == {}
 
 
 def test_fields_that_are_not_openais_pass_untouched() -> None:

@@ -149,17 +149,24 @@ def test_a_field_that_is_not_served_is_refused_by_its_name(name: str) -> None:
     assert responses.read(body(**{name: None}))
 
 
-@pytest.mark.parametrize("name", sorted({*EFFECT, *NOIBO, *KEPT, *REFUSED} - {"input", "metadata"}))
-@pytest.mark.parametrize("value", [{"a": [1]}, [[]], -1.5, 10**400, "\0", True])
-def test_a_wrong_type_is_refused_and_names_the_field(name: str, value: Any) -> None:
-    fields = body() | {name: raw(value) if value != 10**400 else raw(0)}
-    if value == 10**400:
-        fields[name] = type(fields[name])(b"1" + b"0" * 400)
+@pytest.mark.parametrize("name", sorted(limits.TYPES))
+@pytest.mark.parametrize(
+    "text", [b'{"a":[1]}', b"[[]]", b"-1.5", b"1" + b"0" * 400, b'"\\u0000"', b"true"]
+)
+def test_a_wrong_type_is_refused_and_names_the_field(name: str, text: bytes) -> None:
+    fields = body() | {name: msgspec.Raw(text)}
     try:
-        responses.read(fields)
-    except InvalidRequest as error:
-        param = error.param or ""
-        assert param.startswith(name) or name == "tool_choice"
+        msgspec.json.decode(text, type=limits.TYPES[name])
+    except msgspec.DecodeError:
+        with pytest.raises(InvalidRequest) as caught:
+            responses.read(fields)
+        assert (caught.value.param or "").startswith(name)
+
+
+def test_the_types_are_of_every_field_that_is_not_refused() -> None:
+    assert set(limits.TYPES) == {*EFFECT, *NOIBO, *KEPT, SERVICE_TIER, *REFUSED} - set(
+        limits.REFUSED
+    )
 
 
 def test_what_nobody_here_knows_goes_to_the_engine() -> None:
@@ -194,6 +201,7 @@ def test_what_nobody_here_knows_goes_to_the_engine() -> None:
             "prompt_cache_options.comparison_response_id",
             {"prompt_cache_options": {"comparison_response_id": "r"}},
         ),
+        ("background_options.continuation_id", {"background_options": {"continuation_id": "c"}}),
         ("stream_options", {"stream_options": {"include_usage": True}}),
         ("store", {"background": True, "store": False}),
         ("previous_response_id", {"previous_response_id": "../etc"}),
@@ -255,6 +263,14 @@ def test_functions_are_told_to_the_engine_as_it_knows_them() -> None:
     assert told["tools"] == [{"type": "function", "function": function}]
     assert told["tool_choice"] == "auto"
     assert told["parallel_tool_calls"] is False
+
+
+@pytest.mark.parametrize("strict", [None, False, True])
+def test_a_tool_is_told_back_as_strict_only_where_the_engine_is_told(strict: bool | None) -> None:
+    asked = responses.read(body(tools=[WEATHER | {"strict": strict}]))
+    (told,) = msgspec.json.decode(asked.engine["tools"])
+    assert asked.tools.told[0]["strict"] is bool(told["function"].get("strict"))
+    assert asked.tools.told[0]["strict"] is (strict is True)
 
 
 def test_a_choice_among_tools_shows_the_model_these_alone() -> None:
@@ -370,6 +386,17 @@ def test_what_the_system_says_at_the_beginning_is_one_message() -> None:
         {"role": "user", "content": "Hi"},
         {"role": "system", "content": "Now be slow."},
     ]
+
+
+@pytest.mark.parametrize("detail", ["auto", "low", "high", None])
+def test_the_detail_of_a_file_is_one_of_openais_words(detail: str | None) -> None:
+    file = {"type": "input_file", "file_data": "AA==", "detail": detail}
+    assert responses.read(body(input=[{"role": "user", "content": [file]}]))
+    for wrong in ("original", "much", 3, ["low"]):
+        refused(
+            "input[0].content[0].detail",
+            input=[{"role": "user", "content": [file | {"detail": wrong}]}],
+        )
 
 
 def test_what_the_system_says_in_parts_is_one_text() -> None:

@@ -56,7 +56,7 @@ _BATCH: Final = {
     "output_expires_after": batches.OutputExpires,
 }
 _FILE: Final = {
-    "file": bytes,
+    "file": Annotated[str, Meta(extra_json_schema={"format": "binary"})],
     "purpose": Literal[files.PURPOSES],
     "expires_after[anchor]": Literal["created_at"],
     "expires_after[seconds]": Annotated[int, Meta(ge=files.LEAST_S, le=files.MOST_S)],
