@@ -30,12 +30,14 @@ PARAMETERS: Final[Mapping[str, str]] = {
     "top_p": "0 to 1",
     "top_k": "0 (all tokens) or more",
     "stop_sequences": "the one that ended the answer is said",
-    "tools": "tools of your own; those that only Anthropic's models or servers know are refused",
+    "tools": "tools of your own, `strict` where the schema can be kept to; those that only"
+    " Anthropic's models or servers know are refused",
     "tool_choice": "auto, any, tool, none; `disable_parallel_tool_use`",
     "thinking": "enabled, disabled, adaptive; `budget_tokens`; enabled is refused for models that"
     " do not think; without it a model that has a switch does not think",
-    "output_config": "`format` with a JSON schema; `effort` for models that think, else only high",
-    "output_format": "the old name of `output_config.format`",
+    "output_config": "`format` with a JSON schema; `effort` where the model thinks (with"
+    " `thinking`, or always), else only high",
+    "output_format": "the old name of `output_config.format`, and not beside it",
     "metadata": "recorded",
     "service_tier": "recorded: there is one tier",
     "user_profile_id": "recorded",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from noibo.gateway.anthropic.parameters import (
     TYPES,
     Metadata,
     OutputConfig,
+    Schema,
 )
 from noibo.gateway.anthropic.thinking import Wanted
 from noibo.wire import body
@@ -26,6 +28,9 @@ from noibo.wire.anthropic import tools as anthropic_tools
 from noibo.wire.body import Fields, Json
 
 _KEEP_ALIVE: Final = "keep_alive"
+_OLD_FORM: Final = "output_format"
+# What an engine may have to say of a field, said of the caller's.
+_MADE_OF: Final = {"response_format": "output_config.format", "json_schema": "tools"}
 # Read one by one, so that errors can name them.
 _RAW: Final = {"messages": list[msgspec.Raw], "tools": list[msgspec.Raw]}
 
@@ -33,7 +38,8 @@ _RAW: Final = {"messages": list[msgspec.Raw], "tools": list[msgspec.Raw]}
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What was asked, and what the teller of the answer needs to know of it. `forced`: the engine
-    is held to the JSON of a call, which is told as one."""
+    is held to the JSON of a call, which is told as one. `made_of`: fields that the caller's were
+    made into, each with the caller's."""
 
     fields: Fields
     streamed: bool
@@ -41,6 +47,7 @@ class Asked:
     stops: tuple[str, ...]
     shows_thinking: bool
     forced: bool
+    made_of: Mapping[str, str]
     recorded: Json
 
 
@@ -76,6 +83,7 @@ def read(fields: Fields, model: Model, *, counts: bool = False) -> Asked:
         stops=tuple(stops),
         shows_thinking=wanted.shown,
         forced=forced,
+        made_of=_MADE_OF | ({} if config.format else {"response_format": _OLD_FORM}),
         recorded=_recorded(fields),
     )
 
@@ -136,7 +144,14 @@ def _sampling(fields: Fields) -> Json:
 
 
 def _form(fields: Fields, config: OutputConfig) -> Json:
-    form = config.format or _field(fields, "output_format")
+    old: Schema | None = _field(fields, _OLD_FORM)
+    if old is not None and config.format is not None:
+        raise InvalidRequest(
+            f"{_OLD_FORM}: it is the old name of output_config.format, which is there too.",
+            param=_OLD_FORM,
+            next_step="Send one of them.",
+        )
+    form = config.format or old
     if form is None:
         return {}
     schema = {"name": "answer", "schema": form.schema, "strict": True}

@@ -69,7 +69,8 @@ class Wanted:
                 param="thinking",
                 next_step="Leave `thinking` out, or ask a model that does.",
             )
-        thinks = model.thinks and self.type in {"enabled", "adaptive"}
+        asked = self.type in {"enabled", "adaptive"}
+        thinks = model.thinks and (asked or (not self.type and not model.has_switch))
         if not thinks and self.effort not in {None, USUAL}:
             raise InvalidRequest(
                 f"output_config.effort: only {USUAL} where a model does not think.",

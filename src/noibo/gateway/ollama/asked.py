@@ -13,6 +13,7 @@ from noibo.wire.ollama import options as ollama_options
 
 LEVELS: Final = ("low", "medium", "high", "max")
 MOST_TOPS: Final = 20
+ENGINES_OWN: Final = ("x_echo",)
 # Of Ollama's own engines: what would be another answer is refused, an empty value says nothing.
 _NOT_HERE: Final = {
     "width": "pictures are not made here",
@@ -28,7 +29,8 @@ Think = bool | str
 @dataclass(frozen=True, slots=True)
 class Asked:
     """One request. `think` None: as the model does by itself; `tops`: how many log-probabilities
-    beside each token's, None for none at all; `keep_alive` in seconds, None: as it is set."""
+    beside each token's, None for none at all; `keep_alive` in seconds, None: as it is set. `own`:
+    fields that only the engine knows."""
 
     model: str
     streamed: bool
@@ -38,6 +40,7 @@ class Asked:
     keep_alive: float | None
     tops: int | None
     truncate: bool
+    own: Fields
 
     @classmethod
     def parse(cls, fields: Fields) -> Asked:
@@ -55,6 +58,7 @@ class Asked:
             keep_alive=kept(fields),
             tops=_tops(fields),
             truncate=field(fields, "truncate", bool, True),
+            own={name: fields[name] for name in ENGINES_OWN if name in fields},
         )
 
     @property

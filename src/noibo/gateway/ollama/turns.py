@@ -10,7 +10,7 @@ from noibo.engines.engine import Model
 from noibo.engines.thinking import Thinking
 from noibo.engines.tool_template import tells_tools
 from noibo.errors import InvalidRequest
-from noibo.gateway.ollama.asked import Asked
+from noibo.gateway.ollama.asked import Asked, Think
 from noibo.wire.body import Fields, Json, raw
 from noibo.wire.body import field as read
 from noibo.wire.ollama import messages as ollama_messages
@@ -98,6 +98,19 @@ class Completion:
         if self.suffix and (self.system or self.context):
             raise InvalidRequest("suffix: not together with system or context.", param="suffix")
 
+    def require_place_for(self, think: Think | None) -> None:
+        """Raise `InvalidRequest` for a thought that a prompt without its template cannot have."""
+        if think and self.suffix:
+            raise InvalidRequest(
+                "think: not together with suffix: a gap is filled without a thought.", param="think"
+            )
+        if isinstance(think, str) and self.raw:
+            raise InvalidRequest(
+                "think: a level is told by the model's template, which raw leaves out.",
+                param="think",
+                next_step="Send true to have the thought told apart, or leave it out.",
+            )
+
     @property
     def empty(self) -> bool:
         return not self.prompt
@@ -142,7 +155,8 @@ def prompt_fields(prompt: str | Sequence[int], asked: Asked, model: Model) -> Fi
 
 def _with_options(found: Json, asked: Asked, model: Model) -> Fields:
     told: dict[str, Any] = options.fields(asked.options, model.defaults.parameters)
-    return {name: raw(value) for name, value in ({"model": model.name} | told | found).items()}
+    said = {"model": model.name} | told | found
+    return {name: raw(value) for name, value in said.items()} | asked.own
 
 
 def _thinking(asked: Asked, model: Model) -> Json | None:
@@ -157,6 +171,8 @@ def _thinking(asked: Asked, model: Model) -> Json | None:
 
 def require_able(turn: Chat | Completion, asked: Asked, model: Model) -> None:
     """Raise `InvalidRequest` for what the model cannot do."""
+    if isinstance(turn, Completion):
+        turn.require_place_for(asked.think)
     thinking = Thinking.of(model)
     if isinstance(turn, Chat) and turn.tools and not tells_tools(model.chat_template):
         raise InvalidRequest(f'"{asked.model}" does not support tools.', param="tools")

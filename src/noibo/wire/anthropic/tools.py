@@ -18,8 +18,8 @@ _WRITE_IT: Final = "Describe it as a tool of your own, with `name`, `description
 
 
 class Tool(Shape, frozen=True, kw_only=True):
-    """A tool that the caller runs. What a call carries keeps to the schema always, so `strict`
-    asks for nothing more; arguments come as they are written, so `eager_input_streaming` neither.
+    """A tool that the caller runs. `strict`: a schema that cannot be kept to for certain is
+    refused; arguments come as they are written, so `eager_input_streaming` asks for nothing more.
     """
 
     name: str
@@ -130,7 +130,8 @@ def _read(raw: msgspec.Raw, where: str) -> Json:
         "description": _described(tool),
         "parameters": tool.input_schema,
     }
-    return {"type": "function", "function": function}
+    strict = {"strict": True} if tool.strict else {}
+    return {"type": "function", "function": function | strict}
 
 
 def _described(tool: Tool) -> str:
