@@ -114,6 +114,7 @@ def while_no_server_runs(work: Any) -> Any:
     return asyncio.run(run())
 
 
+@pytest.mark.heavy
 def test_what_was_to_end_when_its_server_was_killed_ends_soon(home: Path) -> None:
     async def prepare(stored: Stored) -> tuple[str, str]:
         now = int(time.time())

@@ -282,6 +282,7 @@ def test_more_than_an_answer_can_hold_is_refused_with_both_numbers(client: opena
         echoed(client, prompts[:30], extra_body={"prompt_logprobs": 20}, max_tokens=0)
 
 
+@pytest.mark.heavy
 def test_a_long_answer_is_the_same_whole_and_streamed(client: openai.OpenAI) -> None:
     prompt = list(range(1000, 1200))
     whole = echoed(client, prompt, logprobs=5, n=2)
