@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -50,6 +51,11 @@ async def database(
         yield opened
     finally:
         await opened.close()
+
+
+async def test_work_is_not_done_on_the_event_loop_of_who_waits_for_it(database: Database) -> None:
+    for call in (database.read, database.write):
+        assert await call(lambda connection: threading.get_ident()) != threading.get_ident()
 
 
 def row(name: str, owner: str = "local") -> dict[str, object]:

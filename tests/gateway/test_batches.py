@@ -228,6 +228,7 @@ def test_the_tokens_of_answers_of_every_kind_are_counted() -> None:
         {"usage": {"input_tokens": 10, "output_tokens": 20}},
         {"usage": {"input_tokens": 1, "input_tokens_details": {"cached_tokens": 5}}},
         {"usage": {"prompt_tokens": "many", "completion_tokens_details": 7}},
+        {"usage": {"prompt_tokens": -5, "completion_tokens": 2**60}},
         {"usage": None},
         {"usage": 3},
         [1],

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import json
 import random
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -20,16 +21,20 @@ from noibo.assembly import open_database, open_stored
 from noibo.database.database import Database
 from noibo.database.schema import response_items, responses
 from noibo.errors import InvalidRequest, NotFound, PreviousResponseNotFound
+from noibo.gateway.callers import Caller
+from noibo.gateway.off_loop import SMALL
 from noibo.gateway.reply import Reply
 from noibo.gateway.responses.background import Running
 from noibo.gateway.responses.records import ResponseRecords
+from noibo.gateway.responses.request import prepare
 from noibo.gateway.responses.sweeper import sweep
 from noibo.gateway.responses.teller import ResponseRelay, ResponseTeller, Voice
 from noibo.gateway.stored import Opening
 from noibo.settings import load
-from noibo.wire.body import Json
+from noibo.wire.body import Fields, Json, raw
 from noibo.wire.responses.answer import Answer, Telling
 from noibo.wire.responses.budget import MOST_ITEMS, Budget
+from noibo.wire.responses.reasoning import sealed
 from tests.running import RunningServer, until
 
 ENDS = ("completed", "cancelled", "deleted")
@@ -134,6 +139,17 @@ async def test_one_cancelled_elsewhere_keeps_what_it_had(database: Database) -> 
     assert (found["status"], len(found["output"])) == ("cancelled", 1)
 
 
+@pytest.mark.anyio
+async def test_that_a_response_has_ended_is_seen_with_its_end(database: Database) -> None:
+    await keep(database, response("resp_1", "queued", output=[]))
+    records = ResponseRecords(database)
+    assert await records.seen("resp_1", "in_progress") == "in_progress"
+    assert await records.seen("resp_1", "completed") == "in_progress"
+    assert await records.finish("local", response("resp_1"), b"event: x\n\n")
+    assert await records.seen("resp_1", "in_progress") == "completed"
+
+
+@pytest.mark.heavy
 def test_many_are_cancelled_deleted_and_heard_while_they_end(
     client: openai.OpenAI, echo: RunningServer
 ) -> None:
@@ -222,15 +238,45 @@ class Played(ResponseRelay):
         await reply.say(self._teller.end())
 
 
-@pytest.mark.anyio
-async def test_a_listener_that_is_slow_at_the_end_hears_every_event_once(
-    database: Database,
-) -> None:
+async def played(database: Database) -> tuple[Running, Played, ResponseTeller]:
+    """One in the background that has begun."""
     head = {"id": "resp_1", "model": "m", "previous_response_id": None}
     teller = ResponseTeller(Answer(head, Telling(), time.time), None, None)  # type: ignore[arg-type]
     running = Running(teller, ResponseRecords(database), "local")
     relay = Played(teller)
     await running.begin(relay, Voice(), [])
+    return running, relay, teller
+
+
+@pytest.mark.anyio
+async def test_an_end_that_cannot_be_kept_is_heard_though_it_was_cancelled_meanwhile(
+    database: Database,
+) -> None:
+    running, relay, teller = await played(database)
+    full = "PRAGMA max_page_count = 1"  # as many as there are
+    await database.read(lambda connection: connection.exec_driver_sql(full).scalar())
+    waits = threading.Event()
+    others = asyncio.create_task(database.read(lambda connection: waits.wait(60)))
+    delta = {"content": "x" * 500_000}
+    relay.chunks.put_nowait({"choices": [{"index": 0, "delta": delta}]})
+    relay.chunks.put_nowait(None)
+    while not teller.answer.ended:
+        await asyncio.sleep(0)
+    cancelling = asyncio.create_task(running.cancel())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    waits.set()
+    await asyncio.gather(cancelling, others)
+    heard = [event async for event in running.tail(-1, 60)]
+    assert b"response.failed" in heard[-1]
+    assert numbers(iter(b"".join(heard).decode().splitlines())) == list(range(len(heard)))
+
+
+@pytest.mark.anyio
+async def test_a_listener_that_is_slow_at_the_end_hears_every_event_once(
+    database: Database,
+) -> None:
+    running, relay, _ = await played(database)
     slow, late = running.tail(-1, 60), running.tail(1, 60)
     heard = [await anext(slow)]
     for said in ({"content": "a"}, {"content": "b"}, None):
@@ -351,6 +397,41 @@ async def test_an_item_is_the_models_own_before_the_one_that_was_sent_again(
     assert await records.items("local", wanted, Budget(1000)) == {"msg_1": own}
     with pytest.raises(InvalidRequest, match="10 characters"):
         await records.items("local", wanted, Budget(10))
+    await records.add("local", response("resp_3"), [sent | {"id": "msg_2"}])
+    await records.add("local", response("resp_4"), [own | {"id": "msg_2"}])
+    assert (await records.items("local", ["msg_2"], Budget(1000)))["msg_2"]["text"] == "own"
+
+
+@pytest.mark.anyio
+async def test_no_more_items_are_read_than_a_request_may_have(database: Database) -> None:
+    records = ResponseRecords(database)
+    await records.add("local", response("resp_1", output=[asked("long")]), [asked("unread")])
+    unreadable = response_items.update().where(response_items.c.id == "in_unread").values(body="{")
+    await database.write(lambda connection: connection.execute(unreadable))
+    with pytest.raises(InvalidRequest, match="10 characters"):
+        await records.items("local", ["in_unread", "in_long"], Budget(10))
+
+
+@pytest.mark.anyio
+async def test_a_little_that_unpacks_to_much_is_much() -> None:
+    def body(word: str) -> Fields:
+        item = {"type": "reasoning", "encrypted_content": word}
+        return {"model": raw("m"), "input": raw([item])}
+
+    unopened = Opening(lambda: open_stored(load()), lambda: True)
+    thought = "x" * 10 * SMALL
+    prepared = await prepare(body(sealed(thought)), Caller(), unopened, 2 * len(thought))
+    assert prepared.size >= len(thought)
+    with pytest.raises(InvalidRequest, match="characters"):
+        await prepare(body(sealed(thought)), Caller(), unopened, len(thought) - 1)
+
+
+def test_a_chat_that_the_template_refuses_is_a_wrong_input(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="scripted failure") as caught:
+        client.responses.input_tokens.count(
+            model="echo", input="a", extra_body={"x_echo": {"status": 500}}
+        )
+    assert caught.value.param == "input"
 
 
 def test_items_that_are_spoken_of_stand_in_their_places(client: openai.OpenAI) -> None:
@@ -427,6 +508,7 @@ async def test_what_its_server_left_has_failed_and_stays_so(database: Database) 
     assert (await records.get("local", "resp_1"))["status"] == "completed"
 
 
+@pytest.mark.heavy
 def test_old_responses_are_swept_away(home: Path) -> None:
     month_s = 31 * 86_400
 

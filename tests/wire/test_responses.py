@@ -515,9 +515,11 @@ def test_only_so_many_items_are_put_together() -> None:
     several = [{"role": "user", "content": ""}] * (MOST_ITEMS + 1)
     assert "10,000 items" in refused("input", input=several)
     assert len(read_input(several[1:])) == MOST_ITEMS
-    parts = [{"type": "input_text", "text": ""}] * (MOST_ITEMS + 1)
     with pytest.raises(InvalidRequest, match=r"10,000 items"):
-        as_messages(read_input([{"role": "user", "content": parts}]))
+        as_messages([*read_input(several[1:]), *read_input(several[:1])])
+    parts = [{"type": "input_text", "text": ""}] * (MOST_ITEMS + 1)
+    (message,) = as_messages(read_input([{"role": "user", "content": parts}]))
+    assert len(message["content"]) == MOST_ITEMS + 1  # of one item
 
 
 def test_log_probabilities_do_not_weigh() -> None:

@@ -1,10 +1,11 @@
 """One database for one server, opened when it is first used.
 
-Work is a plain function of a connection; it runs in one transaction, and never on the event loop.
+Work is a plain function of a connection; it runs in one transaction, and never on the event loop of
+those who wait for it: what it packs, reads and writes out may be megabytes.
 A SQLite file has a thread of its own: one hop there and back for a whole transaction. aiosqlite,
 which hops for every statement, took 1.7 times as long and twice the processor's time (a response
 kept and read). PostgreSQL's driver is asynchronous; SQLAlchemy runs the same function there in a
-greenlet.
+greenlet, on an event loop that has a thread of its own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A PostgreSQL database, by asyncpg."""
+"""A PostgreSQL database, by asyncpg: on an event loop of its own, as work does more than wait."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from noibo.database.address import Address
 from noibo.database.database import T, Work
 from noibo.database.faults import mapped
 from noibo.database.lease import Lease
+from noibo.database.own_loop import OwnLoop
 from noibo.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -27,8 +28,14 @@ class PostgresqlServer:
         self._address = address
         self._engine: AsyncEngine | None = None
         self._opening = asyncio.Lock()
+        self._own: OwnLoop | None = None
 
     async def run(self, work: Work[T], *, writes: bool) -> T:
+        if self._own is None:
+            self._own = OwnLoop("noibo-database")
+        return await self._own.run(self._run(work))
+
+    async def _run(self, work: Work[T]) -> T:
         with mapped(self._address):
             engine = await self._opened()
             async with engine.begin() as connection:
@@ -39,6 +46,12 @@ class PostgresqlServer:
         return lease if await lease.take() else None
 
     async def close(self) -> None:
+        own, self._own = self._own, None
+        if own is not None:
+            await own.run(self._close())
+            await own.close()
+
+    async def _close(self) -> None:
         if self._engine is not None:
             await self._engine.dispose()
             self._engine = None

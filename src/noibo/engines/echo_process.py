@@ -87,7 +87,10 @@ class EchoServer:
 
     async def _count(self, request: web.Request) -> web.Response:
         """What the prompt of a chat would take."""
-        said = [_text(message.get("content")) for message in (await request.json())["messages"]]
+        body = await request.json()
+        if refusal := _refusal(body.get("x_echo") or {}):
+            return refusal
+        said = [_text(message.get("content")) for message in body["messages"]]
         return web.json_response({"input_tokens": len(_words(" ".join(said)))})
 
     async def _completion(self, request: web.Request) -> web.StreamResponse:
@@ -99,9 +102,7 @@ class EchoServer:
         self, request: web.Request, body: Json, said: str, prompt: str, *, chat: bool
     ) -> web.StreamResponse:
         script: Json = {"text": said} | self._config | (body.get("x_echo") or {})
-        if status := script.get("status"):
-            refusal = _error(int(status), "scripted failure")
-            refusal.headers.update({"Location": script["location"]} if "location" in script else {})
+        if refusal := _refusal(script):
             return refusal
         words = _words(script["text"])
         limit = body.get("max_completion_tokens") or body.get("max_tokens") or len(words)
@@ -217,6 +218,15 @@ def _usage(prompt: int, completion: int) -> Json:
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
     }
+
+
+def _refusal(script: Json) -> web.Response | None:
+    """The failure that a script asks for."""
+    if not (status := script.get("status")):
+        return None
+    refusal = _error(int(status), "scripted failure")
+    refusal.headers.update({"Location": script["location"]} if "location" in script else {})
+    return refusal
 
 
 def _error(status: int, message: str) -> web.Response:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from noibo.wire.body import Json
+from noibo.wire.responses.usage import count
 
 
 class _Counted(msgspec.Struct):
@@ -39,10 +38,10 @@ class Usage:
             return  # no object, or one of an engine with a usage of its own kind
         names = ("input", "output") if "input_tokens" in usage else ("prompt", "completion")
         read, written = (f"{name}_tokens" for name in names)
-        self._read += _count(usage, read)
-        self._written += _count(usage, written)
-        self._cached += _count(usage.get(f"{read}_details"), "cached_tokens")
-        self._thought += _count(usage.get(f"{written}_details"), "reasoning_tokens")
+        self._read += count(usage, read)
+        self._written += count(usage, written)
+        self._cached += count(usage.get(f"{read}_details"), "cached_tokens")
+        self._thought += count(usage.get(f"{written}_details"), "reasoning_tokens")
 
     def told(self) -> Json:
         """As OpenAI tells it."""
@@ -53,8 +52,3 @@ class Usage:
             "output_tokens_details": {"reasoning_tokens": self._thought},
             "total_tokens": self._read + self._written,
         }
-
-
-def _count(usage: Any, name: str) -> int:
-    found = usage.get(name) if isinstance(usage, dict) else None
-    return found if isinstance(found, int) else 0

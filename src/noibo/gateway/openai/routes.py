@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from noibo.errors import NoiboError, NotSupported
 from noibo.gateway.callers import Caller
 from noibo.gateway.exchange import Exchange
+from noibo.gateway.off_loop import off_loop
 from noibo.gateway.openai import asked as openai_asked
 from noibo.gateway.openai import model as openai_model
 from noibo.gateway.openai import scoring
@@ -83,7 +84,9 @@ async def generate(request: Request) -> Response:
         reading = partial(openai_asked.read, request.url.path, caller=caller)
         asked = await read(request, reading)
         if openai_model.needs_model(asked.request):
-            asked = openai_model.fit(asked, await services.resolve(asked.request.model))
+            model = await services.resolve(asked.request.model)
+            size = sum(map(len, asked.request.fields.values()))
+            asked = await off_loop(size, openai_model.fit, asked, model)
     except NoiboError as error:
         return JSONResponse(openai.error_body(error), error.status, openai.error_headers(error))
     except ClientDisconnect:

@@ -123,9 +123,13 @@ class Running:
             await self._over()
 
     async def _over(self) -> None:
-        """Also of work that was cancelled while its end was written down."""
+        """Also of work that was cancelled while its end was written down: nobody else hears then
+        that it could not be."""
         if self._ending is not None:
             await asyncio.wait({self._ending})
+            error = self._ending.exception()
+            if isinstance(error, NoiboError):
+                await self._teller.fail(error)
         self._close()
 
     def _close(self) -> None:

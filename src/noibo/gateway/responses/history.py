@@ -40,7 +40,7 @@ def read_history(connection: Connection, owner: str, last: str, budget: Budget) 
             continue
         item = msgspec.json.decode(row.body)
         if not (row.is_output and _is_unfinished_call(item)):
-            budget.take(weight(item))
+            budget.take_item(weight(item))
             found.append(item)
     if link is None:
         raise PreviousResponseNotFound(
@@ -61,15 +61,15 @@ def read_items(
         sa.select(response_items.c.id, response_items.c.body)
         .join(responses, responses.c.id == response_items.c.response_id)
         .where(response_items.c.owner == owner, response_items.c.id.in_(wanted))
-        .order_by(response_items.c.is_output, responses.c.created_at)
+        .order_by(response_items.c.is_output.desc(), responses.c.created_at.desc())
     )
-    found = {}
+    found: dict[str, Json] = {}
     for row in connection.execution_options(yield_per=_AT_ONCE).execute(asked):
-        found[row.id] = row.body
-    items = {name: msgspec.json.decode(body) for name, body in found.items()}
-    for item in items.values():
-        budget.take(weight(item))
-    return items
+        if row.id not in found:
+            item = msgspec.json.decode(row.body)
+            budget.take_item(weight(item))
+            found[row.id] = item
+    return found
 
 
 def _chain(owner: str, last: str) -> sa.Select[Any]:

@@ -45,9 +45,9 @@ class ResponseRecords:
     async def add(self, owner: str, response: Json, items: Sequence[Json]) -> None:
         """Write a new response and its input down."""
         name = response["id"]
-        made = {"id": name, "owner": owner, "created_at": time.time(), **_row(response)}
 
         def write(connection: Connection) -> None:
+            made = {"id": name, "owner": owner, "created_at": time.time(), **_row(response)}
             rows = _item_rows(owner, name, items, 0)
             rows += _item_rows(owner, name, response["output"], len(items), is_output=True)
             connection.execute(responses.insert().values(**made))
@@ -60,12 +60,12 @@ class ResponseRecords:
         """How one in the background ended, with its stream; once. False, and nothing is written: it
         was cancelled or deleted before. One that another server cancelled gets what it had."""
         name = response["id"]
-        row = _row(response)
         before = responses.c.status.in_((*RUNNING, response["status"]))
 
         def write(connection: Connection) -> bool:
             mine = (responses.c.id == name, before, responses.c.events.is_(None))
-            change = responses.update().where(*mine).values(**row, events=zlib.compress(events, 1))
+            row = _row(response) | {"events": zlib.compress(events, 1)}
+            change = responses.update().where(*mine).values(**row)
             if not connection.execute(change).rowcount:
                 return False
             here = response_items.c.response_id == name
@@ -84,12 +84,13 @@ class ResponseRecords:
 
     async def seen(self, name: str, status: str) -> str:
         """Say that it is worked on, and how far it is; gives what it is now, which others may have
-        changed."""
+        changed. That it has ended is not said here: `finish` does, with its end."""
+        now = {"seen_at": time.time()} | ({"status": status} if status in RUNNING else {})
 
         def write(connection: Connection) -> str:
             mine = responses.c.id == name
             works = responses.update().where(mine, responses.c.status.in_(RUNNING))
-            connection.execute(works.values(seen_at=time.time(), status=status))
+            connection.execute(works.values(**now))
             found = connection.execute(sa.select(responses.c.status).where(mine)).scalar()
             return str(found or "deleted")
 
@@ -104,12 +105,13 @@ class ResponseRecords:
     async def get(self, owner: str, name: str) -> Json:
         """One response."""
 
-        def read(connection: Connection) -> tuple[Any, list[Json]]:
+        def read(connection: Connection) -> Json:
             row = _mine(connection, owner, name)
-            return row, _items(connection, name, is_output=True)
+            now = {"status": standing(row), "output": _items(connection, name, is_output=True)}
+            kept: Json = msgspec.json.decode(row.body)
+            return kept | now
 
-        row, output = await self._database.read(read)
-        found: Json = msgspec.json.decode(row.body) | {"status": standing(row), "output": output}
+        found = await self._database.read(read)
         if found["status"] == "failed" and found.get("error") is None:
             found["error"] = _LOST
         return found

@@ -16,7 +16,7 @@ from noibo.engines.engine import Model
 from noibo.errors import InvalidRequest
 from noibo.gateway import pipeline
 from noibo.gateway.callers import Caller
-from noibo.gateway.off_loop import off_loop
+from noibo.gateway.off_loop import SMALL, off_loop
 from noibo.gateway.openai import model as openai_model
 from noibo.gateway.openai.asked import Asked as Chat
 from noibo.wire import responses
@@ -25,7 +25,7 @@ from noibo.wire.openai import fields as openai_fields
 from noibo.wire.openai.format import check_format
 from noibo.wire.openai.shape import Shape
 from noibo.wire.responses import Asked
-from noibo.wire.responses.budget import Budget, weight
+from noibo.wire.responses.budget import Budget
 from noibo.wire.responses.items import REFERENCE, file_ids, references
 from noibo.wire.responses.messages import FileContent, as_messages
 
@@ -46,15 +46,20 @@ _MADE_OF: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A request whose context is at hand: its own items, and all of them as messages."""
+    """A request whose context is at hand: its own items, and all of them as messages. `size`: about
+    as many characters are in it."""
 
     asked: Asked
     items: Sequence[Json]
     messages: Sequence[Json]
+    size: int
 
-    def chat(self, model: Model, caller: Caller, fields: Fields, *, streamed: bool) -> Chat:
+    async def chat(self, model: Model, caller: Caller, fields: Fields, *, streamed: bool) -> Chat:
         """The chat, fit for its model; `fields` are those of the caller's body. Raises
         `InvalidRequest`."""
+        return await off_loop(self.size, self._chat, model, caller, fields, streamed=streamed)
+
+    def _chat(self, model: Model, caller: Caller, fields: Fields, *, streamed: bool) -> Chat:
         chat: Fields = {"messages": raw(self.messages), **self.asked.engine}
         with in_its_words():
             openai_fields.check(chat, openai_fields.CHAT)
@@ -89,7 +94,8 @@ def in_its_words() -> Iterator[None]:
 async def prepare(fields: Fields, caller: Caller, stored: Opening, most: int) -> Prepared:
     """Read a request and fetch what it builds on; all of it together has at most so many
     characters. Raises `InvalidRequest` or `DatabaseError`."""
-    asked = await off_loop(len(fields.get("input", b"")), responses.read, fields)
+    size = sum(map(len, fields.values()))
+    asked = await off_loop(size, responses.read, fields)
     _record(asked, caller)
     owner, budget = caller.owner, Budget(most)
     history: list[Json] = []
@@ -102,15 +108,11 @@ async def prepare(fields: Fields, caller: Caller, stored: Opening, most: int) ->
         items = _resolved(items, known)
     everything = [*history, *items]
     files = await _files(owner, everything, stored, budget)
-    messages = await off_loop(
-        most - budget.left + weight(items),
-        as_messages,
-        everything,
-        asked.instructions,
-        files,
-        Budget(most),
-    )
-    return Prepared(asked, items, messages)
+    packed = any(one.get("encrypted_content") for one in everything)  # and much comes out of little
+    size += most - budget.left + packed * SMALL
+    budget = Budget(most)
+    messages = await off_loop(size, as_messages, everything, asked.instructions, files, budget)
+    return Prepared(asked, items, messages, max(size, most - budget.left))
 
 
 def _require_new(items: Sequence[Json], said: Set[str]) -> None:

@@ -10,16 +10,14 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from noibo.engines import asking
 from noibo.engines.engine import Verb
-from noibo.engines.upstream import Upstream
 from noibo.errors import InvalidRequest, NotSupported
 from noibo.gateway.callers import Caller
 from noibo.gateway.event_stream import EventStream
-from noibo.gateway.inquiry import Inquiry
+from noibo.gateway.inquiry import Inquiry, Told
+from noibo.gateway.off_loop import off_loop
 from noibo.gateway.openai.asked import Asked as Chat
 from noibo.gateway.page import Page
-from noibo.gateway.parts import require_readable
 from noibo.gateway.reading import read_fields
 from noibo.gateway.responses import request as responses_request
 from noibo.gateway.responses.background import Running
@@ -41,7 +39,8 @@ async def create(request: Request) -> Response:
     prepared = await _prepare(fields, caller, services)
     asked = prepared.asked
     model = await services.resolve(asked.model)
-    chat = prepared.chat(model, caller, fields, streamed=asked.streamed or asked.background)
+    streamed = asked.streamed or asked.background
+    chat = await prepared.chat(model, caller, fields, streamed=streamed)
     teller = await _teller(prepared, chat, services)
     voice, queue = Voice(), services.settings.queue
     relay = ResponseRelay(services.pipeline, chat.request, queue, voice, teller)
@@ -76,17 +75,16 @@ async def count_input(request: Request) -> Response:
     services = inquiry.services
     prepared = await _prepare(inquiry.fields, inquiry.caller, services)
     model = await services.resolve(inquiry.model)
-    chat = prepared.chat(model, inquiry.caller, inquiry.fields, streamed=False).request.fields
-    with responses_request.in_its_words():
-        await require_readable(chat, model)
+    chat = await prepared.chat(model, inquiry.caller, inquiry.fields, streamed=False)
+    path = responses_request.PATH + "/input_tokens"
 
-    async def count(upstream: Upstream) -> Json:
-        asking.apply(upstream.worker.model.defaults, chat, chat=True)
-        path = responses_request.PATH + "/input_tokens"
-        found = await upstream.ask(Verb.TOKENISE, path, chat)
-        return {"object": "response.input_tokens", "input_tokens": found["input_tokens"]}
+    async def count(told: Told) -> tuple[str, Json]:
+        errand, fields = inquiry.errand(Verb.TOKENISE), chat.request.fields
+        with responses_request.in_its_words():
+            name, found = await services.pipeline.ask_of_chat(errand, path, fields, told)
+        return name, {"object": "response.input_tokens", "input_tokens": found["input_tokens"]}
 
-    return inquiry.asked(openai.Voice(), Verb.TOKENISE, count)
+    return inquiry.once(openai.Voice(), count)
 
 
 @router.post("/compact", include_in_schema=False)
@@ -143,7 +141,7 @@ async def _stream(request: Request, name: str, look: _Look) -> Response:
             next_step=f"Look at it: GET /v1/responses/{name}. The stream of one that ran in the"
             " background can be told by the server that ran it, and by all when it has ended.",
         )
-    events = list(sse.events(kept))[after + 1 :]
+    events = await off_loop(len(kept), lambda: list(sse.events(kept))[after + 1 :])
     return Response(b"".join(events), media_type=openai.Voice.stream_type)
 
 

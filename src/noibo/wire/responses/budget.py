@@ -14,21 +14,25 @@ MOST_ITEMS: Final = 10_000
 
 
 class Budget:
-    """So many characters, in so many pieces. Taken before the memory is."""
+    """So many characters, in so many items. Taken before the memory is."""
 
     def __init__(self, most: int) -> None:
         self.left = most
         self._most = most
-        self._pieces = 0
+        self._items = 0
 
     def take(self, size: int) -> None:
-        """One piece more. Raises `InvalidRequest` where it is too much."""
-        self._pieces += 1
+        """So many characters more. Raises `InvalidRequest` where it is too much."""
         self.left -= size
         if self.left < 0:
             raise _spent(f"{self._most:,} characters")
-        if self._pieces > MOST_ITEMS:
+
+    def take_item(self, size: int = 0) -> None:
+        """One item more, of so many characters. Raises `InvalidRequest` where it is too much."""
+        self._items += 1
+        if self._items > MOST_ITEMS:
             raise _spent(f"{MOST_ITEMS:,} items")
+        self.take(size)
 
 
 def weight(value: Any) -> int:

@@ -67,6 +67,7 @@ class _Messages:
         self._called: set[str] = set()
 
     def add(self, item: Json) -> None:
+        self._budget.take_item()
         kind = item["type"]
         if kind == "reasoning":
             self._add_thought(item)

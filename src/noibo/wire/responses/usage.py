@@ -25,10 +25,10 @@ class Usage:
         if not isinstance(said, dict) or not said:
             return None
         return cls(
-            _count(said, "prompt_tokens"),
-            _count(said.get("prompt_tokens_details"), "cached_tokens"),
-            _count(said, "completion_tokens"),
-            _count(said.get("completion_tokens_details"), "reasoning_tokens"),
+            count(said, "prompt_tokens"),
+            count(said.get("prompt_tokens_details"), "cached_tokens"),
+            count(said, "completion_tokens"),
+            count(said.get("completion_tokens_details"), "reasoning_tokens"),
         )
 
     def told(self, thought: int) -> Json:
@@ -43,7 +43,8 @@ class Usage:
         }
 
 
-def _count(said: Any, name: str) -> int:
+def count(said: Any, name: str) -> int:
+    """A number of tokens that an engine says, where it says one."""
     value = said.get(name) if isinstance(said, dict) else None
     if not isinstance(value, int | float) or not 0 <= value < _MOST:  # no NaN is within
         return 0
