@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import jsonschema_rs
 import pytest
@@ -34,6 +35,7 @@ ROUTES: dict[str, dict[str, Any]] = {
     "/api/embeddings": {"model": "echo", "prompt": "Hi"},
     "/api/show": {"model": "echo"},
     "/api/create": {"model": "new", "from": "nothing"},
+    "/api/delete": {"model": "nothing"},
     "/api/copy": {"source": "nothing", "destination": "other"},
     "/api/pull": {"model": "nothing"},
     "/api/push": {"model": "nothing"},
@@ -46,6 +48,7 @@ ROUTES: dict[str, dict[str, Any]] = {
     "/noibo/v1/models/pull": {"model": "nothing"},
     "/noibo/v1/models/add": {"path": "/nowhere"},
 }
+VERBS = {"/api/delete": "DELETE"}  # of what is no POST
 DEEP = b"[" * 5_000 + b"]" * 5_000
 # What is no JSON object that can be read in one way only.
 UNREADABLE: dict[str, bytes] = {
@@ -100,14 +103,16 @@ def document(server: RunningServer) -> Any:
 
 def takes(document: Any, path: str, body: dict[str, Any]) -> bool:
     """True if the document allows such a body."""
-    said = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    operation = document["paths"][path][VERBS.get(path, "POST").lower()]
+    said = operation["requestBody"]["content"]["application/json"]["schema"]
     schema = {**said, "components": document["components"]}
     return bool(jsonschema_rs.validator_for(schema).is_valid(body))
 
 
 def post(url: str, body: Any, kind: str = "application/json") -> requests.Response:
     headers = {"Content-Type": kind, "X-Noibo-Client": "1"} if kind else {"X-Noibo-Client": "1"}
-    return requests.post(url, data=body, headers=headers, timeout=IN_TIME_S)
+    verb = VERBS.get(urlsplit(url).path, "POST")
+    return requests.request(verb, url, data=body, headers=headers, timeout=IN_TIME_S)
 
 
 @pytest.mark.parametrize("path", ROUTES)

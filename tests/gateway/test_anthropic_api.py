@@ -11,6 +11,7 @@ import anthropic
 import httpx2
 import pytest
 
+from noibo.gateway.anthropic.parameters import TYPES
 from tests.running import RunningServer
 
 MODEL = "smollm2:135m"
@@ -36,6 +37,8 @@ CLOCK = {
         "additionalProperties": False,
     },
 }
+STRICT = {"type": "object", "properties": {"city": {"not": {}}}}
+UNKEPT = {"type": "json_schema", "schema": {"not": {}}}
 CALLED = [
     {"role": "user", "content": "How is the weather in Hanoi?"},
     {
@@ -192,7 +195,8 @@ def test_an_answer_goes_on_from_what_the_assistant_has_begun(client: anthropic.A
     assert count(client, messages=begun) > count(client)
 
 
-def test_a_schema_shapes_the_answer(client: anthropic.Anthropic) -> None:
+@pytest.mark.parametrize("old", [False, True])
+def test_a_schema_shapes_the_answer(client: anthropic.Anthropic, old: bool) -> None:
     schema = {
         "type": "object",
         "properties": {"colour": {"enum": ["red", "blue"]}},
@@ -200,7 +204,8 @@ def test_a_schema_shapes_the_answer(client: anthropic.Anthropic) -> None:
         "additionalProperties": False,
     }
     form = {"type": "json_schema", "schema": schema}
-    answer = said(client, max_tokens=30, output_config={"format": form})
+    field = {"extra_body": {"output_format": form}} if old else {"output_config": {"format": form}}
+    answer = said(client, max_tokens=30, **field)
     assert json.loads(answer)["colour"] in {"red", "blue"}
 
 
@@ -227,6 +232,28 @@ def test_a_tool_use_is_streamed_as_json(client: anthropic.Anthropic) -> None:
     assert [call.name for call in calls] == ["get_time"]
     assert json.loads("".join(parts)) == calls[0].input == {"zone": "UTC"}
     assert final.stop_reason == "tool_use"
+
+
+def test_more_than_one_tool_is_used_only_where_it_may_be(client: anthropic.Anthropic) -> None:
+    calls = [
+        {"name": "get_weather", "arguments": {"city": "Hue"}},
+        {"name": "get_time", "arguments": {"zone": "UTC"}},
+    ]
+    both = [(call["name"], call["arguments"]) for call in calls]
+    for one, expected in ((False, both), (True, both[:1])):
+        fields = asked(
+            model="echo",
+            tools=[WEATHER, CLOCK],
+            tool_choice={"type": "auto", "disable_parallel_tool_use": one},
+            extra_body={"x_echo": {"text": "I look.", "calls": calls}},
+        )
+        with client.messages.stream(**fields) as stream:
+            streamed = stream.get_final_message()
+        for answer in (client.messages.create(**fields), streamed):
+            text, *used = answer.content
+            assert text.type == "text"
+            assert [(b.name, b.input) for b in used if b.type == "tool_use"] == expected
+            assert (len(used), answer.stop_reason) == (len(expected), "tool_use")
 
 
 def test_a_model_whose_template_has_none_is_taught_tools(client: anthropic.Anthropic) -> None:
@@ -304,6 +331,17 @@ def test_counted_tokens_are_what_the_same_message_takes(client: anthropic.Anthro
             },
             "tool_choice",
         ),
+        ({"tools": [WEATHER | {"input_schema": STRICT, "strict": True}]}, "tools: 'not'"),
+        (
+            {"tools": [WEATHER | {"input_schema": STRICT}], "tool_choice": {"type": "any"}},
+            "tools: ",
+        ),
+        ({"output_config": {"format": UNKEPT}}, "output_config.format: "),
+        ({"extra_body": {"output_format": UNKEPT}}, "output_format: "),
+        (
+            {"output_config": {"format": UNKEPT}, "extra_body": {"output_format": UNKEPT}},
+            "output_format: it is the old name",
+        ),
         ({"service_tier": "golden"}, "service_tier"),
         ({"metadata": {"user_id": 5}}, "metadata"),
         ({"extra_body": {"mcp_servers": [{"type": "url", "url": "http://x", "name": "x"}]}}, "mcp"),
@@ -316,6 +354,52 @@ def test_what_cannot_be_served_is_refused_by_name(
     client: anthropic.Anthropic, fields: dict[str, Any], named: str
 ) -> None:
     assert named in refusal(client, **fields)
+
+
+WRONG: dict[str, list[Any]] = {
+    "model": [None, 5, [], {}],
+    "messages": [None, "Hi", {}, [], [5], [{"role": "user"}], [{"role": "user", "content": 5}]],
+    "system": [5, {}, [5], [{"type": "image"}]],
+    "max_tokens": [None, "9", 1.5, -1, True, 2**40],
+    "stream": ["yes", 1],
+    "temperature": ["hot", True, -0.1, 1.1],
+    "top_p": ["x", 1.1],
+    "top_k": ["x", 1.5, -1],
+    "stop_sequences": ["x", [5], [""]],
+    "tools": ["x", {}, [5], [{"name": "a"}], [{"name": 5, "input_schema": {"type": "object"}}]],
+    "tool_choice": ["auto", [], {}, {"type": "maybe"}],
+    "thinking": ["on", True, {}, {"type": "maybe"}],
+    "output_config": ["x", {"format": "json"}, {"effort": "huge"}, {"of_tomorrow": 1}],
+    "output_format": ["x", {}, {"type": "json_schema"}],
+    "metadata": ["x", {"user_id": 5}, {"of_tomorrow": 1}],
+    "service_tier": [5, "best"],
+    "user_profile_id": [5],
+    "workspace_id": [{}],
+    "billing_policy": ["x"],
+    "fallback_credit_token": [5],
+    "fallbacks": ["x", {}, [5]],
+    "diagnostics": ["x"],
+    "cache_control": ["x"],
+    "compaction": [5],
+    "container": [{}],
+    "context_management": ["x", {"edits": 5}],
+    "inference_geo": [5],
+    "mcp_servers": ["x", {}],
+    "speed": [5, "slow"],
+    "thread": [5],
+}
+
+
+def test_a_wrong_value_of_any_parameter_is_refused_by_its_name(real_server: RunningServer) -> None:
+    assert set(WRONG) == set(TYPES)
+    whole = {"model": MODEL, "messages": ASK, "max_tokens": 1}
+    with httpx2.Client(base_url=real_server.url) as http:
+        for name, value in ((name, value) for name, values in WRONG.items() for value in values):
+            answer = http.post("/v1/messages", json=whole | {name: value})
+            assert answer.status_code == 400, (name, value, answer.text)
+            body = answer.json()
+            assert (body["type"], body["error"]["type"]) == ("error", "invalid_request_error")
+            assert body["error"]["message"].startswith(name), (name, value, body)
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,18 @@ def test_a_budget_ends_the_thinking(client: anthropic.Anthropic) -> None:
     assert len(final.content[0].thinking.split()) <= 4  # type: ignore[union-attr]
 
 
+def test_little_effort_ends_the_thinking_early(client: anthropic.Anthropic) -> None:
+    def thought(effort: str) -> str:
+        adaptive = {"thinking": {"type": "adaptive"}, "output_config": {"effort": effort}}
+        first = client.messages.create(**asked(**adaptive)).content[0]
+        assert first.type == "thinking"
+        return first.thinking
+
+    low, most = thought("low"), thought("xhigh")
+    assert len(low) < len(most)
+    assert most.strip().startswith(low.strip())
+
+
 def test_who_does_not_ask_for_thinking_gets_none(client: anthropic.Anthropic) -> None:
     answer = client.messages.create(**asked(max_tokens=4))
     assert [block.type for block in answer.content] == ["text"]

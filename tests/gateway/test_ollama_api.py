@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -53,8 +54,9 @@ def generate(http: httpx.Client, **more: Any) -> httpx.Response:
     return http.post("/api/generate", json=body)
 
 
-def require_true_counts(answer: Any) -> None:
-    """Counts and times that belong together."""
+def require_true_counts(answer: Any, begun: float) -> None:
+    """Counts and times that belong together; it was asked for at `begun` of the monotonic clock."""
+    assert answer["total_duration"] <= (time.monotonic() - begun) * 1e9
     assert answer["eval_count"] == CALM["num_predict"]
     assert answer["prompt_eval_count"] > 10
     assert answer["eval_duration"] > 0
@@ -66,17 +68,19 @@ def require_true_counts(answer: Any) -> None:
 
 
 def test_a_chat_is_answered_whole_and_in_pieces(client: ollama.Client) -> None:
-    whole = client.chat(MODEL, QUESTION, options=CALM)
+    begun = time.monotonic()
+    whole = client.chat(model=MODEL, messages=QUESTION, options=CALM)
     assert whole.message.role == "assistant"
     assert (whole.done, whole.done_reason, whole.model) == (True, "length", MODEL)
     assert datetime.fromisoformat(str(whole.created_at)[:26]).year > 2000
-    require_true_counts(whole)
+    require_true_counts(whole, begun)
+    begun = time.monotonic()
     *pieces, last = client.chat(MODEL, QUESTION, options=CALM, stream=True)
     assert len(pieces) > 1
     assert not any(piece.done for piece in pieces)
     assert "".join(piece.message.content or "" for piece in pieces) == whole.message.content
     assert (last.done, last.done_reason, last.message.content) == (True, "length", "")
-    require_true_counts(last)
+    require_true_counts(last, begun)
 
 
 def test_a_stream_is_lines_of_json(http: httpx.Client) -> None:
@@ -126,13 +130,61 @@ def test_tools_and_their_answers_are_read(http: httpx.Client) -> None:
     assert told["prompt_eval_count"] > bare["prompt_eval_count"]  # it was told of the tool
 
 
+CALLS: list[dict[str, Any]] = [
+    {"name": "weather", "arguments": {"city": "Huế", "days": [1, 2]}},
+    {"name": "clock", "arguments": {}},
+]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_calls_of_tools_are_told_whole(
+    http: httpx.Client, client: ollama.Client, stream: bool
+) -> None:
+    body = {
+        "model": "echo",
+        "messages": QUESTION,
+        "tools": [{"type": "function", "function": {"name": call["name"]}} for call in CALLS],
+        "stream": stream,
+        "x_echo": {"text": "I look.", "calls": CALLS},
+    }
+    lines = [json.loads(line) for line in http.post("/api/chat", json=body).text.splitlines()]
+    told = [line["message"]["tool_calls"] for line in lines if "tool_calls" in line["message"]]
+    ids = [call.pop("id") for call in told[0]]
+    assert told == [[{"function": {"index": n} | call} for n, call in enumerate(CALLS)]]
+    assert len(set(ids)) == len(CALLS)
+    assert "".join(line["message"]["content"] for line in lines) == "I look."
+    assert (lines[-1]["done"], lines[-1]["done_reason"]) == (True, "stop")
+    # As its own client reads it, which sends no script: hence not by its method.
+    read = client._request(ollama.ChatResponse, "POST", "/api/chat", json=body, stream=stream)
+    answers: list[ollama.ChatResponse] = list(read) if stream else [read]  # type: ignore[list-item]
+    found = [call.function for one in answers for call in one.message.tool_calls or ()]
+    assert [{"name": one.name, "arguments": one.arguments} for one in found] == CALLS
+
+
+def test_times_are_those_that_the_caller_waits(http: httpx.Client) -> None:
+    script = {"text": "one two three four five six", "delay_ms": 60}
+    least = 0.9 * 6 * 60e6  # sleeps may end a little early
+    generate(http, model="echo", prompt="", keep_alive=0)  # it is loaded anew
+    loads = []
+    for stream in (False, True):
+        begun = time.monotonic()
+        answer = chat(http, model="echo", stream=stream, x_echo=script)
+        waited = (time.monotonic() - begun) * 1e9
+        last = json.loads(answer.text.splitlines()[-1])
+        loads.append(last["load_duration"])
+        assert loads[-1] + least <= last["total_duration"] <= waited
+    assert loads[0] > 10**7 > loads[1]  # a process is started, and one that is there is asked
+
+
 def test_log_probabilities_come_when_asked_for(client: ollama.Client) -> None:
     answer = client.chat(MODEL, QUESTION, options=CALM, logprobs=True, top_logprobs=2)
     assert answer.logprobs is not None
     assert "".join(one.token for one in answer.logprobs) == answer.message.content
     assert all(one.logprob <= 0 and len(one.top_logprobs or ()) == 2 for one in answer.logprobs)
-    raw = client.generate(MODEL, "A colour:", raw=True, options=CALM, logprobs=True)
+    more: dict[str, Any] = {"options": CALM, "logprobs": True}
+    raw = client.generate(MODEL, "A colour:", raw=True, top_logprobs=1, **more)
     assert raw.logprobs is not None
+    assert all(len(one.top_logprobs or ()) == 1 for one in raw.logprobs)
     assert "".join(one.token for one in raw.logprobs) == raw.response
     assert client.chat(MODEL, QUESTION, options=CALM).logprobs is None
 
@@ -141,9 +193,10 @@ def test_log_probabilities_come_when_asked_for(client: ollama.Client) -> None:
 
 
 def test_a_prompt_is_a_chat_of_one_message(client: ollama.Client) -> None:
+    begun = time.monotonic()
     whole = client.generate(MODEL, "Name a colour.", options=CALM)
+    require_true_counts(whole, begun)
     assert whole.response == client.chat(MODEL, QUESTION, options=CALM).message.content
-    require_true_counts(whole)
     pieces = list(client.generate(MODEL, "Name a colour.", options=CALM, stream=True))
     assert "".join(piece.response for piece in pieces) == whole.response
     assert pieces[-1].context == whole.context
@@ -231,6 +284,10 @@ def test_an_answer_ends_where_it_is_told_to(client: ollama.Client) -> None:
         ({"context": ["x"]}, "context"),
         ({"context": [1], "images": [PIXEL]}, "images"),
         ({"suffix": "x", "system": "y"}, "suffix"),
+        ({"suffix": "x", "think": True}, "think: not together with suffix"),
+        ({"raw": True, "think": "low"}, "think: a level is told by"),
+        ({"format": {"not": {}}}, "format: "),
+        ({"raw": True, "format": {"not": {}}}, "format: "),
         ({"think": True}, "thinking"),
         ({"think": "low"}, "thinking"),
         ({"think": "deeply"}, "think"),
@@ -242,6 +299,8 @@ def test_an_answer_ends_where_it_is_told_to(client: ollama.Client) -> None:
         ({"options": {"num_ctx": -1}}, "num_ctx"),
         ({"options": {"nonsense": 1}}, "nonsense"),
         ({"width": 512}, "width"),
+        ({"height": 512}, "height"),
+        ({"steps": 9}, "steps"),
         ({"_debug_render_only": True}, "_debug_render_only"),
     ],
 )
@@ -322,6 +381,28 @@ def test_vectors_come_for_texts(client: ollama.Client) -> None:
     assert client.embed(MODEL, "").embeddings == []
 
 
+def test_what_is_asked_for_beside_a_text_has_its_effect(
+    client: ollama.Client, real_server: RunningServer
+) -> None:
+    def left() -> float:
+        """How long the worker stays that embeds, in seconds."""
+        with real_server.client() as noibo:
+            (until,) = (row.keep_until for row in noibo.workers() if row.verb == "embed")
+        return (until or 0) - time.time()
+
+    text, few = "red green blue " * 20, {"num_ctx": 4}
+    whole = client.embed(MODEL, text, keep_alive="10m")
+    assert 500 < left() < 601
+    cut = client.embed(MODEL, text, options=few)
+    assert cut.prompt_eval_count == 4 < (whole.prompt_eval_count or 0)
+    with pytest.raises(ollama.ResponseError, match="4 are to be read at most"):
+        client.embed(MODEL, text, options=few, truncate=False)
+    old = client.embeddings(MODEL, text, options=few, keep_alive="15m").embedding
+    assert 800 < left() < 901
+    assert old == pytest.approx(cut.embeddings[0], abs=1e-3)
+    assert old != pytest.approx(whole.embeddings[0], abs=1e-3)
+
+
 @pytest.fixture(scope="module")
 def workshop(
     smollm2_gguf: Path, tmp_path_factory: pytest.TempPathFactory
@@ -369,6 +450,13 @@ def test_thought_is_told_apart(workshop: ollama.Client, shared: Path) -> None:
     assert "".join(piece.thinking or "" for piece in pieces) == usual.thinking
     second = workshop.generate("thinker", "And now?", context=usual.context, options=CALM)
     assert (bool(second.thinking), second.response) == (True, "")
+    opened = "Name a colour.\n<think>\n"
+    raw = workshop.generate("thinker", opened, raw=True, options=CALM)
+    assert (bool(raw.thinking), raw.response) == (True, "")
+    pieces = list(workshop.generate("thinker", opened, raw=True, options=CALM, stream=True))
+    assert "".join(piece.thinking or "" for piece in pieces) == raw.thinking
+    unopened = workshop.generate("thinker", "Name a colour.", raw=True, think=True, options=CALM)
+    assert (unopened.thinking, bool(unopened.response)) == (None, True)
     with pytest.raises(ollama.ResponseError, match="cannot answer without thinking"):
         workshop.chat("thinker", QUESTION, think=False)
     with pytest.raises(ollama.ResponseError, match="has no levels of thinking"):
@@ -385,6 +473,10 @@ def test_thinking_is_switched_off(workshop: ollama.Client, shared: Path) -> None
     assert (quiet.prompt_eval_count or 0) > (usual.prompt_eval_count or 0)  # an empty thought
     assert quiet.message.content
     assert not quiet.message.thinking
+    opened: dict[str, Any] = {"prompt": "A colour.\n<think>\n", "raw": True, "options": CALM}
+    parted = workshop.generate("switched", **opened)
+    plain = workshop.generate("switched", **opened, think=False)
+    assert (plain.thinking, plain.response.strip()) == (None, (parted.thinking or "").strip())
 
 
 def with_gap_tokens(path: Path, made: Path) -> Path:
@@ -443,7 +535,10 @@ def test_a_context_larger_than_can_be_is_as_large_as_can_be_and_said(http: httpx
 
 # ── bad bodies, and the second port ─────────────────────────────────────────
 
-PATHS = ("chat", "generate", "embed", "embeddings", "show", "create", "copy", "pull", "push")
+PATHS = (
+    *("chat", "generate", "embed", "embeddings"),
+    *("show", "create", "copy", "delete", "pull", "push"),
+)
 BAD: list[bytes] = [
     b"",
     b"{",
@@ -485,7 +580,11 @@ BAD_FIELDS: list[tuple[str, dict[str, Any]]] = [
     ("embed", {"input": [5]}),
     ("embed", {"input": "x", "dimensions": -1}),
     ("embed", {"input": "x", "options": {"nonsense": 1}}),
+    ("embed", {"input": "x", "truncate": "x"}),
+    ("embed", {"input": "x", "keep_alive": "soon"}),
     ("embeddings", {"prompt": []}),
+    ("embeddings", {"prompt": "x", "options": {"nonsense": 1}}),
+    ("embeddings", {"prompt": "x", "keep_alive": "soon"}),
     ("show", {"verbose": "x"}),
     ("create", {"from": 5}),
     ("create", {"files": []}),
@@ -496,7 +595,8 @@ BAD_FIELDS: list[tuple[str, dict[str, Any]]] = [
 @pytest.mark.parametrize("path", PATHS)
 def test_a_bad_body_is_a_400_in_ollamas_shape(http: httpx.Client, path: str) -> None:
     for body in BAD:
-        answer = http.post(f"/api/{path}", content=body)
+        verb = "DELETE" if path == "delete" else "POST"
+        answer = http.request(verb, f"/api/{path}", content=body)
         assert 400 <= answer.status_code < 500, (body[:80], answer.text)
         assert set(answer.json()) == {"error"}
 

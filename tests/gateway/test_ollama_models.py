@@ -389,6 +389,8 @@ def test_nothing_is_pushed(client: ollama.Client) -> None:
     with pytest.raises(ollama.ResponseError, match="no model leaves this machine") as refused:
         client.push("tiny")
     assert refused.value.status_code == 403
+    with pytest.raises(ollama.ResponseError, match="no model leaves this machine"):
+        list(client.push("tiny", insecure=True, stream=True))
 
 
 def test_names_made_at_the_same_time_are_all_there(
