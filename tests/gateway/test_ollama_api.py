@@ -312,6 +312,7 @@ def test_what_cannot_be_is_a_400_that_names_it(
     assert answer.status_code == 400, answer.text
     assert set(answer.json()) == {"error"}
     assert param in answer.json()["error"]
+    assert "response_format" not in answer.json()["error"]  # the engine's name for it
 
 
 @pytest.mark.parametrize(
