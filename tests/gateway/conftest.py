@@ -11,7 +11,7 @@ from tests.engines.stocking import stock
 from tests.running import RunningServer
 from tests.small_models import Encoder, small_encoder, small_filler
 
-ALIASES = {"gpt-4o-mini": "fills", "text-embedding-3-small": "mean"}
+ALIASES = {"gpt-4o-mini": "fills:latest", "text-embedding-3-small": "mean:latest"}
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ def test_no_log_says_who_a_request_is_for(home: Path) -> None:
             headers = {"anthropic-beta": SECRET}
             asked = {"model": "echo", **body}
             answer = httpx2.post(server.url + path, json=asked, headers=headers, timeout=60)
-            assert answer.status_code in {200, 501}, (path, answer.text)  # not all of echo's
+            assert answer.status_code in {200, 404, 501}, (path, answer.text)  # echo has not all
         until(lambda: server.log.read_text().count(" sent ") >= 5, "the log says what was sent")
         said = server.log.read_text()
     assert SECRET not in said
