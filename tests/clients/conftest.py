@@ -17,12 +17,15 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from tests.chaos.echoes import Scripts, echoes
 from tests.conftest import CACHE
 from tests.running import RunningServer
 
 HERE = Path(__file__).parent
 PLACE = CACHE / "clients"
 Told = dict[str, dict[str, Any]]
+# Whether a small model calls a tool is its own choice, and not all clients can force it to.
+CALLER: Scripts = {"caller": {"calls": [{"name": "get_weather", "arguments": {"city": "Paris"}}]}}
 
 
 def environment(name: str) -> Path:
@@ -66,11 +69,10 @@ def node_clients() -> Path:
 def client_server(
     model_store: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningServer]:
-    """The server that all clients ask."""
+    """The server that all clients ask: a real model, and a scripted one that calls a tool."""
     home = tmp_path_factory.mktemp("clients") / "home"
-    with RunningServer(
-        home, NOIBO_STORE_PATH=str(model_store), NOIBO_ENGINE_CTX_SIZE="2048"
-    ) as server:
+    environ = {"NOIBO_STORE_PATH": str(model_store), "NOIBO_ENGINE_CTX_SIZE": "2048"}
+    with echoes(home, CALLER, **environ) as server:
         server.load("smollm2:135m")
         yield server
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -28,17 +29,32 @@ def is_call(said: Any) -> bool:
     return name == "get_weather" and isinstance(arguments["city"], str)
 
 
-def may_be_call(said: Any) -> bool:
-    names, text = said
-    return set(names) <= {"get_weather"} and bool(names or text)
+def is_call_and_result(said: Any) -> bool:
+    return bool(said == ["get_weather", {"city": "Paris"}, "Sunny in Paris."])
+
+
+def grows(said: Any) -> bool:
+    return bool(said[0] < said[1])
 
 
 def is_city(said: Any) -> bool:
     return isinstance(said["city"], str) and isinstance(said["people"], int)
 
 
+def is_city_in_parts(said: Any) -> bool:
+    """Each part goes on from the one before it; one at the end, or two, are no stream."""
+    names = [part.get("city") or "" for part in said]
+    goes_on = all(later.startswith(name) for name, later in pairwise(names))
+    return goes_on and len({tuple(part.values()) for part in said}) > 2 and is_city(said[-1])
+
+
 def is_vectors(said: Any) -> bool:
     return bool(said == [SIZE, SIZE])
+
+
+def is_one_vector(said: Any) -> bool:
+    command, python = said
+    return len(command) == SIZE and bool(command == python)
 
 
 def names_the_model(said: Any) -> bool:
@@ -79,7 +95,8 @@ CALLS: dict[str, dict[str, Holds]] = {
         "stream": is_stream,
         "stream_async": is_stream,
         "generate": is_text,
-        "tools": may_be_call,
+        "tools": is_call_and_result,
+        "tools_read": grows,
         "structured": is_city,
         "embeddings": is_vectors,
         "models": names_the_model,
@@ -88,7 +105,8 @@ CALLS: dict[str, dict[str, Holds]] = {
     "node/ollama": {
         "chat": is_text,
         "stream": is_stream,
-        "tools": may_be_call,
+        "tools": is_call_and_result,
+        "tools_read": grows,
         "structured": is_city,
         "embeddings": is_vectors,
         "models": names_the_model,
@@ -98,6 +116,8 @@ CALLS: dict[str, dict[str, Holds]] = {
         "stream": is_stream,
         "tools": is_call,
         "tools_streamed": is_call,
+        "structured": is_city,
+        "structured_streamed": is_city,
         "count_tokens": are_equal,
     },
     "langchain_openai": {
@@ -112,7 +132,8 @@ CALLS: dict[str, dict[str, Holds]] = {
         "chat": is_text,
         "stream": is_stream,
         "generate": is_text,
-        "tools": may_be_call,
+        "tools": is_call_and_result,
+        "tools_read": grows,
         "structured": is_city,
         "embeddings": is_vectors,
     },
@@ -139,15 +160,18 @@ CALLS: dict[str, dict[str, Holds]] = {
     "instructor": {
         "structured_by_tool": is_city,
         "structured_by_schema": is_city,
-        "stream": is_city,
+        "stream": is_city_in_parts,
         "anthropic_structured": is_city,
     },
     "llm": {
         "chat": is_text,
         "stream": is_stream,
         "structured": is_city,
-        "tools": may_be_call,
+        "tools": is_call_and_result,
+        "tools_read": grows,
         "ollama_chat": is_text,
+        "embeddings": is_vectors,
+        "embed_command": is_one_vector,
     },
 }
 

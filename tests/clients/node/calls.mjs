@@ -21,6 +21,9 @@ export const WEATHER = {
     },
   },
 };
+// A scripted model: it calls `get_weather` for Paris, and says again what it was told last.
+export const CALLER = "caller";
+export const RESULT = "Sunny in Paris.";
 
 export async function run(calls) {
   const [url, model] = process.argv.slice(2);

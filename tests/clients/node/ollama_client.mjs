@@ -1,6 +1,6 @@
 // The `ollama` package of npm.
 import { Ollama } from "ollama";
-import { CITY, QUESTION, WEATHER, run } from "./calls.mjs";
+import { CALLER, CITY, QUESTION, RESULT, WEATHER, run } from "./calls.mjs";
 
 const messages = [{ role: "user", content: QUESTION }];
 const client = (url) => new Ollama({ host: url });
@@ -21,15 +21,27 @@ run({
     for await (const part of parts) if (part.message.content) found.push(part.message.content);
     return found;
   },
-  async tools(url, model) {
-    const answer = await client(url).chat({
-      model,
-      messages,
-      tools: [WEATHER],
-      options: { num_predict: 64 },
+  // A call and, with its result, the next answer.
+  async tools(url) {
+    const tools = [WEATHER];
+    const asked = (await client(url).chat({ model: CALLER, messages, tools })).message;
+    const call = asked.tool_calls[0].function;
+    const result = { role: "tool", tool_name: call.name, content: RESULT };
+    const after = await client(url).chat({
+      model: CALLER,
+      messages: [...messages, asked, result],
+      tools,
     });
-    const calls = answer.message.tool_calls ?? [];
-    return [calls.map((call) => call.function.name), answer.message.content];
+    return [call.name, call.arguments, after.message.content];
+  },
+  // How long the prompt is, without and with a tool.
+  async tools_read(url, model) {
+    const found = [];
+    for (const tools of [[], [WEATHER]]) {
+      const options = { num_predict: 1 };
+      found.push((await client(url).chat({ model, messages, tools, options })).prompt_eval_count);
+    }
+    return found;
   },
   async structured(url, model) {
     const answer = await client(url).chat({

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from anthropic import Anthropic
 from calls import QUESTION, WEATHER, run
+from pydantic import BaseModel
 
 MESSAGES: Any = [{"role": "user", "content": QUESTION}]
 TOOL: Any = {
@@ -13,6 +14,13 @@ TOOL: Any = {
     "description": WEATHER["function"]["description"],
     "input_schema": WEATHER["function"]["parameters"],
 }
+
+
+class City(BaseModel):
+    """With a choice for each: the SDK sends no bounds, it writes them into descriptions."""
+
+    city: Literal["Paris", "Lyon"]
+    people: Literal[500_000, 2_000_000]
 
 
 def client(url: str) -> Anthropic:
@@ -54,6 +62,20 @@ def tools_streamed(url: str, model: str) -> Any:
     return [call.name, call.input]
 
 
+def structured(url: str, model: str) -> Any:
+    answer = client(url).messages.parse(
+        model=model, messages=MESSAGES, max_tokens=64, output_format=City
+    )
+    return answer.parsed_output.model_dump()
+
+
+def structured_streamed(url: str, model: str) -> Any:
+    with client(url).messages.stream(
+        model=model, messages=MESSAGES, max_tokens=64, output_format=City
+    ) as events:
+        return events.get_final_message().parsed_output.model_dump()
+
+
 def count_tokens(url: str, model: str) -> Any:
     counted = client(url).messages.count_tokens(model=model, messages=MESSAGES)
     answer = client(url).messages.create(model=model, messages=MESSAGES, max_tokens=1)
@@ -61,4 +83,4 @@ def count_tokens(url: str, model: str) -> Any:
     return [counted.input_tokens, used]
 
 
-run(chat, stream, tools, tools_streamed, count_tokens)
+run(chat, stream, tools, tools_streamed, structured, structured_streamed, count_tokens)

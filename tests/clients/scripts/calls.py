@@ -37,6 +37,10 @@ WEATHER = {
     },
 }
 
+# A scripted model: it calls `get_weather` for Paris, and says again what it was told last.
+CALLER = "caller"
+RESULT = "Sunny in Paris."
+
 
 def run(*calls: Callable[..., Any]) -> None:
     """Do each call with the server's address and the model's name."""

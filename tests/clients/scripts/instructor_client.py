@@ -49,7 +49,7 @@ def stream(url: str, model: str) -> Any:
     parts = asking.chat.completions.create_partial(
         model=model, messages=MESSAGES, response_model=City, max_tokens=200, temperature=0
     )
-    return [part.model_dump() for part in parts][-1]
+    return [part.model_dump() for part in parts]
 
 
 def anthropic_structured(url: str, model: str) -> Any:

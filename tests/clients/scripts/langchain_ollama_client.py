@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from calls import QUESTION, WEATHER, run
+from calls import CALLER, QUESTION, RESULT, WEATHER, run
+from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_ollama import ChatOllama, OllamaEmbeddings, OllamaLLM
 from pydantic import BaseModel, Field
 
@@ -30,10 +31,21 @@ def generate(url: str, model: str) -> Any:
 
 
 def tools(url: str, model: str) -> Any:
-    """The call itself is the model's choice."""
-    bound = ChatOllama(base_url=url, model=model, num_predict=64).bind_tools([WEATHER])
-    answer = bound.invoke(QUESTION)
-    return [[call["name"] for call in answer.tool_calls], answer.content]
+    """A call and, with its result, the next answer."""
+    bound = ChatOllama(base_url=url, model=CALLER).bind_tools([WEATHER])
+    asked = bound.invoke(QUESTION)
+    call = asked.tool_calls[0]
+    after = bound.invoke(
+        [HumanMessage(QUESTION), asked, ToolMessage(RESULT, tool_call_id=call["id"])]
+    )
+    return [call["name"], call["args"], after.content]
+
+
+def tools_read(url: str, model: str) -> Any:
+    """How long the prompt is, without and with a tool."""
+    plain = ChatOllama(base_url=url, model=model, num_predict=1)
+    asked = (plain, plain.bind_tools([WEATHER]))
+    return [one.invoke(QUESTION).usage_metadata["input_tokens"] for one in asked]
 
 
 def structured(url: str, model: str) -> Any:
@@ -46,4 +58,4 @@ def embeddings(url: str, model: str) -> Any:
     return [len(row) for row in made.embed_documents(["one", "two"])]
 
 
-run(chat, stream, generate, tools, structured, embeddings)
+run(chat, stream, generate, tools, tools_read, structured, embeddings)

@@ -50,7 +50,9 @@ def structured_by_tool(url: str, model: str) -> Any:
 
 
 def embeddings(url: str, model: str) -> Any:
-    """As people use it, with tiktoken off: it has no tokenizer of a local model."""
+    """As its own documentation says for all but OpenAI. Where it may check the length of a text,
+    it sends no text but numbers: tokens of cl100k, the vocabulary of OpenAI's models. To any other
+    model they are the wrong words, and no server can tell."""
     made = OpenAIEmbeddings(
         base_url=url + "/v1",
         api_key=SecretStr("sk-none"),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,17 +13,20 @@ from typing import Any
 FOLDER = Path(tempfile.mkdtemp())
 os.environ["LLM_USER_PATH"] = str(FOLDER)
 
-from calls import CITY, QUESTION, run  # noqa: E402
+from calls import CALLER, CITY, QUESTION, run  # noqa: E402
 
 
 def model_of(url: str, model: str) -> Any:
     (FOLDER / "extra-openai-models.yaml").write_text(
-        f"- model_id: local\n  model_name: {model}\n  api_base: {url}/v1\n"
-        "  supports_schema: true\n  supports_tools: true\n"
+        "".join(
+            f"- model_id: local-{name}\n  model_name: {name}\n  api_base: {url}/v1\n"
+            "  supports_schema: true\n  supports_tools: true\n"
+            for name in (model, CALLER)
+        )
     )
     import llm
 
-    found = llm.get_model("local")
+    found = llm.get_model(f"local-{model}")
     found.key = "sk-none"
     return found
 
@@ -39,16 +45,27 @@ def stream(url: str, model: str) -> Any:
 
 
 def structured(url: str, model: str) -> Any:
-    import json
-
     answer = model_of(url, model).prompt(QUESTION, schema=CITY, max_tokens=200, stream=False)
     return json.loads(answer.text())
 
 
 def tools(url: str, model: str) -> Any:
-    """The call itself is the model's choice."""
-    answer = model_of(url, model).prompt(QUESTION, tools=[get_weather], max_tokens=64, stream=False)
-    return [[call.name for call in answer.tool_calls()], answer.text()]
+    """A call, which llm itself carries out, and with its result the next answer."""
+    talk = model_of(url, CALLER).conversation()
+    asked = talk.prompt(QUESTION, tools=[get_weather], stream=False)
+    call = asked.tool_calls()[0]
+    results = asked.execute_tool_calls()
+    after = talk.prompt("", tools=[get_weather], tool_results=results, stream=False)
+    return [call.name, call.arguments, after.text()]
+
+
+def tools_read(url: str, model: str) -> Any:
+    """How long the prompt is, without and with a tool."""
+    asking = model_of(url, model)
+    return [
+        asking.prompt(QUESTION, tools=tools, max_tokens=1, stream=False).usage().input
+        for tools in ([], [get_weather])
+    ]
 
 
 def ollama_chat(url: str, model: str) -> Any:
@@ -58,4 +75,31 @@ def ollama_chat(url: str, model: str) -> Any:
     return llm.get_model(model).prompt(QUESTION, num_predict=16, stream=False).text()
 
 
-run(chat, stream, structured, tools, ollama_chat)
+def embeddings(url: str, model: str) -> Any:
+    """Its plugin's: llm has none for addresses that speak OpenAI's API."""
+    os.environ["OLLAMA_HOST"] = url
+    import llm
+
+    return [len(row) for row in llm.get_embedding_model(model).embed_multi(["one", "two"])]
+
+
+def embed_command(url: str, model: str) -> Any:
+    """`llm embed`, as people type it; its vector and that of the same text in Python."""
+    os.environ["OLLAMA_HOST"] = url
+    import llm
+
+    command = [Path(sys.executable).parent / "llm", "embed", "-m", model, "-c", "one", "-f", "json"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return [json.loads(said), llm.get_embedding_model(model).embed("one")]
+
+
+run(
+    chat,
+    stream,
+    structured,
+    tools,
+    tools_read,
+    ollama_chat,
+    embeddings,
+    embed_command,
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from calls import CITY, QUESTION, WEATHER, run
+from calls import CALLER, CITY, QUESTION, RESULT, WEATHER, run
 from ollama import AsyncClient, Client
 
 MESSAGES: Any = [{"role": "user", "content": QUESTION}]
@@ -31,10 +31,20 @@ def generate(url: str, model: str) -> Any:
 
 
 def tools(url: str, model: str) -> Any:
-    """The call itself is the model's choice."""
-    answer = Client(url).chat(model, MESSAGES, tools=[WEATHER], options={"num_predict": 64})
-    calls = answer.message.tool_calls or []
-    return [[call.function.name for call in calls], answer.message.content or ""]
+    """A call and, with its result, the next answer."""
+    asked = Client(url).chat(CALLER, MESSAGES, tools=[WEATHER]).message
+    call = asked.tool_calls[0].function
+    result = {"role": "tool", "tool_name": call.name, "content": RESULT}
+    after = Client(url).chat(CALLER, [*MESSAGES, asked, result], tools=[WEATHER])
+    return [call.name, call.arguments, after.message.content]
+
+
+def tools_read(url: str, model: str) -> Any:
+    """How long the prompt is, without and with a tool."""
+    return [
+        Client(url).chat(model, MESSAGES, tools=tools, options={"num_predict": 1}).prompt_eval_count
+        for tools in ([], [WEATHER])
+    ]
 
 
 def structured(url: str, model: str) -> Any:
@@ -54,4 +64,15 @@ def show(url: str, model: str) -> Any:
     return Client(url).show(model).details.family
 
 
-run(chat, stream, stream_async, generate, tools, structured, embeddings, models, show)
+run(
+    chat,
+    stream,
+    stream_async,
+    generate,
+    tools,
+    tools_read,
+    structured,
+    embeddings,
+    models,
+    show,
+)
