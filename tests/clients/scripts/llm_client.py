@@ -88,7 +88,7 @@ def embed_command(url: str, model: str) -> Any:
     os.environ["OLLAMA_HOST"] = url
     import llm
 
-    command = [Path(sys.executable).parent / "llm", "embed", "-m", model, "-c", "one", "-f", "json"]
+    command = [sys.executable, "-m", "llm", "embed", "-m", model, "-c", "one", "-f", "json"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return [json.loads(said), llm.get_embedding_model(model).embed("one")]
 
