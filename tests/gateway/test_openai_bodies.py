@@ -41,6 +41,7 @@ def error_of(answer: httpx2.Response) -> dict[str, Any]:
         ({"messages": [{"role": "wizard", "content": "x"}]}, "messages"),
         ({"messages": [{"role": "user", "content": 5}]}, "messages"),
         ({"messages": [{"role": "user", "content": {"text": "x"}}]}, "messages"),
+        ({"messages": [{"role": "tool", "content": [[], None, 5]}]}, "messages[0].content[0]"),
         ({"messages": [{"role": "function", "name": "f", "content": "x"}]}, "messages"),
         ({"messages": [{"role": "assistant", "tool_calls": [{"type": "custom"}]}]}, "messages"),
         ({"temperature": 3}, "temperature"),

@@ -13,15 +13,16 @@ from noibo.gateway.off_loop import off_loop
 from noibo.wire.body import UNREADABLE, raw
 from noibo.wire.content_parts import check_parts, drop_thoughts, refusals_as_text
 
-# No part is without a type; where something is escaped it may be either.
-_SIGNS: Final = (b'"type"', b'"reasoning_content"', b"\\u")
+# Names may be escaped. Parts stand in a list, whatever they are made of.
+_SIGNS: Final = (b'"reasoning_content"', b"\\u")
+_LIST: Final = b"["
 
 
 async def require_readable(fields: Fields, model: Model) -> None:
     """Raise `InvalidRequest` for a part of a message that `model` does not read; what is only said
     in other words than an engine's is changed, in place."""
     messages = bytes(fields.get("messages", b""))
-    if not any(sign in messages for sign in _SIGNS):
+    if messages.find(_LIST, 1) < 0 and not any(sign in messages for sign in _SIGNS):
         return  # all content is text
     changed = await off_loop(len(messages), _checked, messages, model)
     if changed is not None:
