@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import threading
-from typing import Any
+from typing import Any, NoReturn
 
 from noibo.engines.isolation import room
 
@@ -39,6 +39,13 @@ def ready(config: dict[str, Any], **facts: Any) -> None:
     if "isolation" in config:
         room.settle()
     announce("ready", **facts)
+
+
+def fail(why: str) -> NoReturn:
+    """End, and say why. Apart from the log, into which an engine may still write from a thread of
+    its own what it did before."""
+    announce("failed", why=why)
+    sys.exit(why)
 
 
 def announce(event: str, **facts: Any) -> None:

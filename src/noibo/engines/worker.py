@@ -29,7 +29,7 @@ from noibo.engines.engine import Engine, Launch, Model
 from noibo.engines.faults import Fault, Kind, diagnose, kernel_kills
 from noibo.engines.memory.machine import Machine
 from noibo.engines.prefill import measure_prefill
-from noibo.engines.process import MOST_WRITTEN, ChildProcess, Event
+from noibo.engines.process import LONGEST_LINE, MOST_WRITTEN, ChildProcess, Event
 from noibo.errors import EngineError, OutOfMemory, WorkerDied, WorkerStartFailed
 from noibo.modelstore.printable import shown
 
@@ -97,6 +97,7 @@ class Worker:
         self.started_at = self.ready_at = self.used_at = 0.0  # times of day, for people
         self.began = 0.0  # of the monotonic clock
         self.note = ""
+        self._why = ""  # its own last word, if it ended by itself
         self.process: ChildProcess | None = None
         self.fault: Fault | None = None
         self.held_bytes = self.peak_bytes = 0
@@ -252,6 +253,8 @@ class Worker:
             self._kept_from = {k: v for k, v in event.items() if k != "event"}
         elif event["event"] == "ready":
             self.url = require_loopback(event["url"])
+        elif event["event"] == "failed":
+            self._why = shown(str(event["why"]), LONGEST_LINE)
         self.note = shown(str(event.get("note", "")))
 
     # ── what is seen of it from outside ─────────────────────────────────────
@@ -330,7 +333,9 @@ class Worker:
 
     def last_lines(self) -> str:
         """The end of the process's log, for an error message."""
-        lines = [line for line in self.process.log() if line.strip()] if self.process else []
+        log = self.process.log() if self.process else []
+        lines = [line for line in log if line.strip() and line != self._why]
+        lines += [self._why] if self._why else []
         return "\nIts last lines:\n  " + "\n  ".join(lines[-LINES_TOLD:]) if lines else ""
 
     def facts(self) -> dict[str, Any]:

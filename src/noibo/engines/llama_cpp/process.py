@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import sys
 import threading
 from typing import Any
 
-from noibo.engines.child import announce, read_config, ready
+from noibo.engines.child import announce, fail, read_config, ready
 
 LOADING = 4  # says what it puts where; below 3 llama.cpp does not say why a model failed
 SERVING = 3
@@ -22,7 +21,7 @@ def main() -> None:
     try:
         server = _start(xllamacpp, config)
     except RuntimeError as exc:
-        sys.exit(f"llama.cpp could not load {config['path']}: {exc}")
+        fail(f"llama.cpp could not load {config['path']}: {exc}")
     _say_less(xllamacpp)
     address = server.listening_address
     ready(config, url=address)

@@ -16,7 +16,6 @@ the last.
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +25,7 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import web
 
-from noibo.engines.child import announce, read_config, ready
+from noibo.engines.child import announce, fail, read_config, ready
 from noibo.engines.llama_cpp import api
 from noibo.engines.llama_cpp.model import CannotLoad, DecodeFailed, LlamaModel, Token, Vocabulary
 from noibo.engines.llama_cpp.score import Asked, Chance, Scored, Scorer, Stopped
@@ -196,16 +195,16 @@ def _load(config: Json) -> LlamaModel:
     try:
         model = LlamaModel(api.bind(xllamacpp.xllamacpp.__file__), config)
     except api.Unknown as exc:
-        sys.exit(
+        fail(
             f"xllamacpp {xllamacpp.__version__} is not laid out as this noibo knows it: {exc}. "
             "Prompts cannot be scored with it; install another version, or a newer noibo."
         )
     except CannotLoad as exc:
-        sys.exit(f"llama.cpp could not load {exc}")
+        fail(f"llama.cpp could not load {exc}")
     try:
         model.read([Token(0, 0)])  # all of the model is in memory when it is said to be ready
     except DecodeFailed as exc:
-        sys.exit(f"llama.cpp cannot score with {config['path']}: {exc}")
+        fail(f"llama.cpp cannot score with {config['path']}: {exc}")
     model.clear()
     return model
 
