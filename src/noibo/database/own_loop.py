@@ -14,6 +14,7 @@ class OwnLoop:
     """Runs from when it is made until it is closed."""
 
     def __init__(self, name: str) -> None:
+        # By a factory: else it would be taken for the loop of the thread that makes it.
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._loop = self._runner.get_loop()
         self._closed = asyncio.Event()

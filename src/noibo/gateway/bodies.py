@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from noibo.gateway.anthropic import parameters
 from noibo.gateway.ollama.asked import LEVELS, MOST_TOPS
-from noibo.wire import batches, completion, files, metadata
+from noibo.wire import batches, completion, embeddings, files, metadata
 from noibo.wire.ollama.messages import Message
 from noibo.wire.openai import fields as openai_fields
 from noibo.wire.responses import limits
@@ -41,9 +41,8 @@ _ANY: Final = {"model": str, "keep_alive": KeepAlive}
 
 _CHAT: Final = {name: known.kind for name, known in openai_fields.CHAT.items()}
 _TEXT: Final = {name: known.kind for name, known in openai_fields.TEXT.items()}
-_TEXTS: Final = str | list[str | int | list[int | str]]  # or tokens
 _VECTORS: Final = _ANY | {
-    "input": _TEXTS,
+    "input": embeddings.Inputs,
     "encoding_format": Literal["float", "base64"],
     "dimensions": Annotated[int, Meta(ge=1)],
     "user": metadata.KEPT["user"],
@@ -175,8 +174,8 @@ _LLAMAS: Final = {
     "/chat/completions": _OPENAIS["/v1/chat/completions"],
     "/responses": _OPENAIS["/v1/responses"],
     "/responses/input_tokens": _OPENAIS["/v1/responses/input_tokens"],
-    "/embedding": Body("llama", _VECTORS | {"content": _TEXTS}),
-    "/embeddings": Body("llama", _VECTORS | {"content": _TEXTS}),
+    "/embedding": Body("llama", _VECTORS | {"content": embeddings.Inputs}),
+    "/embeddings": Body("llama", _VECTORS | {"content": embeddings.Inputs}),
     "/rerank": _RANK,
     "/reranking": _RANK,
     "/v1/rerank": _RANK,

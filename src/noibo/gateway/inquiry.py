@@ -61,7 +61,7 @@ class Inquiry:
 
     async def parsed(self, parse: Callable[[Fields], Parsed]) -> Parsed:
         """What `parse` reads of the fields; of many not on the event loop."""
-        return await off_loop(sum(map(len, self.fields.values())), parse, self.fields)
+        return await off_loop(body.length(self.fields), parse, self.fields)
 
     def errand(self, verb: Verb) -> Errand:
         """What is asked of the model's queue."""

@@ -80,6 +80,10 @@ class Request:
         """What it asks of the supervisor."""
         return Claim(model, self.caller.name, self.caller.priority, self.keep_alive)
 
+    def errand(self, verb: Verb) -> Errand:
+        """What else its model is asked for it."""
+        return Errand(verb, self.model, self.caller, self.keep_alive)
+
 
 @dataclass(frozen=True, slots=True)
 class Errand:

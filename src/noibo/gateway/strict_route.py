@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from noibo.errors import InvalidRequest
@@ -27,10 +26,7 @@ class StrictRoute(APIRoute):
         async def look_first(request: Request) -> Response:
             if self.body_field is None:
                 return await answer(request)
-            try:
-                body = await read_body(request)
-            except ClientDisconnect:
-                return Response(status_code=499)  # nobody is there to read it
+            body = await read_body(request)
             if body:
                 await off_loop(len(body), _require_clear, body)
             return await answer(Request(request.scope, _again(body, request.receive)))

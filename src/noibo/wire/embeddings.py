@@ -23,6 +23,7 @@ from noibo.wire.metadata import KEPT
 
 Vector = array  # of type "f"
 Input = str | list[int | str]  # a text, or tokens; llama-server knows texts between tokens too
+Inputs = str | list[str | int | list[int | str]]  # as they are sent: one, or several
 MOST_INPUTS: Final = 2048
 _HINT: Final = "Send a text, a list of texts, a list of token ids, or a list of such lists."
 READ: Final = ("model", "input", "content", "encoding_format", "dimensions", "user", "keep_alive")
@@ -82,7 +83,7 @@ def _more(fields: Fields) -> Fields:
 
 
 def _read_inputs(fields: Fields, name: str, *, mixed: bool) -> list[Input]:
-    said = field(fields, name, str | list[str | int | list[int | str]])
+    said = field(fields, name, Inputs)
     if said is None:
         raise InvalidRequest(f"{name} is missing.", param=name, next_step=_HINT)
     inputs = _as_list(said, name, mixed=mixed)

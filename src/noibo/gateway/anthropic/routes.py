@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
-from starlette.requests import ClientDisconnect
 
 from noibo.engines.engine import Model, Verb
 from noibo.engines.supervision import keep_alive
@@ -27,16 +26,12 @@ from noibo.wire.body import Fields, Json
 
 router = APIRouter(tags=["anthropic"])
 VOICE: Final = anthropic.Voice()
-_GONE: Final = Response(status_code=499)  # nobody is there to read it
 
 
 async def messages(request: Request) -> Response:
     """An answer to a conversation, streamed or not."""
     services = services_of(request)
-    try:
-        fields = await read_fields(request)
-    except ClientDisconnect:
-        return _GONE
+    fields = await read_fields(request)
     model, asked = await _read(services, fields)
     _record(request, asked)
     kept = body.field(fields, pipeline.KEEP_ALIVE, object)
@@ -57,10 +52,7 @@ async def messages(request: Request) -> Response:
 async def count_tokens(request: Request) -> Response:
     """How many tokens the prompt of such a message has."""
     services = services_of(request)
-    try:
-        fields = await read_fields(request)
-    except ClientDisconnect:
-        return _GONE
+    fields = await read_fields(request)
     model, asked = await _read(services, fields, counts=True)
     errand = pipeline.Errand(Verb.TOKENISE, model.name, _caller(request))
 
@@ -87,8 +79,9 @@ async def batches(request: Request) -> Response:
 async def _read(services: Services, fields: Fields, *, counts: bool = False) -> tuple[Model, Asked]:
     """The model that is asked and what it is asked. Raises `InvalidRequest`."""
     model = await services.resolve(anthropic_request.model_name(fields))
-    size = sum(map(len, fields.values()))
-    return model, await off_loop(size, anthropic_request.read, fields, model, counts=counts)
+    return model, await off_loop(
+        body.length(fields), anthropic_request.read, fields, model, counts=counts
+    )
 
 
 def _record(request: Request, asked: Asked) -> None:

@@ -18,6 +18,7 @@ from noibo.database.database import Database
 from noibo.database.schema import batch_results, batches, files
 from noibo.errors import InvalidRequest, NotFound
 from noibo.gateway.batches.batch import COLUMNS, Batch, batch_of, text_of
+from noibo.gateway.files.files import lives
 from noibo.gateway.page import Page, listed
 from noibo.gateway.page_rows import rows_of
 from noibo.wire import ids
@@ -56,7 +57,7 @@ class BatchRecords:
         row = {name: getattr(batch, name) for name in COLUMNS} | {"body": text_of(body)}
 
         def write(connection: Connection) -> None:
-            _require_input(connection, owner, asked.input_file_id, now)
+            _require_input(connection, owner, asked.input_file_id)
             connection.execute(batches.insert().values(**row))
 
         await self.database.write(write)
@@ -171,11 +172,10 @@ def change_in(
     return _one(connection, name), True
 
 
-def _require_input(connection: Connection, owner: str, name: str, now: float) -> None:
+def _require_input(connection: Connection, owner: str, name: str) -> None:
     """The input stays, for as long as this transaction: who deletes it waits. Raises
     `InvalidRequest`."""
-    lives = sa.or_(files.c.expires_at.is_(None), files.c.expires_at > now)
-    mine = sa.select(files.c.purpose).where(files.c.id == name, files.c.owner == owner, lives)
+    mine = sa.select(files.c.purpose).where(files.c.id == name, files.c.owner == owner, lives())
     purpose = connection.execute(mine.with_for_update()).scalar()
     if purpose != "batch":
         what = "There is no file" if purpose is None else "Not uploaded for a batch is"

@@ -123,7 +123,7 @@ class Files:
 
         def read(connection: Connection) -> Any:
             mine = sa.select(files).where(files.c.id == name, files.c.owner == owner)
-            return connection.execute(mine if expired else mine.where(_lives())).one_or_none()
+            return connection.execute(mine if expired else mine.where(lives())).one_or_none()
 
         row = await self._database.read(read) if is_id(name) else None
         return None if row is None else card_of(row)
@@ -141,7 +141,7 @@ class Files:
         """The files of an owner, by the time they came."""
 
         def read(connection: Connection) -> tuple[list[Any], bool]:
-            where = [files.c.owner == owner, _lives()]
+            where = [files.c.owner == owner, lives()]
             if purpose is not None:
                 where.append(files.c.purpose == purpose)
             return rows_of(connection, files, page, *where)
@@ -192,7 +192,7 @@ class Files:
 
         def read(connection: Connection) -> list[str]:
             read_by_batch = sa.select(batches.c.input_file_id).where(batches.c.status.in_(ACTIVE))
-            gone = sa.and_(sa.not_(_lives()), files.c.id.not_in(read_by_batch))
+            gone = sa.and_(sa.not_(lives()), files.c.id.not_in(read_by_batch))
             found = sa.select(files.c.id).where(gone).limit(_AT_A_TIME)
             return [row.id for row in connection.execute(found)]
 
@@ -225,5 +225,6 @@ def _unwanted(creating: asyncio.Task[Incoming]) -> None:
         asyncio.get_running_loop().run_in_executor(None, creating.result().abandon)
 
 
-def _lives() -> sa.ColumnElement[bool]:
+def lives() -> sa.ColumnElement[bool]:
+    """True of rows whose files have not expired."""
     return sa.or_(files.c.expires_at.is_(None), files.c.expires_at > time.time())

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
-from starlette.requests import ClientDisconnect
 
 from noibo.errors import BodyTooLarge, InvalidRequest
 from noibo.gateway.callers import Caller
@@ -46,9 +45,6 @@ async def upload(request: Request) -> Response:
             name=coming.name,
             expires_at=None if lifetime is None else now + lifetime,
         )
-    except ClientDisconnect:
-        await coming.abandon()
-        return Response(status_code=499)  # nobody is there to read it
     except BaseException:
         await coming.abandon()
         raise

@@ -12,7 +12,7 @@ from typing import Any, Final
 from noibo.engines.engine import Verb
 from noibo.gateway.gap import Filler, Gap
 from noibo.gateway.llama.native import NativeRelay
-from noibo.gateway.pipeline import Errand, Request
+from noibo.gateway.pipeline import Request
 from noibo.gateway.reply import Reply
 from noibo.gateway.services import Services
 from noibo.wire import body
@@ -32,7 +32,7 @@ class Filling(NativeRelay):
     async def answer(self, reply: Reply) -> None:
         """Put the prompt together, then answer as to any other."""
         asked = self._request
-        errand = Errand(Verb.TOKENISE, asked.model, asked.caller, asked.keep_alive)
+        errand = asked.errand(Verb.TOKENISE)
         async with self._services.pipeline.worker(errand) as upstream:
             filler = await Filler.of(upstream)
             room = _room(upstream.worker.launch.size.context, asked.fields)

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import Request
-
 from noibo.errors import InvalidRequest
-from noibo.gateway.reading import read_fields
 from noibo.gateway.services import Services
 from noibo.modelstore.origin import Local, parse, reference_of
 from noibo.modelstore.reference import Reference
 from noibo.wire.body import Fields, field
-
-
-async def fields_of(request: Request) -> Fields:
-    """The body of a request. Raises `InvalidRequest`, `BodyTooLarge`."""
-    return await read_fields(request)
 
 
 def real_name(services: Services, name: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
-from starlette.requests import ClientDisconnect
 
 from noibo.gateway.callers import Caller
 from noibo.gateway.off_loop import off_loop
@@ -20,6 +19,7 @@ from noibo.gateway.ollama.turns import Chat, Completion
 from noibo.gateway.reading import read_fields
 from noibo.gateway.services import services_of
 from noibo.wire import ollama
+from noibo.wire.body import length
 
 router = APIRouter(tags=["ollama"])
 for part in (routes_embed, routes_making, routes_models, routes_pull):
@@ -54,11 +54,8 @@ async def generate(request: Request) -> Response:
 
 async def _conversation(request: Request, kind: type[Chat] | type[Completion]) -> Response:
     services = services_of(request)
-    try:
-        fields = await read_fields(request)
-    except ClientDisconnect:
-        return Response(status_code=499)  # nobody is there to read it
+    fields = await read_fields(request)
     caller = Caller.of(request.headers, request.client.host if request.client else None)
-    size = sum(map(len, fields.values()))
+    size = length(fields)
     asked, turn = await off_loop(size, lambda: (Asked.parse(fields), kind.parse(fields)))
     return Conversation(services, asked, turn, caller, size)

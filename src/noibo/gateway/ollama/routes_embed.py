@@ -16,7 +16,7 @@ from noibo.gateway.embedding import Embedded, embed, longest_input
 from noibo.gateway.exchange import Once
 from noibo.gateway.off_loop import off_loop
 from noibo.gateway.ollama.asked import kept, model_name
-from noibo.gateway.ollama.bodies import fields_of
+from noibo.gateway.reading import read_fields
 from noibo.gateway.reply import Reply, header
 from noibo.gateway.services import Services, services_of
 from noibo.gateway.waiting import Waiting
@@ -96,7 +96,7 @@ class _Texts:
 @router.post("/embed")
 async def create(request: Request) -> Response:
     """A vector of length 1 for each text. Without one the model is loaded."""
-    fields = await fields_of(request)
+    fields = await read_fields(request)
     given = field(fields, "input", str | list[str], [])
     inputs = ([given] if given else []) if isinstance(given, str) else given
     require_few(inputs, "input", _MOST_INPUTS)
@@ -123,7 +123,7 @@ async def create(request: Request) -> Response:
 @router.post("/embeddings")
 async def create_one(request: Request) -> Response:
     """The vector of one text, for old clients; without a text the model is loaded."""
-    fields = await fields_of(request)
+    fields = await read_fields(request)
     prompt = field(fields, "prompt", str, "")
     texts = _Texts.parse(request, fields, [prompt] if prompt else [])
 

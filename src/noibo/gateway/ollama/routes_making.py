@@ -8,14 +8,14 @@ from dataclasses import replace
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
-from starlette.requests import ClientDisconnect
 
 from noibo.errors import ModelNotFound, NotFound
 from noibo.gateway.management.managed import as_json
 from noibo.gateway.ollama.asked import model_name
-from noibo.gateway.ollama.bodies import fields_of, new_name, real_name, refuse
+from noibo.gateway.ollama.bodies import new_name, real_name, refuse
 from noibo.gateway.ollama.lines import Lines
 from noibo.gateway.places import require_near
+from noibo.gateway.reading import read_fields
 from noibo.gateway.services import Services, services_of
 from noibo.modelstore.management.errand import Errand
 from noibo.modelstore.ollama.maker import require_free
@@ -58,7 +58,7 @@ _FIELDS: Final = ("from", "files", "adapters", "template", "system", "parameters
 @router.post("/create")
 async def create(request: Request) -> Response:
     """Make a model out of another, or out of blobs: a stream of what is done, or its end."""
-    fields = await fields_of(request)
+    fields = await read_fields(request)
     services = services_of(request)
     reference = new_name(model_name(fields), "model")
     require_free(reference, list(services.settings.aliases))
@@ -163,8 +163,6 @@ async def send_blob(request: Request, digest: str) -> Response:
             return Response(status_code=200)
         said = request.headers.get("content-length", "")
         await _receive(request, maker.upload(sha256, int(said) if said.isdecimal() else None))
-    except ClientDisconnect:
-        return Response(status_code=499)  # nobody is there to read it
     finally:
         services.sends.leave()
     return Response(status_code=201)

@@ -16,7 +16,8 @@ from noibo.engines.worker import State, Worker
 from noibo.errors import InvalidRequest, LicenceRefused, ModelNotFound, NoiboError
 from noibo.gateway.management.managed import as_json, remove
 from noibo.gateway.ollama.asked import model_name
-from noibo.gateway.ollama.bodies import fields_of, new_name, real_name
+from noibo.gateway.ollama.bodies import new_name, real_name
+from noibo.gateway.reading import read_fields
 from noibo.gateway.services import Services, services_of
 from noibo.modelstore.ollama import shown
 from noibo.modelstore.ollama.maker import Maker, require_free
@@ -47,7 +48,7 @@ def _listed(services: Services) -> list[Json]:
 @router.post("/show")
 async def show(request: Request) -> Response:
     """All that is known of one model. `verbose`: its vocabulary and its tensors too."""
-    fields = await fields_of(request)
+    fields = await read_fields(request)
     name = model_name(fields)
     verbose = field(fields, "verbose", bool, False)
     system = field(fields, "system", str, "")
@@ -138,7 +139,7 @@ def _on_gpu(worker: Worker) -> int:
 @router.post("/copy")
 async def copy(request: Request) -> Response:
     """The same model under another name too."""
-    fields = await fields_of(request)
+    fields = await read_fields(request)
     source = model_name(fields, "source", "source")
     destination = new_name(model_name(fields, "destination", "destination"), "destination")
     services = services_of(request)
@@ -154,7 +155,7 @@ async def copy(request: Request) -> Response:
 @router.delete("/delete")
 async def delete(request: Request) -> Response:
     """Unload a model, forget it, and free what nothing else uses."""
-    name, services = model_name(await fields_of(request)), services_of(request)
+    name, services = model_name(await read_fields(request)), services_of(request)
     if name in services.settings.aliases:
         raise InvalidRequest(
             f"model: {name} is an alias in the settings, and no model.",

@@ -12,9 +12,10 @@ from fastapi import APIRouter, Request, Response
 from noibo.errors import Forbidden, NoiboError
 from noibo.gateway.management.managed import as_json, management_of
 from noibo.gateway.ollama.asked import model_name
-from noibo.gateway.ollama.bodies import fields_of, real_name, refuse
+from noibo.gateway.ollama.bodies import real_name, refuse
 from noibo.gateway.ollama.lines import Lines
 from noibo.gateway.places import require_source
+from noibo.gateway.reading import read_fields
 from noibo.gateway.services import services_of
 from noibo.modelstore.management.pulls import Pull
 from noibo.modelstore.progress import Progress
@@ -39,7 +40,7 @@ _SAYS: Final = {
 @router.post("/pull")
 async def pull(request: Request) -> Response:
     """Fetch a model. Who hangs up does not stop it: the same pull joins it."""
-    fields = await fields_of(request)
+    fields = await read_fields(request)
     name = real_name(services_of(request), model_name(fields))
     streamed = field(fields, "stream", bool, True)
     refuse(fields, _NOT_HERE)
@@ -97,7 +98,7 @@ def _line(progress: Progress) -> Json:
 @router.post("/push")
 async def push(request: Request) -> Response:
     """Refused: what is in the house stays there."""
-    name = model_name(await fields_of(request))
+    name = model_name(await read_fields(request))
     raise Forbidden(
         f"push: {name} is not sent anywhere: no model leaves this machine.",
         next_step="To move one to another machine, copy its files (`noibo show` says where they "

@@ -11,7 +11,7 @@ from noibo.engines.supervision.ticket import Ticket
 from noibo.errors import EngineRefused, InvalidRequest, NotSupported
 from noibo.gateway.gap import Filler, Gap
 from noibo.gateway.openai.asked import Asked
-from noibo.gateway.pipeline import Errand, Pipeline
+from noibo.gateway.pipeline import Pipeline
 from noibo.wire import body
 
 SUFFIX = "suffix"
@@ -25,8 +25,7 @@ async def filled(pipeline: Pipeline, asked: Asked, told: Callable[[Ticket], None
     fields = dict(request.fields)
     behind = body.field(fields, SUFFIX, str)
     del fields[SUFFIX]
-    errand = Errand(Verb.TOKENISE, request.model, request.caller, request.keep_alive)
-    async with pipeline.worker(errand, told) as upstream:
+    async with pipeline.worker(request.errand(Verb.TOKENISE), told) as upstream:
         try:
             filler = await Filler.of(upstream)
         except NotSupported as error:

@@ -7,7 +7,6 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.requests import ClientDisconnect
 
 from noibo.errors import NoiboError, NotSupported
 from noibo.gateway.callers import Caller
@@ -23,6 +22,7 @@ from noibo.gateway.reading import read
 from noibo.gateway.relay import Relay
 from noibo.gateway.services import Services, services_of
 from noibo.wire import anthropic, openai
+from noibo.wire.body import length
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 
@@ -85,12 +85,10 @@ async def generate(request: Request) -> Response:
         asked = await read(request, reading)
         if openai_model.needs_model(asked.request):
             model = await services.resolve(asked.request.model)
-            size = sum(map(len, asked.request.fields.values()))
+            size = length(asked.request.fields)
             asked = await off_loop(size, openai_model.fit, asked, model)
     except NoiboError as error:
         return JSONResponse(openai.error_body(error), error.status, openai.error_headers(error))
-    except ClientDisconnect:
-        return Response(status_code=499)  # nobody is there to read it
     return _answering(asked, services)
 
 

@@ -20,7 +20,7 @@ from noibo.gateway.exchange import Exchange
 from noibo.gateway.off_loop import off_loop
 from noibo.gateway.openai.asked import Asked
 from noibo.gateway.openai.prompt_scores import Answered, Prompt, Question, score
-from noibo.gateway.pipeline import Errand, Pipeline
+from noibo.gateway.pipeline import Pipeline
 from noibo.gateway.reply import Reply, header
 from noibo.gateway.services import Services
 from noibo.gateway.waiting import Waiting
@@ -98,7 +98,9 @@ class Scoring(Exchange):
         question = Question(asked.prompts, top, self._after, self._each)
         say_after = services.settings.queue.say_after_s
         with Waiting(reply, say_after, streamed=asked.shape.streamed) as waiting:
-            found = await score(services.pipeline, question, errand_of(asked), waiting.told)
+            found = await score(
+                services.pipeline, question, asked.request.errand(Verb.SCORE), waiting.told
+            )
             await waiting.over()
         return found
 
@@ -170,17 +172,12 @@ def asks(asked: Asked) -> bool:
     return echoed or PROMPT_LOGPROBS in asked.request.fields
 
 
-def errand_of(asked: Asked) -> Errand:
-    """What is asked of the scoring worker's queue."""
-    request = asked.request
-    return Errand(Verb.SCORE, request.model, request.caller, request.keep_alive)
-
-
 async def leads_of(pipeline: Pipeline, asked: Asked) -> Sequence[Lead]:
     """Every prompt with its log-probabilities, for an answer that the chat worker writes."""
     top = asked.shape.top_logprobs or 0
     each = (1 + top) * asked.shape.drawn
-    found = await score(pipeline, Question(asked.prompts, top, each=each), errand_of(asked))
+    question, errand = Question(asked.prompts, top, each=each), asked.request.errand(Verb.SCORE)
+    found = await score(pipeline, question, errand)
     return [
         await off_loop(_BYTES * each * len(line.tokens), lead_of, line, prompt, top)
         for line, prompt in zip(found.lines, asked.prompts, strict=True)

@@ -20,7 +20,7 @@ from noibo.gateway.off_loop import SMALL, off_loop
 from noibo.gateway.openai import model as openai_model
 from noibo.gateway.openai.asked import Asked as Chat
 from noibo.wire import responses
-from noibo.wire.body import Fields, Json, raw
+from noibo.wire.body import Fields, Json, length, raw
 from noibo.wire.openai import fields as openai_fields
 from noibo.wire.openai.format import check_format
 from noibo.wire.openai.shape import Shape
@@ -94,7 +94,7 @@ def in_its_words() -> Iterator[None]:
 async def prepare(fields: Fields, caller: Caller, stored: Opening, most: int) -> Prepared:
     """Read a request and fetch what it builds on; all of it together has at most so many
     characters. Raises `InvalidRequest` or `DatabaseError`."""
-    size = sum(map(len, fields.values()))
+    size = length(fields)
     asked = await off_loop(size, responses.read, fields)
     _record(asked, caller)
     owner, budget = caller.owner, Budget(most)

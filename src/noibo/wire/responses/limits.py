@@ -75,7 +75,13 @@ class _Image(msgspec.Struct, forbid_unknown_fields=True):
     context_compression: Literal["auto", "enabled", "disabled"] | None = None
 
 
-_Count = Annotated[int, Meta(ge=1, le=MOST_TOKENS)]
+_RANGES: Final[Mapping[str, tuple[Any, int, int]]] = {
+    "temperature": (float, 0, 2),
+    "top_p": (float, 0, 1),
+    "top_logprobs": (int, 0, MOST_LOGPROBS),
+    "max_output_tokens": (int, 1, MOST_TOKENS),
+    "max_tool_calls": (int, 1, MOST_TOKENS),
+}
 # What each field may be. Items, tools and the choice among them are read one by one, so that
 # errors can name them.
 TYPES: Final[Mapping[str, Any]] = {
@@ -86,8 +92,6 @@ TYPES: Final[Mapping[str, Any]] = {
     "include": list[str],
     "input": str | list[dict[str, Any]],
     "instructions": str,
-    "max_output_tokens": _Count,
-    "max_tool_calls": _Count,
     "metadata": Metadata,
     "model": str,
     "parallel_tool_calls": bool,
@@ -97,13 +101,11 @@ TYPES: Final[Mapping[str, Any]] = {
     "store": bool,
     "stream": bool,
     "stream_options": StreamOptions,
-    "temperature": Annotated[float, Meta(ge=0, le=2)],
     "text": Text,
     "tool_choice": Literal["none", "auto", "required"] | dict[str, Any],
     "tools": list[Function],
-    "top_logprobs": Annotated[int, Meta(ge=0, le=MOST_LOGPROBS)],
-    "top_p": Annotated[float, Meta(ge=0, le=1)],
     "truncation": Literal["disabled"],
+    **{name: Annotated[kind, Meta(ge=low, le=high)] for name, (kind, low, high) in _RANGES.items()},
     **KEPT,
 }
 
@@ -136,11 +138,8 @@ def refuse(fields: Fields) -> None:
         _only(said, {"auto", "detailed"}, f"reasoning.{name}", "nobody shortens it here")
     text = field(fields, "text", Text, Text())
     _only(text.verbosity, {"medium"}, "text.verbosity", "say it in instructions")
-    for name, low, high in (("temperature", 0, 2), ("top_p", 0, 1)):
-        _within(field(fields, name, float), low, high, name)
-    _within(field(fields, "top_logprobs", int), 0, MOST_LOGPROBS, "top_logprobs")
-    for name in ("max_output_tokens", "max_tool_calls"):
-        _within(field(fields, name, int), 1, MOST_TOKENS, name)
+    for name, (kind, low, high) in _RANGES.items():
+        _within(field(fields, name, kind), low, high, name)
 
 
 def _only(value: Any, served: set[Any], name: str, why: str = "") -> None:
