@@ -8,6 +8,8 @@
     │   ├── InvalidRequest      a request body that cannot be served              400  exit 2
     │   │   └── PreviousResponseNotFound  it builds on one that is not stored     400  exit 2
     │   └── BodyTooLarge        a request body over the limit                     413  exit 2
+    ├── Unauthorized            it is not known who asks                          401  exit 4
+    ├── TooManyAttempts         signing in has failed too often                   429  exit 4
     ├── NotFound                                                                  404  exit 3
     │   ├── ModelNotFound       no such model in the store                        404  exit 3
     │   └── UnknownModel        nothing known by that name that could be fetched  404  exit 3
@@ -116,6 +118,22 @@ class BodyTooLarge(UsageError):
 
     code = "body_too_large"
     status = 413
+
+
+class Unauthorized(NoiboError):
+    """It is not known who asks: no key, or one that does not hold."""
+
+    code = "invalid_api_key"
+    status = 401
+    exit_code = 4
+
+
+class TooManyAttempts(NoiboError):
+    """Signing in has failed too often; `retry_after_s` says when the next attempt is taken."""
+
+    code = "too_many_attempts"
+    status = 429
+    exit_code = 4
 
 
 class NotFound(NoiboError):

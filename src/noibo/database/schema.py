@@ -99,3 +99,40 @@ leases = Table(
     Column("holder", ID, nullable=False),
     Column("until", Float(53), nullable=False),  # by the database's own clock
 )
+
+access_version = Table(
+    "access_version", metadata, Column("version", Integer, nullable=False)
+)  # one row: counts up with every change of what follows
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("name", OWNER, nullable=False),
+    Column("owner", OWNER, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("models", Text, nullable=False),  # as JSON
+    Column("routes", Text, nullable=False),  # as JSON
+    Column("digest", LargeBinary, nullable=False),
+    Column("created_at", Float(53), nullable=False),
+    Column("expires_at", Float(53)),
+    Column("revoked_at", Float(53)),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", ID, primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("password", Text, nullable=False),
+    Column("created_at", Float(53), nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("user", ID, nullable=False),
+    Column("created_at", Float(53), nullable=False),
+    Column("seen_at", Float(53), nullable=False),
+)

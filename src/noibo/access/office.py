@@ -1,0 +1,163 @@
+"""Gives out keys, keeps users, signs them in. What it says holds when it has said it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from noibo.access import api_key, password
+from noibo.access.api_key import Key
+from noibo.access.grant import Grant, Role, words
+from noibo.access.keyring import Keyring, Open
+from noibo.access.lockout import Lockout
+from noibo.access.user import Session, User, digest, new_token, require_name
+from noibo.errors import NotFound, Unauthorized, UsageError
+from noibo.wire.access import KeyRow, NewKey, UserRow
+
+_LONGEST_NAME: Final = 80
+
+
+class Office:
+    """Changes what the keyring knows."""
+
+    def __init__(self, open_records: Open) -> None:
+        self._open = open_records
+        self.ring = Keyring(open_records)
+        self._lockout = Lockout()
+        self._guesses = asyncio.Semaphore(2)  # each takes a core for a while, and 32 MiB
+
+    # ── keys ────────────────────────────────────────────────────────────────
+
+    async def make_key(
+        self,
+        name: str,
+        grant: Grant,
+        *,
+        user: str | None = None,
+        lasts_s: float | None = None,
+    ) -> NewKey:
+        """A new key. What it stores is the user's, or where none is named, its own."""
+        name = name.strip()
+        if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
+            raise UsageError(f"A key's name has 1 to {_LONGEST_NAME} printable characters.")
+        if lasts_s is not None and not 0 < lasts_s < 1e10:
+            raise UsageError("A key lasts for some time from now, or for ever.")
+        minted, now = api_key.mint(), time.time()
+        key = Key(
+            id=minted.id,
+            name=name,
+            owner=user or minted.id,
+            grant=grant,
+            digest=minted.digest,
+            created_at=now,
+            expires_at=None if lasts_s is None else now + lasts_s,
+        )
+        await (await self._open()).add_key(key)
+        await self.ring.read_again()
+        return NewKey(key=minted.text, row=_key_row(key, now))
+
+    async def revoke_key(self, which: str) -> KeyRow:
+        """A key, by its id or name, holds no more. Raises `NotFound`."""
+        found = await (await self._open()).revoke_key(which)
+        await self.ring.read_again()
+        return next(row for row in await self.keys() if row.id == found)
+
+    async def keys(self) -> list[KeyRow]:
+        """All keys, those too that hold no more."""
+        now = time.time()
+        return [_key_row(key, now) for key in await self.ring.keys()]
+
+    async def somebody_may_come(self) -> bool:
+        """True if there is a key that holds, or a user."""
+        now = time.time()
+        held = any(not key.fault(now) for key in await self.ring.keys())
+        return held or bool(await self.ring.users())
+
+    # ── users ───────────────────────────────────────────────────────────────
+
+    async def add_user(self, name: str, role: Role, word: str) -> UserRow:
+        """A new user. Raises `NameTaken`."""
+        require_name(name)
+        grant = Grant(role)
+        hashed = await asyncio.to_thread(password.hashed, word)
+        user = User(name, grant.role, hashed, time.time())
+        await (await self._open()).add_user(user)
+        await self.ring.read_again()
+        return _user_row(user)
+
+    async def change_user(
+        self, name: str, role: Role | None = None, word: str | None = None
+    ) -> UserRow:
+        """Another role or password; the sessions of that user end. Raises `NotFound`."""
+        changes: dict[str, str] = {}
+        if role is not None:
+            changes["role"] = Grant(role).role
+        if word is not None:
+            changes["password"] = await asyncio.to_thread(password.hashed, word)
+        if changes:
+            await (await self._open()).change_user(name, **changes)
+        await self.ring.read_again()
+        user = await self.ring.user(name)
+        if user is None:
+            raise NotFound(f"There is no user {name[:80]!r}.")
+        return _user_row(user)
+
+    async def remove_user(self, name: str) -> None:
+        """A user is gone, with sessions and keys. Raises `NotFound`."""
+        await (await self._open()).remove_user(name)
+        await self.ring.read_again()
+
+    async def users(self) -> list[UserRow]:
+        """All users."""
+        return [_user_row(user) for user in await self.ring.users()]
+
+    # ── sessions ────────────────────────────────────────────────────────────
+
+    async def sign_in(self, name: str, word: str, address: str) -> str:
+        """What goes into the cookie. Raises `Unauthorized`, the same for a wrong name and a wrong
+        password, and `TooManyAttempts`."""
+        self._lockout.require(name, address, time.monotonic())
+        user = await self.ring.user(name)
+        async with self._guesses:
+            kept = user.password if user else None
+            right = await asyncio.to_thread(password.matches, word, kept)
+        if not right or user is None:
+            raise Unauthorized(
+                "The name or the password is wrong.",
+                next_step="Try again; an admin gives out new ones: `noibo user password`.",
+            )
+        self._lockout.forgive(name, address)
+        token, now = new_token(), time.time()
+        await (await self._open()).add_session(Session(digest(token), user.name, now, now))
+        await self.ring.read_again()
+        return token
+
+    async def sign_out(self, token: str) -> None:
+        """A session ends."""
+        await (await self._open()).end_session(digest(token))
+        await self.ring.read_again()
+
+
+def grant_of(role: Role, models: Sequence[str], routes: Sequence[str]) -> Grant:
+    """A grant as it is typed. Raises `UsageError`."""
+    return Grant(role, words(models), words(routes))
+
+
+def _key_row(key: Key, now: float) -> KeyRow:
+    return KeyRow(
+        id=key.id,
+        name=key.name,
+        owner=key.owner,
+        role=key.grant.role,
+        models=list(key.grant.models),
+        routes=list(key.grant.routes),
+        created_at=key.created_at,
+        expires_at=key.expires_at,
+        state=key.fault(now) or "holds",
+    )
+
+
+def _user_row(user: User) -> UserRow:
+    return UserRow(name=user.name, role=user.role, created_at=user.created_at)

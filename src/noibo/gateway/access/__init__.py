@@ -1,0 +1,1 @@
+"""Who is asking, and whether they may: judged once for each request, before its body is read."""
