@@ -14,6 +14,7 @@ how they wait.
 
 from __future__ import annotations
 
+from noibo.client.admitting import Admitting, AsyncAdmitting
 from noibo.client.answers import Answer
 from noibo.client.connection import find_server
 from noibo.client.managing import AsyncManaging, Managing
@@ -22,9 +23,9 @@ from noibo.client.talking import AsyncTalking, Talking
 __all__ = ["Answer", "AsyncClient", "Client", "find_server"]
 
 
-class Client(Talking, Managing):
+class Client(Talking, Managing, Admitting):
     """Talks to a noibo server and waits for it."""
 
 
-class AsyncClient(AsyncTalking, AsyncManaging):
+class AsyncClient(AsyncTalking, AsyncManaging, AsyncAdmitting):
     """The same as `Client`, on an event loop."""

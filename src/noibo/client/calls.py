@@ -12,6 +12,7 @@ import msgspec
 
 from noibo.client.answers import failure
 from noibo.errors import RequestFailed
+from noibo.wire.access import KeyRow, NewKey, SessionRow, UserRow
 from noibo.wire.catalog import CatalogRow, SearchRow, Use
 from noibo.wire.importing import ImportedRow
 from noibo.wire.management import ROOT, Done, QueueRow, Status, WorkerRow
@@ -158,3 +159,38 @@ class Calls:
     def import_models(folders: Sequence[str], dry_run: bool, prune: bool) -> Call[ImportedRow]:
         body = {"folders": list(folders), "dry_run": dry_run, "prune": prune}
         return Call("POST", f"{ROOT}/models/import", ImportedRow, body, patience_s=SILENCE_S)
+
+    who_am_i = Call("GET", f"{ROOT}/session", SessionRow)
+    keys = Call("GET", f"{ROOT}/keys", list[KeyRow])
+    users = Call("GET", f"{ROOT}/users", list[UserRow])
+
+    @staticmethod
+    def make_key(
+        name: str,
+        role: str,
+        models: Sequence[str],
+        routes: Sequence[str],
+        user: str | None,
+        lasts_s: float | None,
+    ) -> Call[NewKey]:
+        body = {"name": name, "role": role, "models": list(models), "routes": list(routes)}
+        body |= {"user": user, "lasts_s": lasts_s}
+        return Call("POST", f"{ROOT}/keys", NewKey, body)
+
+    @staticmethod
+    def revoke_key(key: str) -> Call[KeyRow]:
+        return Call("DELETE", f"{ROOT}/keys/{quote(key, safe='')}", KeyRow)
+
+    @staticmethod
+    def add_user(name: str, password: str, role: str) -> Call[UserRow]:
+        body = {"name": name, "password": password, "role": role}
+        return Call("POST", f"{ROOT}/users", UserRow, body)
+
+    @staticmethod
+    def change_user(name: str, password: str | None, role: str | None) -> Call[UserRow]:
+        body = {"password": password, "role": role}
+        return Call("PATCH", f"{ROOT}/users/{quote(name, safe='')}", UserRow, body)
+
+    @staticmethod
+    def remove_user(name: str) -> Call[Done]:
+        return Call("DELETE", f"{ROOT}/users/{quote(name, safe='')}", Done)
