@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Final, Literal, get_args
+from typing import Final, Literal, cast, get_args
 
 from noibo.errors import UsageError
 
@@ -77,7 +77,12 @@ class Grant:
 EVERYTHING: Final = Grant("admin")
 
 
-def words(said: Iterable[str]) -> tuple[str, ...]:
+def grant_of(role: str, models: Iterable[str], routes: Iterable[str]) -> Grant:
+    """A grant as it is typed. Raises `UsageError`."""
+    return Grant(cast("Role", role), _words(models), _words(routes))
+
+
+def _words(said: Iterable[str]) -> tuple[str, ...]:
     """What was listed, also with commas between, once each."""
     return tuple(
         dict.fromkeys(word.strip() for one in said for word in one.split(",") if word.strip())

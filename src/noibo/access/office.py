@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 from typing import Final
 
 from noibo.access import api_key, password
 from noibo.access.api_key import Key
-from noibo.access.grant import Grant, Role, words
+from noibo.access.grant import Grant, Role
 from noibo.access.keyring import Keyring, Open
 from noibo.access.lockout import Lockout
 from noibo.access.user import Session, User, digest, new_token, require_name
 from noibo.errors import NotFound, Unauthorized, UsageError
 from noibo.wire.access import KeyRow, NewKey, UserRow
+from noibo.wire.management import Done
 
 _LONGEST_NAME: Final = 80
 
@@ -104,10 +104,11 @@ class Office:
             raise NotFound(f"There is no user {name[:80]!r}.")
         return _user_row(user)
 
-    async def remove_user(self, name: str) -> None:
+    async def remove_user(self, name: str) -> Done:
         """A user is gone, with sessions and keys. Raises `NotFound`."""
         await (await self._open()).remove_user(name)
         await self.ring.read_again()
+        return Done(done=f"{name} is no user any more; what {name} stored stays.")
 
     async def users(self) -> list[UserRow]:
         """All users."""
@@ -138,11 +139,6 @@ class Office:
         """A session ends."""
         await (await self._open()).end_session(digest(token))
         await self.ring.read_again()
-
-
-def grant_of(role: Role, models: Sequence[str], routes: Sequence[str]) -> Grant:
-    """A grant as it is typed. Raises `UsageError`."""
-    return Grant(role, words(models), words(routes))
 
 
 def _key_row(key: Key, now: float) -> KeyRow:

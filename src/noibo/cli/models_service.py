@@ -71,7 +71,7 @@ def model_service(tree: Settings, paths: Sequence[str] = ()) -> Iterator[ModelSe
         try:
             yield client
         except RequestFailed as exc:
-            raise _as_there(exc) from exc
+            raise as_there(exc) from exc
         except ServerUnreachable as exc:
             raise ServerUnreachable(
                 f"The noibo server at {url} has gone away; what is here is kept.",
@@ -104,7 +104,7 @@ def _is_text(path: str) -> bool:
     return True
 
 
-def _as_there(exc: RequestFailed) -> NoiboError:
+def as_there(exc: RequestFailed) -> NoiboError:
     """The error that the server raised, so that the command ends with that one's exit code."""
     kind = _kinds().get(exc.server_code)
     return kind(exc.message, next_step=exc.next_step) if kind else exc

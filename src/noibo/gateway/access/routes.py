@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from noibo.access.grant import Role
-from noibo.access.office import Office, grant_of
+from noibo.access.grant import Role, grant_of
+from noibo.access.office import Office
 from noibo.access.user import LONGEST_S, page_token
 from noibo.gateway.access.doorman import COOKIE
 from noibo.gateway.access.identity import Identity
@@ -112,8 +112,7 @@ async def change_user(request: Request, name: str, body: UserChange) -> Response
 @router.delete("/users/{name}", dependencies=guarded)
 async def remove_user(request: Request, name: str) -> Response:
     """Remove a user, with sessions and keys."""
-    await _office(request).remove_user(name)
-    return as_json(management.Done(done=f"{name} is no user any more"))
+    return as_json(await _office(request).remove_user(name))
 
 
 # ── sessions ────────────────────────────────────────────────────────────────
