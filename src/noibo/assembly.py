@@ -6,7 +6,7 @@ What only a server needs is imported when it is asked for: commands on the store
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from noibo.egress import Destination, Door, Purpose
@@ -18,6 +18,8 @@ from noibo.modelstore.store import Store
 from noibo.settings import Settings
 
 if TYPE_CHECKING:
+    from noibo.access.office import Office
+    from noibo.access.records import AccessRecords
     from noibo.database.database import Database
     from noibo.engines.engine import Engine
     from noibo.engines.lookup import ModelLookup
@@ -96,6 +98,7 @@ def open_database(settings: Settings) -> Database:
 
 def open_stored(settings: Settings) -> Stored:
     """What a server keeps: responses, files, batches."""
+    from noibo.access.records import AccessRecords
     from noibo.gateway.batches.records import BatchRecords
     from noibo.gateway.files.files import Files
     from noibo.gateway.responses.records import ResponseRecords
@@ -103,7 +106,27 @@ def open_stored(settings: Settings) -> Stored:
 
     database = open_database(settings)
     files = Files(database, settings.home / "files", settings.server.max_file_bytes)
-    return Stored(database, ResponseRecords(database), files, BatchRecords(database))
+    return Stored(
+        database,
+        ResponseRecords(database),
+        files,
+        BatchRecords(database),
+        AccessRecords(database),
+    )
+
+
+def open_records(database: Database) -> AccessRecords:
+    """Keys, users and sessions in a database."""
+    from noibo.access.records import AccessRecords
+
+    return AccessRecords(database)
+
+
+def open_office(open_records: Callable[[], Awaitable[AccessRecords]]) -> Office:
+    """Gives out keys, keeps users, and knows who may come in."""
+    from noibo.access.office import Office
+
+    return Office(open_records)
 
 
 def may_have_stored(settings: Settings) -> bool:

@@ -12,17 +12,21 @@ import errno
 import json
 import os
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
 import noibo
 from noibo.assembly import (
     may_have_stored,
+    open_database,
     open_lookup,
     open_management,
+    open_office,
+    open_records,
     open_stored,
     open_supervisor,
 )
@@ -38,6 +42,9 @@ from noibo.modelstore.management import surroundings
 from noibo.settings import Settings
 from noibo.wire.management import STATE_FILE
 
+if TYPE_CHECKING:
+    from noibo.access.records import AccessRecords
+
 _FOR_ALL: Final = "`noibo ps` shows a noibo that runs; or choose another port by --port."
 _FOR_OLLAMA: Final = (
     "Stop the Ollama that runs there (`systemctl stop ollama`, or quit its app), or set "
@@ -48,11 +55,13 @@ _FOR_OLLAMA: Final = (
 def serve(settings: Settings, preload: str | None, on_ready: Callable[[str], None]) -> None:
     """Serve until told to stop. `on_ready` is given the address when requests are taken."""
     open_supervisor(settings)  # settings that cannot be are said before anything runs
+    _require_key(settings)
+    certificate = _certificate(settings)
     listeners = [_listen(settings, settings.server.port, _FOR_ALL)]
     if settings.server.ollama_port:
         listeners += [_listen(settings, settings.server.ollama_port, _FOR_OLLAMA)]
     host, port = listeners[0].getsockname()[:2]
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    url = _url(settings, host, port)
     server: _Server
 
     @contextlib.asynccontextmanager
@@ -70,8 +79,10 @@ def serve(settings: Settings, preload: str | None, on_ready: Callable[[str], Non
             create_app(services),
             log_level="warning",
             access_log=False,
+            proxy_headers=False,  # who says that it forwards is not believed; it needs a key
             timeout_keep_alive=75,
             timeout_graceful_shutdown=max(1, round(settings.server.shutdown_grace_s)),
+            **certificate,
         ),
         lambda: on_ready(url),
     )
@@ -93,11 +104,17 @@ async def open_services(settings: Settings, stop: Callable[[], None]) -> AsyncIt
     contexts = Contexts(lookup.resolve, asked_context)
     management = open_management(settings, lookup.forget)
     stored = Opening(lambda: open_stored(settings), lambda: may_have_stored(settings))
+
+    async def records() -> AccessRecords:
+        return (await stored()).access
+
+    office = open_office(records)
     async with new_session() as session:
         services = None
         try:
             services = Services(
                 settings=settings,
+                office=office,
                 supervisor=supervisor,
                 pipeline=Pipeline(contexts.resolve, supervisor, session),
                 resolve=contexts.resolve,
@@ -111,6 +128,7 @@ async def open_services(settings: Settings, stop: Callable[[], None]) -> AsyncIt
         finally:
             if services is not None:
                 await services.backgrounds.close()
+            await office.ring.close()
             await asyncio.gather(supervisor.close(), asyncio.to_thread(management.close))
             await stored.close()
 
@@ -140,14 +158,65 @@ class _Server(uvicorn.Server):
             self._captured_signals.clear()
 
 
+def _require_key(settings: Settings) -> None:
+    """Nobody from elsewhere is let in without a key, so without one there is nothing to serve."""
+    host = settings.server.host
+    if is_loopback(f"http://{f'[{host}]' if ':' in host else host}"):
+        return
+    if not may_have_stored(settings) or not asyncio.run(_somebody_may_come(settings)):
+        raise SettingsError(
+            f"noibo does not listen on {host} before somebody has a key: without one, nobody from "
+            "elsewhere is let in.",
+            next_step="Make one: `noibo key create NAME`.",
+        )
+
+
+async def _somebody_may_come(settings: Settings) -> bool:
+    database = open_database(settings)
+    records = open_records(database)
+
+    async def opened() -> AccessRecords:
+        return records
+
+    office = open_office(opened)
+    try:
+        return await office.somebody_may_come()
+    finally:
+        await office.ring.close()
+        await database.close()
+
+
+def _certificate(settings: Settings) -> dict[str, str]:
+    """What uvicorn wants for TLS. Raises `SettingsError` for files that do not do."""
+    certificate, key = settings.server.tls_cert, settings.server.tls_key
+    if not certificate:
+        if key:
+            raise SettingsError(
+                "server.tls_key is set, and server.tls_cert is not.", next_step="Set both, or none."
+            )
+        return {}
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+            certificate, key or None, password=lambda: ""
+        )
+    except (OSError, ValueError) as exc:
+        raise SettingsError(
+            f"server.tls_cert and server.tls_key cannot be used: {exc}.",
+            next_step="Name a certificate and its private key, as PEM, without a password.",
+        ) from exc
+    return {"ssl_certfile": certificate} | ({"ssl_keyfile": key} if key else {})
+
+
+def _url(settings: Settings, host: str, port: int) -> str:
+    """How a client on this machine reaches it."""
+    near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - the other way round
+    scheme = "https" if settings.server.tls_cert else "http"
+    return f"{scheme}://[{near}]:{port}" if ":" in near else f"{scheme}://{near}:{port}"
+
+
 def _listen(settings: Settings, port: int, another: str) -> socket.socket:
     """A socket that listens; `another` says what to do where the port is taken."""
     host = settings.server.host
-    if not is_loopback(f"http://{f'[{host}]' if ':' in host else host}"):
-        raise SettingsError(
-            f"noibo does not listen on {host} yet: only on this machine, until it has keys.",
-            next_step="Use 127.0.0.1 (the default) or ::1 for server.host.",
-        )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

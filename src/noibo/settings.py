@@ -45,7 +45,10 @@ def _key(default: Any, doc: str) -> Any:
 class Server:
     """Where noibo listens."""
 
-    host: str = _key("127.0.0.1", "Address to listen on; only loopback addresses for now.")
+    host: str = _key(
+        "127.0.0.1",
+        "Address to listen on; 0.0.0.0 is all of this machine's, for which there must be a key.",
+    )
     port: Port = _key(11500, "Port to listen on; 0 takes a free one.")
     shutdown_grace_s: Seconds = _key(
         30.0, "Seconds that answers under way may still take when the server is told to stop."
@@ -55,6 +58,17 @@ class Server:
     keep_responses_days: Days = _key(
         30, "Days for which responses (POST /v1/responses) are kept; 0: for ever."
     )
+    require_key: bool = _key(
+        False, "Want a key or a session also from programs on this machine."
+    )
+    allowed_hosts: Words = _key(
+        (), "Names this server goes by, besides localhost, its host name and plain addresses."
+    )
+    allowed_origins: Words = _key(
+        (), "Pages from elsewhere that may ask and read answers: https://app.example.vn."
+    )
+    tls_cert: str = _key("", "File with this server's certificate, as PEM; empty: no TLS.")
+    tls_key: str = _key("", "File with its private key; empty: in the same file.")
     ollama_port: Port = _key(
         0, "A second port to listen on, for clients of Ollama (11434); 0: none."
     )
@@ -210,7 +224,8 @@ class Settings:
         """Address of the server as a client types it."""
         host = "127.0.0.1" if self.server.host in {"0.0.0.0", "::", ""} else self.server.host  # noqa: S104
         host = f"[{host}]" if ":" in host else host
-        return f"http://{host}:{self.server.port}"
+        scheme = "https" if self.server.tls_cert else "http"
+        return f"{scheme}://{host}:{self.server.port}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,16 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from noibo.access import api_key, user
 from noibo.access.api_key import Key
 from noibo.access.grant import ROLES, Grant
-from noibo.access.records import AccessRecords, Everything
 from noibo.access.user import Session, User
 from noibo.errors import DatabaseError, NoiboError, Unauthorized
+
+if TYPE_CHECKING:
+    from noibo.access.records import AccessRecords, Everything
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +29,7 @@ OTHERS_S: Final = 1.0
 BLIND_S: Final = 30.0
 SEEN_EVERY_S: Final = 60.0  # a session's use is written down no more often
 
-Open = Callable[[], Awaitable[AccessRecords]]
+Open = Callable[[], "Awaitable[AccessRecords]"]
 
 
 class Keyring:
@@ -81,6 +83,21 @@ class Keyring:
         """A user, if there is one."""
         await self._require_true()
         return self._users.get(name)
+
+    async def grant_of(self, by: str) -> Grant:
+        """What somebody may now who was let in before as `key:ID` or `user:NAME`. Raises
+        `Unauthorized` where that holds no more."""
+        await self._require_true()
+        kind, _, name = by.partition(":")
+        if kind == "user" and name in self._users:
+            return self._users[name].grant
+        key = self._keys.get(name) if kind == "key" else None
+        if key is None or key.fault(time.time()):
+            raise Unauthorized(
+                "Who asked for this is not let in any more.",
+                next_step="Ask for it again, with a key that holds.",
+            )
+        return self._narrowed(key)
 
     async def keys(self) -> list[Key]:
         """All keys that hold or once did, by age."""

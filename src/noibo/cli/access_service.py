@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Coroutine, Iterator, Sequence
-from typing import Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from noibo.access.grant import Role, grant_of
 from noibo.access.office import Office
@@ -17,6 +17,9 @@ from noibo.errors import RequestFailed, ServerUnreachable
 from noibo.settings import Settings
 from noibo.wire.access import KeyRow, NewKey, UserRow
 from noibo.wire.management import Done
+
+if TYPE_CHECKING:
+    from noibo.access.records import AccessRecords
 
 T = TypeVar("T")
 
@@ -54,11 +57,16 @@ def access_service(tree: Settings) -> Iterator[AccessService]:
         client = connect(tree)
     except ServerUnreachable:
         with asyncio.Runner() as runner:
-            from noibo.assembly import open_database, open_office
+            from noibo.assembly import open_database, open_office, open_records
 
             database = open_database(tree)
+            records = open_records(database)
+
+            async def opened() -> AccessRecords:
+                return records
+
             try:
-                yield _Here(open_office(database), runner)
+                yield _Here(open_office(opened), runner)
             finally:
                 runner.run(database.close())
         return

@@ -42,6 +42,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "top": ("top", "top", "Watch workers, memory, queue and tokens per second."),
     "load": ("workers", "load", "Load a model before it is asked for."),
     "stop": ("workers", "stop", "Unload a model, or stop the server."),
+    "key": ("access", "key", "Give out and revoke API keys."),
+    "user": ("access", "user", "Add and remove the users of this server."),
     "config": ("config", "app", "Show the settings."),
     "doctor": ("doctor", "doctor", "Check that everything noibo needs works here."),
 }

@@ -108,12 +108,46 @@ def _responses_by_age(op: Operations) -> None:
     op.create_index("responses_by_age", "responses", ["created_at"])
 
 
+def _access(op: Operations) -> None:
+    op.create_table("access_version", sa.Column("version", sa.Integer, nullable=False))
+    op.execute("INSERT INTO access_version (version) VALUES (0)")
+    op.create_table(
+        "api_keys",
+        sa.Column("id", sa.String(64), primary_key=True),
+        sa.Column("name", sa.String(128), nullable=False),
+        sa.Column("owner", sa.String(128), nullable=False),
+        sa.Column("role", sa.String(16), nullable=False),
+        sa.Column("models", sa.Text, nullable=False),
+        sa.Column("routes", sa.Text, nullable=False),
+        sa.Column("digest", sa.LargeBinary, nullable=False),
+        sa.Column("created_at", sa.Float(53), nullable=False),
+        sa.Column("expires_at", sa.Float(53)),
+        sa.Column("revoked_at", sa.Float(53)),
+    )
+    op.create_table(
+        "users",
+        sa.Column("name", sa.String(64), primary_key=True),
+        sa.Column("role", sa.String(16), nullable=False),
+        sa.Column("password", sa.Text, nullable=False),
+        sa.Column("created_at", sa.Float(53), nullable=False),
+    )
+    op.create_table(
+        "sessions",
+        sa.Column("digest", sa.LargeBinary(32), primary_key=True),
+        sa.Column("user", sa.String(64), nullable=False),
+        sa.Column("created_at", sa.Float(53), nullable=False),
+        sa.Column("seen_at", sa.Float(53), nullable=False),
+    )
+    op.add_column("batches", sa.Column("asked_by", sa.String(64)))
+
+
 STEPS: Final[tuple[Callable[[Operations], None], ...]] = (
     _responses,
     _files,
     _batches,
     _leases,
     _responses_by_age,
+    _access,
 )
 
 

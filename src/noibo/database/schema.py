@@ -71,6 +71,7 @@ batches = Table(
     metadata,
     Column("id", ID, primary_key=True),
     Column("owner", OWNER, nullable=False),
+    Column("asked_by", ID),  # the key that its lines are asked with; none: on this machine
     Column("created_at", Float(53), nullable=False),
     Column("expires_at", Float(53), nullable=False),
     Column("status", String(32), nullable=False),

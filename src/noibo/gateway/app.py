@@ -19,6 +19,8 @@ from starlette.requests import ClientDisconnect
 import noibo
 from noibo.engines.supervision.claim import Claim
 from noibo.errors import InvalidRequest, NoiboError
+from noibo.gateway.access import routes as routes_access
+from noibo.gateway.access.doorman import Doorman
 from noibo.gateway.anthropic import routes as routes_anthropic
 from noibo.gateway.batches import routes as routes_batches
 from noibo.gateway.described import describe
@@ -84,12 +86,14 @@ def create_app(open_services: OpenServices) -> FastAPI:
         openapi_url="/noibo/v1/openapi.json",
         telemetry={"auto_configure": False},  # it would export past the door outward
     )
+    app.add_middleware(Doorman, respond=_respond)
     app.add_middleware(LocalOnly, respond=_respond)
     app.include_router(routes_server.health)
     app.include_router(routes_server.router)
     app.include_router(routes_workers.router)
     app.include_router(routes_models.router)
     app.include_router(routes_discovery.router)
+    app.include_router(routes_access.router)
     for routes in _APIS:
         app.include_router(routes.router)
     describe(app)

@@ -44,7 +44,7 @@ class Inquiry:
     async def read(cls, request: Request) -> Inquiry:
         """The request with its body. Raises `InvalidRequest` or `BodyTooLarge`."""
         services = services_of(request)
-        caller = Caller.of(request.headers, request.client.host if request.client else None)
+        caller = Caller.of(request)
         fields = await read_fields(request)
         model = body.field(fields, "model", str, "") or request.query_params.get("model", "")
         kept = body.field(fields, KEEP_ALIVE, Any)
@@ -56,7 +56,7 @@ class Inquiry:
     @classmethod
     def look(cls, request: Request) -> Inquiry:
         """A request without a body: its model stands in the address."""
-        caller = Caller.of(request.headers, request.client.host if request.client else None)
+        caller = Caller.of(request)
         return cls(services_of(request), caller, {}, request.query_params.get("model", ""), None)
 
     async def parsed(self, parse: Callable[[Fields], Parsed]) -> Parsed:

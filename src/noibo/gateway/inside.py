@@ -8,7 +8,9 @@ from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message
 
+from noibo.gateway.access.identity import Identity
 from noibo.gateway.callers import Caller
+from noibo.wire.management import PRIORITY_HEADER
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +20,11 @@ async def ask(
 ) -> tuple[int, Mapping[str, str], bytes]:
     """Post `body` for a caller; the answer's status, headers and body. Cancelling it ends the
     work."""
-    said = {"content-type": "application/json", "content-length": str(len(body))}
+    said = {
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        PRIORITY_HEADER: caller.priority.name.lower(),
+    }
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -33,10 +39,11 @@ async def ask(
         "client": (caller.name, 0),
         "server": None,
     }
+    who = Identity(caller.name, caller.owner, caller.grant, caller.by)
+    who.put(scope)
     answer = _Answer(body)
     try:
-        with caller.asks():
-            await app(scope, answer.receive, answer.send)
+        await app(scope, answer.receive, answer.send)
     except Exception:  # what answers 500 raises it again, for a server to log
         log.exception("a line for %s failed", path)
     task = asyncio.current_task()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from fastapi import Request
 
+from noibo.access.office import Office
 from noibo.engines.contexts import Contexts
 from noibo.engines.engine import Model
 from noibo.engines.supervision.supervisor import Supervisor
@@ -34,6 +35,7 @@ class Services:
     management: Management
     contexts: Contexts
     stored: Opening
+    office: Office
     stop_server: Callable[[], None]
     makes: Gate = field(default_factory=lambda: Gate(8, "models are being made"))
     sends: Gate = field(default_factory=lambda: Gate(32, "files are being sent"))
@@ -45,7 +47,7 @@ class Services:
     preloaded: bool = False
 
     def __post_init__(self) -> None:
-        self.batches = BatchRunner(self.stored)
+        self.batches = BatchRunner(self.stored, self.office.ring)
 
     async def busy_slots(self, worker: Worker) -> int | None:
         """How many answers the engine itself says it works on."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from noibo.access.records import AccessRecords
     from noibo.database.database import Database
     from noibo.gateway.batches.records import BatchRecords
     from noibo.gateway.files.files import Files
@@ -26,6 +27,7 @@ class Stored:
     responses: ResponseRecords
     files: Files
     batches: BatchRecords
+    access: AccessRecords
 
 
 class Opening:

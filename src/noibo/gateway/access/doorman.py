@@ -21,11 +21,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from noibo.access import api_key
 from noibo.access.grant import Permission
-from noibo.access.keyring import Keyring
 from noibo.access.user import page_token
 from noibo.errors import Forbidden, NoiboError, Unauthorized
 from noibo.gateway.access.identity import LOCAL, Identity
-from noibo.gateway.access.permissions import needed
+from noibo.gateway.access.permissions import needed, require
+from noibo.gateway.services import Services
 
 COOKIE: Final = "noibo_session"
 PAGE_TOKEN: Final = "x-noibo-csrf"
@@ -38,19 +38,10 @@ _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Doorman:
-    """ASGI middleware. `keyring` knows who may come in; `strict`: nobody without a key, also on
-    this machine; `respond` says an error as the API says it that was asked."""
+    """ASGI middleware. `respond` says an error as the API says it that was asked."""
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        keyring: Callable[[Scope], Keyring],
-        strict: bool,
-        respond: Callable[[Request, NoiboError], Response],
-    ) -> None:
+    def __init__(self, app: ASGIApp, respond: Callable[[Request, NoiboError], Response]) -> None:
         self._app = app
-        self._keyring = keyring
-        self._strict = strict
         self._respond = respond
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,25 +57,22 @@ class Doorman:
         permission = needed(scope["method"], scope["path"])
         identity = await self._who(scope, headers, permission)
         identity.put(scope)
-        if permission is not None and not identity.grant.may(permission, scope["path"]):
-            raise Forbidden(
-                f"{identity.said} may not {scope['method']} {scope['path'][:80]}: it needs the "
-                f"permission {permission.value!r}.",
-                next_step="Ask who runs this server for a key that may.",
-            )
+        require(identity.grant, scope["method"], scope["path"], identity.said)
 
     async def _who(
         self, scope: Scope, headers: Headers, permission: Permission | None
     ) -> Identity:
         token = sent_key(headers)
         if api_key.is_ours(token):
-            key, grant = await self._keyring(scope).key(token)
-            return Identity(f"key:{key.id}", key.owner, grant, f"The key {key.name!r}")
+            key, grant = await _services(scope).office.ring.key(token)
+            by = f"key:{key.id}"
+            return Identity(by, key.owner, grant, by, f"The key {key.name!r}")
         if (cookie := _cookie(headers)) and (found := await self._session(scope, cookie)):
             if scope["method"] not in _READS:
                 _require_page_token(headers, cookie)
             return found
-        if permission is not None and (self._strict or is_remote(scope, headers)):
+        strict = permission is not None and _services(scope).settings.server.require_key
+        if permission is not None and (strict or is_remote(scope, headers)):
             raise Unauthorized(
                 "This server wants a key." if not token else "That is no key of this server.",
                 next_step="Send `Authorization: Bearer noibo_…`; `noibo key create NAME` makes one "
@@ -93,12 +81,19 @@ class Doorman:
         return Identity(_name(scope, token), LOCAL)
 
     async def _session(self, scope: Scope, cookie: str) -> Identity | None:
-        ring = self._keyring(scope)
+        ring = _services(scope).office.ring
         session = await ring.session(cookie)
         user = await ring.user(session.user) if session else None
         if user is None:
             return None
-        return Identity(f"user:{user.name}", user.name, user.grant, f"The user {user.name!r}")
+        by = f"user:{user.name}"
+        return Identity(by, user.name, user.grant, by, f"The user {user.name!r}")
+
+
+def _services(scope: Scope) -> Services:
+    services = scope["app"].state.services
+    assert isinstance(services, Services)  # noqa: S101 - put there by create_app
+    return services
 
 
 def sent_key(headers: Headers) -> str:

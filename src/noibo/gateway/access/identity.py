@@ -20,6 +20,7 @@ class Identity:
     name: str
     owner: str = LOCAL
     grant: Grant = EVERYTHING
+    by: str = ""  # `key:ID` or `user:NAME`; empty for who is on this machine
     said: str = "Whoever works on this machine"  # in a refusal
 
     def put(self, scope: MutableMapping[str, Any]) -> None:

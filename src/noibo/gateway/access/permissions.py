@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from noibo.access.grant import Permission
+from noibo.access.grant import Grant, Permission
+from noibo.errors import Forbidden
 
 # Said to everybody: that there is a server; and where one signs in.
 _PUBLIC: Final = """
@@ -86,6 +87,16 @@ def needed(method: str, path: str) -> Permission | None:
         if len(_KNOWN) < _MOST_KNOWN:
             _KNOWN[asked] = found
         return found
+
+
+def require(grant: Grant, method: str, path: str, who: str = "This key") -> None:
+    """Raise `Forbidden` where a grant is not enough."""
+    permission = needed(method, path)
+    if permission is not None and not grant.may(permission, path):
+        raise Forbidden(
+            f"{who} may not {method} {path[:80]}: it needs the permission {permission.value!r}.",
+            next_step="Ask who runs this server for a key that may.",
+        )
 
 
 def _find(asked: str) -> Permission | None:

@@ -93,7 +93,7 @@ def _record(request: Request, asked: Asked) -> None:
 
 
 def _caller(request: Request) -> Caller:
-    return Caller.of(request.headers, request.client.host if request.client else None)
+    return Caller.of(request)
 
 
 router.add_route("/v1/messages", messages, methods=["POST"])

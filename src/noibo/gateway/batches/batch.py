@@ -25,6 +25,7 @@ COLUMNS: Final = frozenset(
     [
         "id",
         "owner",
+        "asked_by",
         "created_at",
         "expires_at",
         "status",
@@ -50,6 +51,7 @@ class Batch:
     completed: int = 0
     failed: int = 0
     body: Json = field(default_factory=dict)
+    asked_by: str | None = None  # whose key or session its lines are asked with
 
     @property
     def endpoint(self) -> str:

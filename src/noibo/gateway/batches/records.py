@@ -18,6 +18,7 @@ from noibo.database.database import Database
 from noibo.database.schema import batch_results, batches, files
 from noibo.errors import InvalidRequest, NotFound
 from noibo.gateway.batches.batch import COLUMNS, Batch, batch_of, text_of
+from noibo.gateway.callers import Caller
 from noibo.gateway.files.files import lives
 from noibo.gateway.page import Page, listed
 from noibo.gateway.page_rows import rows_of
@@ -36,7 +37,7 @@ class BatchRecords:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    async def add(self, owner: str, asked: Asked) -> Batch:
+    async def add(self, caller: Caller, asked: Asked) -> Batch:
         """A new one, whose input is still to be looked at. Raises `InvalidRequest` without a file
         for it."""
         now = time.time()
@@ -47,17 +48,18 @@ class BatchRecords:
         }
         batch = Batch(
             ids.new("batch"),
-            owner,
+            caller.owner,
             now,
             now + WINDOW_S,
             "validating",
             asked.input_file_id,
             body=body,
+            asked_by=caller.by or None,
         )
         row = {name: getattr(batch, name) for name in COLUMNS} | {"body": text_of(body)}
 
         def write(connection: Connection) -> None:
-            _require_input(connection, owner, asked.input_file_id)
+            _require_input(connection, caller.owner, asked.input_file_id)
             connection.execute(batches.insert().values(**row))
 
         await self.database.write(write)

@@ -26,7 +26,7 @@ async def create(request: Request) -> Response:
     """Take a batch on. Its input is looked at afterwards: `status` says what came of it."""
     services = services_of(request)
     asked = wire.read(await read_fields(request))
-    batch = await (await services.stored()).batches.add(_owner(request), asked)
+    batch = await (await services.stored()).batches.add(Caller.of(request), asked)
     services.batches.wake()
     return JSONResponse(batch.told())
 
@@ -70,7 +70,7 @@ async def cancel(request: Request, name: str) -> Json:
 
 
 def _owner(request: Request) -> str:
-    return Caller.of(request.headers, request.client.host if request.client else None).owner
+    return Caller.of(request).owner
 
 
 router.add_route("/v1/batches", create, methods=["POST"])

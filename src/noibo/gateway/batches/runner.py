@@ -16,13 +16,18 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from starlette.types import ASGIApp
 
+from noibo.access.grant import EVERYTHING
+from noibo.access.keyring import Keyring
 from noibo.engines.supervision.claim import Priority
-from noibo.errors import NoiboError
+from noibo.errors import Forbidden, NoiboError, Unauthorized
 from noibo.gateway import inside
+from noibo.gateway.access import permissions
 from noibo.gateway.callers import Caller
 from noibo.gateway.stored import Opening, Stored
+from noibo.wire import openai
 
 if TYPE_CHECKING:
     from noibo.gateway.batches.batch import Batch
@@ -50,8 +55,9 @@ class _Run:
 class BatchRunner:
     """Begins a run for each batch that is not at its end."""
 
-    def __init__(self, stored: Opening) -> None:
+    def __init__(self, stored: Opening, ring: Keyring) -> None:
         self._stored = stored
+        self._ring = ring
         self._news = asyncio.Event()
         self._runs: dict[str, _Run] = {}
         self._rests: dict[str, float] = {}  # until when a batch that failed is left alone
@@ -129,9 +135,16 @@ class BatchRunner:
 
     async def _ask(self, batch: Batch, body: bytes) -> tuple[int, bytes, float | None]:
         """One line, as if its owner had sent it: after all who want an answer now. All batches of
-        an owner are one caller, so that many take no more of the queue than one."""
+        an owner are one caller, so that many take no more of the queue than one. What it may is
+        what the key may now that the batch was made with."""
         assert self._app is not None  # noqa: S101 - run sets it
-        caller = Caller(f"batches of {batch.owner}", Priority.BATCH, batch.owner)
+        name, by = f"batches of {batch.owner}", batch.asked_by or ""
+        try:
+            grant = await self._ring.grant_of(by) if by else EVERYTHING
+            permissions.require(grant, "POST", batch.endpoint)
+        except (Unauthorized, Forbidden) as refused:
+            return refused.status, msgspec.json.encode(openai.error_body(refused)), None
+        caller = Caller(name, Priority.BATCH, batch.owner, grant, by)
         async with self._turns[batch.owner]:
             status, headers, answer = await inside.ask(self._app, batch.endpoint, body, caller)
         later = headers.get("retry-after", "")

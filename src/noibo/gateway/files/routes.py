@@ -106,7 +106,7 @@ async def delete(request: Request, name: str) -> Json:
 
 
 def _owner(request: Request) -> str:
-    return Caller.of(request.headers, request.client.host if request.client else None).owner
+    return Caller.of(request).owner
 
 
 router.add_route("/v1/files", upload, methods=["POST"])

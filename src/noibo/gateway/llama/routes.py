@@ -53,7 +53,7 @@ async def fill_in(request: Request) -> Response:
 
 async def _generate(request: Request, path: str) -> Response:
     services = services_of(request)
-    caller = Caller.of(request.headers, request.client.host if request.client else None)
+    caller = Caller.of(request)
     asked = await read(request, partial(pipeline.Request.parse, path, caller=caller))
     asked = replace(asked, model=asked.model or request.query_params.get("model", ""))
     if path == "/infill":

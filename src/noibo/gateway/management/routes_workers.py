@@ -64,7 +64,7 @@ async def load_worker(request: Request, model: str, body: LoadBody) -> Response:
     services = services_of(request)
     found = await services.resolve(model)
     kept = None if body.keep_alive is None else keep_alive.parse(body.keep_alive, "keep_alive")
-    caller = Caller.of(request.headers, request.client.host if request.client else None)
+    caller = Caller.of(request)
     claim = Claim(found, caller.name, caller.priority, kept, answers=False)
     loading = asyncio.create_task(_load(services, claim, body.pinned))
     try:

@@ -55,7 +55,7 @@ async def generate(request: Request) -> Response:
 async def _conversation(request: Request, kind: type[Chat] | type[Completion]) -> Response:
     services = services_of(request)
     fields = await read_fields(request)
-    caller = Caller.of(request.headers, request.client.host if request.client else None)
+    caller = Caller.of(request)
     size = length(fields)
     asked, turn = await off_loop(size, lambda: (Asked.parse(fields), kind.parse(fields)))
     return Conversation(services, asked, turn, caller, size)

@@ -55,7 +55,7 @@ class _Texts:
             services_of(request),
             model_name(fields),
             inputs,
-            Caller.of(request.headers, request.client.host if request.client else None),
+            Caller.of(request),
             kept(fields),
             field(fields, "truncate", bool, True),
             said.get("num_ctx", 0),  # no other is of vectors

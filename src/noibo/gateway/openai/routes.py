@@ -80,7 +80,7 @@ async def generate(request: Request) -> Response:
     """Chat completions and completions: bytes through, parsed only where a decision needs it."""
     services = services_of(request)
     try:
-        caller = Caller.of(request.headers, request.client.host if request.client else None)
+        caller = Caller.of(request)
         reading = partial(openai_asked.read, request.url.path, caller=caller)
         asked = await read(request, reading)
         if openai_model.needs_model(asked.request):

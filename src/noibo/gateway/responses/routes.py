@@ -35,7 +35,7 @@ async def create(request: Request) -> Response:
     """A response, streamed or not, or in the background."""
     services = services_of(request)
     fields = await read_fields(request)
-    caller = Caller.of(request.headers, request.client.host if request.client else None)
+    caller = Caller.of(request)
     prepared = await _prepare(fields, caller, services)
     asked = prepared.asked
     model = await services.resolve(asked.model)
@@ -193,7 +193,7 @@ async def cancel(request: Request, name: str) -> JSONResponse:
 
 
 def _owner(request: Request) -> str:
-    return Caller.of(request.headers, request.client.host if request.client else None).owner
+    return Caller.of(request).owner
 
 
 # Plain routes: on the hot path nothing is injected and nothing is validated twice.
