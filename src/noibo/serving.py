@@ -11,11 +11,12 @@ import contextlib
 import errno
 import json
 import os
+import secrets
 import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import uvicorn
 
@@ -30,10 +31,13 @@ from noibo.assembly import (
     open_stored,
     open_supervisor,
 )
+from noibo.connections.census import Census
+from noibo.connections.sockets import most_connections, prepare
 from noibo.egress import is_loopback
 from noibo.engines.contexts import Contexts
 from noibo.engines.upstream import new_session
 from noibo.errors import DiskFull, ServerBusy, SettingsError
+from noibo.gateway.access.models import allowed, visible
 from noibo.gateway.app import create_app
 from noibo.gateway.pipeline import Pipeline
 from noibo.gateway.services import Services
@@ -56,20 +60,22 @@ def serve(settings: Settings, preload: str | None, on_ready: Callable[[str], Non
     """Serve until told to stop. `on_ready` is given the address when requests are taken."""
     open_supervisor(settings)  # settings that cannot be are said before anything runs
     _require_key(settings)
-    certificate = _certificate(settings)
+    _require_certificate(settings)
     listeners = [_listen(settings, settings.server.port, _FOR_ALL)]
     if settings.server.ollama_port:
         listeners += [_listen(settings, settings.server.ollama_port, _FOR_OLLAMA)]
     host, port = listeners[0].getsockname()[:2]
-    url = _url(settings, host, port)
+    url, token = _url(settings, host, port), secrets.token_hex(32)
     server: _Server
+    _take_all_descriptors()
+    census = Census(most_connections(settings.server.connections), settings.server.stall_s)
 
     @contextlib.asynccontextmanager
     async def services() -> AsyncIterator[Services]:
         def stop() -> None:
             server.should_exit = True
 
-        async with open_services(settings, stop) as wired:
+        async with open_services(settings, stop, token) as wired:
             wired.preload = preload
             server.before_stop = wired.management.stop
             yield wired
@@ -79,20 +85,24 @@ def serve(settings: Settings, preload: str | None, on_ready: Callable[[str], Non
             create_app(services),
             log_level="warning",
             access_log=False,
+            http=cast("type[asyncio.Protocol]", census.connection),  # it is called to make one
+            ws="none",
             proxy_headers=False,  # who says that it forwards is not believed; it needs a key
             timeout_keep_alive=75,
             timeout_graceful_shutdown=max(1, round(settings.server.shutdown_grace_s)),
-            **certificate,
+            ssl_certfile=settings.server.tls_cert or None,
+            ssl_keyfile=settings.server.tls_key or None,
         ),
         lambda: on_ready(url),
     )
-    _take_all_descriptors()
-    with _state_file(settings, url):  # the socket listens: whoever comes early waits
+    with _state_file(settings, url, token):  # the socket listens: whoever comes early waits
         server.run(sockets=listeners)
 
 
 @contextlib.asynccontextmanager
-async def open_services(settings: Settings, stop: Callable[[], None]) -> AsyncIterator[Services]:
+async def open_services(
+    settings: Settings, stop: Callable[[], None], home_token: str = ""
+) -> AsyncIterator[Services]:
     """The services of one server, wired; the workers stop when this is left."""
     lookup = open_lookup(settings)
     supervisor = open_supervisor(settings)
@@ -102,6 +112,7 @@ async def open_services(settings: Settings, stop: Callable[[], None]) -> AsyncIt
         return worker.model.context if worker else 0
 
     contexts = Contexts(lookup.resolve, asked_context)
+    resolve = allowed(contexts.resolve)
     management = open_management(settings, lookup.forget)
     stored = Opening(lambda: open_stored(settings), lambda: may_have_stored(settings))
 
@@ -116,13 +127,14 @@ async def open_services(settings: Settings, stop: Callable[[], None]) -> AsyncIt
                 settings=settings,
                 office=office,
                 supervisor=supervisor,
-                pipeline=Pipeline(contexts.resolve, supervisor, session),
-                resolve=contexts.resolve,
-                list_models=lookup.list,
+                pipeline=Pipeline(resolve, supervisor, session),
+                resolve=resolve,
+                list_models=visible(lookup.list),
                 management=management,
                 contexts=contexts,
                 stored=stored,
                 stop_server=stop,
+                home_token=home_token,
             )
             yield services
         finally:
@@ -186,15 +198,15 @@ async def _somebody_may_come(settings: Settings) -> bool:
         await database.close()
 
 
-def _certificate(settings: Settings) -> dict[str, str]:
-    """What uvicorn wants for TLS. Raises `SettingsError` for files that do not do."""
+def _require_certificate(settings: Settings) -> None:
+    """Raise `SettingsError` for files that do not do for TLS."""
     certificate, key = settings.server.tls_cert, settings.server.tls_key
+    if key and not certificate:
+        raise SettingsError(
+            "server.tls_key is set, and server.tls_cert is not.", next_step="Set both, or none."
+        )
     if not certificate:
-        if key:
-            raise SettingsError(
-                "server.tls_key is set, and server.tls_cert is not.", next_step="Set both, or none."
-            )
-        return {}
+        return
     try:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
             certificate, key or None, password=lambda: ""
@@ -204,7 +216,6 @@ def _certificate(settings: Settings) -> dict[str, str]:
             f"server.tls_cert and server.tls_key cannot be used: {exc}.",
             next_step="Name a certificate and its private key, as PEM, without a password.",
         ) from exc
-    return {"ssl_certfile": certificate} | ({"ssl_keyfile": key} if key else {})
 
 
 def _url(settings: Settings, host: str, port: int) -> str:
@@ -222,6 +233,7 @@ def _listen(settings: Settings, port: int, another: str) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        prepare(listener, settings.server.stall_s)
         listener.listen(2048)
     except OSError as exc:
         listener.close()
@@ -244,10 +256,12 @@ def _take_all_descriptors() -> None:
 
 
 @contextlib.contextmanager
-def _state_file(settings: Settings, url: str) -> Iterator[None]:
+def _state_file(settings: Settings, url: str, token: str) -> Iterator[None]:
     path = settings.home / STATE_FILE
     state = {
         "url": url,
+        "token": token,
+        "certificate": settings.server.tls_cert,
         "pid": os.getpid(),
         "started_at": time.time(),
         "noibo": noibo.__version__,

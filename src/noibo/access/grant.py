@@ -1,7 +1,7 @@
 """What somebody may do: a role, narrowed to some models and some routes.
 
-A route needs one of five permissions (`gateway.routes_table` says which). What a key names of models
-and routes only ever takes away: nothing in a key gives more than its role.
+A route needs one of five permissions (`gateway.access.permissions` says which). What a key names of
+models and routes only ever takes away: nothing in a key gives more than its role.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ _OF_ROLE: Final[Mapping[Role, frozenset[Permission]]] = {
     "developer": _USER | {Permission.MANAGE},
     "admin": frozenset(Permission),
 }
+_OF_MODELS: Final = frozenset({Permission.MANAGE, Permission.ADMIN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,9 @@ class Grant:
                 )
 
     def may(self, permission: Permission, path: str) -> bool:
-        """True if a route at `path` that needs `permission` may be called."""
-        if permission not in _OF_ROLE[self.role]:
+        """True if a route at `path` that needs `permission` may be called. Who may use only some
+        models may not fetch, make or remove any."""
+        if permission not in _OF_ROLE[self.role] or (self.models and permission in _OF_MODELS):
             return False
         return not self.routes or any(
             fnmatchcase(path, one) if one.startswith("/") else one == permission

@@ -1,9 +1,10 @@
 """How often somebody may guess a password. Told the time; knows no clock.
 
-Each name and each address has its own count. After a few failures the next attempt must wait, twice
-as long each time; a success forgets the name's. An address may fail at more names than one, as a
-company behind one gate does, so it has more room. Names that do not exist count as well: who waits
-learns nothing of who is there.
+After a few failures at one name from one address the next attempt must wait, twice as long each
+time. An address may fail at more names than one, as a company behind one gate does, so its own
+count has more room; and so has a name's, for guesses from many addresses: nobody can lock out
+somebody else from one place. Names that do not exist count as well: who waits learns nothing of who
+is there.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 from noibo.errors import TooManyAttempts
 
-FREE: Final[Mapping[str, int]] = {"name": 5, "address": 30}  # failures that cost nothing
+# Failures that cost nothing.
+FREE: Final[Mapping[str, int]] = {"both": 5, "address": 30, "name": 100}
 FIRST_S: Final = 2.0
 LONGEST_S: Final = 900.0
 FORGOTTEN_S: Final = 3600.0
@@ -48,7 +51,7 @@ class Lockout:
         wait = max(
             (
                 self._counts[which].wait_s(which[0], now)
-                for which in _both(name, address)
+                for which in _counted(name, address)
                 if which in self._counts
             ),
             default=0.0,
@@ -63,12 +66,14 @@ class Lockout:
 
     def forgive(self, name: str, address: str) -> None:
         """An attempt has succeeded."""
-        self._counts.pop(("name", name), None)
-        if count := self._counts.get(("address", address)):
-            count.failures -= 1
+        both, *others = _counted(name, address)
+        self._counts.pop(both, None)
+        for which in others:
+            if count := self._counts.get(which):
+                count.failures -= 1
 
     def _count(self, name: str, address: str, now: float) -> None:
-        for which in _both(name, address):
+        for which in _counted(name, address):
             count = self._counts.setdefault(which, _Count(0, now))
             if now - count.last >= FORGOTTEN_S:
                 count.failures = 0
@@ -79,5 +84,16 @@ class Lockout:
             self._counts.popitem(last=False)
 
 
-def _both(name: str, address: str) -> tuple[tuple[str, str], tuple[str, str]]:
-    return ("name", name), ("address", address)
+def _counted(name: str, address: str) -> tuple[tuple[str, str], ...]:
+    return ("both", f"{name}\n{_house(address)}"), ("address", _house(address)), ("name", name)
+
+
+def _house(address: str) -> str:
+    """An address; of IPv6 the part that one house has all of."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is None:
+        return str(IPv6Network((int(found) >> 64 << 64, 64)))
+    return str(found)

@@ -12,11 +12,12 @@ from noibo.access.grant import Grant, Role
 from noibo.access.keyring import Keyring, Open
 from noibo.access.lockout import Lockout
 from noibo.access.user import Session, User, digest, new_token, require_name
-from noibo.errors import NotFound, Unauthorized, UsageError
+from noibo.errors import NotFound, TooManyAttempts, Unauthorized, UsageError
 from noibo.wire.access import KeyRow, NewKey, UserRow
 from noibo.wire.management import Done
 
 _LONGEST_NAME: Final = 80
+MOST_GUESSING: Final = 20  # at one moment: a guess takes a tenth of a second
 
 
 class Office:
@@ -27,6 +28,7 @@ class Office:
         self.ring = Keyring(open_records)
         self._lockout = Lockout()
         self._guesses = asyncio.Semaphore(2)  # each takes a core for a while, and 32 MiB
+        self._guessing = 0
 
     # ── keys ────────────────────────────────────────────────────────────────
 
@@ -119,11 +121,21 @@ class Office:
     async def sign_in(self, name: str, word: str, address: str) -> str:
         """What goes into the cookie. Raises `Unauthorized`, the same for a wrong name and a wrong
         password, and `TooManyAttempts`."""
+        if self._guessing >= MOST_GUESSING:
+            raise TooManyAttempts(
+                "Too many want to sign in at this moment.",
+                next_step="Try again in a moment.",
+                retry_after_s=MOST_GUESSING * 0.1,
+            )
         self._lockout.require(name, address, time.monotonic())
-        user = await self.ring.user(name)
-        async with self._guesses:
-            kept = user.password if user else None
-            right = await asyncio.to_thread(password.matches, word, kept)
+        self._guessing += 1
+        try:
+            user = await self.ring.user(name)
+            async with self._guesses:
+                kept = user.password if user else None
+                right = await asyncio.to_thread(password.matches, word, kept)
+        finally:
+            self._guessing -= 1
         if not right or user is None:
             raise Unauthorized(
                 "The name or the password is wrong.",

@@ -1,8 +1,9 @@
 """Somebody who signs in, and the sessions that follow.
 
-A session is a cookie with 256 random bits; what is kept is their digest. Beside it goes a token that
-a page must repeat in a header with whatever it changes (`X-Noibo-CSRF`): a foreign page can make a
-browser send the cookie, and cannot know the token, which is made of the same bits in another way.
+A session is a cookie with 256 random bits; what is kept is their digest. Beside it goes a token
+that a page must repeat in a header with whatever it changes (`X-Noibo-CSRF`): a foreign page can
+make a browser send the cookie, and cannot know the token, which is made of the same bits in another
+way.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from noibo.cli.access_service import access_service
 from noibo.cli.context import settings
 from noibo.cli.table import Column, print_table
 from noibo.errors import UsageError
-from noibo.wire.access import KeyRow
+from noibo.wire.access import KeyRow, KeyWanted
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Role = Annotated[str, typer.Option(help="admin, developer or user.")]
@@ -55,20 +55,23 @@ def create_key(
 ) -> None:
     """Make a key; it is shown this once."""
     with access_service(settings()) as service:
-        made = service.make_key(
-            name,
+        wanted = KeyWanted(
+            name=name,
             role=role,
             models=model or (),
             routes=route or (),
             user=owner,
             lasts_s=None if expires is None else _seconds(expires),
         )
+        made = service.make_key(wanted)
     if json:
         _print_json(made)
         return
     print(made.key)
-    print("This is shown once; noibo keeps no copy. Send it as `Authorization: Bearer …`.",
-          file=sys.stderr)
+    print(
+        "This is shown once; noibo keeps no copy. Send it as `Authorization: Bearer …`.",
+        file=sys.stderr,
+    )
 
 
 @key.command("list")

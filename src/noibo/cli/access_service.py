@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from noibo.access.grant import Role, grant_of
 from noibo.access.office import Office
 from noibo.errors import RequestFailed, ServerUnreachable
 from noibo.settings import Settings
-from noibo.wire.access import KeyRow, NewKey, UserRow
+from noibo.wire.access import KeyRow, KeyWanted, NewKey, UserRow
 from noibo.wire.management import Done
 
 if TYPE_CHECKING:
@@ -28,16 +28,7 @@ class AccessService(Protocol):
     """What `client.Client` and `_Here` both do."""
 
     def keys(self) -> list[KeyRow]: ...
-    def make_key(
-        self,
-        name: str,
-        *,
-        role: str = "user",
-        models: Sequence[str] = (),
-        routes: Sequence[str] = (),
-        user: str | None = None,
-        lasts_s: float | None = None,
-    ) -> NewKey: ...
+    def make_key(self, wanted: KeyWanted) -> NewKey: ...
     def revoke_key(self, key: str) -> KeyRow: ...
     def users(self) -> list[UserRow]: ...
     def add_user(self, name: str, password: str, role: str = "user") -> UserRow: ...
@@ -87,18 +78,11 @@ class _Here:
     def keys(self) -> list[KeyRow]:
         return self._do(self._office.keys())
 
-    def make_key(
-        self,
-        name: str,
-        *,
-        role: str = "user",
-        models: Sequence[str] = (),
-        routes: Sequence[str] = (),
-        user: str | None = None,
-        lasts_s: float | None = None,
-    ) -> NewKey:
-        grant = grant_of(role, models, routes)
-        return self._do(self._office.make_key(name, grant, user=user, lasts_s=lasts_s))
+    def make_key(self, wanted: KeyWanted) -> NewKey:
+        grant = grant_of(wanted.role, wanted.models, wanted.routes)
+        return self._do(
+            self._office.make_key(wanted.name, grant, user=wanted.user, lasts_s=wanted.lasts_s)
+        )
 
     def revoke_key(self, key: str) -> KeyRow:
         return self._do(self._office.revoke_key(key))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from noibo.client.calls import Calls
 from noibo.client.connection import AsyncConnection, Connection
-from noibo.wire.access import KeyRow, NewKey, SessionRow, UserRow
+from noibo.wire.access import KeyRow, KeyWanted, NewKey, SessionRow, UserRow
 from noibo.wire.management import Done
 
 
@@ -21,19 +19,9 @@ class Admitting(Connection):
         """All keys, without their secrets."""
         return self._send(Calls.keys)
 
-    def make_key(
-        self,
-        name: str,
-        *,
-        role: str = "user",
-        models: Sequence[str] = (),
-        routes: Sequence[str] = (),
-        user: str | None = None,
-        lasts_s: float | None = None,
-    ) -> NewKey:
-        """A new key; its text is told this once. `models`: patterns of names; `routes`: paths or
-        permissions; empty: all that the role may."""
-        return self._send(Calls.make_key(name, role, models, routes, user, lasts_s))
+    def make_key(self, wanted: KeyWanted) -> NewKey:
+        """A new key; its text is told this once."""
+        return self._send(Calls.make_key(wanted))
 
     def revoke_key(self, key: str) -> KeyRow:
         """A key, by its id or name, holds no more from now on."""
@@ -69,18 +57,9 @@ class AsyncAdmitting(AsyncConnection):
         """All keys, without their secrets."""
         return await self._send(Calls.keys)
 
-    async def make_key(
-        self,
-        name: str,
-        *,
-        role: str = "user",
-        models: Sequence[str] = (),
-        routes: Sequence[str] = (),
-        user: str | None = None,
-        lasts_s: float | None = None,
-    ) -> NewKey:
+    async def make_key(self, wanted: KeyWanted) -> NewKey:
         """A new key; its text is told this once."""
-        return await self._send(Calls.make_key(name, role, models, routes, user, lasts_s))
+        return await self._send(Calls.make_key(wanted))
 
     async def revoke_key(self, key: str) -> KeyRow:
         """A key, by its id or name, holds no more from now on."""

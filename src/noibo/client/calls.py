@@ -12,7 +12,7 @@ import msgspec
 
 from noibo.client.answers import failure
 from noibo.errors import RequestFailed
-from noibo.wire.access import KeyRow, NewKey, SessionRow, UserRow
+from noibo.wire.access import KeyRow, KeyWanted, NewKey, SessionRow, UserRow
 from noibo.wire.catalog import CatalogRow, SearchRow, Use
 from noibo.wire.importing import ImportedRow
 from noibo.wire.management import ROOT, Done, QueueRow, Status, WorkerRow
@@ -165,17 +165,8 @@ class Calls:
     users = Call("GET", f"{ROOT}/users", list[UserRow])
 
     @staticmethod
-    def make_key(
-        name: str,
-        role: str,
-        models: Sequence[str],
-        routes: Sequence[str],
-        user: str | None,
-        lasts_s: float | None,
-    ) -> Call[NewKey]:
-        body = {"name": name, "role": role, "models": list(models), "routes": list(routes)}
-        body |= {"user": user, "lasts_s": lasts_s}
-        return Call("POST", f"{ROOT}/keys", NewKey, body)
+    def make_key(wanted: KeyWanted) -> Call[NewKey]:
+        return Call("POST", f"{ROOT}/keys", NewKey, msgspec.to_builtins(wanted))
 
     @staticmethod
     def revoke_key(key: str) -> Call[KeyRow]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -15,37 +16,55 @@ from noibo import settings
 from noibo.client.answers import Steps, failure
 from noibo.client.calls import CONNECT_S, Call
 from noibo.egress import Destination, Door, Purpose, is_loopback
-from noibo.errors import ServerUnreachable
+from noibo.errors import ServerUnreachable, SettingsError
 from noibo.wire.management import GUARD_HEADER, PRIORITY_HEADER, STATE_FILE, Urgency
 from noibo.wire.models import ProgressRow
 
 T = TypeVar("T")
 
 
+class Running(msgspec.Struct, frozen=True):
+    """What a server wrote down of itself, for who runs it. `token` lets the commands in, also where
+    everybody else needs a key; `certificate` is the file of its own."""
+
+    url: str
+    pid: int = 0
+    token: str = ""
+    certificate: str = ""
+
+
 def find_server(tree: settings.Settings) -> str:
     """Address of this user's server: of the one that runs, else the one in the settings."""
+    return find_running(tree).url
+
+
+def find_running(tree: settings.Settings) -> Running:
+    """This user's server that runs, else the address in the settings."""
     try:
-        state = msgspec.json.decode((tree.home / STATE_FILE).read_bytes())
-        os.kill(int(state["pid"]), 0)
-        return str(state["url"])
-    except (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError, OverflowError):
-        return tree.url
+        state = msgspec.json.decode((tree.home / STATE_FILE).read_bytes(), type=Running)
+        os.kill(state.pid, 0)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, OverflowError):
+        return Running(tree.url)
+    return state
 
 
 class Address:
     """Where the server is and what is sent along with every request."""
 
     def __init__(self, base_url: str | None, api_key: str | None, priority: Urgency | None) -> None:
-        found = base_url or find_server(settings.load())
-        self.base_url = found.rstrip("/").removesuffix("/v1")
+        running = find_running(settings.load())
+        self.base_url = (base_url or running.url).rstrip("/").removesuffix("/v1")
+        if self.base_url != running.url:
+            running = Running("")  # another one: it is told nothing of this one
+        self._certificate = running.certificate
         if not is_loopback(self.base_url):
             tree = settings.load()
             door = Door(offline=tree.offline, record=tree.home / "egress.jsonl")
             destination = Destination.of(self.base_url)
             door.open(Purpose.NOIBO_SERVER, [destination]).check(self.base_url, "CONNECT")
         self.headers = {GUARD_HEADER: "1"}
-        if api_key:
-            self.headers["Authorization"] = f"Bearer {api_key}"
+        if api_key or running.token:
+            self.headers["Authorization"] = f"Bearer {api_key or running.token}"
         if priority:
             self.headers[PRIORITY_HEADER] = priority
 
@@ -55,13 +74,25 @@ class Address:
             "headers": self.headers,
             "timeout": httpx2.Timeout(None, connect=CONNECT_S),
             "trust_env": False,
-        }
+        } | ({"verify": _only(self._certificate)} if self._certificate else {})
 
     def unreachable(self, exc: Exception) -> ServerUnreachable:
         return ServerUnreachable(
             f"No noibo server answers at {self.base_url} ({type(exc).__name__}).",
             next_step="Start one with `noibo serve`.",
         )
+
+
+def _only(certificate: str) -> ssl.SSLContext:
+    """Trusts the server that has this certificate, under whatever name it is called."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        context.load_verify_locations(certificate)
+    except (OSError, ssl.SSLError) as exc:
+        raise SettingsError(f"The server's certificate {certificate} cannot be read.") from exc
+    return context
 
 
 class Connection:

@@ -30,7 +30,7 @@ from noibo.gateway.management import routes_discovery, routes_models, routes_ser
 from noibo.gateway.ollama import routes as routes_ollama
 from noibo.gateway.openai import routes as routes_openai
 from noibo.gateway.openai import routes_embeddings
-from noibo.gateway.origin import LocalOnly
+from noibo.gateway.origin import KnownPages
 from noibo.gateway.responses import routes as routes_responses
 from noibo.gateway.responses.sweeper import sweep
 from noibo.gateway.services import Services
@@ -87,7 +87,7 @@ def create_app(open_services: OpenServices) -> FastAPI:
         telemetry={"auto_configure": False},  # it would export past the door outward
     )
     app.add_middleware(Doorman, respond=_respond)
-    app.add_middleware(LocalOnly, respond=_respond)
+    app.add_middleware(KnownPages, respond=_respond)
     app.include_router(routes_server.health)
     app.include_router(routes_server.router)
     app.include_router(routes_workers.router)

@@ -39,7 +39,7 @@ async def ask(
         "client": (caller.name, 0),
         "server": None,
     }
-    who = Identity(caller.name, caller.owner, caller.grant, caller.by)
+    who = Identity(caller.name, caller.owner, caller.grant, caller.by, "Who asked for this")
     who.put(scope)
     answer = _Answer(body)
     try:

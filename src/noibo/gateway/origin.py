@@ -1,28 +1,36 @@
-"""Who may speak to a server on loopback: programs, its own pages, and less so other local pages.
+"""Under which names this server may be called, and from which pages.
 
-A page from elsewhere can reach 127.0.0.1 through the reader's own browser: by a plain cross-site
-request, which carries its `Origin`, or under a name of its own, bound to this address, which
-then stands in `Host`. Neither is let in. Programs send the address, and no `Origin`.
+A page from elsewhere can reach a server through its reader's own browser: by a plain cross-site
+request, which carries its `Origin`, or under a name of its own, bound to the server's address,
+which then stands in `Host`. Neither is let in. Programs send the server's name, and no `Origin`.
 
 A page of another program of this machine (`http://localhost:3000`, an app's window) may ask models,
 as with Ollama and llama-server: what it may reach is `OPEN`. To fetch, make, delete, pin or upload
-something is for programs, and for pages of this server.
+something is for programs, and for pages of this server. A page of `server.allowed_origins` may do
+that too, with a key of noibo's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import socket
+from collections.abc import Callable, Collection
+from fnmatch import fnmatchcase
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from noibo.egress import is_loopback
+from noibo import settings
+from noibo.access import api_key
 from noibo.errors import Forbidden, NoiboError
+from noibo.gateway.access.arrival import Arrival, is_here
+from noibo.gateway.access.doorman import sent_key
+from noibo.gateway.services import Services
 
 # Answers of models, and which models there are. GET loads nothing; to ask a model loads it.
 OPEN: Final = frozenset(
@@ -42,58 +50,120 @@ OPEN: Final = frozenset(
         *("/rerank", "/reranking", "/v1/rerank", "/v1/reranking"),
     )
 )
-# Windows of installed programs; no page of the web can say that it is one. After Ollama's.
-_APPS: Final = frozenset({"app", "tauri", "vscode-file", "vscode-webview"})
-# This machine as it is called inside a container on it. Nobody can register such a name.
-_FROM_CONTAINERS: Final = frozenset({"host.docker.internal", "host.containers.internal"})
+# What a page may read of an answer besides its body.
+_READABLE: Final = ["x-noibo-model", "x-noibo-cut", "x-noibo-queue", "x-request-id", "retry-after"]
 _NOT_FOR_PAGES: Final = "Only a page of this server, or a program, may ask for this."
 
 
-class LocalOnly:
-    """ASGI middleware that refuses requests of foreign pages. `respond` says an error as the API
-    says it that was asked."""
+class KnownPages:
+    """ASGI middleware that refuses requests of foreign pages, and under foreign names. `respond`
+    says an error as the API says it that was asked."""
 
     def __init__(self, app: ASGIApp, respond: Callable[[Request, NoiboError], Response]) -> None:
         self._app = app
         self._readable = CORSMiddleware(
-            app, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"]
+            app,
+            allow_origins=["*"],  # of those that are let in; without cookies
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=_READABLE,
         )
         self._respond = respond
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self._app
         if scope["type"] == "http":
-            headers = Headers(scope=scope)
-            if refusal := _refusal(scope, headers):
+            arrival = Arrival.of(scope)
+            if refusal := _refusal(scope, arrival):
                 app = self._respond(Request(scope), refusal)
-            elif "origin" in headers:  # a page that was let in may read its answer
+            elif b"origin" in arrival.headers:  # a page that was let in may read its answer
                 app = self._readable
         await app(scope, receive, send)
 
 
-def _refusal(scope: Scope, headers: Headers) -> Forbidden | None:
-    host, origin = headers.get("host"), headers.get("origin")
-    if host and not _is_here(f"http://{host}"):
+def _refusal(scope: Scope, arrival: Arrival) -> Forbidden | None:
+    server, host = _server(scope), arrival.host
+    if not _may_be_called(host, arrival.far, server):
         return Forbidden(
-            f"This server is for this machine; it is not called {host[:80]!r}.",
-            next_step="Use http://127.0.0.1 and the port, or http://localhost.",
+            f"This server is not called {host[:80]!r}.",
+            next_step="On this machine use http://127.0.0.1 and the port, or http://localhost; "
+            "other names of it belong into server.allowed_hosts.",
         )
-    if origin == f"{scope['scheme']}://{host}":
+    if sum(name == b"host" for name, _ in scope["headers"]) > 1:
+        return Forbidden("A request has one Host.")
+    if origin := arrival.header(b"origin"):
+        return _of_page(scope, arrival, origin, server.allowed_origins)
+    return _without_origin(scope["path"], arrival)
+
+
+def _of_page(
+    scope: Scope, arrival: Arrival, origin: str, welcome: Collection[str]
+) -> Forbidden | None:
+    if _is_own(origin, scope["scheme"], arrival):
         return None
-    if origin:
-        if not _is_here(origin):
-            return Forbidden(f"A page from {origin[:80]!r} may not speak to this server.")
-        return None if scope["path"] in OPEN else Forbidden(_NOT_FOR_PAGES)
-    site = headers.get("sec-fetch-site")  # of a page without Origin: a picture's address, say
+    named = origin in welcome
+    if not named and (arrival.remote or not is_here(origin)):
+        return Forbidden(
+            f"A page from {origin[:80]!r} may not speak to this server.",
+            next_step="Pages that may are named in server.allowed_origins.",
+        )
+    if scope["path"] in OPEN or (named and _may_be_signed(scope, arrival)):
+        return None
+    return Forbidden(_NOT_FOR_PAGES)
+
+
+def _without_origin(path: str, arrival: Arrival) -> Forbidden | None:
+    """As a program sends it, or a page that shows a picture of this address, say."""
+    site = arrival.header(b"sec-fetch-site")
     if site == "cross-site":
         return Forbidden("A page from elsewhere may not speak to this server.")
-    return Forbidden(_NOT_FOR_PAGES) if site == "same-site" and scope["path"] not in OPEN else None
+    return Forbidden(_NOT_FOR_PAGES) if site == "same-site" and path not in OPEN else None
 
 
-def _is_here(url: str) -> bool:
-    """True for this machine's own names, and for what is installed on it."""
+def _may_be_signed(scope: Scope, arrival: Arrival) -> bool:
+    """True for what comes with a key of noibo's, and for the question before it (CORS)."""
+    asks_first = (
+        scope["method"] == "OPTIONS" and b"access-control-request-method" in arrival.headers
+    )
+    return asks_first or api_key.is_ours(sent_key(arrival))
+
+
+def _is_own(origin: str, scheme: str, arrival: Arrival) -> bool:
+    """True for a page of this server; a proxy may have ended its TLS."""
+    return origin == f"{scheme}://{arrival.host}" or (
+        arrival.forwarded and origin == f"https://{arrival.host}"
+    )
+
+
+def _may_be_called(host: str, far: bool, server: settings.Server) -> bool:
+    """True for a name of this server's. A plain number cannot be anybody else's name."""
+    if not host or is_here(f"//{host}"):
+        return True
     try:
-        parts = urlsplit(url)
-        return parts.scheme in _APPS or parts.hostname in _FROM_CONTAINERS or is_loopback(url)
+        name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
     except ValueError:
         return False
+    if any(fnmatchcase(name, pattern.lower()) for pattern in server.allowed_hosts):
+        return True
+    return far and (_is_number(name) or name in _own_names())
+
+
+def _is_number(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+@functools.cache
+def _own_names() -> frozenset[str]:
+    """This machine's, as its neighbours call it."""
+    name = socket.gethostname().lower().rstrip(".")
+    return frozenset({name, f"{name}.local"} - {"", ".local"})
+
+
+def _server(scope: Scope) -> settings.Server:
+    services = scope["app"].state.services
+    assert isinstance(services, Services)  # noqa: S101 - put there by create_app
+    return services.settings.server

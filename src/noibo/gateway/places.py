@@ -7,22 +7,17 @@ connect to, what the caller likes and cannot reach itself, unless it runs on thi
 
 from __future__ import annotations
 
-import ipaddress
-
 from fastapi import Request
 
 from noibo.errors import Forbidden, InvalidRequest
+from noibo.gateway.access.identity import Identity
 from noibo.modelstore.origin import Local, Registry, Web, parse
 from noibo.modelstore.reference import DEFAULT_HOST
 
 
 def require_near(request: Request, what: str) -> None:
     """Raise `Forbidden` unless the caller is on this machine, so that it may name `what`."""
-    try:
-        near = request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
-    except ValueError:
-        near = False
-    if not near:
+    if not Identity.of(request.scope).near:
         raise Forbidden(
             f"{what} may only be named by who is on the server's machine.",
             next_step="Give the name of a model: `noibo catalog` lists some.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from fastapi import Request
 
@@ -19,8 +20,14 @@ from noibo.gateway.gate import Gate
 from noibo.gateway.pipeline import Pipeline
 from noibo.gateway.responses.background import Backgrounds
 from noibo.gateway.stored import Opening
+from noibo.gateway.watching.ended import told_to
+from noibo.gateway.watching.metrics import Metrics
+from noibo.gateway.watching.record import Record
 from noibo.modelstore.management.management import Management
 from noibo.settings import Settings
+
+if TYPE_CHECKING:
+    from noibo.gateway.watching.spans import Spans
 
 
 @dataclass(slots=True)
@@ -37,6 +44,9 @@ class Services:
     stored: Opening
     office: Office
     stop_server: Callable[[], None]
+    home_token: str  # what the commands of who runs this server send; it stands in server.json
+    spans: Spans | None = None
+    metrics: Metrics = field(default_factory=Metrics)
     makes: Gate = field(default_factory=lambda: Gate(8, "models are being made"))
     sends: Gate = field(default_factory=lambda: Gate(32, "files are being sent"))
     backgrounds: Backgrounds = field(default_factory=Backgrounds)
@@ -45,8 +55,10 @@ class Services:
     preload: str | None = None
     preload_error: str = ""
     preloaded: bool = False
+    watched: Callable[[Record], None] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.watched = told_to(self.metrics, self.spans)
         self.batches = BatchRunner(self.stored, self.office.ring)
 
     async def busy_slots(self, worker: Worker) -> int | None:

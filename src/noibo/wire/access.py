@@ -1,6 +1,8 @@
-"""The shapes of keys, users and sessions under `/noibo/v1/`. Shared by the gateway and the client."""
+"""Shapes of keys, users and sessions under `/noibo/v1/`, shared by the gateway and the client."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import msgspec
 
@@ -24,6 +26,18 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
 
     key: str
     row: KeyRow
+
+
+class KeyWanted(msgspec.Struct, frozen=True, kw_only=True):
+    """A key to be made. `models`: patterns of names; `routes`: paths, or permissions; empty: all
+    that the role may. What it stores belongs to `user`, or where none is named, to the key."""
+
+    name: str
+    role: str = "user"
+    models: Sequence[str] = ()
+    routes: Sequence[str] = ()
+    user: str | None = None
+    lasts_s: float | None = None
 
 
 class UserRow(msgspec.Struct, frozen=True, kw_only=True):

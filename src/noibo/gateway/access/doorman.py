@@ -2,7 +2,7 @@
 
 On this machine nobody needs a key, and one that is not noibo's is ignored: clients send whatever
 they were given. A key of noibo's counts everywhere: its scope, its end, its revocation. What comes
-from another address, or to another than loopback, or through a proxy, needs a key or a session.
+from elsewhere (`Arrival.remote`) needs a key or a session; with `server.require_key`, all do.
 """
 
 from __future__ import annotations
@@ -11,29 +11,22 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
-from ipaddress import ip_address
 from typing import Final
 
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from noibo.access import api_key
-from noibo.access.grant import Permission
 from noibo.access.user import page_token
 from noibo.errors import Forbidden, NoiboError, Unauthorized
+from noibo.gateway.access.arrival import Arrival
 from noibo.gateway.access.identity import LOCAL, Identity
 from noibo.gateway.access.permissions import needed, require
 from noibo.gateway.services import Services
 
 COOKIE: Final = "noibo_session"
-PAGE_TOKEN: Final = "x-noibo-csrf"
-# A proxy says one of these; a program on this machine that asks for itself says none.
-_FORWARDED: Final = (
-    *("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"),
-    *("via", "x-forwarded", "x-client-ip", "true-client-ip", "cf-connecting-ip"),
-)
+PAGE_TOKEN: Final = "x-noibo-csrf"  # noqa: S105 - the name of a header
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -46,48 +39,51 @@ class Doorman:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self._app
-        if scope["type"] == "http" and not Identity.known(scope):
+        if scope["type"] == "http":
             try:
-                await self._let_in(scope, Headers(scope=scope))
+                await self._let_in(scope)
             except NoiboError as refusal:
                 app = self._respond(Request(scope), refusal)
         await app(scope, receive, send)
 
-    async def _let_in(self, scope: Scope, headers: Headers) -> None:
-        permission = needed(scope["method"], scope["path"])
-        identity = await self._who(scope, headers, permission)
+    async def _let_in(self, scope: Scope) -> None:
+        if Identity.known(scope):  # one of our own, or the same request under another path
+            identity = Identity.of(scope)
+        else:
+            identity = await self._who(scope, Arrival.of(scope))
         identity.put(scope)
         require(identity.grant, scope["method"], scope["path"], identity.said)
 
-    async def _who(
-        self, scope: Scope, headers: Headers, permission: Permission | None
-    ) -> Identity:
-        token = sent_key(headers)
+    async def _who(self, scope: Scope, arrival: Arrival) -> Identity:
+        services, token, near = _services(scope), sent_key(arrival), not arrival.remote
         if api_key.is_ours(token):
-            key, grant = await _services(scope).office.ring.key(token)
+            key, grant = await services.office.ring.key(token)
             by = f"key:{key.id}"
-            return Identity(by, key.owner, grant, by, f"The key {key.name!r}")
-        if (cookie := _cookie(headers)) and (found := await self._session(scope, cookie)):
+            return Identity(by, key.owner, grant, by, f"The key {key.name!r}", near)
+        if (cookie := _cookie(arrival)) and (found := await _session(services, cookie, near)):
             if scope["method"] not in _READS:
-                _require_page_token(headers, cookie)
+                _require_page_token(arrival, cookie)
             return found
-        strict = permission is not None and _services(scope).settings.server.require_key
-        if permission is not None and (strict or is_remote(scope, headers)):
-            raise Unauthorized(
-                "This server wants a key." if not token else "That is no key of this server.",
-                next_step="Send `Authorization: Bearer noibo_…`; `noibo key create NAME` makes one "
-                "on the machine that it runs on.",
-            )
-        return Identity(_name(scope, token), LOCAL)
+        here = near and token and hmac.compare_digest(token.encode(), services.home_token.encode())
+        if here or needed(scope["method"], scope["path"]) is None:
+            return Identity(_name(scope, ""), near=near)
+        if near and not services.settings.server.require_key:
+            return Identity(_name(scope, token), near=near)
+        raise Unauthorized(
+            "That is no key of this server." if token else "This server wants a key.",
+            next_step="Send `Authorization: Bearer noibo_…`; `noibo key create NAME` makes one on "
+            "the machine that it runs on.",
+        )
 
-    async def _session(self, scope: Scope, cookie: str) -> Identity | None:
-        ring = _services(scope).office.ring
-        session = await ring.session(cookie)
-        user = await ring.user(session.user) if session else None
-        if user is None:
-            return None
-        by = f"user:{user.name}"
-        return Identity(by, user.name, user.grant, by, f"The user {user.name!r}")
+
+async def _session(services: Services, cookie: str, near: bool) -> Identity | None:
+    ring = services.office.ring
+    session = await ring.session(cookie)
+    user = await ring.user(session.user) if session else None
+    if user is None:
+        return None
+    by = f"user:{user.name}"
+    return Identity(by, user.name, user.grant, by, f"The user {user.name!r}", near)
 
 
 def _services(scope: Scope) -> Services:
@@ -96,32 +92,16 @@ def _services(scope: Scope) -> Services:
     return services
 
 
-def sent_key(headers: Headers) -> str:
-    """The key that a request carries; empty without one."""
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    key = token.strip() if scheme.lower() == "bearer" else ""
-    return key or headers.get("x-api-key", "").strip()
+def sent_key(arrival: Arrival) -> str:
+    """The key that a request carries, in either header; one of noibo's first. Empty without one."""
+    scheme, _, token = arrival.header(b"authorization").partition(" ")
+    bearer = token.strip() if scheme.lower() == "bearer" else ""
+    other = arrival.header(b"x-api-key").strip()
+    return other if api_key.is_ours(other) or not bearer else bearer
 
 
-def is_remote(scope: Scope, headers: Headers) -> bool:
-    """True for what did not come from this machine to this machine, or not by itself."""
-    ends = scope.get("client"), scope.get("server")
-    return not all(end and _is_loopback(end[0]) for end in ends) or any(
-        name in headers for name in _FORWARDED
-    )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
-
-
-def _cookie(headers: Headers) -> str:
-    said = headers.get("cookie", "")
+def _cookie(arrival: Arrival) -> str:
+    said = arrival.header(b"cookie")
     if COOKIE not in said:
         return ""
     try:
@@ -131,8 +111,8 @@ def _cookie(headers: Headers) -> str:
     return found.value if found else ""
 
 
-def _require_page_token(headers: Headers, cookie: str) -> None:
-    said = headers.get(PAGE_TOKEN, "")
+def _require_page_token(arrival: Arrival, cookie: str) -> None:
+    said = arrival.header(PAGE_TOKEN.encode())
     if not hmac.compare_digest(said.encode(), page_token(cookie).encode()):
         raise Forbidden(
             f"A page that is signed in sends the header {PAGE_TOKEN} with what it changes.",

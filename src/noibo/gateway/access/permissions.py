@@ -41,12 +41,12 @@ _TABLE: Final[Mapping[Permission, str]] = {
         GET /v1/models /v1/models/* /models /props /lora-adapters
         GET /api/tags /api/ps /api/version
         POST /api/show
-        GET /noibo/v1/status /noibo/v1/queue /noibo/v1/workers /noibo/v1/openapi.json
+        GET /noibo/v1/status /noibo/v1/workers /noibo/v1/openapi.json
         GET /noibo/v1/models /noibo/v1/models/* /noibo/v1/catalog
         GET DELETE /noibo/v1/session
     """,
     Permission.MANAGE: """
-        GET /slots /noibo/v1/search /noibo/v1/store/usage /metrics
+        GET /slots /noibo/v1/queue /noibo/v1/search /noibo/v1/store/usage /metrics
         GET DELETE /noibo/v1/pulls /noibo/v1/pulls/* /noibo/v1/pulls/*/*
         POST /noibo/v1/models/pull
         DELETE /noibo/v1/models/* /v1/models/* /api/delete
@@ -56,7 +56,7 @@ _TABLE: Final[Mapping[Permission, str]] = {
         POST /props /lora-adapters /slots/* /models/load /models/unload
     """,
 }
-# What only admins may: the files of this machine (models/add, models/import), keys, users, shutdown.
+# Only admins may: files of this machine (models/add, models/import), keys, users, shutdown.
 
 
 def _rules(text: str) -> list[str]:

@@ -127,7 +127,12 @@ async def sign_in(request: Request, body: SignInBody) -> Response:
     user = await office.ring.user(body.name)
     role = user.role if user else "user"
     row = SessionRow(
-        name=body.name, owner=body.name, role=role, models=[], routes=[], page_token=page_token(token)
+        name=body.name,
+        owner=body.name,
+        role=role,
+        models=[],
+        routes=[],
+        page_token=page_token(token),
     )
     response = _secret(as_json(row))
     response.set_cookie(

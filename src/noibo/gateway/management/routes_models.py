@@ -11,6 +11,7 @@ import asyncio
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from noibo.gateway.access.identity import now
 from noibo.gateway.event_stream import EventStream
 from noibo.gateway.management.managed import as_json, errand_events, management_of, remove
 from noibo.gateway.management.routes_server import guarded
@@ -19,6 +20,7 @@ from noibo.gateway.services import services_of
 from noibo.gateway.strict_route import StrictRoute
 from noibo.modelstore.management.pulls import Pull
 from noibo.wire import management
+from noibo.wire.models import ModelList
 
 router = APIRouter(prefix=management.ROOT, tags=["models"], route_class=StrictRoute)
 
@@ -102,7 +104,14 @@ async def cancel_pull(request: Request, pull_id: str) -> Response:
 @router.get("/models")
 async def list_models(request: Request) -> Response:
     """The models that can be used, and what is wrong with the others."""
-    return as_json(await asyncio.to_thread(management_of(request).stored_models))
+    found = await asyncio.to_thread(management_of(request).stored_models)
+    grant = now().grant
+    return as_json(
+        ModelList(
+            models=[row for row in found.models if grant.may_use(row.name)],
+            problems=[] if grant.models else found.problems,
+        )
+    )
 
 
 @router.post("/models/add", dependencies=guarded)
@@ -115,7 +124,9 @@ async def add_model(request: Request, body: AddBody) -> Response:
 @router.get("/models/{name:path}")
 async def show_model(request: Request, name: str) -> Response:
     """One model: its files, its licence and what that means, its defaults, its header."""
-    return as_json(await asyncio.to_thread(management_of(request).show, name))
+    found = await asyncio.to_thread(management_of(request).show, name)
+    now().require_model(name, found.name)
+    return as_json(found)
 
 
 @router.delete("/models/{name:path}", dependencies=guarded)

@@ -14,6 +14,7 @@ from noibo.engines.supervision import keep_alive
 from noibo.engines.supervision.claim import Claim
 from noibo.engines.worker import Worker
 from noibo.errors import ModelNotFound
+from noibo.gateway.access.identity import now
 from noibo.gateway.callers import Caller
 from noibo.gateway.management.managed import as_json
 from noibo.gateway.management.routes_server import guarded
@@ -54,7 +55,8 @@ async def queue(request: Request) -> Response:
 async def workers(request: Request) -> Response:
     """Workers that start or run, with what they hold and, by their own word, do."""
     services = services_of(request)
-    found = services.supervisor.workers()
+    grant = now().grant
+    found = [one for one in services.supervisor.workers() if grant.may_use(one.model.name)]
     return as_json(await asyncio.gather(*(_row(services, worker) for worker in found)))
 
 

@@ -14,6 +14,7 @@ from noibo.engines.abilities import Abilities
 from noibo.engines.supervision import keep_alive
 from noibo.engines.worker import State, Worker
 from noibo.errors import InvalidRequest, LicenceRefused, ModelNotFound, NoiboError
+from noibo.gateway.access.identity import now
 from noibo.gateway.management.managed import as_json, remove
 from noibo.gateway.ollama.asked import model_name
 from noibo.gateway.ollama.bodies import new_name, real_name
@@ -42,6 +43,7 @@ def _listed(services: Services) -> list[Json]:
     for alias, name in services.settings.aliases.items():
         with contextlib.suppress(NoiboError):
             rows.append(shown.listed(store.get(name)) | {"name": alias, "model": alias})
+    rows = [row for row in rows if now().grant.may_use(row["name"])]
     return sorted(rows, key=lambda row: str(row["modified_at"]), reverse=True)
 
 
@@ -60,6 +62,7 @@ async def show(request: Request) -> Response:
         )
     except ModelNotFound as error:
         raise ollama.not_found(name, error) from error
+    now().require_model(name, str(model.reference))
     found = await asyncio.to_thread(shown.shown, model, verbose=verbose)
     found["capabilities"] = await _abilities(services, name)
     return as_json(found | ({"system": system} if system else {}))
@@ -86,7 +89,12 @@ def _refuse_changes(fields: Fields) -> None:
 async def running(request: Request) -> Response:
     """The models that are loaded, with what they hold and until when."""
     services = services_of(request)
-    workers = [one for one in services.supervisor.workers() if one.state in _LOADED]
+    grant = now().grant
+    workers = [
+        one
+        for one in services.supervisor.workers()
+        if one.state in _LOADED and grant.may_use(one.model.name)
+    ]
     return as_json({"models": await asyncio.to_thread(_running, services, workers)})
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from noibo.errors import EngineError, EngineRefused, NoiboError
+from noibo.errors import EngineError, EngineRefused, NoiboError, Unauthorized
 from noibo.wire import sse
 from noibo.wire.body import UNREADABLE, Json
 
@@ -35,7 +35,10 @@ def error_body(error: NoiboError) -> Json:
 
 
 def error_headers(error: NoiboError) -> dict[str, str]:
-    """The headers that go with an error: when to try again, where that is known."""
+    """The headers that go with an error: when to try again, where that is known; how to say who
+    one is."""
+    if isinstance(error, Unauthorized):
+        return {"WWW-Authenticate": "Bearer"}
     if error.retry_after_s is None:
         return {}
     return {"Retry-After": str(max(1, math.ceil(error.retry_after_s)))}
