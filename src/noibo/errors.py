@@ -7,7 +7,11 @@
     │   ├── NameTaken           another model has that name already               409  exit 2
     │   ├── InvalidRequest      a request body that cannot be served              400  exit 2
     │   │   └── PreviousResponseNotFound  it builds on one that is not stored     400  exit 2
-    │   └── BodyTooLarge        a request body over the limit                     413  exit 2
+    │   ├── BodyTooLarge        a request body over the limit                     413  exit 2
+    │   ├── BodyEncoded         a request body that was packed                    415  exit 2
+    │   ├── AddressTooLong      a request's address over the limit                414  exit 2
+    │   ├── HeadTooLarge        a request's headers over the limit                431  exit 2
+    │   └── TooSlow             a request that does not come to its end           408  exit 2
     ├── Unauthorized            it is not known who asks                          401  exit 4
     ├── TooManyAttempts         signing in has failed too often                   429  exit 4
     ├── NotFound                                                                  404  exit 3
@@ -32,11 +36,13 @@
     │   │   └── OutOfMemory     there was not enough memory for it                503  exit 8
     │   ├── NoRoom              the memory budget has no room for the model now   503  exit 8
     │   ├── WorkerDied          the worker ended while it answered                502  exit 8
+    │   ├── UpstreamFailed      the server that a remote model is at fails noibo  502  exit 8
     │   ├── EngineRefused       the engine said no to a request                   its own, 8
     │   └── NotSupported        the engine cannot do this                         501  exit 8
     ├── ServerUnreachable       no noibo server answers                           503  exit 9
     │   └── ServerBusy          the address is taken                              503  exit 9
     ├── QueueFull               too many requests wait already                    429  exit 9
+    ├── TooManyConnections      no place for one more                             503  exit 9
     ├── ShuttingDown            the server is stopping                            503  exit 9
     └── RequestFailed           a server answered with an error (client side)     its own, 10
 
@@ -118,6 +124,34 @@ class BodyTooLarge(UsageError):
 
     code = "body_too_large"
     status = 413
+
+
+class BodyEncoded(UsageError):
+    """A request body with a Content-Encoding: nothing is unpacked here."""
+
+    code = "body_encoded"
+    status = 415
+
+
+class AddressTooLong(UsageError):
+    """The address of a request (path and query) is over the limit."""
+
+    code = "address_too_long"
+    status = 414
+
+
+class HeadTooLarge(UsageError):
+    """The headers of a request are too many, or too large."""
+
+    code = "headers_too_large"
+    status = 431
+
+
+class TooSlow(UsageError):
+    """A request that was begun and does not come to its end."""
+
+    code = "too_slow"
+    status = 408
 
 
 class Unauthorized(NoiboError):
@@ -293,6 +327,12 @@ class WorkerDied(EngineError):
     status = 502
 
 
+class UpstreamFailed(EngineError):
+    """The server that a remote model is reached at does not answer, or does not let noibo in."""
+
+    code = "upstream_failed"
+
+
 class EngineRefused(EngineError):
     """An engine answered a request with an error. `status` is the engine's, `kind` its own word for
     what is wrong, `details` whatever else it said."""
@@ -334,6 +374,14 @@ class QueueFull(NoiboError):
 
     code = "queue_full"
     status = 429
+    exit_code = 9
+
+
+class TooManyConnections(NoiboError):
+    """All connections that may be are taken, or this address has its share of them."""
+
+    code = "too_many_connections"
+    status = 503
     exit_code = 9
 
 

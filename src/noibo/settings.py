@@ -34,11 +34,17 @@ Words = tuple[str, ...]  # in the environment: with commas between
 Days = Annotated[int, msgspec.Meta(ge=0, le=36_500)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["text", "json"]
 KvType = Literal["f16", "q8_0"]
 
 
 def _key(default: Any, doc: str) -> Any:
     return field(default=default, metadata={"doc": doc})
+
+
+def _secret(doc: str) -> Any:
+    """A key whose value is never shown."""
+    return field(default="", repr=False, metadata={"doc": doc, "secret": True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +59,18 @@ class Server:
     shutdown_grace_s: Seconds = _key(
         30.0, "Seconds that answers under way may still take when the server is told to stop."
     )
+    connections: Count = _key(
+        4096, "Connections at the same time; one address elsewhere may have half of those left."
+    )
+    stall_s: Seconds = _key(
+        60.0, "Seconds a caller may stand still in the middle of its request, or of its answer."
+    )
     max_body_bytes: Count = _key(64 * 2**20, "Largest request body taken.")
     max_file_bytes: Count = _key(512 * 2**20, "Largest file taken (POST /v1/files).")
     keep_responses_days: Days = _key(
         30, "Days for which responses (POST /v1/responses) are kept; 0: for ever."
     )
-    require_key: bool = _key(
-        False, "Want a key or a session also from programs on this machine."
-    )
+    require_key: bool = _key(False, "Want a key or a session also from programs on this machine.")
     allowed_hosts: Words = _key(
         (), "Names this server goes by, besides localhost, its host name and plain addresses."
     )
@@ -142,6 +152,14 @@ class ModelSettings:
     ctx_size: Whole = _key(0, "As engine.ctx_size.")
     parallel: Whole = _key(0, "As engine.parallel.")
     kv_type: Literal["", "f16", "q8_0"] = _key("", "As engine.kv_type.")
+    engine: Literal["", "remote"] = _key(
+        "", "remote: no file here; another server on this machine is asked, at base_url."
+    )
+    base_url: str = _key("", "Of a remote model: where it is, as http://127.0.0.1:8000/v1.")
+    api_key: str = _secret(
+        "Of a remote model: the key that is wanted there; or env:NAME, a variable that has it."
+    )
+    model: str = _key("", "Of a remote model: its name there; empty: the same as here.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +209,18 @@ class Log:
     """What is logged. Prompts and secrets never are."""
 
     level: LogLevel = _key("info", "debug, info, warning or error.")
+    format: LogFormat = _key("text", "text, for people, or json: an object a line, for programs.")
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """Who is told about requests, and is not asked for it. By default nobody."""
+
+    otlp_endpoint: str = _key(
+        "",
+        "Address of an OpenTelemetry collector that spans are sent to, as http://127.0.0.1:4318; "
+        "empty: none are made.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +238,7 @@ class Settings:
     licences: Licences = field(default_factory=Licences)
     database: Database = field(default_factory=Database)
     log: Log = field(default_factory=Log)
+    telemetry: Telemetry = field(default_factory=Telemetry)
     aliases: Mapping[str, str] = field(default_factory=dict, metadata={"table": True})
     models: Mapping[str, ModelSettings] = field(default_factory=dict, metadata={"table": True})
     home: Path = field(default=Path(), metadata={"fact": True})
@@ -236,6 +267,7 @@ class Key:
     type: Any
     default: Any
     doc: str
+    secret: bool = False
 
     @property
     def variable(self) -> str:
@@ -252,7 +284,8 @@ def keys(tree: type = Settings, prefix: str = "") -> Iterator[Key]:
         if dataclasses.is_dataclass(kind):
             yield from keys(kind, f"{prefix}{leaf.name}.")  # type: ignore[arg-type]
         else:
-            yield Key(prefix + leaf.name, kind, leaf.default, leaf.metadata["doc"])
+            secret = leaf.metadata.get("secret", False)
+            yield Key(prefix + leaf.name, kind, leaf.default, leaf.metadata["doc"], secret)
 
 
 def load(
@@ -275,7 +308,7 @@ def load(
     named = config or (Path(environ["NOIBO_CONFIG"]) if environ.get("NOIBO_CONFIG") else None)
     path = _expanded(named or home / FILE_NAME, "--config").absolute()
     written = _read_file(path, required=named is not None)
-    models = _models(written.pop("models", {}), str(path))
+    models = _models(written.pop("models", {}), str(path), environ)
     aliases = _aliases(written.pop("aliases", {}), str(path))
     for name, value in _flatten(written):
         if name not in known:
@@ -400,7 +433,7 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield prefix + name, value
 
 
-def _models(tables: Any, where: str) -> dict[str, ModelSettings]:
+def _models(tables: Any, where: str, environ: Mapping[str, str]) -> dict[str, ModelSettings]:
     """The tables of single models. A name may hold dots, so these are not keys of the tree."""
     known = {f"models.NAME.{key.name}": key for key in keys(ModelSettings)}
     made = {}
@@ -416,8 +449,35 @@ def _models(tables: Any, where: str) -> dict[str, ModelSettings]:
             if key is None:
                 raise _unknown(f"models.NAME.{name}", known, f'{where}, table [models."{model}"]')
             values[name] = _typed(key, value, f'{where}, [models."{model}"]')
-        made[model] = ModelSettings(**values)
+        made[model] = _remote(model, ModelSettings(**values), environ)
     return made
+
+
+def _remote(model: str, own: ModelSettings, environ: Mapping[str, str]) -> ModelSettings:
+    """With its key, where that is in the environment. Raises `SettingsError` where what only a
+    remote model has is there without `engine`, or the other way round."""
+    table = f'[models."{model}"]'
+    if own.engine != "remote":
+        if own.base_url or own.api_key or own.model:
+            raise SettingsError(
+                f"{table} has what only a remote model has (base_url, api_key, model).",
+                next_step='Add engine = "remote".',
+            )
+        return own
+    if not own.base_url:
+        raise SettingsError(
+            f"{table} is remote, and nothing says where.",
+            next_step='Add base_url = "http://127.0.0.1:8000/v1", say.',
+        )
+    if not own.api_key.startswith("env:"):
+        return own
+    name = own.api_key.removeprefix("env:")
+    if not environ.get(name):
+        raise SettingsError(
+            f"{table} takes its api_key from the variable {name}, which is not set.",
+            next_step=f"Set {name} where noibo is started, or write the key into noibo.toml.",
+        )
+    return dataclasses.replace(own, api_key=environ[name])
 
 
 def _aliases(table: Any, where: str) -> dict[str, str]:
@@ -448,7 +508,7 @@ def _typed(key: Key, value: Any, source: str) -> Any:
         return msgspec.convert(value, key.type, strict=not isinstance(value, str))
     except msgspec.ValidationError as exc:
         raise SettingsError(
-            f"{key.name} = {value!r} (from {source}) is no good: {exc}.",
+            f"{key.name} = {'…' if key.secret else repr(value)} (from {source}) is no good: {exc}.",
             next_step=f"{key.name}: {key.doc}",
         ) from exc
 
