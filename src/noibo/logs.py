@@ -1,17 +1,109 @@
-"""Logging: one line an event, on standard error. Prompts and secrets never reach it.
+"""Logging: one line an event, on standard error, as text or as JSON.
 
-Code logs names, counts and durations. Nothing that a caller or a document wrote is ever an
-argument of a log call; `tests/test_logs.py` greps for it.
+Prompts and secrets never reach it. Code logs names, counts and durations; nothing that a caller or
+a document wrote is ever an argument of a log call. What libraries and exceptions say may repeat
+such words, so of an exception its kind and its way through the code are told and never its
+message, and of what another library says the first line. `tests/gateway/test_request_log.py` sends
+a canary through every field of every API, and greps.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
+import threading
+import traceback
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol, runtime_checkable
 
-FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+import msgspec
+
+OURS: Final = "noibo"
+# Of the request that this task works for; empty outside of one.
+request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
-def setup(level: str) -> None:
+@runtime_checkable
+class Event(Protocol):
+    """A message that is more than a sentence: `str` is for people, `facts` for programs."""
+
+    def facts(self) -> dict[str, Any]:
+        """Names and values; `message` is one of them."""
+
+
+class Text(logging.Formatter):
+    """For people."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s%(request)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        name = "" if isinstance(record.msg, Event) else request_id.get()
+        record.request = f" ({name})" if name else ""
+        return super().format(record)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        record.message = _sentence(record)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        return told(ei[1])
+
+
+class Json(logging.Formatter):
+    """For programs: one object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        row: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+        }
+        if isinstance(record.msg, Event):
+            row |= record.msg.facts()
+        else:
+            row["message"] = _sentence(record)
+            if name := request_id.get():
+                row["request_id"] = name
+        if record.exc_info and record.exc_info[1] is not None:
+            row["exception"] = told(record.exc_info[1])
+        return msgspec.json.encode(row).decode()
+
+
+_FORMATTERS: Final = {"text": Text, "json": Json}
+
+
+def setup(level: str, form: str = "text") -> None:
     """Set up the `noibo` loggers; other libraries speak from warning upward."""
-    logging.basicConfig(format=FORMAT, level=logging.WARNING)
-    logging.getLogger("noibo").setLevel(level.upper())
+    handler = logging.StreamHandler()
+    handler.setFormatter(_FORMATTERS[form]())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    logging.getLogger(OURS).setLevel(level.upper())
+    logging.captureWarnings(capture=True)
+    threading.excepthook = lambda args: _uncaught("a thread", args.exc_value)
+    sys.unraisablehook = lambda args: _uncaught("an object's end", args.exc_value)
+
+
+def told(error: BaseException | None) -> str:
+    """An exception without its message: kinds, and the way through the code. With what caused it,
+    the first first."""
+    found: list[str] = []
+    while error is not None and len(found) < 8:
+        way = traceback.extract_tb(error.__traceback__)
+        steps = [f"  {step.filename}:{step.lineno} in {step.name}" for step in way]
+        kind = type(error)
+        found.append("\n".join([f"{kind.__module__}.{kind.__qualname__}", *steps]))
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\nthen\n".join(reversed(found))
+
+
+def _sentence(record: logging.LogRecord) -> str:
+    """What is said. Libraries add what they hold to the lines below the first."""
+    said = record.getMessage()
+    ours = record.name == OURS or record.name.startswith(OURS + ".")
+    return said if ours else said.partition("\n")[0]
+
+
+def _uncaught(where: str, error: BaseException | None) -> None:
+    logging.getLogger(OURS).error("%s failed", where, exc_info=error)

@@ -24,6 +24,7 @@ import noibo
 from noibo.assembly import (
     may_have_stored,
     open_database,
+    open_door,
     open_lookup,
     open_management,
     open_office,
@@ -42,12 +43,14 @@ from noibo.gateway.app import create_app
 from noibo.gateway.pipeline import Pipeline
 from noibo.gateway.services import Services
 from noibo.gateway.stored import Opening
+from noibo.gateway.watching.collector import open_spans
 from noibo.modelstore.management import surroundings
 from noibo.settings import Settings
 from noibo.wire.management import STATE_FILE
 
 if TYPE_CHECKING:
     from noibo.access.records import AccessRecords
+    from noibo.gateway.watching.spans import Spans
 
 _FOR_ALL: Final = "`noibo ps` shows a noibo that runs; or choose another port by --port."
 _FOR_OLLAMA: Final = (
@@ -61,6 +64,7 @@ def serve(settings: Settings, preload: str | None, on_ready: Callable[[str], Non
     open_supervisor(settings)  # settings that cannot be are said before anything runs
     _require_key(settings)
     _require_certificate(settings)
+    spans = open_spans(settings.telemetry.otlp_endpoint, open_door(settings))
     listeners = [_listen(settings, settings.server.port, _FOR_ALL)]
     if settings.server.ollama_port:
         listeners += [_listen(settings, settings.server.ollama_port, _FOR_OLLAMA)]
@@ -75,7 +79,7 @@ def serve(settings: Settings, preload: str | None, on_ready: Callable[[str], Non
         def stop() -> None:
             server.should_exit = True
 
-        async with open_services(settings, stop, token) as wired:
+        async with open_services(settings, stop, token, spans) as wired:
             wired.preload = preload
             server.before_stop = wired.management.stop
             yield wired
@@ -83,6 +87,7 @@ def serve(settings: Settings, preload: str | None, on_ready: Callable[[str], Non
     server = _Server(
         uvicorn.Config(
             create_app(services),
+            log_config=None,  # it speaks as the rest does: see logs.py
             log_level="warning",
             access_log=False,
             http=cast("type[asyncio.Protocol]", census.connection),  # it is called to make one
@@ -101,7 +106,10 @@ def serve(settings: Settings, preload: str | None, on_ready: Callable[[str], Non
 
 @contextlib.asynccontextmanager
 async def open_services(
-    settings: Settings, stop: Callable[[], None], home_token: str = ""
+    settings: Settings,
+    stop: Callable[[], None],
+    home_token: str = "",
+    spans: Spans | None = None,
 ) -> AsyncIterator[Services]:
     """The services of one server, wired; the workers stop when this is left."""
     lookup = open_lookup(settings)
@@ -120,14 +128,14 @@ async def open_services(
         return (await stored()).access
 
     office = open_office(records)
-    async with new_session() as session:
+    async with new_session() as session, new_session(keeps=True) as foreign:
         services = None
         try:
             services = Services(
                 settings=settings,
                 office=office,
                 supervisor=supervisor,
-                pipeline=Pipeline(resolve, supervisor, session),
+                pipeline=Pipeline(resolve, supervisor, session, foreign),
                 resolve=resolve,
                 list_models=visible(lookup.list),
                 management=management,
@@ -135,6 +143,7 @@ async def open_services(
                 stored=stored,
                 stop_server=stop,
                 home_token=home_token,
+                spans=spans,
             )
             yield services
         finally:
@@ -143,6 +152,8 @@ async def open_services(
             await office.ring.close()
             await asyncio.gather(supervisor.close(), asyncio.to_thread(management.close))
             await stored.close()
+            if spans is not None:
+                await asyncio.to_thread(spans.close)
 
 
 class _Server(uvicorn.Server):

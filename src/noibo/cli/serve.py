@@ -39,7 +39,7 @@ def serve(
     )
     from noibo import logs, serving
 
-    logs.setup(tree.log.level)
+    logs.setup(tree.log.level, tree.log.format)
     if fetch:
         from noibo.cli.models import fetch_if_missing
 

@@ -34,6 +34,9 @@ from noibo.gateway.origin import KnownPages
 from noibo.gateway.responses import routes as routes_responses
 from noibo.gateway.responses.sweeper import sweep
 from noibo.gateway.services import Services
+from noibo.gateway.watching import routes as routes_watching
+from noibo.gateway.watching.record import current
+from noibo.gateway.watching.watch import Watch
 from noibo.wire import anthropic, llama_server, models, ollama, openai
 from noibo.wire.voice import Voice
 
@@ -88,12 +91,14 @@ def create_app(open_services: OpenServices) -> FastAPI:
     )
     app.add_middleware(Doorman, respond=_respond)
     app.add_middleware(KnownPages, respond=_respond)
+    app.add_middleware(Watch, respond=_respond)
     app.include_router(routes_server.health)
     app.include_router(routes_server.router)
     app.include_router(routes_workers.router)
     app.include_router(routes_models.router)
     app.include_router(routes_discovery.router)
     app.include_router(routes_access.router)
+    app.include_router(routes_watching.router)
     for routes in _APIS:
         app.include_router(routes.router)
     describe(app)
@@ -101,7 +106,6 @@ def create_app(open_services: OpenServices) -> FastAPI:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ClientDisconnect, _left)
-    app.add_exception_handler(Exception, _unknown_error)
     return app
 
 
@@ -123,6 +127,7 @@ async def _preload(services: Services) -> None:
 
 def _respond(request: Request, error: NoiboError) -> Response:
     """An error in the shape of the API it was asked of."""
+    current().failed(error)
     headers, path = openai.error_headers(error), request.url.path
     if path.startswith("/v1/models") and anthropic.VERSION_HEADER in request.headers:
         path = "/v1/messages"  # two APIs have that route
@@ -167,7 +172,3 @@ async def _invalid(request: Request, exc: Exception) -> Response:
 
 async def _left(request: Request, exc: Exception) -> Response:
     return Response(status_code=499)  # nobody is there to read it
-
-
-async def _unknown_error(request: Request, exc: Exception) -> Response:
-    return _respond(request, NoiboError("noibo failed on this request; its log says why."))

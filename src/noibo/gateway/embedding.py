@@ -29,6 +29,7 @@ from noibo.gateway.pipeline import Errand
 from noibo.gateway.services import Services
 from noibo.gateway.side_by_side import side_by_side
 from noibo.gateway.unpooled import Room
+from noibo.gateway.watching.record import current
 from noibo.wire import embeddings
 from noibo.wire.body import Fields, raw
 from noibo.wire.embeddings import Input
@@ -117,6 +118,7 @@ class _Asking:
             found = await self._of_each_token(fitting)
         else:
             found = await self._in_pieces(fitting)
+        current().read(found.prompt_tokens)
         worker.tokens_in += found.prompt_tokens
         worker.prompts += len(inputs)
         return found

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from noibo.errors import NoiboError, ShuttingDown
 from noibo.gateway.reply import Reply
+from noibo.gateway.watching.record import current
 from noibo.wire.voice import Voice
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,8 @@ class Exchange(Response):
             await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if answering.done():
                 answering.result()
+            else:
+                current().left = True
         except asyncio.CancelledError:  # the server stops and the deadline has passed
             await _cancel(answering)
             await reply.fail(ShuttingDown("The server stopped before the answer ended."))

@@ -27,6 +27,8 @@ from noibo.engines.worker import Worker
 from noibo.errors import EngineRefused, InvalidRequest, NoiboError, WorkerDied
 from noibo.gateway.callers import Caller
 from noibo.gateway.parts import require_readable
+from noibo.gateway.tokens import Tokens
+from noibo.gateway.watching.record import current
 from noibo.wire import body
 from noibo.wire.body import Fields, Json
 from noibo.wire.completion import bound_probs
@@ -40,7 +42,8 @@ LONGEST_ERROR = 2**16
 class Request:
     """One request for a generation, parsed once. `keep_alive` is in seconds; None: as it is set.
     `choices` is how many answers to it are wanted at once, if there are slots for them. `made_of`:
-    fields that the caller's were made into, each with the caller's."""
+    fields that the caller's were made into, each with the caller's. `as_it_is`: for a foreign
+    engine, in OpenAI's shape; nothing is changed but the model's name, and nothing checked."""
 
     path: str
     fields: Fields
@@ -49,6 +52,7 @@ class Request:
     wants_progress: bool
     caller: Caller
     keep_alive: float | None
+    as_it_is: bool = False
     choices: int = 1
     made_of: Mapping[str, str] = field(default_factory=dict)
 
@@ -58,7 +62,9 @@ class Request:
         return cls.of(path, body.read_fields(text), caller)
 
     @classmethod
-    def of(cls, path: str, fields: Fields, caller: Caller = Caller()) -> Request:
+    def of(
+        cls, path: str, fields: Fields, caller: Caller = Caller(), *, as_it_is: bool = False
+    ) -> Request:
         """A request by the fields of its body, from which those are taken that are noibo's own."""
         kept = body.field(fields, KEEP_ALIVE, Any)
         fields.pop(KEEP_ALIVE, None)  # ours, not the engine's
@@ -70,6 +76,7 @@ class Request:
             wants_progress=body.field(fields, "return_progress", bool, False),
             caller=caller,
             keep_alive=None if kept is None else keep_alive.parse(kept, KEEP_ALIVE),
+            as_it_is=as_it_is,
         )
 
     @property
@@ -98,13 +105,19 @@ class Errand:
 @dataclass(frozen=True, slots=True)
 class Stream:
     """An open answer: which worker gives it, after what wait, and the engine's bytes. `choices` is
-    how many answers it holds, of those that were wanted."""
+    how many answers it holds, of those that were wanted. `tokens` is told of its bytes by who reads
+    them."""
 
-    worker: Worker
+    upstream: Upstream
     response: aiohttp.ClientResponse
     chunks: AsyncIterator[bytes]
+    tokens: Tokens
     waited_s: float = 0.0
     choices: int = 1
+
+    @property
+    def worker(self) -> Worker:
+        return self.upstream.worker
 
     @property
     def model(self) -> Model:
@@ -131,6 +144,12 @@ class Pipeline:
     resolve: Callable[[str], Awaitable[Model]]
     supervisor: Supervisor
     session: aiohttp.ClientSession
+    foreign_session: aiohttp.ClientSession | None = None
+
+    def upstream(self, worker: Worker) -> Upstream:
+        """A worker, to be talked to."""
+        foreign = self.foreign_session if worker.engine.foreign else None
+        return Upstream(worker, foreign or self.session)
 
     @contextlib.asynccontextmanager
     async def open(
@@ -138,11 +157,10 @@ class Pipeline:
     ) -> AsyncIterator[Stream]:
         """The answer's stream; `told` is called if it has to wait. Leaving it cancels the work."""
         model = await self.resolve(request.model)
-        if request.chat:
-            await require_readable(request.fields, model)
-        bound_probs(request.fields)
-        if any(name in request.fields for name in FORMS):
-            await self._constrain(request, model)
+        record = current()
+        record.asks(model)
+        if not request.as_it_is:
+            await self._check(request, model)
         async with contextlib.AsyncExitStack() as leaving:
             try:
                 stream = await self._ask(request, model, told, leaving)
@@ -151,7 +169,10 @@ class Pipeline:
                     raise
                 await leaving.aclose()
                 stream = await self._ask(request, model, told, leaving)
-            yield stream
+            try:
+                yield stream
+            finally:
+                record.answered(stream.tokens, stream.waited_s)
             if stream.response.status != 200:
                 raise NotAnswered
 
@@ -162,6 +183,13 @@ class Pipeline:
         """A worker that does the errand's verb, to be asked as often as it takes. Text that is only
         tokenised needs no slot."""
         model = await self.resolve(errand.model)
+        record = current()
+        record.asks(model)
+
+        def tell(ticket: Ticket) -> None:
+            record.waits(ticket)
+            told(ticket)
+
         model = self.supervisor.engine(model.engine).serving(model, errand.verb)
         claim = Claim(
             model,
@@ -170,8 +198,8 @@ class Pipeline:
             errand.keep_alive,
             answers=errand.verb is not Verb.TOKENISE,
         )
-        async with self.supervisor.lease(claim, told) as worker:
-            yield Upstream(worker, self.session)
+        async with self.supervisor.lease(claim, tell) as worker:
+            yield self.upstream(worker)
 
     async def ask_of_chat(
         self,
@@ -193,6 +221,15 @@ class Pipeline:
                 if refused.status != 500:  # its word for a chat it cannot read
                     raise
                 raise InvalidRequest(refused.message, param="messages") from refused
+
+    async def _check(self, request: Request, model: Model) -> None:
+        """Raise `InvalidRequest` for what engines would pass over, or not keep to."""
+        foreign = self.supervisor.engine(model.engine).foreign
+        if request.chat and not foreign:
+            await require_readable(request.fields, model)
+        bound_probs(request.fields)
+        if any(name in request.fields for name in FORMS):
+            await self._constrain(request, model)
 
     async def _constrain(self, request: Request, model: Model) -> None:
         """Say the form of the answer as the engine keeps to it. What it cannot keep to is refused
@@ -216,25 +253,37 @@ class Pipeline:
         leaving: contextlib.AsyncExitStack,
     ) -> Stream:
         waits: list[Ticket] = []
+        record = current()
 
         def tell(ticket: Ticket) -> None:
             waits.append(ticket)
+            record.waits(ticket)
             told(ticket)
 
         worker = await leaving.enter_async_context(
             self.supervisor.lease(request.claim(model), tell)
         )
+        upstream = self.upstream(worker)
+        choices, fields = 1, request.fields
+        if not request.as_it_is:
+            choices, fields = await self._prepared(request, worker, leaving)
+        response = await leaving.enter_async_context(upstream.generate(request.path, fields))
+        waited = waits[0].waited_s if waits else 0.0
+        chunks = upstream.chunks(response)
+        return Stream(upstream, response, chunks, Tokens(worker), waited, choices)
+
+    async def _prepared(
+        self, request: Request, worker: Worker, leaving: contextlib.AsyncExitStack
+    ) -> tuple[int, Fields]:
+        """How many answers it is asked for at once, and the fields in the engine's dialect."""
         fields = dict(request.fields)
         choices = 1
         if request.choices > 1 and worker.engine.several:
             choices += await self._more(request, worker, leaving)
             fields["n"] = body.raw(choices)
-        asking.apply(model.defaults, fields, chat=request.chat)
+        asking.apply(worker.model.defaults, fields, chat=request.chat)
         worker.engine.prepare(fields, streamed=request.streamed)
-        upstream = Upstream(worker, self.session)
-        response = await leaving.enter_async_context(upstream.generate(request.path, fields))
-        waited = waits[0].waited_s if waits else 0.0
-        return Stream(worker, response, upstream.chunks(response), waited, choices)
+        return choices, fields
 
     async def _more(
         self, request: Request, worker: Worker, leaving: contextlib.AsyncExitStack

@@ -22,7 +22,6 @@ from noibo.gateway.pipeline import Pipeline, Request, Stream
 from noibo.gateway.pulse import Pulse
 from noibo.gateway.reply import Reply, header
 from noibo.gateway.teller import Teller
-from noibo.gateway.tokens import Tokens
 from noibo.gateway.waiting import Waiting
 from noibo.wire import openai, sse
 from noibo.wire.body import UNREADABLE, Json
@@ -84,9 +83,11 @@ class Relay(Exchange):
                 await waiting.over()
                 reply.headers.append(header(MODEL_HEADER, stream.model.name))
                 if stream.response.status != 200:
-                    raise openai.refusal(stream.response.status, await stream.beginning())
+                    raise stream.upstream.refusal(stream.response, await stream.beginning())
                 if streamed:
                     await self._stream(stream, reply)
+                elif self._request.as_it_is:
+                    await self._hand_on(stream, reply)
                 else:
                     await self._assemble(stream, reply)
 
@@ -94,7 +95,7 @@ class Relay(Exchange):
         await reply.begin_stream()
         if self._teller is not None:
             await reply.say(self._teller.begin(stream))
-        tokens = Tokens(stream.worker)
+        tokens = stream.tokens
         ended = False
         with Pulse(reply, self._queue.alive_s, tokens.words):
             async for block in whole_events(stream):
@@ -109,6 +110,12 @@ class Relay(Exchange):
             await reply.say(self._teller.end())
         await reply.end()
 
+    async def _hand_on(self, stream: Stream, reply: Reply) -> None:
+        """A foreign engine's whole answer, unread."""
+        said = b"".join([chunk async for chunk in stream.chunks])
+        stream.tokens.told(said)
+        await reply.whole(200, said)
+
     def _for_caller(self, stream: Stream, block: bytes, *, reads: bool) -> bytes:
         if self._teller is not None:
             teller = self._teller
@@ -120,7 +127,7 @@ class Relay(Exchange):
 
     async def _assemble(self, stream: Stream, reply: Reply) -> None:
         assembler = self.new_assembler()
-        tokens = Tokens(stream.worker)
+        tokens = stream.tokens
         ended = False
         async for block in whole_events(stream):
             tokens.count(block, reads=stream.engine.is_progress(block))

@@ -13,6 +13,7 @@ from typing import Final
 from starlette.types import Send
 
 from noibo.errors import NoiboError
+from noibo.gateway.watching.record import current
 from noibo.wire import openai
 from noibo.wire.voice import Voice
 
@@ -75,6 +76,7 @@ class Reply:
 
     async def fail(self, error: NoiboError) -> None:
         """An error: the whole answer, or the last event of a stream that has begun."""
+        current().failed(error)
         more = [header(*one) for one in openai.error_headers(error).items()]
         with contextlib.suppress(OSError):
             async with self._turn:

@@ -13,7 +13,6 @@ from noibo.access.office import Office
 from noibo.engines.contexts import Contexts
 from noibo.engines.engine import Model
 from noibo.engines.supervision.supervisor import Supervisor
-from noibo.engines.upstream import Upstream
 from noibo.engines.worker import State, Worker
 from noibo.gateway.batches.runner import BatchRunner
 from noibo.gateway.gate import Gate
@@ -65,7 +64,7 @@ class Services:
         """How many answers the engine itself says it works on."""
         if worker.state is not State.READY:
             return None
-        return await Upstream(worker, self.pipeline.session).busy_slots()
+        return await self.pipeline.upstream(worker).busy_slots()
 
 
 def services_of(request: Request) -> Services:

@@ -6,10 +6,11 @@ cancelled the count so far stays.
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from noibo.engines.worker import Worker
-from noibo.wire.tally import Progress, Tally, progress, tally
+from noibo.wire.tally import Progress, Tally, progress, tally, tally_of
 
 _NOTHING: Final = Tally()
 
@@ -23,10 +24,13 @@ class Tokens:
         self._told = _NOTHING
         self._guessed = 0  # events that were counted as tokens, over what was told
         self.reading: Progress | None = None  # while the prompt is being read
+        self.first_at = 0.0  # when the first of them was written; 0: none was
 
     def count(self, block: bytes, *, reads: bool) -> None:
         """Take a block of whole events; `reads`: one of them tells how far the prompt is read."""
         self.reading = self._read(block) if reads else None
+        if not self.first_at and not reads:
+            self.first_at = time.perf_counter()
         if told := tally(block):
             self._told += told  # each choice of an answer tells its own
             self._settle(self._told)
@@ -36,6 +40,27 @@ class Tokens:
             events = block.count(b"\n\n")
             self._worker.tokens_out += events
             self._guessed += events
+
+    def told(self, whole: bytes) -> None:
+        """Take a whole answer that was not streamed."""
+        self.first_at = time.perf_counter()
+        if found := tally_of(whole):
+            self._settle(found)
+
+    @property
+    def prompt(self) -> int:
+        """Tokens of its prompt, as far as was said."""
+        return self._counted.prompt
+
+    @property
+    def reused(self) -> int:
+        """Those of its prompt that were not read again."""
+        return self._counted.reused
+
+    @property
+    def written(self) -> int:
+        """Tokens of the answer."""
+        return self._counted.written + self._guessed
 
     def words(self) -> str:
         """What there is to say of an answer that is silent."""

@@ -13,6 +13,7 @@ import logging
 import math
 import time
 from collections.abc import Coroutine
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,6 +105,8 @@ class Director:
             moments.append(until)
         elif seat.plan is None:
             self.do(seat, self.lives.plan(seat))
+        elif seat.plan.needs_nothing:  # also where there is less than nothing left
+            self.do(seat, self.lives.start(seat, seat.plan, len(seat.plan.rungs) - 1))
         elif (number := seat.plan.fitting(self.room.most_for(seat), seat.rung)) is None:
             self._wait_or_refuse(seat, seat.plan, now, moments)
         else:
@@ -140,6 +143,7 @@ class Director:
             moments.append(now + 0.5)
         for name in decision.evict + decision.drain:
             log.info("%s gives way to %s", name, seat.name)
+            self.lives.happened[self.seats[name].model.name, "evicted"] += 1
             self.seats[name].leaving = True
             self._let_go(self.seats[name], now, moments)
         if decision.again_at is not None:
@@ -191,7 +195,8 @@ class Director:
                 self.forget_if_unused(seat.name)
                 self.step()
 
-        seat.task = asyncio.create_task(run())
+        # In nobody's name: whoever's request led to it, it is done for all.
+        seat.task = asyncio.create_task(run(), context=Context())
         seat.task.add_done_callback(done)
 
     def grant(self, seat: Seat, worker: Worker, ticket: Ticket) -> None:

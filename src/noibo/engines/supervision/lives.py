@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ from noibo.engines.faults import Kind
 from noibo.engines.memory.book import Book
 from noibo.engines.memory.machine import Machine
 from noibo.engines.memory.size import Use
+from noibo.engines.remote.reached import Reached
 from noibo.engines.supervision.builds import Builds
 from noibo.engines.supervision.plan import Plan, Planner
 from noibo.engines.supervision.seat import Seat
@@ -40,6 +42,7 @@ class Lives:
     times: Times
     on_end: Callable[[Worker], None]
     setbacks: Setbacks = field(default_factory=Setbacks)
+    happened: Counter[tuple[str, str]] = field(default_factory=Counter)  # to which model, and what
 
     async def plan(self, seat: Seat) -> None:
         """Find out how the seat's model would be run; why not goes to `seat.error`."""
@@ -59,7 +62,8 @@ class Lives:
         """Start the worker of that rung; a failure for good goes to `seat.error`."""
         began = time.monotonic()
         rung = plan.rungs[number]
-        worker = Worker(plan.engine, plan.model, rung.launch, plan.limits, self.on_end)
+        kind = Reached if rung.launch.reach else Worker
+        worker = kind(plan.engine, plan.model, rung.launch, plan.limits, self.on_end)
         worker.expected_bytes = rung.expected
         seat.worker, seat.leaving = worker, False
         try:
@@ -73,6 +77,7 @@ class Lives:
             self._start_failed(seat, plan, number, worker, _known(seat.name, error))
             return
         now = time.monotonic()
+        self.happened[seat.model.name, "started"] += 1
         self.times.loaded(seat.name, now - began)
         seat.crashed, seat.rung = False, number
         seat.ready_at = seat.used_at = seat.idle_since = now
@@ -93,6 +98,7 @@ class Lives:
     def _start_failed(
         self, seat: Seat, plan: Plan, number: int, worker: Worker, error: NoiboError
     ) -> None:
+        self.happened[seat.model.name, "start_failed"] += 1
         kind = worker.fault.kind if worker.fault else None
         if kind is Kind.OUT_OF_MEMORY and number + 1 < len(plan.rungs):
             seat.rung = number + 1
@@ -111,6 +117,7 @@ class Lives:
 
     async def stop(self, seat: Seat, worker: Worker) -> None:
         """Unload it."""
+        self.happened[seat.model.name, "unloaded"] += 1
         await asyncio.to_thread(self.note_use, seat, worker)
         await worker.stop()
         seat.empty()
@@ -144,6 +151,7 @@ class Lives:
         if worker is None or worker.state is not State.FAILED:
             return
         seat.empty()
+        self.happened[seat.model.name, "died"] += 1
         kind = worker.fault.kind if worker.fault else None
         if kind is Kind.ILLEGAL_INSTRUCTION:
             if seat.crashed:

@@ -12,6 +12,7 @@ import logging
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextvars import Context
 from typing import Any
 
 from noibo.engines.engine import Engine
@@ -115,7 +116,7 @@ class Supervisor:
             self._director.forget_if_unused(name)
             raise refusal
         if self._watch is None:
-            self._watch = asyncio.create_task(self._look())
+            self._watch = asyncio.create_task(self._look(), context=Context())
         ticket.wait()
         self._line.add(ticket)
         self._director.step()
@@ -230,6 +231,11 @@ class Supervisor:
     def queue(self) -> QueueRow:
         """Who waits, who is answered, and in what memory."""
         return self._standings.rows(self._tree.queue.longest)
+
+    def happened(self) -> Mapping[tuple[str, str], int]:
+        """What has happened to workers, by model and word, and how often since the start: started,
+        start_failed, died, evicted (for another model), unloaded (evicted, idle or told to)."""
+        return self._lives.happened
 
     def pin(self, name: str, pinned: bool) -> None:
         """Keep a model loaded whatever else is wanted, or no longer. All its workers."""

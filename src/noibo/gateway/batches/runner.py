@@ -67,6 +67,11 @@ class BatchRunner:
         self._checking = asyncio.Lock()
         self._app: ASGIApp | None = None
 
+    @property
+    def running(self) -> int:
+        """How many are at work here."""
+        return len(self._runs)
+
     def wake(self) -> None:
         """There is a new batch, or one is to be cancelled."""
         self._news.set()

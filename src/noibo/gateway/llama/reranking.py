@@ -20,6 +20,7 @@ from noibo.gateway.embedding import (
 )
 from noibo.gateway.inquiry import Inquiry, Told
 from noibo.gateway.side_by_side import side_by_side
+from noibo.gateway.watching.record import current
 from noibo.wire import rerank
 from noibo.wire.rerank import Asked, Score
 
@@ -35,6 +36,7 @@ async def rank(inquiry: Inquiry, asked: Asked, told: Told) -> tuple[str, Any]:
         scores = await ranking.scores()
         worker = upstream.worker
         worker.tokens_in += (tokens := sum(one for _, one in scores))
+        current().read(tokens)
         worker.prompts += len(asked.documents)
         found = [score for piece, _ in scores for score in piece]
         return worker.model.name, rerank.answer(asked, found, worker.model.name, tokens)

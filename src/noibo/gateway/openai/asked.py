@@ -48,9 +48,8 @@ class Asked:
         return self.shape == usual
 
 
-def read(path: str, text: bytes, caller: Caller) -> Asked:
-    """The body of a request. Raises `InvalidRequest`, which names the field."""
-    fields = body.read_fields(text)
+def read(path: str, fields: Fields, caller: Caller) -> Asked:
+    """The fields of a request. Raises `InvalidRequest`, which names the field."""
     chat = path.endswith("/chat/completions")
     table = openai_fields.CHAT if chat else openai_fields.TEXT
     recorded.note(caller.name, openai_fields.check(fields, table))

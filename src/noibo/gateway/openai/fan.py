@@ -170,14 +170,14 @@ class Fan(Exchange):
     async def _open(self, part: Part, told: Tell = _silent) -> AsyncIterator[Stream]:
         async with self._pipeline.open(part.asked(self._seed), told) as stream:
             if stream.response.status != 200:
-                raise openai.refusal(stream.response.status, await stream.beginning())
+                raise stream.upstream.refusal(stream.response, await stream.beginning())
             if part.choices > stream.choices:
                 rest = part.rest(stream.choices)
                 self._left.extendleft([rest] if stream.engine.several else reversed(rest.single()))
             yield stream
 
     async def _hear(self, part: Part, stream: Stream, reply: Reply) -> None:
-        tokens = self._tokens = Tokens(stream.worker)
+        tokens = self._tokens = stream.tokens
         ended = False
         async for block in whole_events(stream):
             ended = ended or END.search(block) is not None

@@ -16,6 +16,7 @@ from noibo.engines.upstream import Upstream
 from noibo.errors import EngineError, WorkerDied
 from noibo.gateway.off_loop import off_loop
 from noibo.gateway.pipeline import Errand, Pipeline
+from noibo.gateway.watching.record import current
 from noibo.wire import body, openai
 from noibo.wire.body import UNREADABLE, Fields, Json
 from noibo.wire.openai.scores import Line
@@ -123,4 +124,5 @@ def _count(upstream: Upstream, line: Line) -> None:
     worker.prompts += 1
     worker.tokens_in += len(line.tokens)
     worker.tokens_reused += line.reused
+    current().read(len(line.tokens), line.reused)
     worker.longest_tokens = max(worker.longest_tokens, len(line.tokens))

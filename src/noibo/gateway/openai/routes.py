@@ -18,11 +18,13 @@ from noibo.gateway.openai import scoring
 from noibo.gateway.openai.asked import Asked
 from noibo.gateway.openai.fan import Fan
 from noibo.gateway.openai.scoring import Scoring
-from noibo.gateway.reading import read
+from noibo.gateway.pipeline import Request as Pipelined
+from noibo.gateway.reading import read_fields
 from noibo.gateway.relay import Relay
 from noibo.gateway.services import Services, services_of
+from noibo.gateway.watching.record import current
 from noibo.wire import anthropic, openai
-from noibo.wire.body import length
+from noibo.wire.body import field, length
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 
@@ -81,13 +83,18 @@ async def generate(request: Request) -> Response:
     services = services_of(request)
     try:
         caller = Caller.of(request)
+        fields = await read_fields(request)
+        model = await services.resolve(field(fields, "model", str, ""))
+        if services.supervisor.engine(model.engine).foreign:
+            asked_as_it_is = Pipelined.of(request.url.path, fields, caller, as_it_is=True)
+            return Relay(services.pipeline, asked_as_it_is, services.settings.queue)
         reading = partial(openai_asked.read, request.url.path, caller=caller)
-        asked = await read(request, reading)
+        asked = await off_loop(length(fields), reading, fields)
         if openai_model.needs_model(asked.request):
-            model = await services.resolve(asked.request.model)
             size = length(asked.request.fields)
             asked = await off_loop(size, openai_model.fit, asked, model)
     except NoiboError as error:
+        current().failed(error)
         return JSONResponse(openai.error_body(error), error.status, openai.error_headers(error))
     return _answering(asked, services)
 

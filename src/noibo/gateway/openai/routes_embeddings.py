@@ -11,6 +11,7 @@ from noibo.gateway import recorded
 from noibo.gateway.embedding import Embedded, embed
 from noibo.gateway.inquiry import Inquiry, Told, Work
 from noibo.gateway.off_loop import off_loop
+from noibo.gateway.relay import Relay
 from noibo.wire import embeddings, llama_server, openai
 from noibo.wire.embeddings import Asked
 
@@ -21,6 +22,10 @@ router = APIRouter()
 async def create(request: Request) -> Response:
     """Vectors for texts or tokens."""
     inquiry = await Inquiry.read(request)
+    services = inquiry.services
+    model = await services.resolve(inquiry.model)
+    if services.supervisor.engine(model.engine).foreign:
+        return Relay(services.pipeline, inquiry.as_it_is("/v1/embeddings"), services.settings.queue)
     asked = await inquiry.parsed(embeddings.parse)
     return inquiry.once(openai.Voice(), _openai(inquiry, asked))
 

@@ -19,6 +19,7 @@ from starlette.types import Message
 from noibo.errors import NoiboError, ShuttingDown
 from noibo.gateway.reply import Reply
 from noibo.gateway.responses.teller import ResponseRelay, ResponseTeller, Voice, framed
+from noibo.gateway.watching.record import current
 from noibo.wire import sse
 from noibo.wire.body import Json
 
@@ -110,17 +111,18 @@ class Running:
     async def _work(self, relay: ResponseRelay, voice: Voice) -> None:
         living = asyncio.create_task(self._live())
         reply = Reply(self._take, voice)
-        try:
-            await reply.begin_stream()
-            await relay.answer(reply)
-        except NoiboError as error:
-            await reply.fail(error)
-        except Exception:
-            log.exception("a response in the background failed")
-            await reply.fail(NoiboError("noibo failed on this response; its log says why."))
-        finally:
-            living.cancel()
-            await self._over()
+        with current().go_on():
+            try:
+                await reply.begin_stream()
+                await relay.answer(reply)
+            except NoiboError as error:
+                await reply.fail(error)
+            except Exception:
+                log.exception("a response in the background failed")
+                await reply.fail(NoiboError("noibo failed on this response; its log says why."))
+            finally:
+                living.cancel()
+                await self._over()
 
     async def _over(self) -> None:
         """Also of work that was cancelled while its end was written down: nobody else hears then
@@ -171,6 +173,11 @@ class Backgrounds:
         """One that has begun."""
         self._forget_ended()
         self._running[running.id] = running
+
+    @property
+    def running(self) -> int:
+        """How many go on."""
+        return sum(not one.ended for one in self._running.values())
 
     def find(self, owner: str, name: str) -> Running | None:
         """One that runs here."""

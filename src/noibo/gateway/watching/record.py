@@ -1,0 +1,169 @@
+"""One request under watch: what is found out about it on its way, told once when it ends.
+
+The request's task carries it, and so do the tasks that work for it. Never anything that the caller
+wrote: the model's name is there from the moment that it has turned out to be one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterator, MutableMapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from noibo import logs
+
+if TYPE_CHECKING:
+    from noibo.engines.engine import Model
+    from noibo.engines.supervision.ticket import Ticket
+    from noibo.errors import NoiboError
+    from noibo.gateway.tokens import Tokens
+    from noibo.gateway.watching.metrics import Metrics
+
+LEFT = 499  # the caller, before the answer was whole
+
+
+class Record:
+    """What is known of one request. Moments are of the monotonic clock, `at` is a time of day."""
+
+    __slots__ = (
+        "_metrics",
+        "_tell",
+        "_tickets",
+        "aside",
+        "at",
+        "began",
+        "ended",
+        "engine",
+        "error",
+        "first_at",
+        "generated",
+        "id",
+        "label",
+        "left",
+        "model",
+        "prompt",
+        "reused",
+        "route",
+        "scope",
+        "status",
+        "trace_id",
+    )
+
+    def __init__(
+        self,
+        scope: MutableMapping[str, Any],
+        name: str,
+        route: str = "",
+        metrics: Metrics | None = None,
+        tell: Callable[[Record], None] = lambda record: None,
+    ) -> None:
+        self.scope = scope
+        self.id = name
+        self.route = route
+        self.at = time.time()
+        self.began = time.perf_counter()
+        self.ended = 0.0
+        self.status = 0
+        self.error = ""
+        self.left = False
+        self.model = self.label = self.engine = ""
+        self.first_at = 0.0
+        self.prompt = self.reused = self.generated = 0
+        self.trace_id = ""
+        self.aside = False  # work that goes on when the request itself has been answered
+        self._metrics = metrics
+        self._tell = tell
+        self._tickets: list[Ticket] = []
+
+    # ── what happens to it ──────────────────────────────────────────────────
+
+    def asks(self, model: Model) -> None:
+        """The name that was sent is this model's."""
+        if self.model != model.name:
+            self.model, self.engine = model.name, model.engine
+            self.label = self._metrics.label(model.name) if self._metrics else ""
+
+    def waits(self, ticket: Ticket) -> None:
+        """It waits for a worker from now on."""
+        self._tickets.append(ticket)
+
+    def read(self, tokens: int, reused: int = 0) -> None:
+        """So many tokens were read for it, and nothing is written."""
+        self.prompt += tokens
+        self.reused += reused
+        if self._metrics:
+            self._metrics.read(self.label, tokens, reused)
+
+    def answered(self, tokens: Tokens, waited_s: float) -> None:
+        """A model has written for it: an answer, one of several, or a part of one."""
+        self.prompt += tokens.prompt
+        self.reused += tokens.reused
+        self.generated += tokens.written
+        if tokens.first_at and not self.first_at:
+            self.first_at = tokens.first_at
+        if (metrics := self._metrics) is None:
+            return
+        label, now = self.label, time.perf_counter()
+        metrics.read(label, tokens.prompt, tokens.reused)
+        metrics.generated_tokens.add(label, by=tokens.written)
+        metrics.wait.see(waited_s, label)
+        if not tokens.first_at:
+            return
+        metrics.first_token.see(tokens.first_at - self.began, label)
+        metrics.prompt_length.see(tokens.prompt, label)
+        metrics.answer_length.see(tokens.written, label)
+        if tokens.written > 1:
+            metrics.each_token.see((now - tokens.first_at) / (tokens.written - 1), label)
+
+    def failed(self, error: NoiboError) -> None:
+        """It is answered with this error."""
+        self.error = error.code
+
+    # ── what it was in the end ──────────────────────────────────────────────
+
+    def end(self) -> None:
+        """It is over. Told once."""
+        self.ended = time.perf_counter()
+        self._tell(self)
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.ended - self.began
+
+    @property
+    def first_s(self) -> float | None:
+        """How long it took to the first token."""
+        return self.first_at - self.began if self.first_at else None
+
+    @property
+    def queued_s(self) -> float:
+        """How long it waited for workers."""
+        return sum(ticket.waited_s for ticket in self._tickets)
+
+    @contextlib.contextmanager
+    def go_on(self) -> Iterator[Record]:
+        """The work that goes on for a request when it has been answered: under the same name."""
+        other = Record(self.scope, self.id, self.route, self._metrics, self._tell)
+        other.aside = True
+        token = CURRENT.set(other)
+        try:
+            yield other
+            other.status = 200
+        except asyncio.CancelledError:
+            other.left = True
+            raise
+        finally:
+            other.end()
+            CURRENT.reset(token)
+
+
+CURRENT: ContextVar[Record] = ContextVar("record")
+
+
+def current() -> Record:
+    """The request that this task works for; where there is none, one that nobody looks at."""
+    return CURRENT.get(None) or Record({}, logs.request_id.get())

@@ -1,0 +1,89 @@
+"""Watches every request from its first byte to its last: gives it a name, times it, tells it.
+
+The outermost middleware, so that what is refused at the door is seen too. An answer's chunks pass
+by without a look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from fastapi.routing import iter_route_contexts
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from noibo import logs
+from noibo.errors import NoiboError
+from noibo.gateway.watching import request_id
+from noibo.gateway.watching.metrics import Metrics
+from noibo.gateway.watching.places import Places
+from noibo.gateway.watching.record import CURRENT, Record
+from noibo.wire import anthropic
+
+log = logging.getLogger(__name__)
+
+_MESSAGES: Final = "/v1/messages"
+_VERSION: Final = anthropic.VERSION_HEADER.encode()
+
+
+class Watch:
+    """ASGI middleware. The services of the app hold what is counted in, and who is told of each
+    request. `respond` says an error as the API says it that was asked."""
+
+    def __init__(self, app: ASGIApp, respond: Callable[[Request, NoiboError], Response]) -> None:
+        self._app = app
+        self._respond = respond
+        self._places: Places | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        name = request_id.of(scope["headers"])
+        services = scope["app"].state.services
+        metrics: Metrics = services.metrics
+        record = Record(scope, name, self._route(scope), metrics, services.watched)
+
+        def pass_on(message: Message) -> Awaitable[None]:
+            if message["type"] == "http.response.start":
+                record.status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *_names(scope, name)]
+            return send(message)
+
+        named, carried = logs.request_id.set(name), CURRENT.set(record)
+        metrics.under_way += 1
+        try:
+            await self._app(scope, receive, pass_on)
+        except asyncio.CancelledError:
+            record.left = True
+            raise
+        except Exception:  # nobody thought of it
+            log.exception("a request failed")
+            error = NoiboError("noibo failed on this request; its log says why.")
+            record.failed(error)
+            if not record.status:
+                await self._respond(Request(scope), error)(scope, receive, pass_on)
+        finally:
+            metrics.under_way -= 1
+            record.end()
+            CURRENT.reset(carried)
+            logs.request_id.reset(named)
+
+    def _route(self, scope: Scope) -> str:
+        if self._places is None:  # all routes are there by the first request
+            found = iter_route_contexts(scope["app"].routes)
+            self._places = Places(str(route.path) for route in found)
+        return self._places.find(scope["path"])
+
+
+def _names(scope: Scope, name: str) -> list[tuple[bytes, bytes]]:
+    """The headers that say it: also under the name that Anthropic's clients look for."""
+    said = name.encode()
+    found = [(request_id.HEADER, said)]
+    if scope["path"].startswith(_MESSAGES) or any(one == _VERSION for one, _ in scope["headers"]):
+        found.append((request_id.ANTHROPICS, said))
+    return found
