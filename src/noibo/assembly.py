@@ -54,16 +54,21 @@ def open_lookup(settings: Settings) -> ModelLookup:
     from noibo.engines.lookup import ModelLookup
 
     return ModelLookup(
-        open_store(settings), settings.default_model, settings.engine.default, settings.aliases
+        open_store(settings),
+        settings.default_model,
+        settings.engine.default,
+        settings.aliases,
+        {name: own.engine for name, own in settings.models.items() if own.engine},
     )
 
 
-def open_engines() -> dict[str, Engine]:
-    """Every engine there is, by name."""
+def open_engines(settings: Settings) -> dict[str, Engine]:
+    """Every engine there is, by name. Raises `SettingsError` for a model that cannot be reached."""
     from noibo.engines.echo import Echo
     from noibo.engines.llama_cpp.adapter import LlamaCpp
+    from noibo.engines.remote.adapter import Remote
 
-    engines: list[Engine] = [LlamaCpp(), Echo()]
+    engines: list[Engine] = [LlamaCpp(), Echo(), Remote(settings.models)]
     return {engine.name: engine for engine in engines}
 
 
@@ -75,7 +80,7 @@ def open_supervisor(settings: Settings) -> Supervisor:
 
     tuning = Tuning(settings.home / "tuning.json")
     book = Book(settings.home / "memory.json")
-    return Supervisor(open_engines(), settings, tuning, book)
+    return Supervisor(open_engines(settings), settings, tuning, book)
 
 
 def open_database(settings: Settings) -> Database:

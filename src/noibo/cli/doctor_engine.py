@@ -74,7 +74,7 @@ def engine(tree: Settings) -> Iterator[Finding]:
     if model is None:
         yield Finding(Level.OK, f"{version} can be imported; no model is here to try it with")
         return
-    adapter = open_engines()[LlamaCpp.name]
+    adapter = open_engines(tree)[LlamaCpp.name]
     yield asyncio.run(_try(adapter, version, model, tree))
 
 

@@ -21,6 +21,7 @@ class Echo:
 
     name = "echo"
     several = False
+    foreign = False
     verbs: Mapping[Verb, Support] = {
         Verb.GENERATE: Support.NATIVE,
         Verb.SCORE: Support.NONE,

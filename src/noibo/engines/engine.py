@@ -77,8 +77,17 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """Where a model is served by a program that is not ours, with what key, and by what name."""
+
+    url: str
+    key: str = field(repr=False)
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class Launch:
-    """How to start one worker.
+    """How to start one worker; with a `reach`, how to get at one that nobody here starts.
 
     `module` is run by our own interpreter. `config` goes down its standard input as one JSON line,
     so that no key stands in a command line or an environment that other users can read. `reads`
@@ -93,6 +102,7 @@ class Launch:
     reads: tuple[Path, ...] = ()
     proof_tokens: int = 0
     placement: Mapping[str, Any] = field(default_factory=dict)
+    reach: Reach | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +126,7 @@ class Engine(Protocol):
     name: str
     verbs: Mapping[Verb, Support]
     several: bool  # one request may ask for several answers (`n`), and its prompt is read once
+    foreign: bool  # another program's server: it is asked as the caller asks, and says what it can
 
     def serving(self, model: Model, verb: Verb) -> Model:
         """The model as the worker that does `verb` sees it: itself, or with another `verb`. Raises

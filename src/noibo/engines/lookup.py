@@ -27,7 +27,8 @@ class _Seen:
 
 
 class ModelLookup:
-    """Finds models in the store. What was found is believed for a second: no disk per request."""
+    """Finds models in the store, where it is not one of `declared`, each with its engine. What was
+    found is believed for a second: no disk per request."""
 
     def __init__(
         self,
@@ -35,11 +36,16 @@ class ModelLookup:
         default_model: str,
         default_engine: str,
         aliases: Mapping[str, str] | None = None,
+        declared: Mapping[str, str] | None = None,
     ) -> None:
         self._store = store
         self._aliases = aliases or {}
+        self._declared = {
+            name: Model(name, engine, format=engine) for name, engine in (declared or {}).items()
+        }
         self._default_model = default_model
         self._default_engine = default_engine
+        self._begun_at = time.time()
         self._seen: dict[str, _Seen] = {}
         self._changes = 0
         self._headers: dict[tuple[Path, int, int], ModelInfo] = {}
@@ -48,6 +54,8 @@ class ModelLookup:
         """The model of that name or alias; the default where there is no name. Raises
         `ModelNotFound`."""
         name = self._aliases.get(name, name) or self._default_model
+        if (declared := self._declared.get(name.removesuffix(":latest"))) is not None:
+            return declared
         seen = self._seen.get(name)
         if seen is not None and time.monotonic() < seen.until:
             return seen.model
@@ -97,9 +105,11 @@ class ModelLookup:
         return self._headers[key]
 
     async def list(self) -> list[tuple[str, float]]:
-        """Names and times of the models in the store, and the aliases that lead to one of them."""
+        """Names and times of the models in the store, of those that are declared in the settings,
+        and of the aliases that lead to one of them."""
         found = await asyncio.to_thread(self._store.list)
         rows = {str(stored.reference): stored.added_at for stored in found}
+        rows |= dict.fromkeys(self._declared, self._begun_at)
         for alias, name in self._aliases.items():
             with contextlib.suppress(NoiboError):
                 rows.setdefault(alias, rows[(await self.resolve(name)).name])

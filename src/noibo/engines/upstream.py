@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -24,19 +25,21 @@ from noibo.wire.body import UNREADABLE
 # A worker may think for a long time before its first token; that it lives is seen by its process.
 PATIENT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=None)
 BRIEF = aiohttp.ClientTimeout(total=1.5)
+OVERRUN = frozenset({502, 503, 504})  # it, or what stands behind it, cannot answer now
 LARGEST_LINE = 2**20
 NONSENSE = (ValueError, KeyError, TypeError)  # what reading it raises
 
 
-def new_session() -> aiohttp.ClientSession:
+def new_session(*, keeps: bool = False) -> aiohttp.ClientSession:
     """A session for workers on this machine: no proxy, no cookies, no limit on connections.
 
     Connections are not kept: llama.cpp closes idle ones when it likes, and a request written into
     one that just closed would fail for no reason of its own. A new one on loopback costs 0.1 ms.
+    `keeps`: for foreign servers, which are asked again where that happens.
     """
     return aiohttp.ClientSession(
         timeout=PATIENT,
-        connector=aiohttp.TCPConnector(limit=0, force_close=True),
+        connector=aiohttp.TCPConnector(limit=0, force_close=not keeps),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         auto_decompress=False,
@@ -50,22 +53,16 @@ class Upstream:
     def __init__(self, worker: Worker, session: aiohttp.ClientSession) -> None:
         self._worker = worker
         self._session = session
-        self._headers = {
-            "Authorization": f"Bearer {worker.key}",
-            "Content-Type": "application/json",
-        }
+        self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        if worker.key:
+            self._headers["Authorization"] = f"Bearer {worker.key}"
 
     @contextlib.asynccontextmanager
     async def generate(self, path: str, fields: Fields) -> AsyncIterator[aiohttp.ClientResponse]:
         """Post a request that the engine has prepared; yields the open, streaming response."""
         self._require(Verb.GENERATE)
         async with self._mapped(), self._not_for_ever():
-            response = await self._session.post(
-                self._worker.url + path,
-                data=msgspec.json.encode(fields),
-                headers=self._headers,
-                allow_redirects=False,
-            )
+            response = await self._post(path, msgspec.json.encode(self._worker.asked(fields)))
         try:
             async with self._mapped():
                 yield response
@@ -85,18 +82,26 @@ class Upstream:
     async def ask(self, verb: Verb, path: str, fields: Fields | Mapping[str, Any]) -> Any:
         """Post a request with one JSON answer. Raises `EngineRefused` with the engine's reason."""
         self._require(verb)
-        async with (
-            self._mapped(),
-            self._not_for_ever(),
-            self._session.post(
-                self._worker.url + path,
-                data=msgspec.json.encode(fields),
-                headers=self._headers,
-                allow_redirects=False,
-            ) as response,
-        ):
+        body = msgspec.json.encode(self._worker.asked(fields))
+        async with self._mapped(), self._not_for_ever(), await self._post(path, body) as response:
             said = await response.read()
-        return _document(response.status, said)
+        return self._document(response, said)
+
+    async def _post(self, path: str, body: bytes) -> aiohttp.ClientResponse:
+        """The answer, of which nothing is read yet. Where a worker says that it may be asked again,
+        it is: as long as nobody has heard anything of it."""
+        url = self._worker.address(path)
+        post = partial(
+            self._session.post, url, data=body, headers=self._headers, allow_redirects=False
+        )
+        for pause in self._worker.pauses:
+            with contextlib.suppress(aiohttp.ClientConnectionError):
+                response = await post()
+                if response.status not in OVERRUN:
+                    return response
+                response.close()
+            await asyncio.sleep(pause)
+        return await post()
 
     async def look(self, path: str) -> Any:
         """Get one JSON document."""
@@ -104,11 +109,26 @@ class Upstream:
             self._mapped(),
             self._not_for_ever(),
             self._session.get(
-                self._worker.url + path, headers=self._headers, allow_redirects=False
+                self._worker.address(path), headers=self._headers, allow_redirects=False
             ) as response,
         ):
             said = await response.read()
-        return _document(response.status, said)
+        return self._document(response, said)
+
+    def refusal(self, response: aiohttp.ClientResponse, said: bytes) -> EngineError:
+        """What a caller is told of an answer that is none."""
+        error = openai.refusal(response.status, said)
+        seconds = response.headers.get("Retry-After", "")
+        error.retry_after_s = float(seconds) if seconds.isdecimal() else None
+        return self._worker.refusal(response.status, error)
+
+    def _document(self, response: aiohttp.ClientResponse, said: bytes) -> Any:
+        if response.status != 200:
+            raise self.refusal(response, said)
+        try:
+            return msgspec.json.decode(said)
+        except UNREADABLE as exc:
+            raise EngineError("The worker sent an answer that is not JSON.") from exc
 
     async def tokenise(self, text: str, *, special: bool = True) -> list[int]:
         """Token ids of `text`, by the model's own tokenizer."""
@@ -124,6 +144,8 @@ class Upstream:
 
     async def busy_slots(self) -> int | None:
         """Slots that work right now, by the engine's own word; None when it has no time to say."""
+        if self._worker.engine.foreign:
+            return None  # it may be anything: few have such a route
         with contextlib.suppress(aiohttp.ClientError, TimeoutError, ConnectionError, *NONSENSE):
             async with self._session.get(
                 self._worker.url + "/slots",
@@ -148,11 +170,7 @@ class Upstream:
                 async with asyncio.timeout(patience):
                     yield
         except TimeoutError:
-            self._worker.suspect = True
-            raise WorkerDied(
-                f"The worker for {self._worker.model.name} said nothing for {patience:.0f} s.",
-                next_step="Look at the chat template (`noibo show`) and at what was asked.",
-            ) from None
+            raise self._worker.silent(patience) from None
 
     @contextlib.asynccontextmanager
     async def _mapped(self) -> AsyncIterator[None]:
@@ -168,16 +186,8 @@ class Upstream:
                     retry_after_s=1.0,
                 ) from exc
             died = await self._worker.died()
-            died.asked = False
+            if isinstance(died, WorkerDied):
+                died.asked = False
             raise died from exc
         except (aiohttp.ClientError, ConnectionError) as exc:
             raise await self._worker.died() from exc
-
-
-def _document(status: int, said: bytes) -> Any:
-    if status != 200:
-        raise openai.refusal(status, said)
-    try:
-        return msgspec.json.decode(said)
-    except UNREADABLE as exc:
-        raise EngineError("The worker sent an answer that is not JSON.") from exc

@@ -74,6 +74,8 @@ class Made(Enum):
 class Worker:
     """A child process with an address, a key, and callers that lease it."""
 
+    pauses: tuple[float, ...] = ()  # before it is asked again, where it is not there or overrun
+
     def __init__(
         self,
         engine: Engine,
@@ -314,7 +316,28 @@ class Worker:
     def _progress_made(self) -> Made:
         return self._progress.made() if self._progress else Made.NOTHING
 
-    async def died(self) -> WorkerDied:
+    def address(self, path: str) -> str:
+        """Where it answers what noibo calls `path`."""
+        return self.url + path
+
+    def asked(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The fields of a request as this worker is to get them."""
+        return fields
+
+    def refusal(self, status: int, error: EngineError) -> EngineError:
+        """What a caller is told where it answered with `status`, which reads as `error`."""
+        return error
+
+    def silent(self, seconds: float) -> EngineError:
+        """The error for a request of which nothing was heard for so long. Others may be answered;
+        then it is replaced."""
+        self.suspect = True
+        return WorkerDied(
+            f"The worker for {self.model.name} said nothing for {seconds:.0f} s.",
+            next_step="Look at the chat template (`noibo show`) and at what was asked.",
+        )
+
+    async def died(self) -> EngineError:
         """The error for a request that this worker's end cut off."""
         await self._ended_within(1.0)  # the connection breaks a moment before the exit is known
         return self.death()

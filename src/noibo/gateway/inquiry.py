@@ -16,6 +16,7 @@ from noibo.gateway.callers import Caller
 from noibo.gateway.exchange import Once
 from noibo.gateway.off_loop import off_loop
 from noibo.gateway.pipeline import KEEP_ALIVE, Errand
+from noibo.gateway.pipeline import Request as Pipelined
 from noibo.gateway.reading import read_fields
 from noibo.gateway.reply import Reply, header
 from noibo.gateway.services import Services, services_of
@@ -66,6 +67,19 @@ class Inquiry:
     def errand(self, verb: Verb) -> Errand:
         """What is asked of the model's queue."""
         return Errand(verb, self.model, self.caller, self.keep_alive)
+
+    def as_it_is(self, path: str) -> Pipelined:
+        """What it is for a foreign engine."""
+        return Pipelined(
+            path=path,
+            fields=self.fields,
+            model=self.model,
+            streamed=False,
+            wants_progress=False,
+            caller=self.caller,
+            keep_alive=self.keep_alive,
+            as_it_is=True,
+        )
 
     def once(self, voice: Voice, work: Work) -> Once:
         """The response: `work` gives the name of the model that answered, and the document."""

@@ -74,6 +74,11 @@ def tally(block: bytes) -> Tally | None:
     return next((t for one in _said(block)[::-1] if (t := _tally(one))), None)
 
 
+def tally_of(answer: bytes) -> Tally | None:
+    """What an answer took that is one document, where it says so."""
+    return _tally(_read(answer)) if b'"usage"' in answer else None
+
+
 def _said(block: bytes) -> list[_Event]:
     return [_read(sse.data(event)) for event in sse.events(block)]
 

@@ -45,6 +45,7 @@ class LlamaCpp:
 
     name = "llama_cpp"
     several = True
+    foreign = False
     verbs: Mapping[Verb, Support] = {
         Verb.GENERATE: Support.NATIVE,
         Verb.SCORE: Support.NATIVE,

@@ -61,6 +61,11 @@ class Plan:
                 return number
         return None
 
+    @property
+    def needs_nothing(self) -> bool:
+        """It takes no memory of this machine, as far as anybody knows."""
+        return not self.rungs[-1].bytes
+
     def unkept(self, number: int, free: int) -> int:
         """The same rung without kept state where that makes it fit into what is free: others need
         not go for it."""

@@ -189,7 +189,7 @@ async def show_slots(request: Request) -> Response:
     async def work(told: Told) -> tuple[str, Any]:
         if worker is None:
             return model.name, []
-        slots = await Upstream(worker, services.pipeline.session).look("/slots")
+        slots = await services.pipeline.upstream(worker).look("/slots")
         if request.query_params.get("fail_on_no_slot") and _all_busy(slots):
             raise EngineRefused("no slot available", status=503, kind="unavailable_error")
         return model.name, llama_server.wordless(slots) or []

@@ -135,7 +135,7 @@ class Conversation(Exchange):
         clients ask for what a model was trained for. What it has then is said in a header. It is
         wanted for as long as `held` is."""
         wanted, has = self._asked.context, room.usual(self._services, model)
-        if wanted <= has:
+        if wanted <= has or self._services.supervisor.engine(model.engine).foreign:
             return model
         most = room.most(self._services, model, wanted)
         if min(wanted, most) > has:
@@ -177,7 +177,7 @@ class Conversation(Exchange):
             prompt, opened = await prompts.continued(upstream, turn, asked, model)
 
         async def tokens(stream: Stream, said: Said) -> list[int]:
-            upstream = Upstream(stream.worker, self._services.pipeline.session)
+            upstream = self._services.pipeline.upstream(stream.worker)
             return await prompts.answered(upstream, prompt, said)
 
         thought = self._thought(model, opened=opened)
@@ -189,7 +189,7 @@ class Conversation(Exchange):
             return None
 
         async def tokens(stream: Stream, said: Said) -> list[int] | None:
-            upstream = Upstream(stream.worker, self._services.pipeline.session)
+            upstream = self._services.pipeline.upstream(stream.worker)
             fields = turn.fields(self._asked, stream.model)
             with contextlib.suppress(EngineError):  # an engine that does not say them
                 prompt = await prompts.chat_tokens(upstream, fields)
@@ -249,4 +249,4 @@ class Conversation(Exchange):
 def _note(asked: Asked) -> None:
     """What is accepted and changes no answer, for whoever looks for it."""
     if idle := sorted(options.MACHINE & set(asked.options)):
-        log.debug("%s: options that the machine settles: %s", asked.model, ", ".join(idle))
+        log.debug("options that the machine settles: %s", ", ".join(idle))

@@ -43,6 +43,9 @@ def _listed(services: Services) -> list[Json]:
     for alias, name in services.settings.aliases.items():
         with contextlib.suppress(NoiboError):
             rows.append(shown.listed(store.get(name)) | {"name": alias, "model": alias})
+    for name, own in services.settings.models.items():
+        if own.engine:
+            rows.append(shown.declared(name, own.engine, services.started_at))
     rows = [row for row in rows if now().grant.may_use(row["name"])]
     return sorted(rows, key=lambda row: str(row["modified_at"]), reverse=True)
 
@@ -56,6 +59,10 @@ async def show(request: Request) -> Response:
     system = field(fields, "system", str, "")
     _refuse_changes(fields)
     services = services_of(request)
+    own = services.settings.models.get(real_name(services, name))
+    if own is not None and own.engine:
+        await services.resolve(name)  # raises where it may not be used
+        return as_json(shown.shown_declared(name, own.engine, services.started_at))
     try:
         model = await asyncio.to_thread(
             services.management.maker().store.get, real_name(services, name)

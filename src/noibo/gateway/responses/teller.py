@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from noibo.engines.upstream import Upstream
 from noibo.errors import EngineError, NoiboError
 from noibo.gateway.pipeline import Pipeline, Stream
 from noibo.gateway.relay import NONSENSE, Relay
@@ -109,7 +108,7 @@ class ResponseTeller(Teller):
         text = self.answer.reasoning
         if not text or self._stream is None:
             return
-        upstream = Upstream(self._stream.worker, self._pipeline.session)
+        upstream = self._pipeline.upstream(self._stream.worker)
         try:
             self.answer.reasoning_tokens = len(await upstream.tokenise(text, special=False))
         except EngineError:

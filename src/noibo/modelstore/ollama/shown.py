@@ -59,6 +59,28 @@ def listed(model: StoredModel) -> Json:
     }
 
 
+def declared(name: str, engine: str, at: float) -> Json:
+    """The same of a model that is not here, and of which no more is known."""
+    details = {
+        "parent_model": "",
+        "format": engine,
+        "family": "",
+        "families": None,
+        "parameter_size": "",
+        "quantization_level": "",
+    }
+    row = {"name": name, "model": name, "modified_at": ollama.moment(at), "size": 0}
+    return row | {"digest": "", "details": details}
+
+
+def shown_declared(name: str, engine: str, at: float) -> Json:
+    """The same of a model that is not here: that it can be asked."""
+    row = declared(name, engine, at)
+    known = {"details": row["details"], "modified_at": row["modified_at"]}
+    unknown = {"license": "", "modelfile": "", "parameters": "", "template": "", "model_info": {}}
+    return unknown | known | {"capabilities": ["completion"]}
+
+
 def shown(model: StoredModel, *, verbose: bool) -> Json:
     """All of `/api/show` but what the model can do, which is for the engines to say. Reads the
     header of the model's file."""

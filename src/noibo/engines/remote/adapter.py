@@ -1,0 +1,91 @@
+"""The remote engine: a server that runs already, and that noibo hands requests on to.
+
+It has no process of ours, so it takes no memory, nothing is started and nothing gives way to it.
+Requests go to it as they came, and what it cannot do it says itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from noibo import settings
+from noibo.engines.engine import TRUE, Fields, Launch, Model, Reach, Speed, Support, Verb
+from noibo.engines.memory.size import Need, Size, Use
+from noibo.engines.remote.place import require_here
+from noibo.errors import NotSupported
+
+USUAL_PARALLEL: Final = 256  # requests at once: how many it answers at once is for it to know
+LONGEST_INPUT: Final = 2**31 - 1  # tokens: it says itself when that is too many
+_WITH_USAGE: Final = msgspec.Raw(b'{"include_usage":true}')
+
+
+class Remote:
+    """Hands requests on. It knows the models of `noibo.toml` that have `engine = "remote"`."""
+
+    name = "remote"
+    several = False
+    foreign = True
+    verbs: Mapping[Verb, Support] = {
+        Verb.GENERATE: Support.NATIVE,
+        Verb.SCORE: Support.NONE,
+        Verb.EMBED: Support.NATIVE,
+        Verb.TOKENISE: Support.NONE,
+        Verb.CANCEL: Support.NATIVE,  # by leaving: what it makes of that is its own affair
+    }
+
+    def __init__(self, models: Mapping[str, settings.ModelSettings]) -> None:
+        """Raises `SettingsError` for an address that is closed."""
+        self._models = {name: own for name, own in models.items() if own.engine == self.name}
+        for name, own in self._models.items():
+            require_here(name, own.base_url)
+
+    def serving(self, model: Model, verb: Verb) -> Model:
+        if self.verbs[verb] is Support.NONE:
+            raise NotSupported(
+                f"{model.name} is reached at another server, which cannot be asked to "
+                f"{verb.value}: OpenAI's API has no such call.",
+                next_step="Ask that server by its own API, or use a model that runs here.",
+            )
+        return model
+
+    def available(self) -> str:
+        return "remote 1"
+
+    def build(self) -> str:
+        return self.available()
+
+    def sizes(
+        self, model: Model, limits: settings.Engine, use: Use, kept_bytes: int
+    ) -> Sequence[Size]:
+        """One: as many requests at once as are set for the model itself."""
+        return [Size(0, self._models[model.name].parallel or USUAL_PARALLEL)]
+
+    def need(self, model: Model, size: Size, limits: settings.Engine) -> Need:
+        return Need()
+
+    def launch(self, model: Model, size: Size, limits: settings.Engine, speed: Speed) -> Launch:
+        own = self._models[model.name]
+        reach = Reach(own.base_url.rstrip("/"), own.api_key, own.model or model.name)
+        placement = {"url": reach.url, "longest_input": LONGEST_INPUT}
+        return Launch("", {}, size, placement=placement, reach=reach)
+
+    def placed(self, log: Sequence[str]) -> Mapping[str, Any]:
+        return {}
+
+    def constrain(self, fields: Fields, model: Model) -> None:
+        """What our own APIs say in llama.cpp's words is said in OpenAI's."""
+        schema = fields.pop("json_schema", None)
+        if schema is not None:
+            named = {"name": "answer", "schema": schema, "strict": True}
+            said = {"type": "json_schema", "json_schema": named}
+            fields["response_format"] = msgspec.Raw(msgspec.json.encode(said))
+
+    def prepare(self, fields: Fields, *, streamed: bool) -> None:
+        fields["stream"] = TRUE
+        fields["stream_options"] = _WITH_USAGE
+
+    def is_progress(self, events: bytes) -> bool:
+        return False
