@@ -20,18 +20,18 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Role = Annotated[str, typer.Option(help="admin, developer or user.")]
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 
-key = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    help="Give out and revoke API keys.",
-)
-user = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    help="Add and remove the users of this server.",
-)
+key = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+user = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+
+@key.callback()
+def keys() -> None:
+    """Give out and revoke API keys."""
+
+
+@user.callback()
+def users() -> None:
+    """Add and remove the users of this server."""
 
 
 @key.command("create")

@@ -13,7 +13,7 @@ that too, with a key of noibo's.
 from __future__ import annotations
 
 import functools
-import socket
+import platform
 from collections.abc import Callable, Collection
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
@@ -159,7 +159,7 @@ def _is_number(name: str) -> bool:
 @functools.cache
 def _own_names() -> frozenset[str]:
     """This machine's, as its neighbours call it."""
-    name = socket.gethostname().lower().rstrip(".")
+    name = platform.node().lower().rstrip(".")
     return frozenset({name, f"{name}.local"} - {"", ".local"})
 
 
