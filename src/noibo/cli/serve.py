@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import shutil
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Annotated
 import typer
 
 from noibo.cli.context import settings
+from noibo.egress import is_loopback
+from noibo.settings import Server
 
 
 def serve(
@@ -29,6 +32,9 @@ def serve(
     fetch: Annotated[
         bool, typer.Option("--fetch", help="Fetch the model first if it is not here.")
     ] = False,
+    no_web: Annotated[
+        bool, typer.Option("--no-web", help="Serve APIs only; there are no pages yet anyway.")
+    ] = False,
 ) -> None:
     """Serve models to every client on this machine."""
     tree = settings(
@@ -45,12 +51,15 @@ def serve(
 
         fetch_if_missing(model or tree.default_model)
     name = model or tree.default_model
-    serving.serve(tree, model, lambda url: _greet(url, name, tree.server.ollama_port))
+    serving.serve(tree, model, lambda url: _greet(url, name, tree.server))
 
 
-def _greet(url: str, model: str, ollama_port: int) -> None:
+def _greet(url: str, model: str, server: Server) -> None:
     host = url.rpartition(":")[0]
-    too = f"and for clients of Ollama on {host}:{ollama_port}\n" if ollama_port else ""
+    too = (
+        f"and for clients of Ollama on {host}:{server.ollama_port}\n" if server.ollama_port else ""
+    )
+    too += _to_others(url, server)
     greeting = f"""noibo is serving on {url}
 {too}
 Try, in another terminal:
@@ -65,6 +74,18 @@ Ctrl-C stops it.
     with contextlib.suppress(OSError):  # whoever started us may have read enough
         sys.stdout.write(greeting)
         sys.stdout.flush()
+
+
+def _to_others(url: str, server: Server) -> str:
+    """What who is on another machine needs to know; nothing where nobody there is served."""
+    if is_loopback(f"//[{server.host}]" if ":" in server.host else f"//{server.host}"):
+        return ""
+    name = platform.node() if server.host in {"0.0.0.0", "::"} else server.host  # noqa: S104
+    scheme, port = url.partition(":")[0], url.rpartition(":")[2]
+    said = f"and for other machines on {scheme}://{name}:{port}, with a key (`noibo key create`)\n"
+    if scheme == "http":
+        said += "Without TLS, keys and prompts can be read on the way: see server.tls_cert.\n"
+    return said
 
 
 def _command() -> str:
