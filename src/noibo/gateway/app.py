@@ -128,7 +128,7 @@ async def _preload(services: Services) -> None:
 def _respond(request: Request, error: NoiboError) -> Response:
     """An error in the shape of the API it was asked of."""
     current().failed(error)
-    headers, path = openai.error_headers(error), request.url.path
+    headers, path = openai.error_headers(error), request.scope["path"]
     if path.startswith("/v1/models") and anthropic.VERSION_HEADER in request.headers:
         path = "/v1/messages"  # two APIs have that route
     for beginning, voice in _OWN_SHAPES.items():
@@ -144,7 +144,7 @@ async def _known_error(request: Request, exc: Exception) -> Response:
 
 async def _http_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)  # noqa: S101 - registered for it
-    what = f"{request.method} {request.url.path}: {exc.detail}."
+    what = f"{request.method} {request.scope['path']}: {exc.detail}."
     error = NoiboError(what, next_step="GET /noibo/v1/openapi.json lists the routes.")
     error.status = exc.status_code  # type: ignore[misc] # the router's own, for this one error
     error.code = HTTPStatus(exc.status_code).name.lower()  # type: ignore[misc]

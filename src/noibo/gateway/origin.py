@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import functools
 import platform
+import re
 from collections.abc import Callable, Collection
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -52,6 +52,7 @@ OPEN: Final = frozenset(
 )
 # What a page may read of an answer besides its body.
 _READABLE: Final = ["x-noibo-model", "x-noibo-cut", "x-noibo-queue", "x-request-id", "retry-after"]
+_HOST: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([\w.-]+))(?::[0-9]{1,5})?", re.ASCII)
 _NOT_FOR_PAGES: Final = "Only a page of this server, or a program, may ask for this."
 
 
@@ -137,12 +138,14 @@ def _is_own(origin: str, scheme: str, arrival: Arrival) -> bool:
 
 def _may_be_called(host: str, far: bool, server: settings.Server) -> bool:
     """True for a name of this server's. A plain number cannot be anybody else's name."""
-    if not host or is_here(f"//{host}"):
+    if not host:
         return True
-    try:
-        name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
-    except ValueError:
+    found = _HOST.fullmatch(host)
+    if found is None:  # Starlette would read another path out of it
         return False
+    if is_here(f"//{host}"):
+        return True
+    name = (found[1] or found[2]).lower().rstrip(".")
     if any(fnmatchcase(name, pattern.lower()) for pattern in server.allowed_hosts):
         return True
     return far and (_is_number(name) or name in _own_names())

@@ -141,7 +141,7 @@ async def sign_in(request: Request, body: SignInBody) -> Response:
         max_age=int(LONGEST_S),
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=request.scope["scheme"] == "https",
     )
     return response
 

@@ -86,9 +86,9 @@ async def generate(request: Request) -> Response:
         fields = await read_fields(request)
         model = await services.resolve(field(fields, "model", str, ""))
         if services.supervisor.engine(model.engine).foreign:
-            asked_as_it_is = Pipelined.of(request.url.path, fields, caller, as_it_is=True)
+            asked_as_it_is = Pipelined.of(request.scope["path"], fields, caller, as_it_is=True)
             return Relay(services.pipeline, asked_as_it_is, services.settings.queue)
-        reading = partial(openai_asked.read, request.url.path, caller=caller)
+        reading = partial(openai_asked.read, request.scope["path"], caller=caller)
         asked = await off_loop(length(fields), reading, fields)
         if openai_model.needs_model(asked.request):
             size = length(asked.request.fields)
@@ -108,9 +108,9 @@ def _answering(asked: Asked, services: Services) -> Exchange:
 
 async def not_served(request: Request) -> Response:
     """What OpenAI serves and noibo does not: a 501 that says what to do instead."""
-    path = request.url.path.removeprefix("/v1")
+    path = request.scope["path"].removeprefix("/v1")
     instead = next((NOT_SERVED[start] for start in NOT_SERVED if path.startswith(start)), "")
-    error = NotSupported(f"noibo does not serve {request.url.path}.", next_step=instead)
+    error = NotSupported(f"noibo does not serve /v1{path}.", next_step=instead)
     return JSONResponse(openai.error_body(error), error.status)
 
 
