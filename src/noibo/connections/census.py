@@ -100,12 +100,13 @@ class Census:
         """Close some that are idle, the longest idle first. How many places that gives."""
         if now < self._crowded_until:
             return 0
-        self._crowded_until = now + LOOK_EVERY_S
         idle = [(w.since, i, one) for i, (one, w) in enumerate(self._all.items()) if one.idle]
         going = [one for *_, one in sorted(idle)[: max(self._most // _AT_ONCE, 1)]]
         for one in going:
             self.count("idle_closed")
             one.transport.close()
+        if not going:  # it is no use to look again at once
+            self._crowded_until = now + LOOK_EVERY_S
         return len(going)
 
     def _look(self) -> None:
@@ -135,7 +136,7 @@ class Census:
             one.give_up(duty, late)
 
     def _patience(self, duty: Duty) -> float:
-        return {Duty.HEAD: HEAD_S, Duty.CLOSING: CLOSING_S}.get(duty, self._stall_s)
+        return min({Duty.HEAD: HEAD_S, Duty.CLOSING: CLOSING_S}.get(duty, math.inf), self._stall_s)
 
 
 def _least(duty: Duty | None) -> float:

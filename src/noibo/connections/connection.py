@@ -47,9 +47,11 @@ class Connection(HttpToolsProtocol):
         super().__init__(**uvicorns)
         self.answering: RequestResponseCycle | None = None
         self.asked = 0
+        self.url = b""
         self._census = census
         self._deaf = False  # whatever comes is not read any more
         self._fruitless = 0  # bytes since the last that a request gained by
+        self._in_head = False
         self._in_body = False
         self._received = 0  # of the body
         self._chunks = 0
@@ -104,9 +106,13 @@ class Connection(HttpToolsProtocol):
     def _too_much(self) -> NoiboError:
         if self._in_body:
             return InvalidRequest("Between the chunks of the body is too much that is no body.")
-        return head.fault(b"", self.url, "1.1", (), 0) or head.too_large()
+        return head.too_large(self.url)
 
     # ── what the parser finds ───────────────────────────────────────────────
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         method, version = self.parser.get_method(), self.parser.get_http_version()
@@ -121,7 +127,7 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         self.headers = []  # what follows the last chunk is none of the request's headers
         self._fruitless = self._received = self._chunks = 0
-        self._in_body = True
+        self._in_head, self._in_body = False, True
 
     def on_chunk_header(self) -> None:
         """uvicorn does not ask; httptools tells who has such a method."""
@@ -202,8 +208,13 @@ class Connection(HttpToolsProtocol):
             return (Duty.BODY, self._received) if self._awaits_body() else (None, self.asked)
         if self._in_body:
             return Duty.END, 0
-        waits = self._fruitless or not self.asked
+        waits = self._began or not self.asked
         return (Duty.HEAD, 0) if waits else (None, self.asked)
+
+    @property
+    def _began(self) -> bool:
+        """Some of a request's head is there, or of what stands before it."""
+        return self._in_head or self._fruitless > 0
 
     def _awaits_body(self) -> bool:
         cycle = self.cycle
@@ -212,7 +223,7 @@ class Connection(HttpToolsProtocol):
 
     def give_up(self, duty: Duty, seconds: float) -> None:
         """It has owed that for so long."""
-        if duty is Duty.BODY or (duty is Duty.HEAD and self._fruitless):
+        if duty is Duty.BODY or (duty is Duty.HEAD and self._began):
             self.refuse(
                 TooSlow(
                     f"For {seconds:.0f} s too little came of {duty.value}.",

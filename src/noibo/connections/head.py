@@ -26,18 +26,20 @@ def fault(
 ) -> NoiboError | None:
     """Why a head is not taken; None: it is. `fed`: the bytes that it came in, or more."""
     if len(target) > MOST_TARGET:
-        return AddressTooLong(f"The address of the request is longer than {MOST_TARGET} bytes.")
+        return too_large(target)
     if len(headers) > MOST_HEADERS:
         return HeadTooLarge(f"The request has more than {MOST_HEADERS} headers.")
     if fed > MOST_BYTES and _size(headers) > MOST_BYTES:
-        return too_large()
+        return too_large(target)
     if method == b"CONNECT" or version not in {"1.0", "1.1"}:
         return InvalidRequest("This server answers HTTP/1.1, and is no proxy.")
     return _ambiguous(version, headers)
 
 
-def too_large() -> HeadTooLarge:
-    """The refusal of headers that are too large together."""
+def too_large(target: bytes) -> NoiboError:
+    """The refusal of a head that is too large, whether or not it has come to its end."""
+    if len(target) > MOST_TARGET:
+        return AddressTooLong(f"The address of the request is longer than {MOST_TARGET} bytes.")
     return HeadTooLarge(f"The headers of the request are larger than {MOST_BYTES} bytes.")
 
 
