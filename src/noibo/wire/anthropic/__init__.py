@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from noibo import logs
 from noibo.errors import InvalidRequest, NoiboError
 from noibo.wire import sse
 from noibo.wire.body import Json
@@ -38,7 +39,8 @@ class Voice:
         kind = _KINDS.get(error.status)
         kind = kind or ("api_error" if error.status >= 500 else "invalid_request_error")
         shape = {"type": kind, "message": str(error)}
-        return msgspec.json.encode({"type": "error", "error": shape})
+        said = {"type": "error", "error": shape, "request_id": logs.request_id.get() or None}
+        return msgspec.json.encode(said)
 
     def last_event(self, error: NoiboError) -> bytes:
         return sse.event(self.error(error), "error")
