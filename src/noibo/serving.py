@@ -16,6 +16,7 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 import uvicorn
@@ -268,11 +269,11 @@ def _take_all_descriptors() -> None:
 
 @contextlib.contextmanager
 def _state_file(settings: Settings, url: str, token: str) -> Iterator[None]:
-    path = settings.home / STATE_FILE
+    path, certificate = settings.home / STATE_FILE, settings.server.tls_cert
     state = {
         "url": url,
         "token": token,
-        "certificate": settings.server.tls_cert,
+        "certificate": certificate and str(Path(certificate).resolve()),
         "pid": os.getpid(),
         "started_at": time.time(),
         "noibo": noibo.__version__,

@@ -35,6 +35,11 @@ class Key:
     expires_at: float | None = None
     revoked_at: float | None = None
 
+    @property
+    def user(self) -> str | None:
+        """The user it belongs to; None for one that stands for itself."""
+        return None if self.owner == owner_of(self.id) else self.owner
+
     def fault(self, now: float) -> str:
         """Why it does not hold any more; empty while it does."""
         if self.revoked_at is not None:
@@ -58,6 +63,11 @@ def mint() -> Minted:
     name = "".join(secrets.choice(_ALPHABET) for _ in range(10))
     secret = secrets.token_hex(32)
     return Minted(name, f"{BEGINNING}{name}_{secret}", _digest(secret))
+
+
+def owner_of(key: str) -> str:
+    """Whose everything is that a key stores that is nobody's. No user can be called so."""
+    return f"key:{key}"
 
 
 def is_ours(text: str) -> bool:

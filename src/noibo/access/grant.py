@@ -70,10 +70,13 @@ class Grant:
         )
 
     def may_use(self, *names: str) -> bool:
-        """True if a model may be used that goes by any of these names."""
-        return not self.models or any(
-            fnmatchcase(name, pattern) for name in names for pattern in self.models
-        )
+        """True if a model may be used that goes by any of these names. Capitals do not count, and
+        `:latest` goes without saying, as everywhere in names of models."""
+        if not self.models:
+            return True
+        said = {name.lower() for name in names}
+        said |= {name.removesuffix(":latest") for name in said}
+        return any(fnmatchcase(name, one.lower()) for name in said for one in self.models)
 
 
 EVERYTHING: Final = Grant("admin")

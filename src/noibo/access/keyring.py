@@ -122,9 +122,11 @@ class Keyring:
 
     def _narrowed(self, key: Key) -> Grant:
         """A key never may more than the user may now whose it is."""
-        owner = self._users.get(key.owner)
-        if owner is None:
+        if key.user is None:
             return key.grant
+        owner = self._users.get(key.user)
+        if owner is None:
+            raise Unauthorized(f"The key {key.name!r} is nobody's any more.")
         role = max(key.grant.role, owner.role, key=ROLES.index)  # the one that may least
         return Grant(role, key.grant.models, key.grant.routes)
 
@@ -159,3 +161,5 @@ class Keyring:
                     self._true_at = time.monotonic()
             except NoiboError as exc:
                 log.warning("Keys cannot be looked up: %s", exc.message)
+            except Exception:
+                log.exception("Keys cannot be looked up; it is tried again")

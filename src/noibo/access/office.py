@@ -50,7 +50,7 @@ class Office:
         key = Key(
             id=minted.id,
             name=name,
-            owner=user or minted.id,
+            owner=user or api_key.owner_of(minted.id),
             grant=grant,
             digest=minted.digest,
             created_at=now,
@@ -136,14 +136,16 @@ class Office:
                 right = await asyncio.to_thread(password.matches, word, kept)
         finally:
             self._guessing -= 1
-        if not right or user is None:
+        token, now = new_token(), time.time()
+        if user is not None and right:
+            session = Session(digest(token), user.name, now, now)
+            right = await (await self._open()).add_session(session, user.password)
+        if user is None or not right:
             raise Unauthorized(
                 "The name or the password is wrong.",
                 next_step="Try again; an admin gives out new ones: `noibo user password`.",
             )
         self._lockout.forgive(name, address)
-        token, now = new_token(), time.time()
-        await (await self._open()).add_session(Session(digest(token), user.name, now, now))
         await self.ring.read_again()
         return token
 
@@ -157,7 +159,7 @@ def _key_row(key: Key, now: float) -> KeyRow:
     return KeyRow(
         id=key.id,
         name=key.name,
-        owner=key.owner,
+        user=key.user,
         role=key.grant.role,
         models=list(key.grant.models),
         routes=list(key.grant.routes),

@@ -68,8 +68,8 @@ class AccessRecords:
         """Keep a key. Raises `NameTaken`, and `NotFound` for an owner who is no user."""
 
         def write(connection: Connection) -> None:
-            if key.owner != key.id:
-                _require_user(connection, key.owner)
+            if key.user is not None:
+                _require_user(connection, key.user)
             live = sa.select(api_keys.c.id).where(
                 api_keys.c.name == key.name, api_keys.c.revoked_at.is_(None)
             )
@@ -88,15 +88,16 @@ class AccessRecords:
         def write(connection: Connection) -> str:
             live = api_keys.c.revoked_at.is_(None)
             mine = sa.or_(api_keys.c.id == which, api_keys.c.name == which)
-            found = connection.execute(sa.select(api_keys.c.id).where(live, mine)).scalars().all()
-            if not found:
+            asked = sa.select(api_keys.c.id).where(live, mine).order_by(api_keys.c.id != which)
+            found = connection.execute(asked.limit(1)).scalar()  # a name may be another's id
+            if found is None:
                 raise NotFound(
                     f"There is no key {which[:80]!r} that holds.",
                     next_step="`noibo key list` shows them.",
                 )
-            gone = api_keys.update().where(api_keys.c.id == found[0])
+            gone = api_keys.update().where(api_keys.c.id == found)
             connection.execute(gone.values(revoked_at=time.time()))
-            return str(found[0])
+            return str(found)
 
         return await self._change(write)
 
@@ -137,11 +138,14 @@ class AccessRecords:
 
         await self._change(write)
 
-    async def add_session(self, session: Session) -> None:
-        """Keep a session; those that have ended are forgotten."""
+    async def add_session(self, session: Session, password: str) -> bool:
+        """Keep a session, if that still is the user's password; those that have ended are
+        forgotten."""
+        mine = users.c.name == session.user, users.c.password == password
 
-        def write(connection: Connection) -> None:
-            _require_user(connection, session.user)
+        def write(connection: Connection) -> bool:
+            if not connection.execute(sa.select(users.c.name).where(*mine)).first():
+                return False
             ended = sa.or_(
                 sessions.c.created_at <= session.created_at - LONGEST_S,
                 sessions.c.seen_at <= session.created_at - IDLE_S,
@@ -155,8 +159,9 @@ class AccessRecords:
                     seen_at=session.seen_at,
                 )
             )
+            return True
 
-        await self._change(write)
+        return await self._change(write)
 
     async def see_session(self, digest: bytes, now: float) -> None:
         """A session was used. No change that another server must know of at once."""

@@ -161,12 +161,12 @@ def _password() -> str:
 
 
 def _seconds(said: str) -> float:
-    try:
-        return float(said[:-1]) * _UNITS[said[-1:]]
-    except (ValueError, KeyError):
+    number, unit = said[:-1], said[-1:]
+    if not number.isdecimal() or unit not in _UNITS:
         raise UsageError(
             f"{said[:40]!r} is no length of time.", next_step="Say it as 90m, 12h, 30d or 8w."
-        ) from None
+        )
+    return int(number) * _UNITS[unit]
 
 
 def _cells(row: KeyRow) -> tuple[str, ...]:
@@ -174,7 +174,7 @@ def _cells(row: KeyRow) -> tuple[str, ...]:
         row.name,
         row.id,
         row.role,
-        row.owner if row.owner != row.id else "",
+        row.user or "",
         " ".join(row.models) or "all",
         " ".join(row.routes) or "all",
         "never" if row.expires_at is None else _day(row.expires_at),

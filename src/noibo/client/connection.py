@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import httpx2
 import msgspec
@@ -21,6 +23,7 @@ from noibo.wire.management import GUARD_HEADER, PRIORITY_HEADER, STATE_FILE, Urg
 from noibo.wire.models import ProgressRow
 
 T = TypeVar("T")
+_FIRST: Final = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -89,8 +92,9 @@ def _only(certificate: str) -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     try:
-        context.load_verify_locations(certificate)
-    except (OSError, ssl.SSLError) as exc:
+        said = _FIRST.search(Path(certificate).read_text())  # who signed it is not trusted
+        context.load_verify_locations(cadata=said[0] if said else "")
+    except (OSError, ValueError) as exc:
         raise SettingsError(f"The server's certificate {certificate} cannot be read.") from exc
     return context
 

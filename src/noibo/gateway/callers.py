@@ -9,9 +9,9 @@ from typing import Final
 from starlette.requests import HTTPConnection
 
 from noibo.access.grant import EVERYTHING, Grant
+from noibo.access.user import LOCAL as ONE_OWNER
 from noibo.engines.supervision.claim import LOCAL, Priority
 from noibo.errors import InvalidRequest
-from noibo.gateway.access.identity import LOCAL as ONE_OWNER
 from noibo.gateway.access.identity import Identity
 from noibo.wire.management import PRIORITY_HEADER
 

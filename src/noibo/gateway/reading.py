@@ -27,9 +27,11 @@ async def read(request: Request, work: Callable[[bytes], Read]) -> Read:
     return await off_loop(len(text), work, text)
 
 
-async def read_body(request: Request) -> bytes:
-    """The body, up to the limit. Raises `BodyTooLarge`, `ClientDisconnect`."""
+async def read_body(request: Request, most: int | None = None) -> bytes:
+    """The body, up to `most` or the limit. Raises `BodyTooLarge`, `ClientDisconnect`."""
     limit = services_of(request).settings.server.max_body_bytes
+    if most is not None:
+        limit = min(most, limit)
     said = request.headers.get("content-length", "")
     found = bytearray()
     if not (said.isdecimal() and int(said) > limit):
@@ -41,5 +43,5 @@ async def read_body(request: Request) -> bytes:
             return bytes(found)
     raise BodyTooLarge(
         f"The request body is larger than {limit} bytes.",
-        next_step="Send less, or raise server.max_body_bytes.",
+        next_step="Send less." if most else "Send less, or raise server.max_body_bytes.",
     )

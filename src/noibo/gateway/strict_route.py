@@ -4,7 +4,7 @@ the limit, and nothing that could be read in two ways."""
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from fastapi import Request, Response
@@ -18,7 +18,9 @@ from noibo.wire.body import read_fields
 
 
 class StrictRoute(APIRoute):
-    """A route that looks at its body before FastAPI does."""
+    """A route that looks at its body before FastAPI does. `most`: bytes of one."""
+
+    most: ClassVar[int | None] = None
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         answer = super().get_route_handler()
@@ -26,12 +28,18 @@ class StrictRoute(APIRoute):
         async def look_first(request: Request) -> Response:
             if self.body_field is None:
                 return await answer(request)
-            body = await read_body(request)
+            body = await read_body(request, self.most)
             if body:
                 await off_loop(len(body), _require_clear, body)
             return await answer(Request(request.scope, _again(body, request.receive)))
 
         return look_first
+
+
+class SmallRoute(StrictRoute):
+    """For bodies that are a few words: anybody may try to sign in."""
+
+    most = 64 * 2**10
 
 
 def _require_clear(body: bytes) -> None:

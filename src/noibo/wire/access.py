@@ -8,11 +8,12 @@ import msgspec
 
 
 class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One key, without its secret. `state`: it holds, or why it does not."""
+    """One key, without its secret. `user`: whose it is, if somebody's. `state`: it holds, or why it
+    does not."""
 
     id: str
     name: str
-    owner: str
+    user: str | None
     role: str
     models: list[str]
     routes: list[str]

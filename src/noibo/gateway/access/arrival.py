@@ -27,6 +27,7 @@ _FORWARDED: Final = frozenset(
 _APPS: Final = frozenset({"app", "tauri", "vscode-file", "vscode-webview"})
 # This machine as it is called inside a container on it. Nobody can register such a name.
 _NAMES: Final = frozenset({"localhost", "host.docker.internal", "host.containers.internal"})
+_LONGEST: Final = 300  # of what is remembered; no name that can be called is longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,13 @@ def is_loopback(host: str) -> bool:
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
-@functools.lru_cache(maxsize=1024)
 def is_here(url: str) -> bool:
     """True for this machine's own names, and for what is installed on it."""
+    return len(url) <= _LONGEST and _is_here(url)
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_here(url: str) -> bool:
     try:
         parts = urlsplit(url)
         name = parts.hostname or ""

@@ -10,18 +10,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
 
-from starlette.requests import Request
+from starlette.requests import Request, cookie_parser
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from noibo.access import api_key
-from noibo.access.user import page_token
+from noibo.access.user import LOCAL, page_token
 from noibo.errors import Forbidden, NoiboError, Unauthorized
 from noibo.gateway.access.arrival import Arrival
-from noibo.gateway.access.identity import LOCAL, Identity
+from noibo.gateway.access.identity import Identity
 from noibo.gateway.access.permissions import needed, require
 from noibo.gateway.services import Services
 
@@ -47,25 +46,26 @@ class Doorman:
         await app(scope, receive, send)
 
     async def _let_in(self, scope: Scope) -> None:
-        if Identity.known(scope):  # one of our own, or the same request under another path
-            identity = Identity.of(scope)
-        else:
-            identity = await self._who(scope, Arrival.of(scope))
+        if Identity.known(scope):  # of our own, or this request under its other path: judged before
+            Identity.of(scope).put(scope)
+            return
+        identity = await self._who(scope, Arrival.of(scope))
         identity.put(scope)
         require(identity.grant, scope["method"], scope["path"], identity.said)
 
     async def _who(self, scope: Scope, arrival: Arrival) -> Identity:
         services, token, near = _services(scope), sent_key(arrival), not arrival.remote
+        asked = needed(scope["method"], scope["path"])
         if api_key.is_ours(token):
             key, grant = await services.office.ring.key(token)
             by = f"key:{key.id}"
             return Identity(by, key.owner, grant, by, f"The key {key.name!r}", near)
         if (cookie := _cookie(arrival)) and (found := await _session(services, cookie, near)):
-            if scope["method"] not in _READS:
+            if scope["method"] not in _READS and asked is not None:
                 _require_page_token(arrival, cookie)
             return found
         here = near and token and hmac.compare_digest(token.encode(), services.home_token.encode())
-        if here or needed(scope["method"], scope["path"]) is None:
+        if here or asked is None:
             return Identity(_name(scope, ""), near=near)
         if near and not services.settings.server.require_key:
             return Identity(_name(scope, token), near=near)
@@ -102,13 +102,7 @@ def sent_key(arrival: Arrival) -> str:
 
 def _cookie(arrival: Arrival) -> str:
     said = arrival.header(b"cookie")
-    if COOKIE not in said:
-        return ""
-    try:
-        found = SimpleCookie(said).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found else ""
+    return cookie_parser(said).get(COOKIE, "") if COOKIE in said else ""
 
 
 def _require_page_token(arrival: Arrival, cookie: str) -> None:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from noibo.access.grant import EVERYTHING, Grant
+from noibo.access.user import LOCAL
 from noibo.errors import Forbidden
 
-LOCAL: Final = "local"  # whoever works on this machine, without a key
 _IN_SCOPE: Final = "noibo.identity"
 
 

@@ -1,10 +1,12 @@
 """What each route needs of who calls it. A route that is not here is for admins.
 
-`*` stands for one part of a path. Tests hold this against the routes that there are.
+`*` stands for one part of a path, `**` for any number: names of models have slashes. Tests hold
+this against the routes that there are.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -38,19 +40,19 @@ _TABLE: Final[Mapping[Permission, str]] = {
         POST /v1/uploads /v1/uploads/* /v1/uploads/*/*
     """,
     Permission.LOOK: """
-        GET /v1/models /v1/models/* /models /props /lora-adapters
+        GET /v1/models /v1/models/** /models /props /lora-adapters
         GET /api/tags /api/ps /api/version
         POST /api/show
         GET /noibo/v1/status /noibo/v1/workers /noibo/v1/openapi.json
-        GET /noibo/v1/models /noibo/v1/models/* /noibo/v1/catalog
+        GET /noibo/v1/models /noibo/v1/models/** /noibo/v1/catalog
         GET DELETE /noibo/v1/session
     """,
     Permission.MANAGE: """
         GET /slots /noibo/v1/queue /noibo/v1/search /noibo/v1/store/usage /metrics
         GET DELETE /noibo/v1/pulls /noibo/v1/pulls/* /noibo/v1/pulls/*/*
         POST /noibo/v1/models/pull
-        DELETE /noibo/v1/models/* /v1/models/* /api/delete
-        POST /noibo/v1/workers/*/*
+        DELETE /noibo/v1/models/** /v1/models/** /api/delete
+        POST /noibo/v1/workers/**
         POST /noibo/v1/store/check /noibo/v1/store/gc
         POST /api/create /api/copy /api/pull /api/push /api/blobs/*
         POST /props /lora-adapters /slots/* /models/load /models/unload
@@ -66,27 +68,31 @@ def _rules(text: str) -> list[str]:
         said = line.split()
         methods = [word for word in said if word.isupper()]
         for path in said[len(methods) :]:
-            middle = re.escape(path).replace(r"\*", "[^/]+")
+            middle = re.escape(path).replace(r"\*\*", ".+").replace(r"\*", "[^/]+")
             found.append(rf"(?:{'|'.join(methods)}) {middle}")
     return found
 
 
-_IS_PUBLIC: Final = re.compile("|".join(_rules(_PUBLIC)))
-_NEEDS: Final = [(one, re.compile("|".join(_rules(text)))) for one, text in _TABLE.items()]
-_KNOWN: Final[dict[str, Permission | None]] = {}
-_MOST_KNOWN: Final = 4096
+_IS_PUBLIC: Final = re.compile("|".join(_rules(_PUBLIC)), re.DOTALL)
+_NEEDS: Final = [
+    (one, re.compile("|".join(_rules(text)), re.DOTALL)) for one, text in _TABLE.items()
+]
+_LONG: Final = 256  # a path of which nothing is remembered: anybody can send many
 
 
 def needed(method: str, path: str) -> Permission | None:
     """What a request needs; None: nothing, it is for everybody."""
+    return _known(method, path) if len(path) < _LONG else _find(method, path)
+
+
+def _find(method: str, path: str) -> Permission | None:
     asked = f"{'GET' if method == 'HEAD' else method} {path}"
-    try:
-        return _KNOWN[asked]
-    except KeyError:
-        found = _find(asked)
-        if len(_KNOWN) < _MOST_KNOWN:
-            _KNOWN[asked] = found
-        return found
+    if _IS_PUBLIC.fullmatch(asked):
+        return None
+    return next((one for one, rule in _NEEDS if rule.fullmatch(asked)), Permission.ADMIN)
+
+
+_known: Final = functools.lru_cache(maxsize=4096)(_find)
 
 
 def require(grant: Grant, method: str, path: str, who: str = "This key") -> None:
@@ -97,9 +103,3 @@ def require(grant: Grant, method: str, path: str, who: str = "This key") -> None
             f"{who} may not {method} {path[:80]}: it needs the permission {permission.value!r}.",
             next_step="Ask who runs this server for a key that may.",
         )
-
-
-def _find(asked: str) -> Permission | None:
-    if _IS_PUBLIC.fullmatch(asked):
-        return None
-    return next((one for one, rule in _NEEDS if rule.fullmatch(asked)), Permission.ADMIN)

@@ -13,11 +13,11 @@ from noibo.gateway.access.identity import Identity
 from noibo.gateway.management.managed import as_json
 from noibo.gateway.management.routes_server import guarded
 from noibo.gateway.services import services_of
-from noibo.gateway.strict_route import StrictRoute
+from noibo.gateway.strict_route import SmallRoute
 from noibo.wire import management
 from noibo.wire.access import SessionRow
 
-router = APIRouter(prefix=management.ROOT, tags=["access"], route_class=StrictRoute)
+router = APIRouter(prefix=management.ROOT, tags=["access"], route_class=SmallRoute)
 
 
 class _Body(BaseModel):
