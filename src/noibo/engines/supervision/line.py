@@ -32,9 +32,14 @@ class Line:
     def __len__(self) -> int:
         return self._length
 
-    def has_place_for(self, caller: str) -> bool:
-        """Whether one more request of this caller may wait."""
-        left = self._longest - self._length
+    @property
+    def places_left(self) -> int:
+        """How many more may wait, whosever they are."""
+        return self._longest - self._length
+
+    def has_place_for(self, caller: str, kept: int = 0) -> bool:
+        """Whether one more request of this caller may wait. `kept` places are for others."""
+        left = self.places_left - kept
         return left > 0 and self._of_caller[caller] < left
 
     def of_caller(self, caller: str) -> int:

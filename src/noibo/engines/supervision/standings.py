@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from noibo.engines.supervision import turns
 from noibo.engines.supervision.claim import Claim, Standing
 from noibo.engines.supervision.line import Line
+from noibo.engines.supervision.promises import Again
 from noibo.engines.supervision.room import Room
 from noibo.engines.supervision.seat import Seat
 from noibo.engines.supervision.ticket import Ticket
@@ -67,16 +68,30 @@ class Standings:
         ]
         return min(due, default=None)
 
-    def full(self, claim: Claim, longest: int) -> QueueFull:
-        """The refusal of one for whom there is no place in the line, with the time until there is:
-        one is free when the next has got a slot."""
-        wait = min(self._until_next(name) for name in (self._line.models() or [claim.model.seat]))
+    def full(self, claim: Claim, longest: int, again: Again) -> QueueFull:
+        """The refusal of one for whom there is no place in the line: it is to come again."""
+        wait = max(math.ceil(again.in_s), 1)
+        then = "a place is kept for you then" if again.kept else "no place can be kept for you"
         return QueueFull(
             f"Too many requests wait already: {len(self._line)} of {longest}, "
             f"{self._line.of_caller(claim.caller)} of them yours.",
-            next_step=f"Try again in {math.ceil(wait)} s, or raise queue.longest.",
-            retry_after_s=max(wait, 1.0),
+            next_step=f"Try again in {wait} s: {then}. queue.longest says how many may wait.",
+            retry_after_s=wait,
         )
+
+    def until_place_s(self, model: str) -> float:
+        """Seconds until a place in the line is free: when the next has got a slot."""
+        return min(self._until_next(name) for name in (self._line.models() or [model]))
+
+    def pace_s(self, model: str) -> float:
+        """Seconds between one place that falls free and the next, as things go."""
+        rate = 0.0
+        for name in self._line.models():
+            seat = self._seats.get(name)
+            answer = self._times.usual_s(name, _under_way(seat))
+            if seat is not None and seat.worker is not None and answer:
+                rate += seat.worker.slots / answer
+        return 1 / rate if rate else self.until_place_s(model)
 
     def _until_next(self, model: str) -> float:
         """Seconds until somebody who waits for this model gets a slot, and leaves the line."""

@@ -27,6 +27,7 @@ from noibo.engines.supervision.director import Director
 from noibo.engines.supervision.line import Line
 from noibo.engines.supervision.lives import Lives
 from noibo.engines.supervision.plan import Planner
+from noibo.engines.supervision.promises import Promises
 from noibo.engines.supervision.room import Room
 from noibo.engines.supervision.seat import Seat
 from noibo.engines.supervision.standings import Standings
@@ -65,6 +66,7 @@ class Supervisor:
         self._planner = Planner(engines, tree, tuning, book, machine)
         self._seats: dict[str, Seat] = {}
         self._line = Line(tree.queue.longest)
+        self._promises = Promises(tree.queue.longest)
         self._times = Times()
         self._room = Room(tree.memory, machine, self._seats)
         builds = Builds(tree.home)
@@ -123,9 +125,12 @@ class Supervisor:
         return ticket
 
     def _full(self, claim: Claim) -> NoiboError | None:
-        if self._line.has_place_for(claim.caller):
+        now, seat = time.monotonic(), claim.model.seat
+        if self._promises.admits(claim.caller, self._line, now):
             return None
-        return self._standings.full(claim, self._tree.queue.longest)
+        free_s, pace_s = self._standings.until_place_s(seat), self._standings.pace_s(seat)
+        again = self._promises.make(claim.caller, self._line, now, free_s, pace_s)
+        return self._standings.full(claim, self._tree.queue.longest, again)
 
     def _may_go_first(self, worker: Worker, claim: Claim) -> bool:
         free = worker.leases < worker.slots and not self._line.waiting(claim.model.seat)

@@ -9,6 +9,7 @@ import heapq
 from collections.abc import Sequence
 from typing import Final
 
+LATELY: Final = 64  # answers that count in the slower of the two means
 WEIGHT: Final = 0.2  # of the newest measurement in the running mean
 BYTES_PER_S: Final = 400e6  # a load that was never measured: reading from a slow disk
 LEAST_LOAD_S: Final = 1.0
@@ -20,11 +21,15 @@ class Times:
     def __init__(self) -> None:
         self._answers: dict[str, float] = {}
         self._loads: dict[str, float] = {}
+        self._usual: dict[str, tuple[int, float]] = {}
 
     def answered(self, model: str, seconds: float) -> None:
         """An answer took so long."""
         old = self._answers.get(model, seconds)
         self._answers[model] = old + WEIGHT * (seconds - old)
+        count, mean = self._usual.get(model, (0, 0.0))
+        count = min(count + 1, LATELY)
+        self._usual[model] = count, mean + (seconds - mean) / count
 
     def loaded(self, model: str, seconds: float) -> None:
         """A load took so long."""
@@ -33,6 +38,12 @@ class Times:
     def answer_s(self, model: str) -> float | None:
         """How long an answer takes; None: none was given yet."""
         return self._answers.get(model)
+
+    def usual_s(self, model: str, under_way: Sequence[float]) -> float | None:
+        """The same, over more answers: for what is promised far ahead. Those that have not ended
+        count with what they took so far (as in survival analysis): the first to end are short."""
+        count, mean = self._usual.get(model, (0, 0.0))
+        return mean + sum(under_way) / count if count else None
 
     def load_s(self, model: str, size: int) -> float:
         """How long a load takes, by the last one; by the model's bytes where there was none."""
