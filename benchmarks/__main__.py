@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-ALL = ("start", "relay", "cancel", "pull", "memory", "reuse", "thrash", "scoring")
+ALL = ("start", "relay", "cancel", "pull", "memory", "reuse", "thrash", "scoring", "gateway")
 RESULTS = Path(".cache/bench.json")
 
 
