@@ -71,6 +71,7 @@ class Outcome:
     ended: float = 0.0
     first_at: float | None = None
     status: int = 0
+    retry_after: int | None = None
     code: str = ""
     message: str = ""
     said: str = ""
@@ -105,6 +106,8 @@ async def ask(
         ):
             outcome.status = response.status
             if response.status != 200:
+                told = response.headers.get("Retry-After", "")
+                outcome.retry_after = int(told) if told.isdecimal() else None
                 _failed(outcome, await response.json())
             elif call.streamed:
                 outcome.end = await _listen(response, outcome)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from noibo.engines.engine import Model
-from noibo.engines.supervision.claim import Claim, Standing
+from noibo.engines.supervision.claim import Claim, Priority, Standing
 from noibo.engines.supervision.line import Line
 from noibo.engines.supervision.promises import LATE_S, Again, Promises
 from noibo.engines.supervision.ticket import Ticket
@@ -21,8 +21,12 @@ from noibo.engines.supervision.times import Times, wait_s
 MODEL = Model("m", "echo")
 
 
+def claim(caller: str, priority: Priority = Priority.INTERACTIVE) -> Claim:
+    return Claim(MODEL, caller, priority)
+
+
 def ticket(caller: str) -> Ticket:
-    return Ticket(Claim(MODEL, caller), lambda one: Standing(1, None, "queue"))
+    return Ticket(claim(caller), lambda one: Standing(1, None, "queue"))
 
 
 @dataclass
@@ -71,7 +75,7 @@ class Server:
         self.came_again += again
         if len(self.answering) < self.slots and not self.line.waiting("m"):
             self.grant(ticket(caller))
-        elif self.promises.admits(caller, self.line, self.now):
+        elif self.promises.admits(claim(caller), self.line, self.now):
             self.admitted.append(self.now)
             self.line.add(ticket(caller))
         else:
@@ -79,7 +83,7 @@ class Server:
             ran = [self.now - began for began in self.answering.values()]
             free_s = wait_s(1, self.slots, ran, self.times.answer_s("m"))
             pace_s = (self.times.usual_s("m", ran) or self.mean_s) / self.slots
-            found = self.promises.make(caller, self.line, self.now, free_s, pace_s)
+            found = self.promises.make(claim(caller), self.line, self.now, free_s, pace_s)
             self.told.append(found.in_s)
             self.told_longer += again and found.in_s > self.told_last[caller]
             self.told_last[caller] = found.in_s
@@ -136,8 +140,10 @@ def test_each_is_told_another_moment() -> None:
     promises, line = Promises(8), Line(8)
     for number in range(8):
         line.add(ticket(f"caller {number}"))
-    assert not promises.admits("a", line, now=0.0)
-    told = [promises.make(f"late {n}", line, 0.0, free_s=2.0, pace_s=1.0).in_s for n in range(3)]
+    assert not promises.admits(claim("a"), line, now=0.0)
+    told = [
+        promises.make(claim(f"late {n}"), line, 0.0, free_s=2.0, pace_s=1.0).in_s for n in range(3)
+    ]
     assert told == pytest.approx([4.0, 5.1, 6.2])  # first two places fall free
 
 
@@ -147,22 +153,22 @@ def test_a_promise_is_kept_against_who_comes_for_the_first_time_and_lapses() -> 
     for one in waiting:
         line.add(one)
     line.remove(waiting[0])
-    promises.make("told", line, 0.0, free_s=2.0, pace_s=0.0)
-    assert not promises.admits("new", line, now=1.9)
-    assert not promises.admits("told", line, now=1.9)  # it is early
-    assert promises.admits("told", line, now=2.5)
-    assert promises.admits("new", line, now=2.5)  # nothing is promised any more
-    promises.make("told", line, 3.0, free_s=2.0, pace_s=0.0)
-    assert not promises.admits("new", line, now=5.5)
-    assert promises.admits("new", line, now=5.5 + LATE_S)
+    promises.make(claim("told"), line, 0.0, free_s=2.0, pace_s=0.0)
+    assert not promises.admits(claim("new"), line, now=1.9)
+    assert not promises.admits(claim("told"), line, now=1.9)  # it is early
+    assert promises.admits(claim("told"), line, now=2.5)
+    assert promises.admits(claim("new"), line, now=2.5)  # nothing is promised any more
+    promises.make(claim("told"), line, 3.0, free_s=2.0, pace_s=0.0)
+    assert not promises.admits(claim("new"), line, now=5.5)
+    assert promises.admits(claim("new"), line, now=5.5 + LATE_S)
 
 
 def test_one_caller_gets_half_of_the_promises() -> None:
     promises, line = Promises(8), Line(8)
     for _ in range(100):
-        promises.make("greedy", line, 0.0, free_s=1.0, pace_s=1.0)
+        promises.make(claim("greedy"), line, 0.0, free_s=1.0, pace_s=1.0)
     assert len(promises) == 4
-    promises.make("other", line, 0.0, free_s=1.0, pace_s=1.0)
+    promises.make(claim("other"), line, 0.0, free_s=1.0, pace_s=1.0)
     assert len(promises) == 5
 
 
@@ -171,6 +177,17 @@ def test_who_came_in_time_in_vain_is_told_the_next_place() -> None:
     for number in range(4):
         line.add(ticket(f"caller {number}"))
     for caller in ("a", "b", "c"):
-        promises.make(caller, line, 0.0, free_s=1.0, pace_s=0.0)
-    assert not promises.admits("a", line, now=2.0)
-    assert promises.make("a", line, 2.0, free_s=0.5, pace_s=10.0) == Again(0.5, kept=True)
+        promises.make(claim(caller), line, 0.0, free_s=1.0, pace_s=0.0)
+    assert not promises.admits(claim("a"), line, now=2.0)
+    assert promises.make(claim("a"), line, 2.0, free_s=0.5, pace_s=10.0) == Again(0.5, kept=True)
+
+
+def test_what_can_wait_is_let_in_while_half_of_the_line_is_free() -> None:
+    promises, line = Promises(8), Line(8)
+    patient = claim("patient", Priority.BATCH)
+    for number in range(4):
+        assert promises.admits(patient, line, now=0.0)
+        line.add(ticket(f"caller {number}"))
+    assert not promises.admits(patient, line, now=0.0)
+    assert promises.admits(claim("a"), line, now=0.0)
+    assert not promises.make(patient, line, 0.0, free_s=1.0, pace_s=1.0).kept

@@ -5,9 +5,11 @@ turned away do not all come back at once, and in vain. A quarter of the line's p
 them against those who come for the first time: the first moment is when so many have fallen free,
 since no estimate is exact. A promise that nobody claims lapses.
 
-There are as many promises as the line has places, and as with those a caller may have as many as
-there are left. Whoever gets none is told when there are some again. All this only bounds who may
-wait: a slot that is free is given to whoever asks.
+What can wait (batch) is only taken in while half of the line is free, and promised nothing: it
+would stand in the line for as long as others come. There are as many promises as the line has
+places, and as with those a caller may have as many as there are left. Whoever gets none is told
+when there are some again. All this only bounds who may wait: a slot that is free is given to
+whoever asks.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Final
 
+from noibo.engines.supervision.claim import Claim, Priority
 from noibo.engines.supervision.line import Line
 
 SLACK: Final = 1.1  # moments are so much further apart than places fall free: some are late
@@ -54,29 +57,32 @@ class Promises:
     def __len__(self) -> int:
         return len(self._made)
 
-    def admits(self, caller: str, line: Line, now: float) -> bool:
-        """Whether one more request of this caller may wait; a promise that was due is kept."""
+    def admits(self, claim: Claim, line: Line, now: float) -> bool:
+        """Whether one more request may wait; a promise that was due is kept."""
         while self._made and self._made[0].lapses <= now:
             self._forget(self._made[0])
-        due = self._due(caller, now)
+        due = self._due(claim, now)
         if due is None:
-            return line.has_place_for(caller, kept=min(len(self._made), self._kept))
+            kept = min(len(self._made), self._kept)
+            kept += self._most // 2 if claim.priority is Priority.BATCH else 0
+            return line.has_place_for(claim.caller, kept)
         if not line.places_left:
             return False
         self._forget(due)
         return True
 
-    def make(self, caller: str, line: Line, now: float, free_s: float, pace_s: float) -> Again:
-        """When this caller, who was not admitted, is to come again. The next place is free in
-        `free_s`, and then one every `pace_s`."""
-        due = self._due(caller, now)
+    def make(self, claim: Claim, line: Line, now: float, free_s: float, pace_s: float) -> Again:
+        """When one that was not admitted is to come again. The next place is free in `free_s`, and
+        then one every `pace_s`."""
+        caller, due = claim.caller, self._due(claim, now)
         if due is not None:  # it came as it was told, and the line has moved more slowly
             due.at = now + free_s + self._made.index(due) * pace_s
             due.lapses = max(due.lapses, _lapses(now, due.at))
             return Again(due.at - now, kept=True)
         missing = max(self._kept - line.places_left, 0)
         at = max(self._last + SLACK * pace_s, now + free_s + missing * pace_s)
-        if self._of_caller.get(caller, 0) >= self._most - len(self._made):
+        left = self._most - len(self._made)
+        if claim.priority is Priority.BATCH or self._of_caller.get(caller, 0) >= left:
             self._without = (self._without + 1) % self._most
             return Again(at - now + self._without * pace_s, kept=False)
         self._last = at
@@ -84,10 +90,10 @@ class Promises:
         self._of_caller[caller] += 1
         return Again(at - now, kept=True)
 
-    def _due(self, caller: str, now: float) -> _Promise | None:
-        if caller not in self._of_caller:
+    def _due(self, claim: Claim, now: float) -> _Promise | None:
+        if claim.caller not in self._of_caller or claim.priority is Priority.BATCH:
             return None
-        first = next(one for one in self._made if one.caller == caller)
+        first = next(one for one in self._made if one.caller == claim.caller)
         return first if first.at <= now else None
 
     def _forget(self, promise: _Promise) -> None:

@@ -126,10 +126,10 @@ class Supervisor:
 
     def _full(self, claim: Claim) -> NoiboError | None:
         now, seat = time.monotonic(), claim.model.seat
-        if self._promises.admits(claim.caller, self._line, now):
+        if self._promises.admits(claim, self._line, now):
             return None
         free_s, pace_s = self._standings.until_place_s(seat), self._standings.pace_s(seat)
-        again = self._promises.make(claim.caller, self._line, now, free_s, pace_s)
+        again = self._promises.make(claim, self._line, now, free_s, pace_s)
         return self._standings.full(claim, self._tree.queue.longest, again)
 
     def _may_go_first(self, worker: Worker, claim: Claim) -> bool:
