@@ -6,7 +6,8 @@
     │   ├── BadReference        a model name that cannot be read                  400  exit 2
     │   ├── NameTaken           another model has that name already               409  exit 2
     │   ├── InvalidRequest      a request body that cannot be served              400  exit 2
-    │   │   └── PreviousResponseNotFound  it builds on one that is not stored     400  exit 2
+    │   │   ├── PreviousResponseNotFound  it builds on one that is not stored     400  exit 2
+    │   │   └── ContextExceeded it is longer than the model's window              400  exit 2
     │   ├── BodyTooLarge        a request body over the limit                     413  exit 2
     │   ├── BodyEncoded         a request body that was packed                    415  exit 2
     │   ├── AddressTooLong      a request's address over the limit                414  exit 2
@@ -117,6 +118,40 @@ class PreviousResponseNotFound(InvalidRequest):
     """A response builds on another that is not stored, or not any more. The code is OpenAI's."""
 
     code = "previous_response_not_found"
+
+
+class ContextExceeded(InvalidRequest):
+    """A prompt, or with it the answer that was asked for, is longer than the model's window. Code
+    and words are OpenAI's: clients look for both. `wanted`: tokens of the answer, where it was said
+    how many; `param` names the field of the prompt."""
+
+    code = "context_length_exceeded"
+
+    def __init__(
+        self,
+        prompt: int,
+        window: int,
+        *,
+        wanted: int | None = None,
+        param: str = "messages",
+        next_step: str = "",
+    ) -> None:
+        place = param.partition("[")[0]
+        said = f"your {param} resulted in {prompt} tokens"
+        if wanted is not None:
+            said = f"you requested {prompt + wanted} tokens ({prompt} in the {place}, {wanted} in "
+            said += "the completion)"
+        super().__init__(
+            f"This model's maximum context length is {window} tokens. However, {said}.",
+            param=place,
+            next_step=next_step,
+        )
+        self.prompt, self.window, self.wanted = prompt, window, wanted
+
+    @property
+    def details(self) -> Mapping[str, int]:
+        """Both numbers, by llama.cpp's names."""
+        return {"n_prompt_tokens": self.prompt, "n_ctx": self.window}
 
 
 class BodyTooLarge(UsageError):

@@ -45,6 +45,7 @@ from noibo.gateway.pipeline import Pipeline
 from noibo.gateway.services import Services
 from noibo.gateway.stored import Opening
 from noibo.gateway.watching.collector import open_spans
+from noibo.gateway.window.policy import Policies
 from noibo.modelstore.management import surroundings
 from noibo.settings import Settings
 from noibo.wire.management import STATE_FILE
@@ -136,7 +137,7 @@ async def open_services(
                 settings=settings,
                 office=office,
                 supervisor=supervisor,
-                pipeline=Pipeline(resolve, supervisor, session, foreign),
+                pipeline=Pipeline(resolve, supervisor, session, foreign, Policies(settings)),
                 resolve=resolve,
                 list_models=visible(lookup.list),
                 management=management,

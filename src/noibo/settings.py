@@ -36,6 +36,7 @@ Seconds = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 KvType = Literal["f16", "q8_0"]
+ContextPolicy = Literal["", "refuse", "drop_oldest", "summarise"]
 
 
 def _key(default: Any, doc: str) -> Any:
@@ -71,6 +72,11 @@ class Server:
         30, "Days for which responses (POST /v1/responses) are kept; 0: for ever."
     )
     require_key: bool = _key(False, "Want a key or a session also from programs on this machine.")
+    context_policy: ContextPolicy = _key(
+        "",
+        "What becomes of a request over its model's window, where it does not say: refuse, "
+        "drop_oldest, summarise; empty: refuse, and drop_oldest for Ollama's clients and editors.",
+    )
     allowed_hosts: Words = _key(
         (), "Names this server goes by, besides localhost, its host name and plain addresses."
     )
@@ -152,6 +158,7 @@ class ModelSettings:
     ctx_size: Whole = _key(0, "As engine.ctx_size.")
     parallel: Whole = _key(0, "As engine.parallel.")
     kv_type: Literal["", "f16", "q8_0"] = _key("", "As engine.kv_type.")
+    context_policy: ContextPolicy = _key("", "As server.context_policy.")
     engine: Literal["", "remote"] = _key(
         "", "remote: no file here; another server on this machine is asked, at base_url."
     )

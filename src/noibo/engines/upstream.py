@@ -18,7 +18,7 @@ import msgspec
 
 from noibo.engines.engine import Fields, Support, Verb
 from noibo.engines.worker import Worker
-from noibo.errors import EngineError, NotSupported, WorkerDied
+from noibo.errors import ContextExceeded, EngineError, NoiboError, NotSupported, WorkerDied
 from noibo.wire import openai
 from noibo.wire.body import UNREADABLE
 
@@ -115,9 +115,11 @@ class Upstream:
             said = await response.read()
         return self._document(response, said)
 
-    def refusal(self, response: aiohttp.ClientResponse, said: bytes) -> EngineError:
+    def refusal(self, response: aiohttp.ClientResponse, said: bytes) -> NoiboError:
         """What a caller is told of an answer that is none."""
         error = openai.refusal(response.status, said)
+        if isinstance(error, ContextExceeded):
+            return error
         seconds = response.headers.get("Retry-After", "")
         error.retry_after_s = float(seconds) if seconds.isdecimal() else None
         return self._worker.refusal(response.status, error)

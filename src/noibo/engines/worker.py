@@ -300,6 +300,13 @@ class Worker:
             self.process.kill()
 
     @property
+    def window(self) -> int:
+        """Tokens of a prompt with its answer, in each slot; 0: nobody here knows. The engine makes
+        it a little larger than it was asked to, and not larger than the model was trained for."""
+        placed = self._placed.get("context")
+        return placed if isinstance(placed, int) else self.launch.size.context
+
+    @property
     def patience_s(self) -> float:
         """How long a request may hear nothing at all of a worker that is busy."""
         return BUSY * self._limits.answer_stall_s

@@ -13,6 +13,7 @@ from noibo.access.user import LOCAL as ONE_OWNER
 from noibo.engines.supervision.claim import LOCAL, Priority
 from noibo.errors import InvalidRequest
 from noibo.gateway.access.identity import Identity
+from noibo.gateway.window.policy import Policy, by_header
 from noibo.wire.management import PRIORITY_HEADER
 
 _PRIORITIES: Final = {"interactive": Priority.INTERACTIVE, "batch": Priority.BATCH}
@@ -22,19 +23,21 @@ _PRIORITIES: Final = {"interactive": Priority.INTERACTIVE, "batch": Priority.BAT
 class Caller:
     """One caller with one request. `owner` is whose everything is that this caller stores, and all
     that it can see of what is stored; `grant` is what it may; `by` the key or user it came with,
-    empty for who is on this machine."""
+    empty for who is on this machine. `context`: what becomes of a request that is too long."""
 
     name: str = LOCAL
     priority: Priority = Priority.INTERACTIVE
     owner: str = ONE_OWNER
     grant: Grant = EVERYTHING
     by: str = ""
+    context: Policy | None = None
 
     @classmethod
     def of(cls, request: HTTPConnection) -> Caller:
         """The caller, as the doorman found who it is. The one place that decides it."""
         who = Identity.of(request.scope)
-        return cls(who.name, _priority(request.headers), who.owner, who.grant, who.by)
+        priority, context = _priority(request.headers), by_header(request.headers)
+        return cls(who.name, priority, who.owner, who.grant, who.by, context)
 
 
 def _priority(headers: Mapping[str, str]) -> Priority:

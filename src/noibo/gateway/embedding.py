@@ -15,14 +15,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from noibo.engines.engine import Model, Verb
 from noibo.engines.supervision.ticket import Ticket
 from noibo.engines.upstream import Upstream
 from noibo.engines.worker import Worker
-from noibo.errors import EngineError, InvalidRequest, NotSupported, WorkerDied
+from noibo.errors import ContextExceeded, EngineError, InvalidRequest, NotSupported, WorkerDied
 from noibo.gateway import unpooled
 from noibo.gateway.callers import Caller
 from noibo.gateway.pipeline import Errand
@@ -30,6 +30,7 @@ from noibo.gateway.services import Services
 from noibo.gateway.side_by_side import side_by_side
 from noibo.gateway.unpooled import Room
 from noibo.gateway.watching.record import current
+from noibo.gateway.window.cut import Cut
 from noibo.wire import embeddings
 from noibo.wire.body import Fields, raw
 from noibo.wire.embeddings import Input
@@ -45,12 +46,14 @@ EXPANSION: Final = 18  # one character may become so many when it is normalised 
 @dataclass(frozen=True, slots=True)
 class Embedded:
     """The vectors of one request, in the order of its inputs. `rows`: where the model does not
-    pool and they are wanted, the vectors of all tokens of each input, as the engine said them."""
+    pool and they are wanted, the vectors of all tokens of each input, as the engine said them.
+    `cut`: what of the inputs was not read."""
 
     vectors: list[array[float]]
     prompt_tokens: int
     worker: Worker
     rows: Sequence[list[bytes]] = ()
+    cut: Cut | None = None
 
 
 async def embed(  # noqa: PLR0913, PLR0917 - whose, of what, and how
@@ -110,6 +113,7 @@ class _Asking:
     more: Fields
     room: Room | None = None  # for the vectors of all tokens
     most: int | None = None
+    cuts: list[int] = field(default_factory=list)  # tokens of each input that are not read
 
     async def vectors(self, inputs: Sequence[Input]) -> Embedded:
         worker = self.upstream.worker
@@ -121,7 +125,11 @@ class _Asking:
         current().read(found.prompt_tokens)
         worker.tokens_in += found.prompt_tokens
         worker.prompts += len(inputs)
-        return found
+        return replace(found, cut=self._cut_of_all()) if self.cuts else found
+
+    def _cut_of_all(self) -> Cut:
+        window = min(has := longest_input(self.upstream.worker), self.most or has)
+        return Cut("truncate", window, inputs=len(self.cuts), tokens=sum(self.cuts))
 
     async def _in_pieces(self, inputs: Sequence[Input]) -> Embedded:
         pieces = [inputs[i : i + PIECE] for i in range(0, len(inputs), PIECE)]
@@ -177,6 +185,7 @@ class _Asking:
                     param="input",
                 )
             raise too_long(f"input[{number}]", len(tokens), self.upstream.worker)
+        self.cuts.append(len(tokens) - longest)
         return await self._cut(tokens, longest)
 
     async def _tokens(self, one: Input, number: int) -> list[int]:
@@ -222,13 +231,13 @@ def require_known(tokens: Sequence[int | str], place: str, model: Model) -> None
         )
 
 
-def too_long(place: str, tokens: int, worker: Worker) -> InvalidRequest:
+def too_long(place: str, tokens: int, worker: Worker) -> ContextExceeded:
     """What an input that is too long is answered, with both numbers."""
-    model, longest = worker.model, longest_input(worker)
-    trained = model.trained_context
-    return InvalidRequest(
-        f"{place} has {tokens} tokens; {model.name} takes at most {longest}.",
-        param=place.partition("[")[0],
+    longest, trained = longest_input(worker), worker.model.trained_context
+    return ContextExceeded(
+        tokens,
+        longest,
+        param=place,
         next_step=f"Send less, or raise engine.ctx_size: the model was trained for {trained}."
         if trained > longest
         else "Send it in parts.",

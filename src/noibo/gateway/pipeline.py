@@ -1,8 +1,9 @@
 """The one path of a request, without HTTP.
 
-    resolve the model → wait for a slot of a ready worker → the engine's dialect → an open stream
+    resolve the model → wait for a slot of a ready worker → the engine's dialect → the context
+    contract → an open stream
 
-Privacy, documents, the context contract, routing, budgets and the ledger get their places between
+Privacy, documents, routing, budgets and the ledger get their places between
 these steps as they are built. Nothing is served any other way.
 """
 
@@ -29,6 +30,9 @@ from noibo.gateway.callers import Caller
 from noibo.gateway.parts import require_readable
 from noibo.gateway.tokens import Tokens
 from noibo.gateway.watching.record import current
+from noibo.gateway.window.cut import Cut
+from noibo.gateway.window.fitting import Fitting
+from noibo.gateway.window.policy import Policies, Policy, Wish
 from noibo.wire import body
 from noibo.wire.body import Fields, Json
 from noibo.wire.completion import bound_probs
@@ -43,7 +47,8 @@ class Request:
     """One request for a generation, parsed once. `keep_alive` is in seconds; None: as it is set.
     `choices` is how many answers to it are wanted at once, if there are slots for them. `made_of`:
     fields that the caller's were made into, each with the caller's. `as_it_is`: for a foreign
-    engine, in OpenAI's shape; nothing is changed but the model's name, and nothing checked."""
+    engine, in OpenAI's shape; nothing is changed but the model's name, and nothing checked.
+    `wish`: what it says of being too long."""
 
     path: str
     fields: Fields
@@ -55,6 +60,7 @@ class Request:
     as_it_is: bool = False
     choices: int = 1
     made_of: Mapping[str, str] = field(default_factory=dict)
+    wish: Wish = Wish()
 
     @classmethod
     def parse(cls, path: str, text: bytes, caller: Caller = Caller()) -> Request:
@@ -106,7 +112,7 @@ class Errand:
 class Stream:
     """An open answer: which worker gives it, after what wait, and the engine's bytes. `choices` is
     how many answers it holds, of those that were wanted. `tokens` is told of its bytes by who reads
-    them."""
+    them. `cut`: what of the request the model does not read."""
 
     upstream: Upstream
     response: aiohttp.ClientResponse
@@ -114,6 +120,7 @@ class Stream:
     tokens: Tokens
     waited_s: float = 0.0
     choices: int = 1
+    cut: Cut | None = None
 
     @property
     def worker(self) -> Worker:
@@ -145,6 +152,7 @@ class Pipeline:
     supervisor: Supervisor
     session: aiohttp.ClientSession
     foreign_session: aiohttp.ClientSession | None = None
+    policies: Policies = Policies()
 
     def upstream(self, worker: Worker) -> Upstream:
         """A worker, to be talked to."""
@@ -264,13 +272,24 @@ class Pipeline:
             self.supervisor.lease(request.claim(model), tell)
         )
         upstream = self.upstream(worker)
-        choices, fields = 1, request.fields
+        choices, fields, cut = 1, request.fields, request.wish.cut
         if not request.as_it_is:
             choices, fields = await self._prepared(request, worker, leaving)
+            if fitted := await self._fitting(request, model).fit(upstream, fields):
+                cut = fitted.after(cut)
         response = await leaving.enter_async_context(upstream.generate(request.path, fields))
         waited = waits[0].waited_s if waits else 0.0
         chunks = upstream.chunks(response)
-        return Stream(upstream, response, chunks, Tokens(worker), waited, choices)
+        return Stream(upstream, response, chunks, Tokens(worker), waited, choices, cut)
+
+    def policy(self, request: Request, model: Model, wish: Wish) -> Policy:
+        """What becomes of it where it is too long."""
+        return self.policies.choose(request.caller.context, wish, model.name)
+
+    def _fitting(self, request: Request, model: Model) -> Fitting:
+        """How it is held to the window of whoever answers it."""
+        policy = self.policy(request, model, request.wish)
+        return Fitting(policy, request.chat, request.made_of, request.wish.whole)
 
     async def _prepared(
         self, request: Request, worker: Worker, leaving: contextlib.AsyncExitStack

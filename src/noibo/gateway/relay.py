@@ -23,13 +23,16 @@ from noibo.gateway.pulse import Pulse
 from noibo.gateway.reply import Reply, header
 from noibo.gateway.teller import Teller
 from noibo.gateway.waiting import Waiting
+from noibo.gateway.window.cut import Cut
 from noibo.wire import openai, sse
 from noibo.wire.body import UNREADABLE, Json
-from noibo.wire.management import MODEL_HEADER
+from noibo.wire.management import CUT_HEADER, MODEL_HEADER
 from noibo.wire.voice import Voice
 
 log = logging.getLogger(__name__)
 NONSENSE: Final = (TypeError, KeyError, AttributeError, ValueError, IndexError)  # reading it raises
+# An event with the reason why an answer ends, or one after it with what it took.
+_ENDING: Final = re.compile(rb'"finish_reason": ?"|"choices": ?\[\]')
 END = re.compile(rb'(?m)^data: ?(\[DONE\]|\{"error":)')
 
 
@@ -45,6 +48,8 @@ class Assembler(Protocol):
 
 class Relay(Exchange):
     """A response that answers one request through the pipeline while it is being sent."""
+
+    ending = _ENDING  # what is in the last events of a stream that passes through
 
     def __init__(
         self,
@@ -82,6 +87,8 @@ class Relay(Exchange):
             async with self._pipeline.open(self._request, waiting.told) as stream:
                 await waiting.over()
                 reply.headers.append(header(MODEL_HEADER, stream.model.name))
+                if stream.cut is not None:
+                    reply.headers.append(header(CUT_HEADER, stream.cut.header()))
                 if stream.response.status != 200:
                     raise stream.upstream.refusal(stream.response, await stream.beginning())
                 if streamed:
@@ -121,9 +128,15 @@ class Relay(Exchange):
             teller = self._teller
             with _understood(stream):
                 return b"".join(teller.chunk(event) for event in decoded(stream, block))
-        if self._request.wants_progress or not reads:
-            return block
-        return b"".join(e for e in sse.events(block) if not stream.engine.is_progress(e))
+        if reads and not self._request.wants_progress:
+            block = b"".join(e for e in sse.events(block) if not stream.engine.is_progress(e))
+        return block if stream.cut is None else self._with_cut(block, stream.cut)
+
+    def _with_cut(self, block: bytes, cut: Cut) -> bytes:
+        """What was cut, in the event that ends an answer, and in those after it."""
+        return b"".join(
+            _with(event, cut) if self.ending.search(event) else event for event in sse.events(block)
+        )
 
     async def _assemble(self, stream: Stream, reply: Reply) -> None:
         assembler = self.new_assembler()
@@ -139,7 +152,8 @@ class Relay(Exchange):
             raise broke_off(stream)
         answer = assembler.answer()
         if self._teller is None:
-            await reply.whole(200, msgspec.json.encode(answer))
+            more = stream.cut.member() if stream.cut and isinstance(answer, dict) else {}
+            await reply.whole(200, msgspec.json.encode({**answer, **more} if more else answer))
         else:
             self._teller.begin(stream)
             await self._teller.settle(answer)
@@ -193,11 +207,17 @@ def decoded(stream: Stream, block: bytes) -> list[Json]:
 
 def _chunk(stream: Stream, data: bytes) -> Json:
     try:
-        found = msgspec.json.decode(data)
+        found = _object(data)
     except UNREADABLE as exc:
-        raise EngineError(f"{stream.model.name} sent an event that is not JSON.") from exc
-    if not isinstance(found, dict):
-        raise EngineError(f"{stream.model.name} sent an event that is not an object.")
+        raise EngineError(f"{stream.model.name} sent an event that is not an object.") from exc
     if error := found.get("error"):
         raise EngineError(str(error.get("message") if isinstance(error, dict) else error))
     return found
+
+
+def _with(event: bytes, cut: Cut) -> bytes:
+    return sse.event(msgspec.json.encode(_object(sse.data(event)) | cut.member()))
+
+
+def _object(data: bytes) -> Json:
+    return msgspec.json.decode(data, type=dict[str, Any])

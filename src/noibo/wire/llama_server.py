@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
-from noibo.errors import EngineRefused, NoiboError
+from noibo.errors import ContextExceeded, EngineRefused, NoiboError
 from noibo.wire import sse
 from noibo.wire.body import Json
+from noibo.wire.openai import TOO_LONG
 
 # What is asked in this shape, by how the path begins.
 PATHS: Final = (
@@ -41,8 +42,12 @@ class Voice:
     stream_type = "text/event-stream; charset=utf-8"
 
     def error(self, error: NoiboError) -> bytes:
-        more = dict(error.details) if isinstance(error, EngineRefused) else {}
-        kind = (error.kind if isinstance(error, EngineRefused) else "") or kind_of(error.status)
+        more: Json = {}
+        kind = TOO_LONG if isinstance(error, ContextExceeded) else kind_of(error.status)
+        if isinstance(error, EngineRefused | ContextExceeded):
+            more = dict(error.details)
+        if isinstance(error, EngineRefused):
+            kind = error.kind or kind
         shape = {"code": error.status, "message": str(error), "type": kind}
         return msgspec.json.encode({"error": {**more, **shape}})
 

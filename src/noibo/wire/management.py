@@ -16,8 +16,11 @@ PRIORITY_HEADER: Final = "X-Noibo-Priority"
 Urgency = Literal["interactive", "batch"]
 # The model that answers.
 MODEL_HEADER: Final = "X-Noibo-Model"
-# The context that a request has, where it asked for more.
+# Of a request: what becomes of it where it is longer than its model's window. Of an answer: the
+# context that its request has, where that asked for more.
 CONTEXT_HEADER: Final = "X-Noibo-Context"
+# What was cut of a request.
+CUT_HEADER: Final = "X-Noibo-Cut"
 # How a request stands in the queue, or how long it waited there.
 QUEUE_HEADER: Final = "X-Noibo-Queue"
 

@@ -142,6 +142,7 @@ class ScoreServer:
                 kind="exceed_context_size_error",
                 n_prompt_tokens=len(prompt),
                 n_ctx=self._model.context_length,
+                param=f"prompt[{number}]",
             )
         return Asked(tuple(prompt), asked.after)
 

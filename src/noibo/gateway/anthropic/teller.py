@@ -36,10 +36,12 @@ class MessageTeller(Teller):
         self._block: _Block | None = None
         self._blocks = 0
         self._begun = False
+        self._more: Json = {}  # what is said of the answer besides
         self._forced = Call() if asked.forced else None
 
     def begin(self, stream: Stream) -> bytes:
         self._model = stream.model.name
+        self._more = stream.cut.member() if stream.cut else {}
         return b""
 
     def chunk(self, event: Json) -> bytes:
@@ -53,7 +55,7 @@ class MessageTeller(Teller):
         return (
             self._start()
             + self._close()
-            + _event("message_delta", delta=delta, usage=usage)
+            + _event("message_delta", delta=delta, usage=usage, **self._more)
             + _event("message_stop")
         )
 
@@ -67,6 +69,7 @@ class MessageTeller(Teller):
         used = any(block["type"] == "tool_use" for block in content)
         delta = self._end.delta(self._asked, used_tool=used)
         message = self._message() | {"content": content, **delta, "usage": self._end.usage()}
+        message |= self._more
         return msgspec.json.encode(message)
 
     def _message(self) -> Json:

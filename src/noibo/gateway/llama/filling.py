@@ -1,7 +1,7 @@
 """`/infill`: a gap in a file, filled where an editor's cursor is.
 
-Editors send more than a model reads, and want to hear of it as little as of llama.cpp, which cuts:
-what is farthest from the gap is left out where the model's context ends.
+Editors send more than a model reads: what is farthest from the gap is left out where the model's
+window ends, unless it is to be refused. The header and the end of the answer say so.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from noibo.gateway.llama.native import NativeRelay
 from noibo.gateway.pipeline import Request
 from noibo.gateway.reply import Reply
 from noibo.gateway.services import Services
+from noibo.gateway.window.cut import Cut
+from noibo.gateway.window.policy import Policy, Wish
 from noibo.wire import body
 from noibo.wire.body import Fields, field
 
+DROPPED: Final = Policy.DROP_OLDEST.value
 USUAL_ANSWER: Final = 128  # tokens that are left room for where nobody says how many
 _OURS: Final = ("input_prefix", "input_suffix", "input_extra", "prompt")
 
@@ -35,11 +38,18 @@ class Filling(NativeRelay):
         errand = asked.errand(Verb.TOKENISE)
         async with self._services.pipeline.worker(errand) as upstream:
             filler = await Filler.of(upstream)
-            room = _room(upstream.worker.launch.size.context, asked.fields)
-            prompt = await filler.prompt(_gap(asked.fields), room)
+            prompt = await filler.prompt(_gap(asked.fields))
+            room = _room(upstream.worker.window, asked.fields)
+            wish = Wish(usual=Policy.DROP_OLDEST, whole=True)
+            policy = self._services.pipeline.policy(asked, upstream.worker.model, wish)
+            if len(prompt) > room and policy is not Policy.REFUSE:
+                whole = len(prompt)
+                prompt = await filler.prompt(_gap(asked.fields), room)
+                cut = Cut(DROPPED, upstream.worker.window, tokens=whole - len(prompt))
+                wish = replace(wish, cut=cut)
         fields = {name: value for name, value in asked.fields.items() if name not in _OURS}
         fields["prompt"] = body.raw(prompt)
-        self._request = replace(asked, path="/completion", fields=fields)
+        self._request = replace(asked, path="/completion", fields=fields, wish=wish)
         await super().answer(reply)
 
 

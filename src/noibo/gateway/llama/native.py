@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from noibo.gateway.pipeline import Request
@@ -13,6 +14,8 @@ from noibo.wire import body, completion, llama_server
 class NativeRelay(Relay):
     """Passes llama-server's events through, or puts them together. A native stream has no last
     word: it is whole when its response is, which HTTP says."""
+
+    ending = re.compile(rb'"stop": ?true')
 
     def __init__(self, services: Services, request: Request) -> None:
         fields = dict(request.fields)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from noibo.engines.supervision import keep_alive
 from noibo.errors import InvalidRequest
+from noibo.gateway.window.policy import Policy, Wish
 from noibo.wire.body import Fields, Json, field
 from noibo.wire.ollama import messages
 from noibo.wire.ollama import options as ollama_options
@@ -29,8 +30,8 @@ Think = bool | str
 @dataclass(frozen=True, slots=True)
 class Asked:
     """One request. `think` None: as the model does by itself; `tops`: how many log-probabilities
-    beside each token's, None for none at all; `keep_alive` in seconds, None: as it is set. `own`:
-    fields that only the engine knows."""
+    beside each token's, None for none at all; `keep_alive` in seconds, None: as it is set. `wish`:
+    what becomes of a prompt that is too long. `own`: fields that only the engine knows."""
 
     model: str
     streamed: bool
@@ -39,7 +40,7 @@ class Asked:
     think: Think | None
     keep_alive: float | None
     tops: int | None
-    truncate: bool
+    wish: Wish
     own: Fields
 
     @classmethod
@@ -57,7 +58,7 @@ class Asked:
             think=_think(fields),
             keep_alive=kept(fields),
             tops=_tops(fields),
-            truncate=field(fields, "truncate", bool, True),
+            wish=_wish(fields),
             own={name: fields[name] for name in ENGINES_OWN if name in fields},
         )
 
@@ -85,6 +86,13 @@ def kept(fields: Fields) -> float | None:
     """How long the model stays afterwards, in seconds."""
     found = field(fields, "keep_alive", Any)
     return None if found is None else keep_alive.parse(found, "keep_alive")
+
+
+def _wish(fields: Fields) -> Wish:
+    """`truncate`, and that its clients expect the oldest to go."""
+    said = field(fields, "truncate", bool)
+    policy = None if said is None else Policy.DROP_OLDEST if said else Policy.REFUSE
+    return Wish(policy, usual=Policy.DROP_OLDEST, whole=bool(field(fields, "suffix", str)))
 
 
 def _require_no_shift(fields: Fields) -> None:

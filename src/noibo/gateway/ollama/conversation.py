@@ -12,7 +12,7 @@ from noibo.engines.engine import Model, Verb
 from noibo.engines.supervision.claim import Claim
 from noibo.engines.thinking import Thinking
 from noibo.engines.upstream import Upstream
-from noibo.errors import EngineError, EngineRefused, ModelNotFound
+from noibo.errors import EngineError, ModelNotFound
 from noibo.gateway.callers import Caller
 from noibo.gateway.exchange import Exchange
 from noibo.gateway.off_loop import off_loop
@@ -39,9 +39,12 @@ from noibo.wire.ollama.thinking import OPENING, Thought
 
 log = logging.getLogger(__name__)
 
-_TOO_LONG: Final = "exceed_context_size_error"
 # What an engine may have to say of a field, said of the caller's.
-_MADE_OF: Final = {"response_format": "format", "json_schema": "format"}
+_MADE_OF: Final = {
+    "response_format": "format",
+    "json_schema": "format",
+    "max_tokens": "options.num_predict",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +98,7 @@ class Conversation(Exchange):
             async with self._worker(asked.keep_alive):
                 await self._nothing(reply, "load")
             return
-        said = list(reply.headers)
-        try:
-            await self._relay(await self._prepared(turn, model), reply)
-        except EngineRefused as refused:
-            shorter = await self._shorter(refused, model)
-            if shorter is None:
-                raise
-            reply.headers[:] = said
-            await self._relay(await self._prepared(shorter, model), reply)
+        await self._relay(await self._prepared(turn, model), reply)
 
     # ── the model ───────────────────────────────────────────────────────────
 
@@ -198,28 +193,6 @@ class Conversation(Exchange):
 
         return tokens
 
-    async def _shorter(self, refused: EngineRefused, model: Model) -> Chat | None:
-        """The chat without its oldest messages, so that it fits; None if it may not be shortened,
-        or if its last message is too long by itself."""
-        turn = self._turn
-        if refused.kind != _TOO_LONG or not self._asked.truncate or not isinstance(turn, Chat):
-            return None
-        least, most = 1, len(turn.messages) - 1  # to drop; the last message stays
-        async with self._worker() as upstream:
-            fitting = upstream.worker.launch.size.context - 1  # one token is to be written
-            while least < most:
-                dropped = (least + most) // 2
-                if await self._length(upstream, turn.without(dropped), model) <= fitting:
-                    most = dropped
-                else:
-                    least = dropped + 1
-            fits = most > 0 and await self._length(upstream, turn.without(most), model) <= fitting
-        return turn.without(most) if fits else None
-
-    async def _length(self, upstream: Upstream, turn: Chat, model: Model) -> int:
-        fields = await off_loop(self._size, turn.fields, self._asked, model)
-        return len(await prompts.chat_tokens(upstream, fields))
-
     # ── the answer ──────────────────────────────────────────────────────────
 
     async def _relay(self, prepared: _Prepared, reply: Reply) -> None:
@@ -233,6 +206,7 @@ class Conversation(Exchange):
             caller=self._caller,
             keep_alive=asked.keep_alive,
             made_of=_MADE_OF,
+            wish=asked.wish,
         )
         teller = OllamaTeller(asked, self._shape, self._began, prepared.thought, prepared.tokens)
         queue = self._services.settings.queue

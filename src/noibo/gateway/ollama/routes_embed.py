@@ -20,10 +20,11 @@ from noibo.gateway.reading import read_fields
 from noibo.gateway.reply import Reply, header
 from noibo.gateway.services import Services, services_of
 from noibo.gateway.waiting import Waiting
+from noibo.gateway.window.policy import Policy
 from noibo.wire import ollama
 from noibo.wire.body import Fields, Json, field
 from noibo.wire.embeddings import require_few
-from noibo.wire.management import CONTEXT_HEADER
+from noibo.wire.management import CONTEXT_HEADER, CUT_HEADER
 from noibo.wire.ollama import options
 
 _MOST_INPUTS: Final = 2**14  # its clients send all they have in one request
@@ -49,15 +50,16 @@ class _Texts:
     def parse(cls, request: Request, fields: Fields, inputs: list[str]) -> _Texts:
         said = options.checked(field(fields, "options", dict[str, Any], {}))
         dimensions: int = field(fields, "dimensions", int, 0)
+        caller = Caller.of(request)
         if dimensions < 0:
             raise InvalidRequest("dimensions: less than none.", param="dimensions")
         return cls(
             services_of(request),
             model_name(fields),
             inputs,
-            Caller.of(request),
+            caller,
             kept(fields),
-            field(fields, "truncate", bool, True),
+            _truncates(fields, caller),
             said.get("num_ctx", 0),  # no other is of vectors
             dimensions or None,
             time.monotonic(),
@@ -90,7 +92,15 @@ class _Texts:
             await waiting.over()
         if (has := longest_input(found.worker)) < self.context:
             reply.headers.append(header(CONTEXT_HEADER, f"{has}; asked={self.context}"))
+        if found.cut is not None:
+            reply.headers.append(header(CUT_HEADER, found.cut.header()))
         return found, sum(ticket.waited_s for ticket in tickets)
+
+
+def _truncates(fields: Fields, caller: Caller) -> bool:
+    """Whether of a text that is too long its beginning is read; to be summarised it is not."""
+    said = field(fields, "truncate", bool, True)
+    return bool(said) if caller.context is None else caller.context is Policy.DROP_OLDEST
 
 
 @router.post("/embed")
@@ -112,6 +122,7 @@ async def create(request: Request) -> Response:
                 "total_duration": ollama.nanoseconds(time.monotonic() - texts.began),
                 "load_duration": ollama.nanoseconds(waited_s),
                 "prompt_eval_count": found.prompt_tokens,
+                **(found.cut.member() if found.cut else {}),
             }
             return msgspec.json.encode(answer)
 
@@ -129,6 +140,7 @@ async def create_one(request: Request) -> Response:
 
     async def work(reply: Reply) -> Json:
         found, _ = await texts.vectors(reply)
-        return {"embedding": [value for vector in found.vectors for value in vector]}
+        more = found.cut.member() if found.cut else {}
+        return {"embedding": [value for vector in found.vectors for value in vector], **more}
 
     return Once(ollama.Voice(), work)

@@ -144,6 +144,8 @@ class OllamaTeller(Teller):
         ending: Json = {"done": True, "done_reason": done_reason(self._reason)}
         if self._context is not None:
             ending["context"] = self._context
+        if self._stream is not None and self._stream.cut is not None:
+            ending |= self._stream.cut.member()
         return ending | {
             "total_duration": ollama.nanoseconds(time.monotonic() - self.began),
             "load_duration": ollama.nanoseconds(self._load_s),

@@ -47,11 +47,6 @@ class Chat:
             found["tools"] = self.tools
         return chat_fields(found, asked, model)
 
-    def without(self, dropped: int) -> Chat:
-        """The same without so many of its oldest messages; what the system is told stays."""
-        kept = [one for n, one in enumerate(self.messages) if n >= dropped or one.role == "system"]
-        return Chat(kept, self.tools)
-
 
 @dataclass(frozen=True, slots=True)
 class Completion:

@@ -30,7 +30,7 @@ from noibo.gateway.reply import Reply, header
 from noibo.gateway.tokens import Tokens
 from noibo.gateway.waiting import Waiting
 from noibo.wire import body, openai, sse
-from noibo.wire.management import MODEL_HEADER
+from noibo.wire.management import CUT_HEADER, MODEL_HEADER
 from noibo.wire.openai.shape import Told
 
 _DONE = sse.event(sse.DONE)
@@ -71,6 +71,8 @@ def parts_of(asked: Asked) -> list[Part]:
         return [Part(usual, 0, 0, asked.shape.drawn)]
     if asked.shape.silent:  # engines write one token at least
         usual = replace(usual, fields=usual.fields | {"max_tokens": body.raw(1)})
+    if len(asked.prompts) > 1:  # what was cut is said of an answer, and not of each of its choices
+        usual = replace(usual, wish=replace(usual.wish, whole=True))
     return [
         Part(
             replace(usual, fields=usual.fields | {"prompt": body.raw(prompt)}),
@@ -150,6 +152,9 @@ class Fan(Exchange):
 
     async def _begin(self, stream: Stream, reply: Reply, begun: contextlib.ExitStack) -> None:
         reply.headers.append(header(MODEL_HEADER, stream.model.name))
+        if stream.cut is not None:  # the same for all choices: of several prompts none is cut
+            reply.headers.append(header(CUT_HEADER, stream.cut.header()))
+            self._told.about = stream.cut.member()
         if self._told.shape.streamed:
             await reply.begin_stream()
             begun.enter_context(Pulse(reply, self._queue.alive_s, self._words))

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from noibo.engines.engine import Verb
 from noibo.engines.supervision.ticket import Ticket
-from noibo.errors import EngineRefused, InvalidRequest, NotSupported
+from noibo.errors import ContextExceeded, InvalidRequest, NotSupported
 from noibo.gateway.gap import Filler, Gap
 from noibo.gateway.openai.asked import Asked
 from noibo.gateway.pipeline import Pipeline
@@ -37,17 +37,14 @@ async def filled(pipeline: Pipeline, asked: Asked, told: Callable[[Ticket], None
         prompts = []
         for before in asked.prompts:
             prompts.append(await filler.prompt(Gap(before, behind)))
-            _require_short(len(prompts[-1]), upstream.worker.launch.size.context)
-    return replace(asked, request=replace(request, fields=fields), prompts=prompts)
+            _require_short(len(prompts[-1]), upstream.worker.window)
+    wish = replace(request.wish, whole=True)
+    return replace(asked, request=replace(request, fields=fields, wish=wish), prompts=prompts)
 
 
 def _require_short(count: int, context: int) -> None:
     """Before the next one is made: together they are as many times the same suffix."""
     if count > context:
-        raise EngineRefused(
-            f"A prompt with its {SUFFIX} has {count} tokens; the context of this model is "
-            f"{context} tokens here.",
-            status=400,
-            kind="exceed_context_size_error",
-            details={"n_prompt_tokens": count, "n_ctx": context, "param": "prompt"},
+        raise ContextExceeded(
+            count, context, param="prompt", next_step=f"Send less, before the {SUFFIX} or in it."
         )

@@ -19,8 +19,9 @@ from noibo.gateway.callers import Caller
 from noibo.gateway.off_loop import SMALL, off_loop
 from noibo.gateway.openai import model as openai_model
 from noibo.gateway.openai.asked import Asked as Chat
+from noibo.gateway.window.policy import Policy, Wish
 from noibo.wire import responses
-from noibo.wire.body import Fields, Json, length, raw
+from noibo.wire.body import Fields, Json, field, length, raw
 from noibo.wire.openai import fields as openai_fields
 from noibo.wire.openai.format import check_format
 from noibo.wire.openai.shape import Shape
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 PATH: Final = "/v1/chat/completions"
 LARGEST_FILE: Final = 32 * 2**20  # that is put into a prompt
 _USAGE: Final = raw({"include_usage": True})
+_TRUNCATIONS: Final = {"auto": Policy.DROP_OLDEST, "disabled": Policy.REFUSE}
 _MADE_OF: Final = {
     "max_completion_tokens": "max_output_tokens",
     "messages": "input",
@@ -69,11 +71,16 @@ class Prepared:
                 chat["stream_options"] = _USAGE
             if pipeline.KEEP_ALIVE in fields:
                 chat[pipeline.KEEP_ALIVE] = fields[pipeline.KEEP_ALIVE]
-            request = pipeline.Request.of(PATH, chat, caller)
+            request = replace(pipeline.Request.of(PATH, chat, caller), wish=_wish(fields))
             shape = Shape(chat=True, streamed=streamed)
             fit = openai_model.fit(Chat(request, shape), model)
         made_of = {**_MADE_OF, **fit.request.made_of}
         return replace(fit, request=replace(fit.request, made_of=made_of))
+
+
+def _wish(fields: Fields) -> Wish:
+    said = field(fields, "truncation", str)
+    return Wish(_TRUNCATIONS[said] if said else None)
 
 
 @contextlib.contextmanager

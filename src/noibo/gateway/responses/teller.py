@@ -60,7 +60,10 @@ class ResponseTeller(Teller):
 
     def begin(self, stream: Stream) -> bytes:
         self._stream = stream
-        return framed(self.answer.begin(stream.model.name))
+        more: Json = {}
+        if stream.cut is not None:
+            more = {"truncation": "auto", **stream.cut.member()}
+        return framed(self.answer.begin(stream.model.name, more))
 
     def chunk(self, event: Json) -> bytes:
         return framed(self.answer.chunk(event))

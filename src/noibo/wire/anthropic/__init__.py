@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from noibo import logs
-from noibo.errors import InvalidRequest, NoiboError
+from noibo.errors import ContextExceeded, InvalidRequest, NoiboError
 from noibo.wire import sse
 from noibo.wire.body import Json
 
@@ -38,7 +38,7 @@ class Voice:
     def error(self, error: NoiboError) -> bytes:
         kind = _KINDS.get(error.status)
         kind = kind or ("api_error" if error.status >= 500 else "invalid_request_error")
-        shape = {"type": kind, "message": str(error)}
+        shape = {"type": kind, "message": _words(error)}
         said = {"type": "error", "error": shape, "request_id": logs.request_id.get() or None}
         return msgspec.json.encode(said)
 
@@ -48,6 +48,21 @@ class Voice:
     def comment(self, words: str) -> bytes:
         """A ping, which its clients know as a sign of life, with the words for people."""
         return sse.comment(words).removesuffix(b"\n") + PING
+
+
+def _words(error: NoiboError) -> str:
+    """What went wrong; of what is too long in the words by which its clients know it, and make
+    their `max_tokens` smaller."""
+    if not isinstance(error, ContextExceeded):
+        return str(error)
+    prompt, window, wanted = error.prompt, error.window, error.wanted
+    said = f"prompt is too long: {prompt} tokens > {window} maximum"
+    if wanted is not None and prompt < window:
+        said = (
+            f"input length and `max_tokens` exceed context limit: {prompt} + {wanted} > {window}, "
+            "decrease input length or `max_tokens` and try again"
+        )
+    return f"{said}. {error.next_step}".strip()
 
 
 def model_card(name: str, created: float) -> Json:

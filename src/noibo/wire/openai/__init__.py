@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from noibo.errors import EngineError, EngineRefused, NoiboError, Unauthorized
+from noibo.errors import ContextExceeded, EngineError, EngineRefused, NoiboError, Unauthorized
 from noibo.wire import sse
 from noibo.wire.body import UNREADABLE, Json
 
@@ -20,18 +20,19 @@ _ERROR_TYPES: Final = {
 }
 MOST_TOOL_CALLS: Final = 256
 _HEAD: Final = ("id", "created", "model", "system_fingerprint", "object")
-# llama.cpp's own words for what OpenAI has a code for.
-_CODES: Final = {"exceed_context_size_error": "context_length_exceeded"}
+TOO_LONG: Final = "exceed_context_size_error"  # llama.cpp's word for ContextExceeded
 
 
 def error_body(error: NoiboError) -> Json:
     """An error in OpenAI's shape."""
     if isinstance(error, EngineRefused):
         kind = error.kind or _error_type(error.status)
-        code = _CODES.get(kind, kind)
         shape = {"message": error.message, "type": kind, "param": error.details.get("param")}
-        return {"error": {**error.details, **shape, "code": code}}
-    return error_shape(str(error), error.status, error.code, getattr(error, "param", None))
+        return {"error": {**error.details, **shape, "code": kind}}
+    body = error_shape(str(error), error.status, error.code, getattr(error, "param", None))
+    if isinstance(error, ContextExceeded):
+        body["error"] |= error.details
+    return body
 
 
 def error_headers(error: NoiboError) -> dict[str, str]:
@@ -50,7 +51,7 @@ def error_shape(message: str, status: int, code: str, param: str | None = None) 
     return {"error": error}
 
 
-def refusal(status: int, body: bytes) -> EngineRefused:
+def refusal(status: int, body: bytes) -> EngineRefused | ContextExceeded:
     """An engine's error answer as an error of ours; what else it said stays in it."""
     status = status if status >= 400 else 502
     try:
@@ -59,6 +60,9 @@ def refusal(status: int, body: bytes) -> EngineRefused:
     except (*UNREADABLE, KeyError, TypeError, IndexError):
         found, message = {}, body[:500].decode(errors="replace") or "the engine gave no reason"
     kind = str(found.get("type") or "")
+    if kind == TOO_LONG and {"n_prompt_tokens", "n_ctx"} <= found.keys():
+        param = str(found.get("param") or "messages")
+        return ContextExceeded(found["n_prompt_tokens"], found["n_ctx"], param=param)
     return EngineRefused(message, status=status, kind=kind, details=found)
 
 

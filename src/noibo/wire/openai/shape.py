@@ -68,10 +68,12 @@ class _Choice:
 
 @dataclass(slots=True)
 class Told:
-    """One answer, while it is told. `leads` has one for each prompt, or is empty."""
+    """One answer, while it is told. `leads` has one for each prompt, or is empty. `about`: what is
+    said of it besides, at its end."""
 
     shape: Shape
     leads: Sequence[Lead] = ()
+    about: Json = field(default_factory=dict)
     _head: Json = field(default_factory=dict)
     _choices: dict[int, _Choice] = field(default_factory=dict)
     _usage: list[tuple[int, Json]] = field(default_factory=list)
@@ -97,6 +99,8 @@ class Told:
 
     def _event(self, choices: list[Json]) -> Json:
         event = {**self._head, "choices": choices}
+        if self.about and any(choice.get("finish_reason") for choice in choices):
+            event |= self.about
         if self.shape.usage:
             event["usage"] = None
         if not self.shape.streamed:
@@ -107,7 +111,8 @@ class Told:
         """The chunk that ends a stream with what it took, if that was asked for."""
         if not self.shape.usage:
             return None
-        return {**self._head, "choices": [], "usage": self.usage(), **self._of_one()}
+        told = {"usage": self.usage(), **self._of_one(), **self.about}
+        return {**self._head, "choices": [], **told}
 
     def whole(self) -> Json:
         """The whole answer."""

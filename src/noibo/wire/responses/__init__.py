@@ -182,7 +182,7 @@ def _said_back(fields: Fields, tools: Tools, text: Text) -> Json:
         "tools": tools.told,
         "top_logprobs": field(fields, "top_logprobs", int, 0),
         "top_p": field(fields, "top_p", float),
-        "truncation": "disabled",
+        "truncation": field(fields, "truncation", str, "disabled"),
         "prompt_cache_key": None,
         "safety_identifier": None,
         "user": None,

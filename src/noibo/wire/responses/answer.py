@@ -100,9 +100,9 @@ class Answer:
         self.status = "queued"
         return self._numbered([self._state("created"), self._state("queued")])
 
-    def begin(self, model: str) -> list[Json]:
-        """A model gives it."""
-        self._about["model"] = model
+    def begin(self, model: str, more: Json | None = None) -> list[Json]:
+        """A model gives it. `more`: what else is said of it from now on."""
+        self._about |= {"model": model, **(more or {})}
         self.status = "in_progress"
         created = [] if self._number else [self._state("created")]
         return self._numbered([*created, self._state("in_progress")])

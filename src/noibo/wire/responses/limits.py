@@ -104,7 +104,7 @@ TYPES: Final[Mapping[str, Any]] = {
     "text": Text,
     "tool_choice": Literal["none", "auto", "required"] | dict[str, Any],
     "tools": list[Function],
-    "truncation": Literal["disabled"],
+    "truncation": Literal["auto", "disabled"],
     **{name: Annotated[kind, Meta(ge=low, le=high)] for name, (kind, low, high) in _RANGES.items()},
     **KEPT,
 }
@@ -128,8 +128,7 @@ def refuse(fields: Fields) -> None:
             "context_management is not served: nothing is compacted here.",
             param="context_management",
         )
-    truncation = field(fields, "truncation", Literal["auto", "disabled"])
-    _only(truncation, {"disabled"}, "truncation", "nothing of a conversation is left out unasked")
+    field(fields, "truncation", Literal["auto", "disabled"])
     reasoning = field(fields, "reasoning", Reasoning, Reasoning())
     _only(reasoning.context, {"auto"}, "reasoning.context", "the model's chat template decides")
     _only(reasoning.mode, {"standard"}, "reasoning.mode")
