@@ -8,6 +8,7 @@ import pytest
 
 from noibo.modelstore.store import Store
 from tests.engines.stocking import stock
+from tests.gateway.admitting import Door, first_key
 from tests.running import RunningServer
 from tests.small_models import Encoder, small_encoder, small_filler
 
@@ -46,6 +47,32 @@ def small_server(
         NOIBO_ENGINE_BATCH_SECONDS="0.001",  # batches as on a slow machine
     ) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def door(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """One server that others reach, for all tests that do not harm it; small models as above."""
+    folder: Path = tmp_path_factory.mktemp("door")
+    store = Store(folder / "models")
+    stock(store, "mean", encoder.write(folder / "mean.gguf", "mean"))
+    stock(store, "ranks", small_encoder(ranks=True).write(folder / "ranks.gguf", "rank"))
+    stock(store, "fills", small_filler(folder / "fills.gguf"))
+    home = folder / "home"
+    home.mkdir()
+    (home / "noibo.toml").write_text(
+        '[aliases]\n"gpt-4o-mini" = "fills:latest"\n'
+        '[server]\nallowed_hosts = ["*.lan", "ai.example"]\n'
+        'allowed_origins = ["https://app.example"]\n'
+    )
+    admin = first_key(home)
+    with RunningServer(
+        home,
+        "--host",
+        "0.0.0.0",
+        NOIBO_STORE_PATH=str(folder / "models"),
+        NOIBO_DEFAULT_MODEL="fills",
+    ) as server:
+        yield Door(server, admin)
 
 
 @pytest.fixture
