@@ -24,8 +24,8 @@ from noibo.engines.supervision.line import Line
 
 SLACK: Final = 1.1  # moments are so much further apart than places fall free: some are late
 KEPT: Final = 4  # one place of so many is for those who were promised one
-LATE_S: Final = 5.0  # headers have whole seconds, and nobody comes to the moment
-LATE: Final = 0.1  # of what it was told
+LATE_S: Final = 5.0  # after its moment a promise is kept for so long …
+LATE: Final = 0.1  # … and for this share more of what was told
 
 
 @dataclass(slots=True, eq=False)
@@ -76,8 +76,8 @@ class Promises:
         then one every `pace_s`."""
         caller, due = claim.caller, self._due(claim, now)
         if due is not None:  # it came as it was told, and the line has moved more slowly
-            due.at = now + free_s + self._made.index(due) * pace_s
-            due.lapses = max(due.lapses, _lapses(now, due.at))
+            due.at = now + _told(free_s + self._made.index(due) * pace_s)
+            due.lapses = max(due.lapses, due.at + LATE_S)
             return Again(due.at - now, kept=True)
         missing = max(self._kept - line.places_left, 0)
         at = max(self._last + SLACK * pace_s, now + free_s + missing * pace_s)
@@ -86,7 +86,8 @@ class Promises:
             self._without = (self._without + 1) % self._most
             return Again(at - now + self._without * pace_s, kept=False)
         self._last = at
-        self._made.append(_Promise(caller, at, _lapses(now, at)))
+        at = now + _told(at - now)  # it does not come before, and no other request of its caller
+        self._made.append(_Promise(caller, at, at + LATE_S + LATE * (at - now)))
         self._of_caller[caller] += 1
         return Again(at - now, kept=True)
 
@@ -103,5 +104,6 @@ class Promises:
             del self._of_caller[promise.caller]
 
 
-def _lapses(now: float, at: float) -> float:
-    return at + LATE_S + LATE * (at - now)
+def _told(seconds: float) -> float:
+    """As a header says it: in whole seconds."""
+    return float(max(math.ceil(seconds), 1))
