@@ -6,10 +6,9 @@ What answers is a subclass: `Relay` for generations, `Once` for everything that 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final, Self
 
 import msgspec
 from starlette.responses import Response
@@ -21,6 +20,7 @@ from noibo.gateway.watching.record import current
 from noibo.wire.voice import Voice
 
 log = logging.getLogger(__name__)
+LISTENS_AFTER_S: Final = 0.05
 
 
 class Exchange(Response):
@@ -38,20 +38,15 @@ class Exchange(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         reply = Reply(send, self.voice)
-        answering = asyncio.ensure_future(self._answer(reply))
-        leaving = asyncio.ensure_future(_gone(receive))
-        try:
-            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if answering.done():
-                answering.result()
-            else:
-                current().left = True
-        except asyncio.CancelledError:  # the server stops and the deadline has passed
-            await _cancel(answering)
-            await reply.fail(ShuttingDown("The server stopped before the answer ended."))
-        finally:
-            await _cancel(leaving)
-            await _cancel(answering)
+        with _Listening(receive) as listening:
+            try:
+                await self._answer(reply)
+            except asyncio.CancelledError:
+                if listening.gone:
+                    current().left = True
+                    return
+                # the server stops and the deadline has passed
+                await reply.fail(ShuttingDown("The server stopped before the answer ended."))
 
     async def _answer(self, reply: Reply) -> None:
         try:
@@ -77,13 +72,36 @@ class Once(Exchange):
         await reply.whole(200, body)
 
 
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+class _Listening:
+    """Cancels the present task when its caller leaves.
 
+    It begins a moment later: to listen takes a task, and most short answers end before that (it
+    took 4 % of a chat). Who left before is noticed then."""
 
-async def _cancel(task: asyncio.Future[None]) -> None:
-    if not task.done():
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    def __init__(self, receive: Receive) -> None:
+        self.gone = False
+        self._receive = receive
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(LISTENS_AFTER_S, self._begin)
+        self._answering = asyncio.current_task()
+        self._task: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+        if self.gone and self._answering is not None:
+            self._answering.uncancel()
+
+    def _begin(self) -> None:
+        self._task = self._loop.create_task(self._listen())
+
+    async def _listen(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.gone = True
+        if self._answering is not None:
+            self._answering.cancel()

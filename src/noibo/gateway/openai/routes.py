@@ -124,8 +124,9 @@ async def not_stored(request: Request) -> Response:
 
 
 # Plain routes: on the hot path nothing is injected and nothing is validated twice.
-for path in ("/chat/completions", "/completions"):
-    router.add_route("/v1" + path, generate, methods=["POST"])
+HOT: Final = dict.fromkeys(("/v1/chat/completions", "/v1/completions"), generate)
+for path in HOT:
+    router.add_route(path, generate, methods=["POST"])
 # What is only refused is not in the document.
 refuse = partial(router.add_route, include_in_schema=False)
 refuse("/v1/chat/completions", not_stored, methods=["GET"])
