@@ -7,54 +7,52 @@ when somebody asks: a server that nobody scrapes does without.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from noibo.gateway.services import Services
 from noibo.gateway.watching import standing
-from noibo.gateway.watching.counts import Counter, Histogram
+from noibo.gateway.watching.counts import Labels
+from noibo.gateway.watching.metrics import Metrics
+from noibo.gateway.watching.standing import EVENTS, EVENTS_SAY, GAUGES
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
-# Of the attributes of `Metrics`: under which name, and what they are.
-_COUNTERS: Final = {
-    "requests": ("noibo_requests", "Requests that have ended."),
-    "errors": ("noibo_errors", "Requests that ended with an error, by noibo's code for it."),
-    "prompt_tokens": ("noibo_prompt_tokens", "Tokens of prompts, read or reused."),
-    "cached_tokens": (
-        "noibo_prompt_tokens_cached",
-        "Those of them that were reused and not read again.",
-    ),
-    "generated_tokens": ("noibo_generated_tokens", "Tokens written."),
+    from noibo.gateway.services import Services
+
+# What there is, what it says, and which attribute of `Metrics` it is.
+COUNTERS: Final = {
+    "noibo_requests": ("Requests that have ended.", "requests"),
+    "noibo_errors": ("Requests that ended with an error, by noibo's code for it.", "errors"),
+    "noibo_prompt_tokens": ("Tokens of prompts, read or reused.", "prompt_tokens"),
+    "noibo_prompt_tokens_cached": ("Those of them that were not read again.", "cached_tokens"),
+    "noibo_generated_tokens": ("Tokens written.", "generated_tokens"),
 }
-_HISTOGRAMS: Final = {
-    "duration": ("noibo_request_duration_seconds", "From a request's arrival to its end."),
-    "first_token": (
-        "noibo_time_to_first_token_seconds",
+HISTOGRAMS: Final = {
+    "noibo_request_duration_seconds": ("From a request's arrival to its end.", "duration"),
+    "noibo_time_to_first_token_seconds": (
         "From a request's arrival to the first token of its answer.",
+        "first_token",
     ),
-    "each_token": (
-        "noibo_time_per_output_token_seconds",
-        "Between two tokens of an answer, in the mean, after the first.",
+    "noibo_time_per_output_token_seconds": (
+        "Between two tokens of an answer after the first, in the mean.",
+        "each_token",
     ),
-    "wait": ("noibo_queue_wait_seconds", "How long an answer waited for its slot."),
-    "prompt_length": ("noibo_request_prompt_tokens", "Tokens of a prompt."),
-    "answer_length": ("noibo_request_generated_tokens", "Tokens of an answer."),
+    "noibo_queue_wait_seconds": ("How long an answer waited for its slot.", "wait"),
+    "noibo_request_prompt_tokens": ("Tokens of a prompt.", "prompt_length"),
+    "noibo_request_generated_tokens": ("Tokens of an answer.", "answer_length"),
 }
+Numbers = list[tuple[Labels, float]]
+Spreads = list[tuple[Labels, list[tuple[str, float]], float]]
 
 
 class Snapshot:
     """All numbers of one moment; a collector, as prometheus-client calls what it can ask."""
 
     def __init__(self, services: Services) -> None:
-        metrics = services.metrics
         self._gauges = list(standing.look(services))
-        self._counters = [
-            (*said, *_copied(getattr(metrics, name))) for name, said in _COUNTERS.items()
-        ]
-        self._histograms = [
-            (*said, *_spread(getattr(metrics, name))) for name, said in _HISTOGRAMS.items()
-        ]
+        self._counters = dict(_counters(services.metrics))
+        self._counters[EVENTS] = (EVENTS_SAY, ("model", "event"), standing.happened(services))
+        self._histograms = dict(_histograms(services.metrics))
 
     def written(self, accept: str) -> tuple[bytes, str]:
         """The document in the form that `accept` wants, and its type. Reads `/proc`."""
@@ -75,32 +73,35 @@ class Snapshot:
             HistogramMetricFamily,
         )
 
-        for name, say, labels, values in self._counters:
+        for name, (say, labels, numbers) in self._counters.items():
             counter = CounterMetricFamily(name, say, labels=labels)
-            for found, value in values:
+            for found, value in numbers:
                 counter.add_metric(found, value)
             yield counter
-        for name, say, labels, spreads in self._histograms:
+        for name, (say, labels, spreads) in self._histograms.items():
             histogram = HistogramMetricFamily(name, say, labels=labels)
             for found, buckets, total in spreads:
                 histogram.add_metric(found, buckets, total)
             yield histogram
-        for gauge in self._gauges:
-            family = CounterMetricFamily if gauge.grows else GaugeMetricFamily
-            made = family(gauge.name, gauge.help, labels=gauge.labels)
-            for found, value in gauge.values:
-                made.add_metric(found, value)
-            yield made
+        for one in self._gauges:
+            gauge = GaugeMetricFamily(one.name, GAUGES[one.name], labels=one.labels)
+            for found, value in one.values:
+                gauge.add_metric(found, value)
+            yield gauge
 
     def describe(self) -> list[Metric]:
         """Nothing: it is registered once, and asked once."""
         return []
 
 
-def _copied(counter: Counter) -> tuple[Any, Any]:
-    return counter.names, list(counter.values.items())
+def _counters(metrics: Metrics) -> Iterator[tuple[str, tuple[str, tuple[str, ...], Numbers]]]:
+    for name, (say, attribute) in COUNTERS.items():
+        counter = getattr(metrics, attribute)
+        yield name, (say, counter.names, list(counter.values.items()))
 
 
-def _spread(histogram: Histogram) -> tuple[Any, Any]:
-    found = [(labels, one.buckets(), one.sum) for labels, one in histogram.values.items()]
-    return histogram.names, found
+def _histograms(metrics: Metrics) -> Iterator[tuple[str, tuple[str, tuple[str, ...], Spreads]]]:
+    for name, (say, attribute) in HISTOGRAMS.items():
+        kept = getattr(metrics, attribute)
+        spreads = [(labels, one.buckets(), one.sum) for labels, one in kept.values.items()]
+        yield name, (say, kept.names, spreads)
