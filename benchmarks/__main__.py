@@ -9,7 +9,18 @@ import sys
 import time
 from pathlib import Path
 
-ALL = ("start", "relay", "cancel", "pull", "memory", "reuse", "thrash", "scoring", "gateway")
+ALL = (
+    "start",
+    "relay",
+    "cancel",
+    "pull",
+    "memory",
+    "reuse",
+    "thrash",
+    "scoring",
+    "gateway",
+    "overload",
+)
 RESULTS = Path(".cache/bench.json")
 
 
