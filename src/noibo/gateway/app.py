@@ -47,6 +47,7 @@ from noibo.wire.voice import Voice
 log = logging.getLogger(__name__)
 
 _APIS = (
+    routes_llama,  # before what takes all under /v1/chat/completions
     routes_openai,
     routes_embeddings,
     routes_responses,
@@ -54,7 +55,6 @@ _APIS = (
     routes_batches,
     routes_anthropic,
     routes_ollama,
-    routes_llama,
 )
 _OWN_SHAPES: Final[Mapping[str, Voice]] = {
     "/api/": ollama.Voice(),

@@ -38,7 +38,8 @@ class Identity:
         _NOW.set(self)
 
     def require_model(self, *names: str) -> None:
-        """Raise `Forbidden` unless a model may be used that goes by any of these names."""
+        """Raise `Forbidden` unless a model may be used that goes by any of these names, which are
+        its own and its aliases."""
         if not self.grant.may_use(*names):
             raise Forbidden(
                 f"{self.said} may not use the model {names[0][:80]!r}.",

@@ -125,7 +125,7 @@ async def add_model(request: Request, body: AddBody) -> Response:
 async def show_model(request: Request, name: str) -> Response:
     """One model: its files, its licence and what that means, its defaults, its header."""
     found = await asyncio.to_thread(management_of(request).show, name)
-    now().require_model(name, found.name)
+    now().require_model(found.name)
     return as_json(found)
 
 

@@ -69,7 +69,8 @@ async def show(request: Request) -> Response:
         )
     except ModelNotFound as error:
         raise ollama.not_found(name, error) from error
-    now().require_model(name, str(model.reference))
+    alias = [name] if name in services.settings.aliases else []
+    now().require_model(str(model.reference), *alias)
     found = await asyncio.to_thread(shown.shown, model, verbose=verbose)
     found["capabilities"] = await _abilities(services, name)
     return as_json(found | ({"system": system} if system else {}))
