@@ -12,10 +12,11 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+import time
 import traceback
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final
 
 import msgspec
 
@@ -24,31 +25,37 @@ OURS: Final = "noibo"
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
-@runtime_checkable
-class Event(Protocol):
+class Event:
     """A message that is more than a sentence: `str` is for people, `facts` for programs."""
+
+    __slots__ = ()
 
     def facts(self) -> dict[str, Any]:
         """Names and values; `message` is one of them."""
+        raise NotImplementedError
 
 
 class Text(logging.Formatter):
     """For people."""
 
     def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s%(request)s")
+        super().__init__()
+        self._second, self._shown = 0, ""
 
     def format(self, record: logging.LogRecord) -> str:
-        name = "" if isinstance(record.msg, Event) else request_id.get()
-        record.request = f" ({name})" if name else ""
-        return super().format(record)
+        when = f"{self._to_the_second(int(record.created))},{int(record.msecs):03d}"
+        said = f"{when} {record.levelname:<7} {record.name}: {_sentence(record)}"
+        if not isinstance(record.msg, Event) and (name := request_id.get()):
+            said += f" ({name})"
+        if record.exc_info and record.exc_info[1] is not None:
+            said += "\n" + told(record.exc_info[1])
+        return said
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        record.message = _sentence(record)
-        return super().formatMessage(record)
-
-    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
-        return told(ei[1])
+    def _to_the_second(self, second: int) -> str:
+        if second != self._second:
+            shown = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
+            self._second, self._shown = second, shown
+        return self._shown
 
 
 class Json(logging.Formatter):
@@ -81,6 +88,7 @@ def setup(level: str, form: str = "text") -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger(OURS).setLevel(level.upper())
     logging.captureWarnings(capture=True)
+    _look_up_no_more_than_is_told()
     threading.excepthook = lambda args: _uncaught("a thread", args.exc_value)
     sys.unraisablehook = lambda args: _uncaught("an object's end", args.exc_value)
 
@@ -96,6 +104,12 @@ def told(error: BaseException | None) -> str:
         found.append("\n".join([f"{kind.__module__}.{kind.__qualname__}", *steps]))
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return "\nthen\n".join(reversed(found))
+
+
+def _look_up_no_more_than_is_told() -> None:
+    """As `logging` describes it under "Optimization": there is a line for each request."""
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def _sentence(record: logging.LogRecord) -> str:

@@ -14,10 +14,12 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
 from prometheus_client.parser import text_string_to_metric_families as families
 
-from noibo.gateway.watching.counts import Counter, Histogram
-from noibo.gateway.watching.metrics import MOST_MODELS, Metrics
+from noibo.gateway.watching.counts import Spread
+from noibo.gateway.watching.exposition import COUNTERS, HISTOGRAMS
+from noibo.gateway.watching.metrics import MOST_MODELS, MOST_SERIES, Metrics
 from noibo.gateway.watching.places import Places
 from noibo.gateway.watching.routes import DASHBOARD
+from noibo.gateway.watching.standing import GAUGES
 from noibo.wire.management import GUARD_HEADER
 from tests.running import RunningServer, until
 
@@ -267,26 +269,31 @@ def test_nothing_that_is_sent_adds_a_series(client: httpx2.Client, times: int) -
 
 def test_more_models_than_the_bound_are_one() -> None:
     metrics = Metrics()
-    labels = [metrics.label(f"m{number}") for number in range(3 * MOST_MODELS)]
-    assert len(set(labels)) == MOST_MODELS + 1
-    assert labels[0] == metrics.label("m0") == "m0"
-    assert labels[-1] == metrics.label("other") == "other"
+    for number in range(3 * MOST_MODELS):
+        metrics.of(f"m{number}").read(2, 1)
+    assert len(metrics.models()) == MOST_MODELS + 1
+    assert metrics.of("m0").label == "m0"
+    assert metrics.of("another").label == "other"
+    assert metrics.of("other").prompt == 2 * (2 * MOST_MODELS)
+    assert sum(one.prompt for one in metrics.models()) == 2 * 3 * MOST_MODELS
 
 
-def test_a_counter_has_a_bound_and_loses_nothing() -> None:
-    counter = Counter("route", "model", most=10)
-    for number in range(100):
-        counter.add("/v1", f"m{number}")
-    assert len(counter.values) == 11
-    assert counter.values["/v1", "other"] == 90
-    assert sum(counter.values.values()) == 100
+def test_requests_have_a_bound_and_none_is_lost() -> None:
+    metrics = Metrics()
+    for number in range(2 * MOST_SERIES):
+        metrics.ended("/v1/x", "GET", f"m{number}", 200, 0.1)
+    metrics.ended("/v1/x", "GET", "", 404, 0.1)
+    found = metrics.requests()
+    assert len(found) == MOST_SERIES + 2
+    assert dict(found)["openai", "/v1/x", "GET", "other", "200"] == MOST_SERIES
+    assert dict(found)["openai", "/v1/x", "GET", "", "404"] == 1
 
 
 @pytest.mark.parametrize(("seen", "at"), [(0.5, 0), (1.0, 0), (1.5, 1), (2.0, 1), (2.5, 2)])
 def test_a_bound_belongs_to_the_bucket_below(seen: float, at: int) -> None:
-    histogram = Histogram((1, 2), "model")
-    histogram.see(seen, "m")
-    assert [found for _, found in histogram.values["m",].buckets()] == [*[0] * at, *[1] * (3 - at)]
+    spread = Spread((1, 2))
+    spread.see(seen)
+    assert [found for _, found in spread.buckets()] == [*[0] * at, *[1] * (3 - at)]
 
 
 @pytest.mark.parametrize(
@@ -324,8 +331,13 @@ def test_every_number_on_the_dashboard_is_there(client: httpx2.Client) -> None:
     asked = set(re.findall(r"\b(?:noibo|process)_\w+", " ".join(queries())))
     assert len(asked) > 25
     assert asked <= there
-    ours = {re.sub("_(bucket|count|sum)$", "_bucket", n) for n in there if n.startswith("noibo_")}
-    assert ours - asked == {"noibo_build_info"}, "everything is on it"
+    ours = {
+        *(f"{name}_total" for name in COUNTERS),
+        *(f"{name}_bucket" for name in HISTOGRAMS),
+        *GAUGES,
+    }
+    assert {re.sub("_(count|sum)$", "_bucket", n) for n in there if n.startswith("noibo")} == ours
+    assert ours - asked == {"noibo_build_info"}, "everything else is on it"
 
 
 def test_the_dashboard_can_be_imported(client: httpx2.Client) -> None:

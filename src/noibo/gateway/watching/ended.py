@@ -29,9 +29,7 @@ def told_to(metrics: Metrics, spans: Spans | None) -> Callable[[Record], None]:
 
 
 def _count(metrics: Metrics, record: Record) -> None:
-    status, route = str(record.status), record.route
-    api, method = places.api_of(route), places.method_of(record.scope["method"])
-    metrics.requests.add(api, route, method, record.label, status)
-    metrics.duration.see(record.seconds, api, route)
+    method = places.method_of(record.scope["method"])
+    metrics.ended(record.route, method, record.label, record.status, record.seconds)
     if record.error:
-        metrics.errors.add(record.error, status)
+        metrics.failed(record.error, record.status)

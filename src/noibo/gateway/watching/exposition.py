@@ -10,49 +10,69 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from noibo.gateway.watching import standing
-from noibo.gateway.watching.counts import Labels
+from noibo.gateway.watching.counts import Labels, Numbers, Spread, Spreads
 from noibo.gateway.watching.metrics import Metrics
-from noibo.gateway.watching.standing import EVENTS, EVENTS_SAY, GAUGES
+from noibo.gateway.watching.standing import GAUGES
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from noibo.gateway.services import Services
 
-# What there is, what it says, and which attribute of `Metrics` it is.
-COUNTERS: Final = {
-    "noibo_requests": ("Requests that have ended.", "requests"),
-    "noibo_errors": ("Requests that ended with an error, by noibo's code for it.", "errors"),
-    "noibo_prompt_tokens": ("Tokens of prompts, read or reused.", "prompt_tokens"),
-    "noibo_prompt_tokens_cached": ("Those of them that were not read again.", "cached_tokens"),
-    "noibo_generated_tokens": ("Tokens written.", "generated_tokens"),
+REQUESTS: Final = "noibo_requests"
+ERRORS: Final = "noibo_errors"
+EVENTS: Final = "noibo_worker_events"
+DURATION: Final = "noibo_request_duration_seconds"
+
+# What there is: its labels, and what it says.
+COUNTERS: Final[dict[str, tuple[Labels, str]]] = {
+    REQUESTS: (("api", "route", "method", "model", "status"), "Requests that have ended."),
+    ERRORS: (("code", "status"), "Requests that ended with an error, by noibo's code for it."),
+    "noibo_prompt_tokens": (("model",), "Tokens of prompts, read or reused."),
+    "noibo_prompt_tokens_cached": (("model",), "Those of them that were not read again."),
+    "noibo_generated_tokens": (("model",), "Tokens written."),
+    EVENTS: (
+        ("model", "event"),
+        "What happened to workers: started, start_failed, died, evicted, unloaded.",
+    ),
 }
-HISTOGRAMS: Final = {
-    "noibo_request_duration_seconds": ("From a request's arrival to its end.", "duration"),
+HISTOGRAMS: Final[dict[str, tuple[Labels, str]]] = {
+    DURATION: (("api", "route"), "From a request's arrival to its end."),
     "noibo_time_to_first_token_seconds": (
+        ("model",),
         "From a request's arrival to the first token of its answer.",
-        "first_token",
     ),
     "noibo_time_per_output_token_seconds": (
+        ("model",),
         "Between two tokens of an answer after the first, in the mean.",
-        "each_token",
     ),
-    "noibo_queue_wait_seconds": ("How long an answer waited for its slot.", "wait"),
-    "noibo_request_prompt_tokens": ("Tokens of a prompt.", "prompt_length"),
-    "noibo_request_generated_tokens": ("Tokens of an answer.", "answer_length"),
+    "noibo_queue_wait_seconds": (("model",), "How long an answer waited for its slot."),
+    "noibo_request_prompt_tokens": (("model",), "Tokens of a prompt."),
+    "noibo_request_generated_tokens": (("model",), "Tokens of an answer."),
 }
-Numbers = list[tuple[Labels, float]]
-Spreads = list[tuple[Labels, list[tuple[str, float]], float]]
+# Of a model's numbers, by attribute.
+_TOKENS: Final = {
+    "noibo_prompt_tokens": "prompt",
+    "noibo_prompt_tokens_cached": "reused",
+    "noibo_generated_tokens": "generated",
+}
+_SPREADS: Final = {
+    "noibo_time_to_first_token_seconds": "first_token",
+    "noibo_time_per_output_token_seconds": "each_token",
+    "noibo_queue_wait_seconds": "wait",
+    "noibo_request_prompt_tokens": "prompt_length",
+    "noibo_request_generated_tokens": "answer_length",
+}
 
 
 class Snapshot:
     """All numbers of one moment; a collector, as prometheus-client calls what it can ask."""
 
     def __init__(self, services: Services) -> None:
+        metrics = services.metrics
         self._gauges = list(standing.look(services))
-        self._counters = dict(_counters(services.metrics))
-        self._counters[EVENTS] = (EVENTS_SAY, ("model", "event"), standing.happened(services))
-        self._histograms = dict(_histograms(services.metrics))
+        self._counters = _counters(metrics) | {EVENTS: standing.happened(services)}
+        self._histograms = {name: _told(found) for name, found in _histograms(metrics).items()}
 
     def written(self, accept: str) -> tuple[bytes, str]:
         """The document in the form that `accept` wants, and its type. Reads `/proc`."""
@@ -73,14 +93,14 @@ class Snapshot:
             HistogramMetricFamily,
         )
 
-        for name, (say, labels, numbers) in self._counters.items():
+        for name, (labels, say) in COUNTERS.items():
             counter = CounterMetricFamily(name, say, labels=labels)
-            for found, value in numbers:
+            for found, value in self._counters[name]:
                 counter.add_metric(found, value)
             yield counter
-        for name, (say, labels, spreads) in self._histograms.items():
+        for name, (labels, say) in HISTOGRAMS.items():
             histogram = HistogramMetricFamily(name, say, labels=labels)
-            for found, buckets, total in spreads:
+            for found, buckets, total in self._histograms[name]:
                 histogram.add_metric(found, buckets, total)
             yield histogram
         for one in self._gauges:
@@ -94,14 +114,26 @@ class Snapshot:
         return []
 
 
-def _counters(metrics: Metrics) -> Iterator[tuple[str, tuple[str, tuple[str, ...], Numbers]]]:
-    for name, (say, attribute) in COUNTERS.items():
-        counter = getattr(metrics, attribute)
-        yield name, (say, counter.names, list(counter.values.items()))
+def _counters(metrics: Metrics) -> dict[str, Numbers]:
+    models = metrics.models()
+    tokens: dict[str, Numbers] = {
+        name: [((one.label,), getattr(one, attribute)) for one in models]
+        for name, attribute in _TOKENS.items()
+    }
+    return {REQUESTS: metrics.requests(), ERRORS: metrics.errors()} | tokens
 
 
-def _histograms(metrics: Metrics) -> Iterator[tuple[str, tuple[str, tuple[str, ...], Spreads]]]:
-    for name, (say, attribute) in HISTOGRAMS.items():
-        kept = getattr(metrics, attribute)
-        spreads = [(labels, one.buckets(), one.sum) for labels, one in kept.values.items()]
-        yield name, (say, kept.names, spreads)
+def _histograms(metrics: Metrics) -> dict[str, Spreads]:
+    models = metrics.models()
+    of_models: dict[str, Spreads] = {
+        name: [((one.label,), getattr(one, attribute)) for one in models]
+        for name, attribute in _SPREADS.items()
+    }
+    return {DURATION: metrics.durations()} | of_models
+
+
+def _told(
+    found: list[tuple[Labels, Spread]],
+) -> list[tuple[Labels, list[tuple[str, float]], float]]:
+    """Copied, since it goes on changing."""
+    return [(labels, one.buckets(), one.sum) for labels, one in found]

@@ -6,13 +6,16 @@ by its real name, and of more than `MOST_MODELS` the rest is `other`.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Final
 
-from noibo.gateway.watching.counts import OTHER, Counter, Histogram
+from noibo.gateway.watching import places
+from noibo.gateway.watching.counts import Labels, Numbers, Spread, Spreads
 
+OTHER: Final = "other"
 MOST_MODELS: Final = 100
 MOST_SERIES: Final = 5000
-NONE: Final = ""  # no model was come to
+NO_MODEL: Final = ""
 
 _DURATION: Final = (
     *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
@@ -27,34 +30,81 @@ _WAIT: Final = (0.001, 0.01, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320
 _TOKENS: Final = (1, 4, 16, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
 
 
+class ModelNumbers:
+    """What one model did. `reused`: tokens of prompts that were not read again."""
+
+    __slots__ = (
+        "answer_length",
+        "each_token",
+        "first_token",
+        "generated",
+        "label",
+        "prompt",
+        "prompt_length",
+        "reused",
+        "wait",
+    )
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.prompt = self.reused = self.generated = 0
+        self.wait, self.first_token, self.each_token = Spread(_WAIT), Spread(_FIRST), Spread(_EACH)
+        self.prompt_length, self.answer_length = Spread(_TOKENS), Spread(_TOKENS)
+
+    def read(self, prompt: int, reused: int) -> None:
+        """It has read a prompt."""
+        self.prompt += prompt
+        self.reused += reused
+
+
 class Metrics:
     """The numbers of one server."""
 
     def __init__(self) -> None:
-        self.requests = Counter("api", "route", "method", "model", "status", most=MOST_SERIES)
-        self.errors = Counter("code", "status", most=MOST_SERIES)
-        self.duration = Histogram(_DURATION, "api", "route")
-        self.first_token = Histogram(_FIRST, "model")
-        self.each_token = Histogram(_EACH, "model")
-        self.wait = Histogram(_WAIT, "model")
-        self.prompt_length = Histogram(_TOKENS, "model")
-        self.answer_length = Histogram(_TOKENS, "model")
-        self.prompt_tokens = Counter("model", most=MOST_SERIES)
-        self.cached_tokens = Counter("model", most=MOST_SERIES)
-        self.generated_tokens = Counter("model", most=MOST_SERIES)
         self.under_way = 0
-        self._models: set[str] = set()
+        self._models: dict[str, ModelNumbers] = {}
+        self._requests: dict[Labels, int] = {}
+        self._durations: dict[str, Spread] = {}
+        self._errors: defaultdict[Labels, int] = defaultdict(int)
 
-    def label(self, model: str) -> str:
-        """A model's name as it stands in labels."""
-        if model in self._models:
-            return model
+    def of(self, model: str) -> ModelNumbers:
+        """The numbers of a model, which is one that is here."""
+        if (found := self._models.get(model)) is not None:
+            return found
         if len(self._models) >= MOST_MODELS:
-            return OTHER
-        self._models.add(model)
-        return model
+            model = OTHER
+        return self._models.setdefault(model, ModelNumbers(model))
 
-    def read(self, model: str, prompt: int, reused: int = 0) -> None:
-        """A model has read so many tokens of a prompt; `reused` of them out of what it had kept."""
-        self.prompt_tokens.add(model, by=prompt)
-        self.cached_tokens.add(model, by=reused)
+    def ended(self, route: str, method: str, model: str, status: int, seconds: float) -> None:
+        """A request has ended. `model` as a label has it."""
+        key = (route, method, model, str(status))
+        if key not in self._requests:
+            if len(self._requests) >= MOST_SERIES and model:
+                key = (route, method, OTHER, str(status))
+            self._requests.setdefault(key, 0)
+        self._requests[key] += 1
+        if (spread := self._durations.get(route)) is None:
+            spread = self._durations[route] = Spread(_DURATION)
+        spread.see(seconds)
+
+    def failed(self, code: str, status: int) -> None:
+        """A request ended with an error."""
+        self._errors[code, str(status)] += 1
+
+    # ── what is asked for ───────────────────────────────────────────────────
+
+    def requests(self) -> Numbers:
+        """By api, route, method, model, status."""
+        return [((places.api_of(key[0]), *key), count) for key, count in self._requests.items()]
+
+    def durations(self) -> Spreads:
+        """By api, route."""
+        return [((places.api_of(route), route), one) for route, one in self._durations.items()]
+
+    def errors(self) -> Numbers:
+        """By code, status."""
+        return list(self._errors.items())
+
+    def models(self) -> list[ModelNumbers]:
+        """Of each model that was asked anything."""
+        return list(self._models.values())

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from noibo.engines.supervision.ticket import Ticket
     from noibo.errors import NoiboError
     from noibo.gateway.tokens import Tokens
-    from noibo.gateway.watching.metrics import Metrics
+    from noibo.gateway.watching.metrics import Metrics, ModelNumbers
 
 LEFT = 499  # the caller, before the answer was whole
 
@@ -30,6 +30,7 @@ class Record:
 
     __slots__ = (
         "_metrics",
+        "_numbers",
         "_tell",
         "_tickets",
         "aside",
@@ -41,7 +42,6 @@ class Record:
         "first_at",
         "generated",
         "id",
-        "label",
         "left",
         "model",
         "prompt",
@@ -69,12 +69,13 @@ class Record:
         self.status = 0
         self.error = ""
         self.left = False
-        self.model = self.label = self.engine = ""
+        self.model = self.engine = ""
         self.first_at = 0.0
         self.prompt = self.reused = self.generated = 0
         self.trace_id = ""
         self.aside = False  # work that goes on when the request itself has been answered
         self._metrics = metrics
+        self._numbers: ModelNumbers | None = None
         self._tell = tell
         self._tickets: list[Ticket] = []
 
@@ -84,7 +85,7 @@ class Record:
         """The name that was sent is this model's."""
         if self.model != model.name:
             self.model, self.engine = model.name, model.engine
-            self.label = self._metrics.label(model.name) if self._metrics else ""
+            self._numbers = self._metrics.of(model.name) if self._metrics else None
 
     def waits(self, ticket: Ticket) -> None:
         """It waits for a worker from now on."""
@@ -94,8 +95,8 @@ class Record:
         """So many tokens were read for it, and nothing is written."""
         self.prompt += tokens
         self.reused += reused
-        if self._metrics:
-            self._metrics.read(self.label, tokens, reused)
+        if self._numbers is not None:
+            self._numbers.read(tokens, reused)
 
     def answered(self, tokens: Tokens, waited_s: float) -> None:
         """A model has written for it: an answer, one of several, or a part of one."""
@@ -104,19 +105,21 @@ class Record:
         self.generated += tokens.written
         if tokens.first_at and not self.first_at:
             self.first_at = tokens.first_at
-        if (metrics := self._metrics) is None:
+        if self._numbers is not None:
+            self._count(self._numbers, tokens, waited_s)
+
+    def _count(self, numbers: ModelNumbers, tokens: Tokens, waited_s: float) -> None:
+        prompt, written, first_at = tokens.prompt, tokens.written, tokens.first_at
+        numbers.read(prompt, tokens.reused)
+        numbers.generated += written
+        numbers.wait.see(waited_s)
+        if not first_at:
             return
-        label, now = self.label, time.perf_counter()
-        metrics.read(label, tokens.prompt, tokens.reused)
-        metrics.generated_tokens.add(label, by=tokens.written)
-        metrics.wait.see(waited_s, label)
-        if not tokens.first_at:
-            return
-        metrics.first_token.see(tokens.first_at - self.began, label)
-        metrics.prompt_length.see(tokens.prompt, label)
-        metrics.answer_length.see(tokens.written, label)
-        if tokens.written > 1:
-            metrics.each_token.see((now - tokens.first_at) / (tokens.written - 1), label)
+        numbers.first_token.see(first_at - self.began)
+        numbers.prompt_length.see(prompt)
+        numbers.answer_length.see(written)
+        if written > 1:
+            numbers.each_token.see((time.perf_counter() - first_at) / (written - 1))
 
     def failed(self, error: NoiboError) -> None:
         """It is answered with this error."""
@@ -128,6 +131,11 @@ class Record:
         """It is over. Told once."""
         self.ended = time.perf_counter()
         self._tell(self)
+
+    @property
+    def label(self) -> str:
+        """Its model as labels have it; empty without one."""
+        return self._numbers.label if self._numbers is not None else ""
 
     @property
     def seconds(self) -> float:

@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any, Final
 
+from noibo import logs
 from noibo.gateway.access.identity import Identity
 from noibo.gateway.watching import places
 from noibo.gateway.watching.record import Record
@@ -28,7 +29,7 @@ def write(record: Record) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Line(logs.Event):
     """An event as `logs` has it."""
 
     record: Record
@@ -61,19 +62,22 @@ class Line:
 
     def __str__(self) -> str:
         one, scope = self.record, self.record.scope
-        method, later = places.method_of(scope["method"]), " later" if one.aside else ""
-        said = [f"{method} {one.route} {one.status}{later}", f"{_ms(one.seconds)} ms"]
+        later = " later" if one.aside else ""
+        said = (
+            f"{places.method_of(scope['method'])} {one.route} {one.status}{later}, "
+            f"{one.seconds * 1000:.1f} ms"
+        )
         if one.model:
-            said.append(f"{one.model} by {one.engine}")
+            said += f", {one.model} by {one.engine}"
         if one.prompt or one.generated:
-            said.append(f"tokens {one.prompt} in ({one.reused} cached) {one.generated} out")
+            said += f", tokens {one.prompt} in ({one.reused} cached) {one.generated} out"
         if one.first_s is not None:
-            said.append(f"first after {_ms(one.first_s)} ms")
-        if (queued := _ms(one.queued_s)) >= 1:
-            said.append(f"queued {queued} ms")
+            said += f", first after {one.first_s * 1000:.1f} ms"
+        if (queued := one.queued_s) >= 0.001:
+            said += f", queued {queued * 1000:.1f} ms"
         if one.error:
-            said.append(one.error)
-        return f"{', '.join(said)}, for {caller_of(scope)} ({one.id})"
+            said += f", {one.error}"
+        return f"{said}, for {caller_of(scope)} ({one.id})"
 
 
 def caller_of(scope: Any) -> str:

@@ -36,8 +36,6 @@ GAUGES: Final = {
     "noibo_batches_running": "Batches at work here.",
     "noibo_background_responses_running": "Responses that go on in the background.",
 }
-EVENTS: Final = "noibo_worker_events"
-EVENTS_SAY: Final = "What happened to workers: started, start_failed, died, evicted, unloaded."
 
 _STATES: Final = tuple(state.value for state in State if state not in {State.NEW, State.STOPPED})
 _WAITS: Final = ("queue", "loading", "memory")
@@ -78,18 +76,18 @@ def happened(services: Services) -> list[tuple[Labels, float]]:
     """What happened to workers since the start, by model and event."""
     sums: Counter[Labels] = Counter()
     for (model, event), count in services.supervisor.happened().items():
-        sums[services.metrics.label(model), event] += count
+        sums[services.metrics.of(model).label, event] += count
     return list(sums.items())
 
 
 def _workers(services: Services) -> Iterator[Gauge]:
-    workers, label = services.supervisor.workers(), services.metrics.label
+    workers, numbers = services.supervisor.workers(), services.metrics.of
     states = Counter(worker.state.value for worker in workers)
     yield Gauge("noibo_workers", ("state",), [((state,), states[state]) for state in _STATES])
     for name, value in _OF_WORKERS.items():
         found: Counter[Labels] = Counter()
         for one in workers:
-            found[label(one.model.name), one.model.verb.value] += getattr(one, value)
+            found[numbers(one.model.name).label, one.model.verb.value] += getattr(one, value)
         yield Gauge(name, ("model", "verb"), list(found.items()))
 
 

@@ -27,6 +27,7 @@ from noibo.wire import anthropic
 log = logging.getLogger(__name__)
 
 _MESSAGES: Final = "/v1/messages"
+_MODELS: Final = "/v1/models"  # two APIs have that route
 _VERSION: Final = anthropic.VERSION_HEADER.encode()
 
 
@@ -84,6 +85,11 @@ def _names(scope: Scope, name: str) -> list[tuple[bytes, bytes]]:
     """The headers that say it: also under the name that Anthropic's clients look for."""
     said = name.encode()
     found = [(request_id.HEADER, said)]
-    if scope["path"].startswith(_MESSAGES) or any(one == _VERSION for one, _ in scope["headers"]):
+    path: str = scope["path"]
+    if path.startswith(_MESSAGES) or (path.startswith(_MODELS) and _speaks_it(scope)):
         found.append((request_id.ANTHROPICS, said))
     return found
+
+
+def _speaks_it(scope: Scope) -> bool:
+    return any(name == _VERSION for name, _ in scope["headers"])
