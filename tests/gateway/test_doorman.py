@@ -318,6 +318,7 @@ def test_a_server_for_others_does_not_start_without_a_key(home: Path, host: str)
     assert not (home / "noibo.db").exists()  # asking made no database
 
 
+@pytest.mark.heavy
 def test_nor_with_keys_that_hold_no_more(home: Path) -> None:
     run_noibo("key", "create", "short", "--expires", "1s", home=home)
     until(lambda: "has expired" in run_noibo("key", "list", home=home).stdout, "it has expired")
