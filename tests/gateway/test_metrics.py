@@ -4,12 +4,13 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
 from prometheus_client.parser import text_string_to_metric_families as families
@@ -30,10 +31,13 @@ ONE_SLOT = {"NOIBO_ENGINE_PARALLEL": "1", "NOIBO_QUEUE_SAY_AFTER_S": "0.1"}
 numbers = count()
 
 
-@pytest.fixture
-def client(server: RunningServer) -> Iterator[httpx2.Client]:
-    """Of a server of its own."""
-    with httpx2.Client(base_url=server.url, timeout=60) as made:
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
+    """Of a server with no model but echo."""
+    with (
+        RunningServer(tmp_path_factory.mktemp("metrics") / "home") as server,
+        httpx2.Client(base_url=server.url, timeout=60) as made,
+    ):
         yield made
 
 
@@ -58,6 +62,18 @@ def value(samples: Samples, name: str, **labels: str) -> float:
     )
 
 
+class Since:
+    """What was counted since this was made."""
+
+    def __init__(self, client: httpx2.Client) -> None:
+        self._client = client
+        self._before = scraped(client)
+
+    def grew(self, name: str, **labels: str) -> float:
+        now = scraped(self._client)
+        return value(now, name, **labels) - value(self._before, name, **labels)
+
+
 def chat(model: str = "echo", **more: Any) -> dict[str, Any]:
     content = f"Say {next(numbers)} words"
     return {"model": model, "messages": [{"role": "user", "content": content}], **more}
@@ -68,19 +84,19 @@ def chat(model: str = "echo", **more: Any) -> dict[str, Any]:
 
 def test_tokens_are_those_that_the_answers_say(real_server: RunningServer) -> None:
     with httpx2.Client(base_url=real_server.url, timeout=120) as client:
-        before = scraped(client)
+        since = Since(client)
         bodies = [chat(MODEL, max_tokens=5, seed=1), chat(MODEL, max_tokens=7)]
         bodies.append(bodies[0])  # its prompt is known by then
         used = [client.post("/v1/chat/completions", json=body).json()["usage"] for body in bodies]
         asked = chat(MODEL, max_tokens=3, stream=True, stream_options={"include_usage": True})
         lines = client.post("/v1/chat/completions", json=asked).text.splitlines()
         used += [u for x in lines if x.startswith("data: {") and (u := json.loads(x[6:])["usage"])]
-        after = scraped(client)
+        assert len(used) == 4
+        agree(since.grew, used)
 
-    def grew(name: str, **labels: str) -> float:
-        return value(after, name, **labels) - value(before, name, **labels)
 
-    assert len(used) == 4
+def agree(grew: Callable[..., float], used: list[dict[str, Any]]) -> None:
+    """Hold what was counted of four answers against what they say of themselves."""
     assert grew("noibo_prompt_tokens_total", model=MODEL) == sum(u["prompt_tokens"] for u in used)
     written = sum(u["completion_tokens"] for u in used)
     assert grew("noibo_generated_tokens_total", model=MODEL) == written == 20
@@ -102,48 +118,47 @@ def test_tokens_are_those_that_the_answers_say(real_server: RunningServer) -> No
 
 
 def test_every_api_counts_tokens(client: httpx2.Client) -> None:
+    since = Since(client)
     client.post("/v1/messages", json=chat(max_tokens=9))
     client.post("/api/chat", json=chat(stream=False))
     client.post("/v1/responses", json={"model": "echo", "input": "one two three"})
     client.post("/v1/completions", json={"model": "echo", "prompt": ["one two", "three"], "n": 2})
-    samples = scraped(client)
     for api, route in {"anthropic": "/v1/messages", "ollama": "/api/chat"}.items():
-        assert value(samples, "noibo_requests_total", api=api, route=route, model="echo") == 1
-    assert value(samples, "noibo_generated_tokens_total") == 3 + 3 + 3 + 2 * 3
-    assert value(samples, "noibo_request_generated_tokens_count") == 3 + 4  # two of two prompts
+        assert since.grew("noibo_requests_total", api=api, route=route, model="echo") == 1
+    assert since.grew("noibo_generated_tokens_total") == 3 + 3 + 3 + 2 * 3
+    assert since.grew("noibo_request_generated_tokens_count") == 3 + 4  # two of two prompts
 
 
 def test_who_leaves_is_counted_as_499_with_the_tokens_so_far(client: httpx2.Client) -> None:
+    since = Since(client)
     body = chat(stream=True, x_echo={"text": "word " * 500, "delay_ms": 10})
     with client.stream("POST", "/v1/chat/completions", json=body) as answer:
         next(answer.iter_lines())
     until(
-        lambda: value(scraped(client), "noibo_requests_total", status="499", model="echo") == 1,
+        lambda: since.grew("noibo_requests_total", status="499", model="echo") == 1,
         "it is seen that nobody listens",
     )
-    assert 0 < value(scraped(client), "noibo_generated_tokens_total") < 500
+    assert 0 < since.grew("noibo_generated_tokens_total") < 500
     assert value(scraped(client), "noibo_requests_in_progress") == 1  # this one
 
 
 def test_what_is_refused_is_counted_by_its_code(client: httpx2.Client) -> None:
+    since = Since(client)
     client.post("/v1/chat/completions", json=chat("nothing-of-that-name"))
     client.post("/v1/messages", json={"model": "echo"})
     client.get("/v1/responses/resp_1", headers={"X-Forwarded-For": "203.0.113.7"})
     client.get("/v1/models", headers={"Host": "evil.example"})
-    samples = scraped(client)
-    counted = {
-        tuple(dict(has)[name] for name in ("code", "status")): found
-        for (name, has), found in samples.items()
-        if name == "noibo_errors_total"
+    said = {
+        "model_not_found": "404",
+        "invalid_request": "400",
+        "invalid_api_key": "401",
+        "forbidden": "403",
     }
-    assert counted == {
-        ("model_not_found", "404"): 1,
-        ("invalid_request", "400"): 1,
-        ("invalid_api_key", "401"): 1,
-        ("forbidden", "403"): 1,
-    }
+    for code, status in said.items():
+        assert since.grew("noibo_errors_total", code=code, status=status) == 1, code
+    assert since.grew("noibo_errors_total") == 4
     refused = {"route": "/v1/responses/{name}", "status": "401", "model": ""}
-    assert value(samples, "noibo_requests_total", **refused) == 1
+    assert since.grew("noibo_requests_total", **refused) == 1
 
 
 def test_a_full_queue_is_seen(home: Path) -> None:
@@ -173,8 +188,10 @@ def test_a_full_queue_is_seen(home: Path) -> None:
 
 
 def test_workers_are_seen_with_their_memory_and_their_end(
-    server: RunningServer, client: httpx2.Client
+    client: httpx2.Client,
 ) -> None:
+    unload(client)
+    since = Since(client)
     client.post("/v1/chat/completions", json=chat())
     row = client.get("/noibo/v1/workers").json()[0]
     samples = scraped(client)
@@ -182,23 +199,23 @@ def test_workers_are_seen_with_their_memory_and_their_end(
     assert value(samples, "noibo_worker_slots", model="echo") == row["slots"]
     assert value(samples, "noibo_worker_memory_bytes", model="echo") > 2**20
     assert value(samples, "noibo_memory_budget_bytes") > 2**28
-    (worker,) = server.workers()
-    worker.kill()
-
-    def died() -> bool:
-        return value(scraped(client), "noibo_worker_events_total", event="died") == 1
-
-    until(died, "the death is counted")
+    psutil.Process(row["pid"]).kill()
+    until(lambda: since.grew("noibo_worker_events_total", event="died") == 1, "it is counted")
     client.post("/v1/chat/completions", json=chat())
-    client.post("/noibo/v1/workers/echo/stop", headers={GUARD_HEADER: "1"})
-    found = scraped(client)
+    unload(client)
     for event, times in {"started": 2, "died": 1, "unloaded": 1}.items():
-        assert value(found, "noibo_worker_events_total", model="echo", event=event) == times
+        assert since.grew("noibo_worker_events_total", model="echo", event=event) == times
+    found = scraped(client)
     assert value(found, "noibo_workers") == 0
     assert not any(name == "noibo_worker_memory_bytes" for name, _ in found)
 
 
-def test_the_process_is_seen(client: httpx2.Client, server: RunningServer) -> None:
+def unload(client: httpx2.Client) -> None:
+    """No worker is left of echo."""
+    client.post("/noibo/v1/workers/echo/stop", headers={GUARD_HEADER: "1"})
+
+
+def test_the_process_is_seen(client: httpx2.Client) -> None:
     samples = scraped(client)
     assert value(samples, "process_resident_memory_bytes") > 2**24
     assert 0 < value(samples, "process_open_fds") < value(samples, "process_max_fds")
@@ -208,6 +225,7 @@ def test_the_process_is_seen(client: httpx2.Client, server: RunningServer) -> No
 
 
 def test_a_scrape_loads_nothing_and_keeps_nothing_awake(client: httpx2.Client) -> None:
+    unload(client)
     for _ in range(3):
         scraped(client)
     assert client.get("/noibo/v1/workers").json() == []
