@@ -128,6 +128,8 @@ def test_nothing_else_in_noibo_makes_outbound_connections() -> None:
         "engines/isolation/trial.py",  # tries what must be refused, on loopback
         "cli/doctor_isolation.py",  # listens on loopback for that trial
         "gateway/pipeline.py",  # a type
+        "gateway/watching/collector.py",  # spans: to loopback, or through a pass
+        "gateway/watching/spans.py",  # a type, and faults
         "modelstore/index/index_session.py",  # through a pass
         "modelstore/index/network.py",
         "modelstore/index/package_index.py",

@@ -49,6 +49,7 @@ _TABLE: Final[Mapping[Permission, str]] = {
     """,
     Permission.MANAGE: """
         GET /slots /noibo/v1/queue /noibo/v1/search /noibo/v1/store/usage /metrics
+        GET /noibo/v1/grafana.json
         GET /api/blobs/*
         GET DELETE /noibo/v1/pulls /noibo/v1/pulls/* /noibo/v1/pulls/*/*
         POST /noibo/v1/models/pull

@@ -70,7 +70,7 @@ class Snapshot:
 
     def __init__(self, services: Services) -> None:
         metrics = services.metrics
-        self._gauges = list(standing.look(services))
+        self._gauges = standing.look(services)
         self._counters = _counters(metrics) | {EVENTS: standing.happened(services)}
         self._histograms = {name: _told(found) for name, found in _histograms(metrics).items()}
 
@@ -103,9 +103,9 @@ class Snapshot:
             for found, buckets, total in self._histograms[name]:
                 histogram.add_metric(found, buckets, total)
             yield histogram
-        for one in self._gauges:
-            gauge = GaugeMetricFamily(one.name, GAUGES[one.name], labels=one.labels)
-            for found, value in one.values:
+        for name, (labels, say) in GAUGES.items():
+            gauge = GaugeMetricFamily(name, say, labels=labels)
+            for found, value in self._gauges[name]:
                 gauge.add_metric(found, value)
             yield gauge
 
