@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import errno
 from collections.abc import AsyncIterator, Mapping
-from functools import partial
 from typing import Any
 
 import aiohttp
@@ -27,6 +26,7 @@ PATIENT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=None)
 BRIEF = aiohttp.ClientTimeout(total=1.5)
 OVERRUN = frozenset({502, 503, 504})  # it, or what stands behind it, cannot answer now
 LARGEST_LINE = 2**20
+BROKEN = (aiohttp.ClientError, ConnectionError)  # the connection, or what came by it
 NONSENSE = (ValueError, KeyError, TypeError)  # what reading it raises
 
 
@@ -57,24 +57,37 @@ class Upstream:
         if worker.key:
             self._headers["Authorization"] = f"Bearer {worker.key}"
 
-    @contextlib.asynccontextmanager
-    async def generate(self, path: str, fields: Fields) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Post a request that the engine has prepared; yields the open, streaming response."""
+    def generate(self, path: str, fields: Fields) -> Generation:
+        """A request that the engine has prepared: `async with` posts it, and gives the open,
+        streaming response."""
         self._require(Verb.GENERATE)
-        async with self._mapped(), self._not_for_ever():
-            response = await self._post(path, msgspec.json.encode(self._worker.asked(fields)))
+        return Generation(self, path, fields)
+
+    async def begin(self, path: str, fields: Fields) -> aiohttp.ClientResponse:
+        """Post a request; the response, of which only the head is read. It is to be closed."""
+        worker = self._worker
+        body = msgspec.json.encode(worker.asked(fields))
+        worker.owed += 1
         try:
-            async with self._mapped():
-                yield response
+            async with asyncio.timeout(worker.patience_s):
+                return await self._post(path, body)
+        except TimeoutError:
+            raise worker.silent(worker.patience_s) from None
+        except BROKEN as exc:
+            raise await self.reason(exc) from exc
         finally:
-            response.close()  # an answer that was not read to its end is cancelled by this
+            worker.owed -= 1
 
     async def chunks(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         """What comes of an open response, as it comes. Whoever takes long over a chunk does not
         make the worker look as if it stood still."""
+        worker, content = self._worker, response.content
         while True:
-            with self._worker.owing():
-                chunk = await response.content.readany()
+            worker.owed += 1
+            try:
+                chunk = await content.readany()
+            finally:
+                worker.owed -= 1
             if not chunk:
                 return
             yield chunk
@@ -90,18 +103,19 @@ class Upstream:
     async def _post(self, path: str, body: bytes) -> aiohttp.ClientResponse:
         """The answer, of which nothing is read yet. Where a worker says that it may be asked again,
         it is: as long as nobody has heard anything of it."""
-        url = self._worker.address(path)
-        post = partial(
-            self._session.post, url, data=body, headers=self._headers, allow_redirects=False
-        )
         for pause in self._worker.pauses:
             with contextlib.suppress(aiohttp.ClientConnectionError):
-                response = await post()
+                response = await self._posted(path, body)
                 if response.status not in OVERRUN:
                     return response
                 response.close()
             await asyncio.sleep(pause)
-        return await post()
+        return await self._posted(path, body)
+
+    async def _posted(self, path: str, body: bytes) -> aiohttp.ClientResponse:
+        return await self._session.post(
+            self._worker.address(path), data=body, headers=self._headers, allow_redirects=False
+        )
 
     async def look(self, path: str) -> Any:
         """Get one JSON document."""
@@ -178,18 +192,42 @@ class Upstream:
     async def _mapped(self) -> AsyncIterator[None]:
         try:
             yield
-        except aiohttp.ClientResponseError as exc:
-            raise EngineError(f"The worker answered {exc.status}: {exc.message}.") from exc
-        except aiohttp.ClientConnectorError as exc:
-            if exc.errno in {errno.EMFILE, errno.ENFILE}:
-                raise EngineError(
-                    "The server has no file descriptor left to ask the worker by.",
-                    next_step="Try again, with fewer connections, or raise `ulimit -n`.",
-                    retry_after_s=1.0,
-                ) from exc
-            died = await self._worker.died()
-            if isinstance(died, WorkerDied):
-                died.asked = False
-            raise died from exc
-        except (aiohttp.ClientError, ConnectionError) as exc:
-            raise await self._worker.died() from exc
+        except BROKEN as exc:
+            raise await self.reason(exc) from exc
+
+    async def reason(self, exc: BaseException) -> EngineError:
+        """What one of `BROKEN` means."""
+        if isinstance(exc, aiohttp.ClientResponseError):
+            return EngineError(f"The worker answered {exc.status}: {exc.message}.")
+        if not isinstance(exc, aiohttp.ClientConnectorError):
+            return await self._worker.died()
+        if exc.errno in {errno.EMFILE, errno.ENFILE}:
+            return EngineError(
+                "The server has no file descriptor left to ask the worker by.",
+                next_step="Try again, with fewer connections, or raise `ulimit -n`.",
+                retry_after_s=1.0,
+            )
+        died = await self._worker.died()
+        if isinstance(died, WorkerDied):
+            died.asked = False
+        return died
+
+
+class Generation:
+    """An answer of a worker while it is open. Leaving it ends the work for it: a response that was
+    not read to its end is cancelled by being closed."""
+
+    def __init__(self, upstream: Upstream, path: str, fields: Fields) -> None:
+        self._upstream = upstream
+        self._asked = path, fields
+        self._response: aiohttp.ClientResponse | None = None
+
+    async def __aenter__(self) -> aiohttp.ClientResponse:
+        self._response = await self._upstream.begin(*self._asked)
+        return self._response
+
+    async def __aexit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
+        if self._response is not None:
+            self._response.close()
+        if isinstance(exc, BROKEN):
+            raise await self._upstream.reason(exc) from exc
