@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from fastapi import Request
 
-from noibo.errors import BodyTooLarge
+from noibo.errors import BodyEncoded, BodyTooLarge
+from noibo.gateway.intake import SMALL, Share
 from noibo.gateway.off_loop import off_loop
 from noibo.gateway.services import services_of
 from noibo.wire import body
@@ -28,17 +29,27 @@ async def read(request: Request, work: Callable[[bytes], Read]) -> Read:
 
 
 async def read_body(request: Request, most: int | None = None) -> bytes:
-    """The body, up to `most` or the limit. Raises `BodyTooLarge`, `ClientDisconnect`."""
-    limit = services_of(request).settings.server.max_body_bytes
+    """The body, up to `most` or the limit. Raises `BodyTooLarge`, `BodyEncoded`, `QueueFull`,
+    `ClientDisconnect`."""
+    services = services_of(request)
+    limit = services.settings.server.max_body_bytes
     if most is not None:
         limit = min(most, limit)
     said = request.headers.get("content-length", "")
+    if (packed := request.headers.get("content-encoding", "identity")) != "identity":
+        raise BodyEncoded(
+            f"The request body is packed ({packed[:40]}).", next_step="Send it without."
+        )
     found = bytearray()
+    share: Share | None = None
     if not (said.isdecimal() and int(said) > limit):
         async for chunk in request.stream():
             found += chunk
             if len(found) > limit:
                 break
+            if len(found) > SMALL and request.scope["server"]:  # not of a batch
+                share = share or services.intake.share()
+                share.grow(len(found))
         else:
             return bytes(found)
     raise BodyTooLarge(

@@ -16,6 +16,7 @@ from noibo.engines.supervision.supervisor import Supervisor
 from noibo.engines.worker import State, Worker
 from noibo.gateway.batches.runner import BatchRunner
 from noibo.gateway.gate import Gate
+from noibo.gateway.intake import BODIES, Intake
 from noibo.gateway.pipeline import Pipeline
 from noibo.gateway.responses.background import Backgrounds
 from noibo.gateway.stored import Opening
@@ -50,6 +51,7 @@ class Services:
     sends: Gate = field(default_factory=lambda: Gate(32, "files are being sent"))
     backgrounds: Backgrounds = field(default_factory=Backgrounds)
     batches: BatchRunner = field(init=False)
+    intake: Intake = field(init=False)
     started_at: float = field(default_factory=time.time)
     preload: str | None = None
     preload_error: str = ""
@@ -58,6 +60,7 @@ class Services:
 
     def __post_init__(self) -> None:
         self.watched = told_to(self.metrics, self.spans)
+        self.intake = Intake(BODIES * self.settings.server.max_body_bytes)
         self.batches = BatchRunner(self.stored, self.office.ring)
 
     async def busy_slots(self, worker: Worker) -> int | None:
