@@ -7,11 +7,10 @@ What requests do, and what is seen and done from outside. What is decided about 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextvars import Context
 from typing import Any
 
@@ -24,6 +23,7 @@ from noibo.engines.supervision import keep_alive
 from noibo.engines.supervision.builds import Builds
 from noibo.engines.supervision.claim import Claim
 from noibo.engines.supervision.director import Director
+from noibo.engines.supervision.lease import Lease
 from noibo.engines.supervision.line import Line
 from noibo.engines.supervision.lives import Lives
 from noibo.engines.supervision.plan import Planner
@@ -31,7 +31,7 @@ from noibo.engines.supervision.promises import Promises
 from noibo.engines.supervision.room import Room
 from noibo.engines.supervision.seat import Seat
 from noibo.engines.supervision.standings import Standings
-from noibo.engines.supervision.ticket import NotAnswered, Ticket
+from noibo.engines.supervision.ticket import Ticket
 from noibo.engines.supervision.times import Times
 from noibo.engines.tuning import Tuning
 from noibo.engines.worker import Worker
@@ -80,27 +80,15 @@ class Supervisor:
 
     # ── what requests do ────────────────────────────────────────────────────
 
-    @contextlib.asynccontextmanager
-    async def lease(
-        self, claim: Claim, told: Callable[[Ticket], None] = lambda ticket: None
-    ) -> AsyncIterator[Worker]:
+    def lease(self, claim: Claim, told: Callable[[Ticket], None] = lambda ticket: None) -> Lease:
         """A ready worker for the claim's model, held for the time of one request.
 
-        `told` is given the ticket if the request has to wait. Raises `QueueFull`, or why there can
-        be no worker."""
-        ticket = self._enter(claim)
-        answered = False
-        try:
-            if ticket.worker is None:
-                told(ticket)
-            yield ticket.worker or await ticket.granted()
-            answered = claim.answers
-        except NotAnswered:
-            pass
-        finally:
-            self._leave(ticket, answered=answered)
+        `told` is given the ticket if the request has to wait. Entering it raises `QueueFull`, or
+        why there can be no worker."""
+        return Lease(self, claim, told)
 
-    def _enter(self, claim: Claim) -> Ticket:
+    def enter(self, claim: Claim) -> Ticket:
+        """A request comes: its ticket, with a worker if it need not wait for one."""
         if self._director.closed:
             raise ShuttingDown("The server is stopping.", next_step="Try again when it is back.")
         ticket = Ticket(claim, self._standings.of)
@@ -149,7 +137,8 @@ class Supervisor:
             seat.model = claim.model
         return seat
 
-    def _leave(self, ticket: Ticket, *, answered: bool) -> None:
+    def leave(self, ticket: Ticket, *, answered: bool) -> None:
+        """A request goes, with its answer or without."""
         name, worker = ticket.seat, ticket.worker
         if worker is None:
             if ticket in self._line.places(name):
