@@ -134,8 +134,9 @@ def test_a_text_that_is_too_long_is_refused_with_both_counts(
     long = "word " * 2500
     tokens = len(asked(http, "/tokenize", content=long)["tokens"])
     error = refused(client, input=["short", long])
-    assert f"input[1] has {tokens} tokens" in str(error)
-    assert "at most 2048" in str(error)
+    assert f"input[1] resulted in {tokens} tokens" in str(error)
+    assert "maximum context length is 2048" in str(error)
+    assert error.code == "context_length_exceeded"
     assert error.param == "input"
     assert "2049 tokens" in str(refused(client, input=[[5] * 2049]))
 

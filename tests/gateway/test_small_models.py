@@ -67,13 +67,17 @@ def test_the_longest_input_is_the_models_and_one_token_more_is_refused(
     assert longest["usage"]["prompt_tokens"] == 64
     said = refused(http, "/v1/embeddings", 400, model="mean", input="cat " * 63)
     assert "65 tokens" in said
-    assert "at most 64" in said
+    assert "maximum context length is 64" in said
 
 
 def test_an_input_that_is_cut_ends_as_every_input_does(http: httpx2.Client) -> None:
     whole = asked(http, "/api/embed", model="mean", input="cat " * 500)
     cut = asked(http, "/v1/embeddings", model="mean", input="cat " * 62)
     assert whole["prompt_eval_count"] == 64
+    assert whole["noibo"] == {
+        "cut": {"policy": "truncate", "inputs": 1, "tokens": 502 - 64, "window": 64}
+    }
+    assert "noibo" not in cut
     assert np.dot(whole["embeddings"][0], cut["data"][0]["embedding"]) > 0.9999
     refused(http, "/api/embed", 400, model="mean", input="cat " * 500, truncate=False)
 
@@ -87,6 +91,12 @@ def test_as_much_of_a_text_is_read_as_ollamas_callers_say(http: httpx2.Client) -
     )
     message = refused(http, "/api/embed", 400, **said, options=short, truncate=False)
     assert "10 are to be read at most" in message
+    shortened = http.post("/api/embed", json=said | {"options": short})
+    assert shortened.headers["X-Noibo-Cut"] == "policy=truncate; inputs=1; tokens=42; window=10"
+    old = {"model": "mean", "prompt": said["input"], "options": short}
+    assert http.post("/api/embeddings", json=old).headers["X-Noibo-Cut"].endswith("window=10")
+    strict = {"X-Noibo-Context": "refuse"}
+    assert http.post("/api/embed", json=said | {"options": short}, headers=strict).is_client_error
     answer = http.post("/api/embed", json=said | {"options": {"num_ctx": 100_000}})
     assert answer.headers["X-Noibo-Context"].endswith("; asked=100000")
 
@@ -157,7 +167,7 @@ def test_a_document_that_is_too_long_is_refused_with_both_counts(http: httpx2.Cl
     documents = ["it", "cat " * 80]
     said = refused(http, "/v1/rerank", 400, model="ranks", query=QUERY, documents=documents)
     assert "documents[1]" in said
-    assert "at most 64" in said
+    assert "maximum context length is 64" in said
 
 
 def test_a_model_that_ranks_gives_no_vectors(http: httpx2.Client) -> None:

@@ -142,9 +142,9 @@ def test_an_engine_that_gives_no_reason_still_gives_an_error(body: bytes) -> Non
 
 
 def test_a_prompt_too_long_has_openais_code() -> None:
-    body = (
-        b'{"error":{"code":400,"message":"too long","type":"exceed_context_size_error","n_ctx":9}}'
-    )
+    said = {"type": "exceed_context_size_error", "n_ctx": 9, "n_prompt_tokens": 12}
+    body = msgspec.json.encode({"error": {"code": 400, "message": "too long", **said}})
     error = openai.error_body(openai.refusal(400, body))["error"]
     assert error["code"] == "context_length_exceeded"
-    assert error["n_ctx"] == 9
+    assert (error["n_ctx"], error["n_prompt_tokens"]) == (9, 12)
+    assert error["type"] == "invalid_request_error"

@@ -186,7 +186,7 @@ def test_what_nobody_here_knows_goes_to_the_engine() -> None:
         ("top_logprobs", {"top_logprobs": 21}),
         ("max_output_tokens", {"max_output_tokens": 0}),
         ("max_tool_calls", {"max_tool_calls": 0}),
-        ("truncation", {"truncation": "auto"}),
+        ("truncation", {"truncation": "now and then"}),
         ("text.verbosity", {"text": {"verbosity": "low"}}),
         ("text.format.schema", {"text": {"format": {"type": "json_schema", "name": "n"}}}),
         ("text.format.name", {"text": {"format": {"type": "json_schema", "schema": {}}}}),
