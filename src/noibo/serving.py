@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import json
 import os
 import secrets
@@ -169,6 +170,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            gc.freeze()  # what is here stays: not to be looked through again and again
             self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
