@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import socket
 import struct
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +17,7 @@ import psutil
 import pytest
 
 from noibo.connections.sockets import IDLE_S, prepare
+from tests.chaos.echoes import echoes
 from tests.chaos.raw import completion, connect, error, head, hear, post, say, statuses
 from tests.running import RunningServer, until
 
@@ -20,6 +25,11 @@ STALL_S = 2.0
 CLOSE = "Connection: close"
 COMPLETIONS = "/v1/completions"
 SLOW = {"x_echo": {"delay_ms": 200}}
+CAN_UNSHARE = (
+    shutil.which("unshare") is not None
+    and shutil.which("ip") is not None
+    and subprocess.run(["unshare", "-n", "true"], capture_output=True, check=False).returncode == 0
+)
 
 
 @pytest.fixture(scope="module")
@@ -344,3 +354,28 @@ def test_a_reset_in_the_middle_of_a_body_is_no_error(short: RunningServer) -> No
         one.close()
     assert answers(short)
     assert "Traceback" not in short.log.read_text().removeprefix(said_before)
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(not CAN_UNSHARE, reason="no network of its own can be made here")
+def test_callers_that_vanish_without_a_word_are_noticed() -> None:
+    command = ["unshare", "-n", sys.executable, "-m", "tests.chaos.vanishing"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    noticed = json.loads(done.stdout.splitlines()[-1])
+    assert set(noticed) == {"streams", "waits", "idle"}
+
+
+@pytest.mark.heavy
+def test_more_silent_connections_than_descriptors_shut_out_nobody(home: Path) -> None:
+    with echoes(home, {"a": {}}, wrapper=("prlimit", "--nofile=64")) as server:
+        server.load("a")
+        process = psutil.Process(server.pid)
+        with contextlib.ExitStack() as opened:
+            for _ in range(200):
+                opened.enter_context(connect(server.url))
+            before = process.cpu_times().user
+            time.sleep(3)
+            assert process.cpu_times().user - before < 1  # it does not turn in a circle
+            assert process.num_fds() < 64
+            for _ in range(10):
+                assert statuses(say(server.url, head("GET", "/health", CLOSE))) == [200]
