@@ -1,4 +1,4 @@
-"""Who a caller is: told apart by key or address, and no key is kept."""
+"""Who a caller is: as the doorman found it; told apart by key or address, and no key is kept."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import hashlib
 
 import httpx2
 import pytest
+from starlette.requests import HTTPConnection
 
+from noibo.access.grant import EVERYTHING, Grant
 from noibo.engines.supervision.claim import Priority
 from noibo.errors import InvalidRequest
+from noibo.gateway.access import doorman
+from noibo.gateway.access.arrival import Arrival
+from noibo.gateway.access.identity import Identity
 from noibo.gateway.callers import Caller
 from tests.running import RunningServer, until
 
@@ -16,33 +21,58 @@ KEY = "sk-a-very-secret-key"
 NAME = "key:" + hashlib.sha256(KEY.encode()).hexdigest()[:8]
 
 
+def request(who: Identity, **headers: str) -> HTTPConnection:
+    said = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "headers": said}
+    who.put(scope)
+    return HTTPConnection(scope)
+
+
 @pytest.mark.parametrize(
-    "headers",
+    ("headers", "found"),
     [
-        {"authorization": f"Bearer {KEY}"},
-        {"authorization": f"bearer   {KEY}"},
-        {"x-api-key": KEY},
-        {"authorization": "Basic abc", "x-api-key": KEY},
+        ({"authorization": f"Bearer {KEY}"}, KEY),
+        ({"authorization": f"bearer   {KEY}"}, KEY),
+        ({"x-api-key": KEY}, KEY),
+        ({"authorization": "Basic abc", "x-api-key": KEY}, KEY),
+        ({"authorization": "Bearer noibo_a", "x-api-key": KEY}, "noibo_a"),
+        ({"authorization": f"Bearer {KEY}", "x-api-key": "noibo_a"}, "noibo_a"),
+        ({"authorization": "Bearer "}, ""),
+        ({"authorization": KEY}, ""),
+        ({"x-api-key": " "}, ""),
+        ({}, ""),
     ],
 )
-def test_a_key_is_a_name_in_whatever_header_it_comes(headers: dict[str, str]) -> None:
-    assert Caller.of(headers, "127.0.0.1").name == NAME
+def test_a_key_is_found_in_whatever_header_it_comes(headers: dict[str, str], found: str) -> None:
+    said = {name.encode(): value.encode() for name, value in headers.items()}
+    assert doorman.sent_key(Arrival(said, "localhost", forwarded=False, far=False)) == found
 
 
-@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer "}, {"x-api-key": " "}])
-def test_without_a_key_the_address_is_the_name(headers: dict[str, str]) -> None:
-    assert Caller.of(headers, "127.0.0.1").name == "127.0.0.1"
-    assert Caller.of(headers, None).name == "local"
+def test_a_caller_is_who_the_doorman_found() -> None:
+    grant = Grant("user", ("qwen*",))
+    caller = Caller.of(request(Identity("key:abc", "an", grant, "key:abc")))
+    assert (caller.name, caller.owner, caller.grant, caller.by) == (
+        *("key:abc", "an", grant),
+        "key:abc",
+    )
+    local = Caller.of(request(Identity("127.0.0.1", near=True)))
+    assert (local.owner, local.grant, local.by) == ("local", EVERYTHING, "")
+
+
+def test_a_request_that_nobody_judged_is_nobodys() -> None:
+    with pytest.raises(KeyError):
+        Caller.of(HTTPConnection({"type": "http", "headers": []}))
 
 
 def test_a_request_can_say_that_it_can_wait() -> None:
-    assert Caller.of({}, None).priority is Priority.INTERACTIVE
-    assert Caller.of({"X-Noibo-Priority": "Batch"}, None).priority is Priority.BATCH
+    who = Identity("127.0.0.1")
+    assert Caller.of(request(who)).priority is Priority.INTERACTIVE
+    assert Caller.of(request(who, x_noibo_priority="Batch")).priority is Priority.BATCH
 
 
 def test_a_priority_that_is_none_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="X-Noibo-Priority"):
-        Caller.of({"X-Noibo-Priority": "urgent"}, None)
+        Caller.of(request(Identity("127.0.0.1"), x_noibo_priority="urgent"))
 
 
 def test_the_queue_shows_callers_and_priorities_but_no_key(server: RunningServer) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from noibo.access.grant import grant_of
 from noibo.cli.access_service import access_service
 from noibo.cli.context import settings
 from noibo.cli.table import Column, print_table
@@ -54,15 +55,16 @@ def create_key(
     json: Json = False,
 ) -> None:
     """Make a key; it is shown this once."""
+    grant = grant_of(role, model or (), route or ())
+    wanted = KeyWanted(
+        name=name,
+        role=grant.role,
+        models=grant.models,
+        routes=grant.routes,
+        user=owner,
+        lasts_s=None if expires is None else _seconds(expires),
+    )
     with access_service(settings()) as service:
-        wanted = KeyWanted(
-            name=name,
-            role=role,
-            models=model or (),
-            routes=route or (),
-            user=owner,
-            lasts_s=None if expires is None else _seconds(expires),
-        )
         made = service.make_key(wanted)
     if json:
         _print_json(made)
@@ -102,9 +104,9 @@ def add_user(
     role: Role = "user",
 ) -> None:
     """Add a user; asks for a password, or reads it from a pipe."""
-    password = _password()
+    grant, password = grant_of(role, (), ()), _password()
     with access_service(settings()) as service:
-        row = service.add_user(name, password, role)
+        row = service.add_user(name, password, grant.role)
     print(f"{row.name} may sign in as {row.role}.")
 
 
@@ -140,7 +142,7 @@ def change_role(
 ) -> None:
     """Give a user another role; their sessions end."""
     with access_service(settings()) as service:
-        row = service.change_user(name, role=role)
+        row = service.change_user(name, role=grant_of(role, (), ()).role)
     print(f"{row.name} is {row.role} now.")
 
 
