@@ -183,3 +183,13 @@ def test_a_projector_that_lies_beside_its_model_is_found_and_used(
     ):
         name = next(one.id for one in client.models.list() if "seeing" in one.id)
         assert ask(client, image(RED), model=name)[0] == ask(client, model=name)[0] + TOKENS
+
+
+def test_pictures_that_do_not_fit_are_refused_with_both_counts(client: openai.OpenAI) -> None:
+    words = {"type": "text", "text": "word " * (1000 - 40 * TOKENS)}
+    with pytest.raises(openai.BadRequestError) as caught:
+        ask(client, words, *[image(RED)] * 40)  # of which only the engine knows how many tokens
+    assert caught.value.code == "context_length_exceeded"
+    assert isinstance(caught.value.body, dict)
+    assert 1024 <= caught.value.body["n_prompt_tokens"] < 1200
+    assert caught.value.body["n_ctx"] == 1024

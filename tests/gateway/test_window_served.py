@@ -329,8 +329,8 @@ def test_what_stands_round_a_gap_is_shortened_and_that_is_said(small: httpx2.Cli
 
 def test_a_summary_takes_the_place_of_what_went(client: openai.OpenAI) -> None:
     story = "Lan lives in Hue. She has two cats and wants to sell her blue boat in May. "
-    old = {"role": "user", "content": story * 8}
-    last = {"role": "user", "content": "blue " * 260 + "What is for sale?"}
+    old = {"role": "user", "content": story * 14}
+    last = {"role": "user", "content": "blue " * 220 + "What is for sale?"}
     asked: dict[str, Any] = {"messages": [SYSTEM, old, last], "extra_headers": SUMMARISE}
     with chat(client, stream=True, max_tokens=8, **asked) as stream:
         events = list(stream)

@@ -87,6 +87,7 @@ def _shape_state(xllamacpp: Any, params: Any, config: dict[str, Any]) -> None:
     params.cache_type_v = params.cache_type_k
     if q8_0:  # values are held in blocks only with flash attention: never a silent f16
         params.flash_attn_type = attention.LLAMA_FLASH_ATTN_TYPE_ENABLED
+    params.ctx_shift = False  # what does not fit is not forgotten unsaid: docs/context.md
     params.cont_batching = True
     params.cache_prompt = True
     params.cache_ram_mib = config["cache_ram_mib"]  # 0 is none; its default is 8 GiB

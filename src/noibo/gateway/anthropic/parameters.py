@@ -24,7 +24,7 @@ PARAMETERS: Final[Mapping[str, str]] = {
     "model": "a model of the store, or an alias; empty: the default model",
     "messages": "text, images where the model sees them, text documents, search results, tools",
     "system": "a text, or blocks of text",
-    "max_tokens": "required, 1 or more; what the context has no room for ends the answer earlier",
+    "max_tokens": "required, 1 or more; with the prompt not over the window (docs/context.md)",
     "stream": "events, or one document",
     "temperature": "0 to 1; without it: what came with the model",
     "top_p": "0 to 1",

@@ -23,7 +23,7 @@ from noibo.gateway.window.turns import Turns
 from noibo.wire import body
 from noibo.wire.management import CONTEXT_HEADER
 
-_FRAME: Final = 16  # tokens round a summary
+_FRAME: Final = 32  # tokens round a summary
 
 
 @dataclass(frozen=True, slots=True)

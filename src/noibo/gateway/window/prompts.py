@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+import msgspec
+
 from noibo.engines.engine import Fields, Verb
 from noibo.engines.upstream import Upstream
 from noibo.errors import EngineError, EngineRefused, InvalidRequest
@@ -18,6 +20,7 @@ from noibo.wire.body import Json
 
 MESSAGES: Final = "messages"
 PROMPT: Final = "prompt"
+PICTURE: Final = b"image_url"  # also in a text that says so: then it is read for nothing
 COUNT: Final = "/v1/chat/completions/input_tokens"
 
 
@@ -37,12 +40,16 @@ class Chat:
 
     async def count(self) -> int:
         """Tokens of it."""
-        return await tokens_of_chat(self.upstream, self.fields)
+        said = bytes(self.fields.get(MESSAGES, b""))
+        if PICTURE not in said:
+            return await tokens_of_chat(self.upstream, self.fields)
+        return await self.count_of((await self.turns()).messages)
 
     async def count_of(self, messages: Sequence[Json]) -> int:
-        """Tokens it would have with other messages."""
+        """Tokens it would have with other messages. What a picture takes only the engine knows, and
+        only when it has read it: it refuses what is too long then, with both counts."""
         size = len(self.fields[MESSAGES])
-        other = dict(self.fields) | {MESSAGES: await off_loop(size, body.raw, messages)}
+        other = dict(self.fields) | {MESSAGES: await off_loop(size, _texts, messages)}
         return await tokens_of_chat(self.upstream, other)
 
     async def turns(self) -> Turns:
@@ -92,6 +99,21 @@ class Text:
         if isinstance(said, dict):  # a text with pictures
             said = said.get("prompt_string")
         return await Pieces.of(self.upstream, said)
+
+
+def _texts(messages: Sequence[Json]) -> msgspec.Raw:
+    """The messages without what is no text."""
+    said = [_text_of(one) if isinstance(one.get("content"), list) else one for one in messages]
+    return body.raw(said)
+
+
+def _text_of(message: Json) -> Json:
+    parts = [part for part in message["content"] if _is_text(part)]
+    return {**message, "content": parts or [{"type": "text", "text": ""}]}
+
+
+def _is_text(part: Any) -> bool:
+    return not isinstance(part, dict) or "text" in part
 
 
 async def tokens_of_chat(upstream: Upstream, fields: Fields) -> int:

@@ -118,7 +118,12 @@ CHAT: Final[Mapping[str, Known]] = _BOTH | {
         "`developer` is `system` where the model's template has no such role; whether it tells a"
         " `name` is the template's matter",
     ),
-    "max_tokens": Known(_PASSES, Count, "without it: until the model ends, or its context is full"),
+    "max_tokens": Known(
+        _PASSES,
+        Count,
+        "with the prompt not over the window; without it: until the model ends, or its context is"
+        " full",
+    ),
     "max_completion_tokens": Known(_PASSES, Count, "wins over `max_tokens`"),
     "logprobs": Known(_TRANSLATED, bool, "of the model's own distribution, before sampling"),
     "top_logprobs": Known(
