@@ -269,19 +269,36 @@ def test_promtool_finds_nothing_wrong(client: httpx2.Client) -> None:
 # ── bounds ──────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("times", [150, pytest.param(10_000, marks=pytest.mark.heavy)])
-def test_nothing_that_is_sent_adds_a_series(client: httpx2.Client, times: int) -> None:
-    def send(what: str) -> None:
-        client.post("/v1/chat/completions", json=chat(what))
-        client.get(f"/v1/responses/{what}")
-        client.get(f"/{what}?{what}={what}")
-        client.request(f"X{what}", "/v1/models", headers={"X-Request-Id": what, what: what})
-        client.post("/api/show", json={"model": what})
+def send_names(client: httpx2.Client, what: str) -> None:
+    """A model, a method and a path that nobody has sent before."""
+    client.post("/v1/chat/completions", json=chat(what))
+    client.request(f"X{what}", f"/{what}?{what}={what}", headers={"X-Request-Id": what, what: what})
 
-    send("first")
+
+def send_more(client: httpx2.Client, what: str) -> None:
+    """And ids, other methods, other APIs."""
+    send_names(client, what)
+    client.get(f"/v1/responses/{what}")
+    client.get(f"/{what}")
+    client.request(f"X{what}", "/v1/models")
+    client.post("/api/show", json={"model": what})
+    client.post("/v1/messages", json=chat(what, max_tokens=1))
+
+
+@pytest.mark.parametrize(
+    ("send", "times"),
+    [
+        (send_more, 100),
+        pytest.param(send_names, 10_000, marks=[pytest.mark.heavy, pytest.mark.timeout(1200)]),
+    ],
+)
+def test_nothing_that_is_sent_adds_a_series(
+    client: httpx2.Client, send: Callable[[httpx2.Client, str], None], times: int
+) -> None:
+    send(client, "first")
     before = set(scraped(client)) | set(scraped(client))
     for number in range(times):
-        send(f"a{number}")
+        send(client, f"a{number}")
     assert set(scraped(client)) - before == set()
 
 
