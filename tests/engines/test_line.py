@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from noibo.engines.engine import Model
 from noibo.engines.supervision.claim import Claim, Priority, Standing
-from noibo.engines.supervision.line import Line
+from noibo.engines.supervision.line import REMEMBERED, Line
 from noibo.engines.supervision.ticket import Ticket
 
 MODEL = Model("m", "echo")
@@ -99,6 +99,16 @@ def test_a_ticket_leaves_from_anywhere() -> None:
     assert served(line) == [tickets[0], tickets[2]]
     assert len(line) == 0
     assert line.models() == []
+
+
+def test_a_line_that_is_never_empty_remembers_only_so_many_callers() -> None:
+    line = Line(8)
+    line.add(ticket("patient"))
+    for n in range(2 * REMEMBERED):
+        one = ticket(f"caller {n}")
+        line.took(one)
+        line.gave_back(one)
+    assert len(line._lines["m"]._served) == REMEMBERED
 
 
 def test_lines_for_two_models_are_apart() -> None:

@@ -59,10 +59,10 @@ class Director:
         for seat in list(self.seats.values()):
             self._let_go(seat, now, moments)
         wanted = [self.seats[name] for name in self.line.models()]
+        wanted = [seat for seat in wanted if seat.worker is None and seat.task is None]
         claimed = 0  # what is free, and kept for one who came earlier and needs more
         for seat in sorted(wanted, key=self._urgency):
-            if seat.worker is None and seat.task is None:
-                claimed += self._bring(seat, claimed, now, moments)
+            claimed += self._bring(seat, claimed, now, moments)
         self._set_alarm(now, moments)
 
     def _serve(self, seat: Seat) -> None:

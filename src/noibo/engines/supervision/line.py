@@ -15,9 +15,12 @@ import heapq
 import itertools
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from noibo.engines.supervision.claim import Priority
 from noibo.engines.supervision.ticket import Ticket
+
+REMEMBERED: Final = 4096  # callers, and when each was served last, while somebody waits
 
 
 class Line:
@@ -142,7 +145,10 @@ class _ModelLine:
 
     def took(self, caller: str) -> None:
         self.held[caller] += 1
+        self._served.pop(caller, None)
         self._served[caller] = next(self._turn)
+        if len(self._served) > REMEMBERED:  # the one served longest ago is as good as new
+            del self._served[next(iter(self._served))]
         self._places = None
 
     def gave_back(self, caller: str) -> None:
