@@ -42,7 +42,7 @@ async def run(url: str, key: str, body: dict[str, Any], callers: int, seconds: f
         script = Path(folder) / "post.lua"
         script.write_text(SCRIPT.format(body=f"[==[{json.dumps(body)}]==]", key=key))
         process = await asyncio.create_subprocess_exec(
-            *("wrk", "-t1", f"-c{callers}", f"-d{seconds:g}s", "--timeout", "30s"),
+            *("wrk", "-t1", f"-c{callers}", f"-d{max(1, round(seconds))}s", "--timeout", "30s"),
             *("-s", str(script), url),
             stdout=asyncio.subprocess.PIPE,
         )

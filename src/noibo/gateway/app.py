@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import noibo
 from noibo.engines.supervision.claim import Claim
@@ -114,6 +114,13 @@ class _App(FastAPI):
     """FastAPI with our own way in: watched, known pages only, a judged caller, the hot routes. Of
     what FastAPI puts round each request by itself it keeps what answers errors and closes files;
     the rest (telemetry, a page for errors, a limit that is not set) took 5 % of a chat."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self.middleware_stack is not None:
+            scope["app"] = self
+            await self.middleware_stack(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
         app: ASGIApp = AsyncExitStackMiddleware(self.router)

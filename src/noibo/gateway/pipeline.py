@@ -167,8 +167,11 @@ class Pipeline:
         model = await self.resolve(request.model)
         record = current()
         record.asks(model)
-        if not request.as_it_is:
-            await self._check(request, model)
+        if request.as_it_is:
+            async with self._handed_on(request, model, told) as stream:
+                yield stream
+            return
+        await self._check(request, model)
         async with contextlib.AsyncExitStack() as leaving:
             try:
                 stream = await self._ask(request, model, told, leaving)
@@ -183,6 +186,30 @@ class Pipeline:
                 record.answered(stream.tokens, stream.waited_s)
             if stream.response.status != 200:
                 raise NotAnswered
+
+    @contextlib.asynccontextmanager
+    async def _handed_on(
+        self, request: Request, model: Model, told: Callable[[Ticket], None]
+    ) -> AsyncIterator[Stream]:
+        """The stream of a request that goes to a foreign engine as it is."""
+        record = current()
+
+        def tell(ticket: Ticket) -> None:
+            record.waits(ticket)
+            told(ticket)
+
+        lease = self.supervisor.lease(request.claim(model), tell)
+        async with lease as worker:
+            upstream = self.upstream(worker)
+            async with upstream.generate(request.path, request.fields) as response:
+                waited, chunks = lease.ticket.waited_s, upstream.chunks(response)
+                stream = Stream(upstream, response, chunks, Tokens(worker), waited)
+                try:
+                    yield stream
+                finally:
+                    record.answered(stream.tokens, waited)
+                if response.status != 200:
+                    raise NotAnswered
 
     @contextlib.asynccontextmanager
     async def worker(
@@ -272,11 +299,10 @@ class Pipeline:
             self.supervisor.lease(request.claim(model), tell)
         )
         upstream = self.upstream(worker)
-        choices, fields, cut = 1, request.fields, request.wish.cut
-        if not request.as_it_is:
-            choices, fields = await self._prepared(request, worker, leaving)
-            if fitted := await self._fitting(request, model).fit(upstream, fields):
-                cut = fitted.after(cut)
+        cut = request.wish.cut
+        choices, fields = await self._prepared(request, worker, leaving)
+        if fitted := await self._fitting(request, model).fit(upstream, fields):
+            cut = fitted.after(cut)
         response = await leaving.enter_async_context(upstream.generate(request.path, fields))
         waited = waits[0].waited_s if waits else 0.0
         chunks = upstream.chunks(response)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 class Lease:
     """Waits for a worker when it is entered, and gives it back when it is left, whatever the
-    reason. `told` is given the ticket if the request has to wait."""
+    reason. `told` is given the ticket if the request has to wait; once it is entered, it has it."""
 
-    __slots__ = ("_claim", "_supervisor", "_ticket", "_told")
+    __slots__ = ("_claim", "_supervisor", "_told", "ticket")
 
     def __init__(
         self, supervisor: Supervisor, claim: Claim, told: Callable[[Ticket], None]
@@ -30,7 +30,7 @@ class Lease:
         self._told = told
 
     async def __aenter__(self) -> Worker:
-        ticket = self._ticket = self._supervisor.enter(self._claim)
+        ticket = self.ticket = self._supervisor.enter(self._claim)
         if ticket.worker is not None:
             return ticket.worker
         try:
@@ -41,5 +41,5 @@ class Lease:
             raise
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> bool:
-        self._supervisor.leave(self._ticket, answered=kind is None and self._claim.answers)
+        self._supervisor.leave(self.ticket, answered=kind is None and self._claim.answers)
         return kind is NotAnswered
