@@ -142,6 +142,7 @@ class Found:
     rss_halves_mib: tuple[float, float]  # the most in the first and in the second half
     files: tuple[int, int]  # at first, and the most
     looked_p99_s: float
+    course: list[tuple[int, float, int]]  # each half minute: seconds, MiB, descriptors
 
     @classmethod
     def of(cls, flood: Flood) -> Found:
@@ -174,6 +175,11 @@ class Found:
             rss_mib=(rss[0], rss[half], rss[-1]),
             rss_halves_mib=(max(rss[:half]), max(rss[half:])),
             files=(flood.looks[0].files, max(look.files for look in flood.looks)),
+            course=[
+                (round(look.at), look.rss_mib, look.files)
+                for before, look in itertools.pairwise(flood.looks)
+                if before.at // 30 < look.at // 30
+            ],
             looked_p99_s=_quantile([s for one in flood.looks for s in one.took_s.values()], 0.99),
         )
 
