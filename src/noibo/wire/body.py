@@ -94,7 +94,7 @@ def _require_few(body: bytes) -> None:
 def _check(body: bytes) -> None:
     """Raise for what msgspec lets pass, and for what it says less well."""
     text = body.decode()
-    found = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+    found = _check_values(text)
     if text.count("{") + text.count("[") > DEEPEST and _is_deep(found):
         raise RecursionError
     if "\\u" in text:  # only an escape can be half of a surrogate pair
@@ -113,6 +113,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
+
+
+_check_values: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse).decode
 
 
 def _is_deep(found: Any) -> bool:
