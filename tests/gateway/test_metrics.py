@@ -69,6 +69,13 @@ class Since:
         self._client = client
         self._before = scraped(client)
 
+    def ended(self, requests: int, **labels: str) -> None:
+        """Wait until so many requests were counted: that is done when their answers are out."""
+        until(
+            lambda: self.grew("noibo_requests_total", **labels) >= requests,
+            f"{requests} requests are counted",
+        )
+
     def grew(self, name: str, **labels: str) -> float:
         now = scraped(self._client)
         return value(now, name, **labels) - value(self._before, name, **labels)
@@ -92,6 +99,7 @@ def test_tokens_are_those_that_the_answers_say(real_server: RunningServer) -> No
         lines = client.post("/v1/chat/completions", json=asked).text.splitlines()
         used += [u for x in lines if x.startswith("data: {") and (u := json.loads(x[6:])["usage"])]
         assert len(used) == 4
+        since.ended(4, model=MODEL)
         agree(since.grew, used)
 
 
@@ -123,6 +131,7 @@ def test_every_api_counts_tokens(client: httpx2.Client) -> None:
     client.post("/api/chat", json=chat(stream=False))
     client.post("/v1/responses", json={"model": "echo", "input": "one two three"})
     client.post("/v1/completions", json={"model": "echo", "prompt": ["one two", "three"], "n": 2})
+    since.ended(4, model="echo")
     for api, route in {"anthropic": "/v1/messages", "ollama": "/api/chat"}.items():
         assert since.grew("noibo_requests_total", api=api, route=route, model="echo") == 1
     assert since.grew("noibo_generated_tokens_total") == 3 + 3 + 3 + 2 * 3
@@ -148,6 +157,8 @@ def test_what_is_refused_is_counted_by_its_code(client: httpx2.Client) -> None:
     client.post("/v1/messages", json={"model": "echo"})
     client.get("/v1/responses/resp_1", headers={"X-Forwarded-For": "203.0.113.7"})
     client.get("/v1/models", headers={"Host": "evil.example"})
+    for status in ("400", "401", "403", "404"):
+        since.ended(1, status=status)
     said = {
         "model_not_found": "404",
         "invalid_request": "400",
@@ -177,7 +188,9 @@ def test_a_full_queue_is_seen(home: Path) -> None:
             lines = answering.iter_lines(), waiting.iter_lines()
             next(lines[0])
             next(lines[1])  # is told that it waits
+            since = Since(other)
             assert other.post("/v1/chat/completions", json=chat()).status_code == 429
+            since.ended(1, status="429")
             samples = scraped(other)
         assert value(samples, "noibo_requests_waiting", why="queue") == 1
         assert value(samples, "noibo_requests_answering") == 1
@@ -295,7 +308,9 @@ def send_more(client: httpx2.Client, what: str) -> None:
 def test_nothing_that_is_sent_adds_a_series(
     client: httpx2.Client, send: Callable[[httpx2.Client, str], None], times: int
 ) -> None:
+    since = Since(client)
     send(client, "first")
+    since.ended(3)
     before = set(scraped(client)) | set(scraped(client))
     for number in range(times):
         send(client, f"a{number}")
@@ -360,8 +375,10 @@ def queries() -> list[str]:
 
 
 def test_every_number_on_the_dashboard_is_there(client: httpx2.Client) -> None:
+    since = Since(client)
     client.post("/v1/chat/completions", json=chat())
     client.post("/v1/chat/completions", json=chat("nothing-of-that-name"))
+    since.ended(2, route="/v1/chat/completions")
     there = {name for name, _ in scraped(client)}
     asked = set(re.findall(r"\b(?:noibo|process)_\w+", " ".join(queries())))
     assert len(asked) > 25
