@@ -128,6 +128,7 @@ class Found:
     admitted: int
     refused: int
     lost: int
+    lost_how: list[str]
     without_retry_after: int
     promised: int  # who came again as they were told …
     kept: int  # … and were admitted then, or told a shorter time
@@ -162,6 +163,11 @@ class Found:
             admitted=len(answered),
             refused=len(refused),
             lost=len(outcomes) - len(answered) - len(refused),
+            lost_how=[
+                f"{one.end.value} {one.status} {one.code} {one.message} after {one.took:.1f} s"
+                for one in outcomes
+                if one.end is not End.ANSWERED and one.status != 429
+            ][:10],
             without_retry_after=sum(not one.retry_after for one in refused),
             promised=len(again),
             admitted_then=sum(again),

@@ -48,7 +48,7 @@ class Census:
         self._all: dict[Connection, _Watched] = {}
         self._of_address: Counter[str] = Counter()
         self._looked: asyncio.TimerHandle | None = None
-        self._crowded_until = 0.0
+        self._crowded_until = self._due = 0.0
         self._counts: Counter[str] = Counter()
         self._told_at = -math.inf
 
@@ -63,7 +63,7 @@ class Census:
         """Take it in. The reason, if there is no place for it."""
         loop = asyncio.get_running_loop()
         if self._looked is None:
-            self._looked = loop.call_later(LOOK_EVERY_S, self._look)
+            self._looked = self._look_later(loop)
         address = _elsewhere(one.client)
         left = self._most - len(self._all)
         if left <= 0:
@@ -109,11 +109,16 @@ class Census:
             self._crowded_until = now + LOOK_EVERY_S
         return len(going)
 
+    def _look_later(self, loop: asyncio.AbstractEventLoop) -> asyncio.TimerHandle:
+        self._due = loop.time() + LOOK_EVERY_S
+        return loop.call_later(LOOK_EVERY_S, self._look)
+
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
-        now = loop.time()
-        self._looked = loop.call_later(LOOK_EVERY_S, self._look) if self._all else None
+        now, lost = loop.time(), max(loop.time() - self._due - LOOK_EVERY_S, 0.0)
+        self._looked = self._look_later(loop) if self._all else None
         for one, watched in list(self._all.items()):
+            watched.since += lost  # nobody read meanwhile what they may have sent
             try:
                 self._look_at(one, watched, now)
             except Exception:  # the others are to be looked at all the same
