@@ -441,7 +441,7 @@ def test_errors_have_anthropics_types(real_server: RunningServer) -> None:
         assert missing.value.body["error"]["type"] == "not_found_error"  # type: ignore[index]
         with pytest.raises(anthropic.BadRequestError) as long:
             create(client, messages=[{"role": "user", "content": "word " * 3000}])
-        assert "context" in str(long.value)
+        assert "prompt is too long" in str(long.value)
         with pytest.raises(anthropic.APIStatusError) as batches:
             client.messages.batches.create(requests=[])
         assert batches.value.status_code == 501

@@ -352,6 +352,7 @@ def test_a_chat_that_is_too_long_loses_its_oldest_messages(http: httpx.Client) -
     short = chat(http, messages=[system, old, old, *QUESTION], options=one)
     assert short.status_code == 200, short.text
     assert short.json()["prompt_eval_count"] == bare["prompt_eval_count"]
+    assert short.headers["X-Noibo-Cut"].startswith("policy=drop_oldest; messages=2; tokens=4")
     kept = chat(http, messages=[old, *QUESTION], options=one, truncate=False)
     assert kept.status_code == 400
     assert "context" in kept.json()["error"]
