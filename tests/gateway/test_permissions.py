@@ -35,7 +35,6 @@ FOR_ADMINS = {
     ("POST", "/noibo/v1/models/add"),
     ("POST", "/noibo/v1/models/import"),
     ("POST", "/noibo/v1/shutdown"),
-    ("GET", "/noibo/v1/grafana.json"),
     # llama-server's that are refused here
     ("GET", "/cors-proxy"),
     ("POST", "/cors-proxy"),
