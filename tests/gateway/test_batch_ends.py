@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from noibo.assembly import open_stored
 from noibo.database.schema import batch_results, batches, responses
 from noibo.gateway.batches import records
+from noibo.gateway.callers import Caller
 from noibo.gateway.stored import Stored
 from noibo.settings import load
 from noibo.wire import batches as wire
@@ -100,7 +101,7 @@ def test_all_batches_of_an_owner_are_one_caller_and_take_eight_places(
 async def made_by(stored: Stored, owner: str, *lines: dict[str, Any], url: str = CHAT) -> str:
     rows = b"\n".join(wire.msgspec.json.encode(one) for one in lines)
     card = await keep(stored, rows, owner=owner, purpose="batch")
-    return (await stored.batches.add(owner, wire.Asked(card.id, url, {}, None))).id
+    return (await stored.batches.add(Caller(owner=owner), wire.Asked(card.id, url, {}, None))).id
 
 
 def while_no_server_runs(work: Any) -> Any:

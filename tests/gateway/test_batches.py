@@ -15,6 +15,7 @@ import pytest
 
 from noibo.assembly import open_stored
 from noibo.errors import InvalidRequest, NotFound
+from noibo.gateway.callers import Caller
 from noibo.gateway.page import Page
 from noibo.settings import load
 from noibo.wire import batches as wire
@@ -312,13 +313,13 @@ def test_lines_whose_worker_dies_are_asked_again(client: openai.OpenAI) -> None:
 async def test_another_owner_sees_nothing(home: Path) -> None:
     stored = open_stored(load())
     card = await keep(stored, owner="mine", purpose="batch")
-    made = await stored.batches.add("mine", wire.Asked(card.id, CHAT, {}, None))
+    made = await stored.batches.add(Caller(owner="mine"), wire.Asked(card.id, CHAT, {}, None))
     assert (await stored.batches.get("mine", made.id)).id == made.id
     with pytest.raises(NotFound):
         await stored.batches.get("other", made.id)
     assert (await stored.batches.page("other", Page(10)))["data"] == []
     with pytest.raises(InvalidRequest, match="no file"):
-        await stored.batches.add("other", wire.Asked(card.id, CHAT, {}, None))
+        await stored.batches.add(Caller(owner="other"), wire.Asked(card.id, CHAT, {}, None))
     await stored.database.close()
 
 

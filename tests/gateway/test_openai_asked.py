@@ -14,6 +14,7 @@ from noibo.errors import InvalidRequest
 from noibo.gateway.callers import Caller
 from noibo.gateway.openai import model as openai_model
 from noibo.gateway.openai.asked import Asked, read
+from noibo.wire.body import read_fields
 from tests.gateway.openai_calls import ASK, TOOLS
 
 PLAIN = Model("m", "llama_cpp", template="{{ messages }}")
@@ -24,12 +25,12 @@ EFFORT = Model("e", "llama_cpp", template="{{ reasoning_effort }} developer <|ch
 
 def chat(**fields: Any) -> Asked:
     body = json.dumps({"model": "m", "messages": ASK} | fields).encode()
-    return read("/v1/chat/completions", body, Caller("somebody"))
+    return read("/v1/chat/completions", read_fields(body), Caller("somebody"))
 
 
 def text(**fields: Any) -> Asked:
     body = json.dumps({"model": "m", "prompt": "a"} | fields).encode()
-    return read("/v1/completions", body, Caller("somebody"))
+    return read("/v1/completions", read_fields(body), Caller("somebody"))
 
 
 def value(asked: Asked, name: str) -> Any:

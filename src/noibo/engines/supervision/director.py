@@ -105,8 +105,8 @@ class Director:
             moments.append(until)
         elif seat.plan is None:
             self.do(seat, self.lives.plan(seat))
-        elif seat.plan.needs_nothing:  # also where there is less than nothing left
-            self.do(seat, self.lives.start(seat, seat.plan, len(seat.plan.rungs) - 1))
+        elif seat.plan.reaches:  # also where there is less than nothing left
+            self.do(seat, self.lives.start(seat, seat.plan, 0))
         elif (number := seat.plan.fitting(self.room.most_for(seat), seat.rung)) is None:
             self._wait_or_refuse(seat, seat.plan, now, moments)
         else:

@@ -62,9 +62,9 @@ class Plan:
         return None
 
     @property
-    def needs_nothing(self) -> bool:
-        """It takes no memory of this machine, as far as anybody knows."""
-        return not self.rungs[-1].bytes
+    def reaches(self) -> bool:
+        """Another program runs it: nothing of this machine is taken for it."""
+        return self.rungs[0].launch.reach is not None
 
     def unkept(self, number: int, free: int) -> int:
         """The same rung without kept state where that makes it fit into what is free: others need
