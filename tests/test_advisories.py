@@ -220,7 +220,7 @@ def test_every_way_to_a_model_is_the_one_that_is_guarded() -> None:
     for path in (ROOT / "src" / "noibo" / "gateway").rglob("*.py"):
         assert "engines.lookup" not in path.read_text(), path
     serving = (ROOT / "src" / "noibo" / "serving.py").read_text()
-    assert "resolve = allowed(contexts.resolve)" in serving
+    assert "resolve = allowed(contexts.resolve, settings.aliases)" in serving
     assert serving.count("contexts.resolve") == 1
 
 

@@ -120,6 +120,7 @@ def test_nothing_else_in_noibo_makes_outbound_connections() -> None:
         "client/connection.py",  # asks the door for any address but loopback
         "client/calls.py",  # types: answers and time limits
         "serving.py",  # listens
+        "connections/sockets.py",  # options of sockets that listen
         "engines/upstream.py",  # workers: require_loopback
         "engines/echo_process.py",  # listens on loopback
         "engines/llama_cpp/score_process.py",  # listens on loopback

@@ -138,7 +138,8 @@ def test_leaving_frees_the_slot_there(front: RunningServer, real_server: Running
             )
             if streamed:
                 answer = client.send(request, stream=True)
-                next(answer.iter_lines())
+                lines = answer.iter_lines()  # held: else it is closed at once
+                next(lines)
                 until(lambda: busy() > 0, "it is being answered")
                 answer.close()
             else:
