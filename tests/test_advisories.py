@@ -44,37 +44,43 @@ def key(running: RunningServer) -> str:
 # ── SQL injection (LiteLLM, CVE-2026-42208: the key itself) ─────────────────
 
 
+@pytest.fixture(scope="module")
+def http(running: RunningServer) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=running.url, timeout=30) as client:
+        yield client
+
+
 @pytest.mark.parametrize("payload", SQL)
-def test_a_key_a_cookie_or_a_name_is_no_sql(running: RunningServer, key: str, payload: str) -> None:
+def test_a_key_a_cookie_or_a_name_is_no_sql(http: httpx2.Client, key: str, payload: str) -> None:
     beginning = key.rpartition("_")[0]
     for said in (f"noibo_{payload}", f"{beginning}_{payload}", f"{key}{payload}"):
         for header in ({"Authorization": f"Bearer {said}"}, {"x-api-key": said}):
-            answer = httpx2.get(running.url + "/v1/models", headers=header)
+            answer = http.get("/v1/models", headers=header)
             assert answer.status_code == 401, said
     cookie = FORWARDED | {"Cookie": f"noibo_session={quote(payload)}"}
-    assert httpx2.get(running.url + "/v1/models", headers=cookie).status_code == 401
+    assert http.get("/v1/models", headers=cookie).status_code == 401
     said = {"name": payload, "password": payload}
-    assert httpx2.post(running.url + "/noibo/v1/session", json=said).status_code in {401, 422, 429}
-    assert httpx2.get(running.url + "/v1/models", headers={"x-api-key": key}).status_code == 200
+    assert http.post("/noibo/v1/session", json=said).status_code in {401, 422, 429}
+    assert http.get("/v1/models", headers={"x-api-key": key}).status_code == 200
 
 
 @pytest.mark.parametrize("payload", SQL)
-def test_an_id_or_a_cursor_is_no_sql(running: RunningServer, payload: str) -> None:
+def test_an_id_or_a_cursor_is_no_sql(http: httpx2.Client, payload: str) -> None:
     said = {"model": "echo", "input": "mine"}
-    kept = httpx2.post(running.url + "/v1/responses", json=said, timeout=30).json()["id"]
+    kept = http.post("/v1/responses", json=said).json()["id"]
     name = quote(payload, safe="")
     for path in ("/v1/responses/{}", "/v1/files/{}", "/v1/files/{}/content", "/v1/batches/{}"):
-        assert httpx2.get(running.url + path.format(name)).status_code == 404, path
+        assert http.get(path.format(name)).status_code == 404, path
     for path in ("/v1/responses/{}", "/v1/files/{}"):
-        assert httpx2.delete(running.url + path.format(name)).status_code == 404, path
+        assert http.delete(path.format(name)).status_code == 404, path
     for path in ("/v1/files", "/v1/batches", f"/v1/responses/{kept}/input_items"):
         for parameter in ("after", "order", "purpose", "limit"):
-            answer = httpx2.get(running.url + path, params={parameter: payload})
+            answer = http.get(path, params={parameter: payload})
             assert answer.status_code < 500, (path, parameter)
             assert "sqlite" not in answer.text.lower()
     again = said | {"previous_response_id": payload}
-    assert httpx2.post(running.url + "/v1/responses", json=again).status_code in {400, 404}
-    assert httpx2.get(f"{running.url}/v1/responses/{kept}").json()["id"] == kept
+    assert http.post("/v1/responses", json=again).status_code in {400, 404}
+    assert http.get(f"/v1/responses/{kept}").json()["id"] == kept
 
 
 def test_no_statement_is_put_together_from_text() -> None:
@@ -197,7 +203,7 @@ def test_a_pickle_is_refused_unread(tmp_path: Path, name: str) -> None:
     ],
 )
 def test_who_is_elsewhere_can_send_the_server_nowhere(
-    running: RunningServer, key: str, name: str
+    running: RunningServer, http: httpx2.Client, key: str, name: str
 ) -> None:
     headers = FORWARDED | {"Authorization": f"Bearer {key}"}
     for path, said in (
@@ -205,7 +211,7 @@ def test_who_is_elsewhere_can_send_the_server_nowhere(
         ("/api/pull", {"model": name, "stream": False}),
         ("/api/create", {"model": "x", "modelfile": f"FROM {name}", "stream": False}),
     ):
-        answer = httpx2.post(running.url + path, json=said, headers=headers, timeout=30)
+        answer = http.post(path, json=said, headers=headers)
         assert answer.status_code in {400, 403, 404}, (path, answer.text)
     journal = running.home / "egress.jsonl"
     assert not journal.exists()

@@ -152,7 +152,7 @@ async def test_a_key_ends(office: Office) -> None:
         return await refused(office.ring.key(made.key), "has expired")
 
     await soon(ended, "the key has expired")
-    assert (await office.keys())[0].state == "has expired"
+    assert (await office.keys())[0].state == "expired"
     assert not await office.somebody_may_come()
 
 

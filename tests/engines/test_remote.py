@@ -15,6 +15,8 @@ from noibo.settings import load
 from tests.engines.recording import ANSWER, CHUNK, Handler, Recording, answers
 from tests.running import RunningServer, run_noibo, until
 
+pytestmark = pytest.mark.heavy  # a server of its own for each kind of test
+
 HELLO = [{"role": "user", "content": "Say hello."}]
 SECRET = "sk-of-the-other-server"
 
@@ -97,6 +99,7 @@ def test_its_answers_are_those_of_the_server_that_gives_them(
 
 def test_json_that_fits_a_schema_is_asked_for_there(front: RunningServer) -> None:
     schema = {"type": "object", "properties": {"n": {"enum": [7]}}, "required": ["n"]}
+    schema["additionalProperties"] = False
     form = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
     answer = post(front, response_format=form, max_tokens=20).json()
     assert json.loads(answer["choices"][0]["message"]["content"]) == {"n": 7}

@@ -18,6 +18,8 @@ import pytest
 from tests.chaos.raw import connect, error, head, post, say, statuses
 from tests.running import RunningServer, until
 
+pytestmark = pytest.mark.heavy  # a server of its own for each kind of test
+
 COMPLETIONS = "/v1/completions"
 ROUTES = (COMPLETIONS, "/v1/chat/completions", "/v1/messages", "/api/chat", "/v1/responses")
 

@@ -321,7 +321,7 @@ def test_a_server_for_others_does_not_start_without_a_key(home: Path, host: str)
 @pytest.mark.heavy
 def test_nor_with_keys_that_hold_no_more(home: Path) -> None:
     run_noibo("key", "create", "short", "--expires", "1s", home=home)
-    until(lambda: "has expired" in run_noibo("key", "list", home=home).stdout, "it has expired")
+    until(lambda: "expired" in run_noibo("key", "list", home=home).stdout, "it has expired")
     assert "before somebody has a key" in refuses(home, "--host", "0.0.0.0")
     first_key(home)
     with RunningServer(home, "--host", "0.0.0.0"):

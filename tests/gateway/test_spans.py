@@ -19,6 +19,8 @@ from noibo.errors import EgressRefused, SettingsError
 from noibo.gateway.watching.collector import open_spans
 from tests.running import RunningServer, run_noibo, until
 
+pytestmark = pytest.mark.heavy  # a server of its own for each kind of test
+
 CANARY = "Kanarienvogel"
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SERVER = 2  # kinds and states of the protocol

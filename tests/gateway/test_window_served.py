@@ -17,6 +17,8 @@ import pytest
 
 from tests.running import RunningServer
 
+pytestmark = pytest.mark.heavy  # a server of its own for each kind of test
+
 MODEL = "smollm2:135m"
 WINDOW, SMALL = 512, 256
 SYSTEM = {"role": "system", "content": "You are brief."}

@@ -11,8 +11,9 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from noibo.access.grant import Grant
 
@@ -20,6 +21,13 @@ BEGINNING: Final = "noibo_"
 _ALPHABET: Final = "abcdefghijkmnpqrstuvwxyz23456789"  # none that looks like another
 _SHAPE: Final = re.compile(rf"{BEGINNING}([{_ALPHABET}]{{10}})_([0-9a-f]{{64}})")
 _NOTHING: Final = bytes(32)
+
+State = Literal["holds", "revoked", "expired"]
+_FAULTS: Final[Mapping[State, str]] = {
+    "holds": "",
+    "revoked": "has been revoked",
+    "expired": "has expired",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +48,15 @@ class Key:
         """The user it belongs to; None for one that stands for itself."""
         return None if self.owner == owner_of(self.id) else self.owner
 
+    def state(self, now: float) -> State:
+        """Whether it holds."""
+        if self.revoked_at is not None:
+            return "revoked"
+        return "expired" if self.expires_at is not None and now >= self.expires_at else "holds"
+
     def fault(self, now: float) -> str:
         """Why it does not hold any more; empty while it does."""
-        if self.revoked_at is not None:
-            return "has been revoked"
-        if self.expires_at is not None and now >= self.expires_at:
-            return "has expired"
-        return ""
+        return _FAULTS[self.state(now)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,7 +165,7 @@ def _key_row(key: Key, now: float) -> KeyRow:
         routes=list(key.grant.routes),
         created_at=key.created_at,
         expires_at=key.expires_at,
-        state=key.fault(now) or "holds",
+        state=key.state(now),
     )
 
 
