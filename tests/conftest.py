@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from noibo.assembly import open_database
+from noibo.database.database import Database
+from noibo.settings import load
+from tests.postgresql import running_postgresql
 from tests.running import RunningServer
 
 ROOT = Path(__file__).parent.parent
@@ -83,3 +87,24 @@ def server(home: Path) -> Iterator[RunningServer]:
 def anyio_backend() -> str:
     """Tests of coroutines run on asyncio."""
     return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[str]:
+    """The address of a PostgreSQL server."""
+    with running_postgresql() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.heavy)])
+async def database(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Database]:
+    """Each kind of database."""
+    if request.param == "postgresql":
+        monkeypatch.setenv("NOIBO_DATABASE_URL", request.getfixturevalue("postgresql"))
+    opened = open_database(load())
+    try:
+        yield opened
+    finally:
+        await opened.close()

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import openai
@@ -27,30 +26,9 @@ from noibo.database.address import Address
 from noibo.database.database import Database
 from noibo.errors import DatabaseError, DiskFull, EgressRefused, SettingsError
 from noibo.settings import load
-from tests.postgresql import running_postgresql
 from tests.running import RunningServer, clean_environment
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[str]:
-    with running_postgresql() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.heavy)])
-async def database(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Database]:
-    """Each kind of database."""
-    if request.param == "postgresql":
-        monkeypatch.setenv("NOIBO_DATABASE_URL", request.getfixturevalue("postgresql"))
-    opened = open_database(load())
-    try:
-        yield opened
-    finally:
-        await opened.close()
 
 
 async def test_work_is_not_done_on_the_event_loop_of_who_waits_for_it(database: Database) -> None:

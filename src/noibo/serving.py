@@ -48,7 +48,7 @@ from noibo.gateway.stored import Opening
 from noibo.gateway.watching.collector import open_spans
 from noibo.gateway.window.policy import Policies
 from noibo.modelstore.management import surroundings
-from noibo.settings import Settings
+from noibo.settings import Settings, bracketed
 from noibo.wire.management import STATE_FILE
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class _Server(uvicorn.Server):
 def _require_key(settings: Settings) -> None:
     """Nobody from elsewhere is let in without a key, so without one there is nothing to serve."""
     host = settings.server.host
-    if is_loopback(f"http://{f'[{host}]' if ':' in host else host}"):
+    if is_loopback(f"//{bracketed(host)}"):
         return
     if not may_have_stored(settings) or not asyncio.run(_somebody_may_come(settings)):
         raise SettingsError(
@@ -236,8 +236,7 @@ def _require_certificate(settings: Settings) -> None:
 def _url(settings: Settings, host: str, port: int) -> str:
     """How a client on this machine reaches it."""
     near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - the other way round
-    scheme = "https" if settings.server.tls_cert else "http"
-    return f"{scheme}://[{near}]:{port}" if ":" in near else f"{scheme}://{near}:{port}"
+    return settings.url_at(near, port)
 
 
 def _listen(settings: Settings, port: int, another: str) -> socket.socket:

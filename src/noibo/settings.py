@@ -261,9 +261,16 @@ class Settings:
     def url(self) -> str:
         """Address of the server as a client types it."""
         host = "127.0.0.1" if self.server.host in {"0.0.0.0", "::", ""} else self.server.host  # noqa: S104
-        host = f"[{host}]" if ":" in host else host
-        scheme = "https" if self.server.tls_cert else "http"
-        return f"{scheme}://{host}:{self.server.port}"
+        return self.url_at(host, self.server.port)
+
+    def url_at(self, host: str, port: int) -> str:
+        """Address of the server, where it listens there."""
+        return f"{'https' if self.server.tls_cert else 'http'}://{bracketed(host)}:{port}"
+
+
+def bracketed(host: str) -> str:
+    """A host as it stands in an address."""
+    return f"[{host}]" if ":" in host else host
 
 
 @dataclass(frozen=True, slots=True)

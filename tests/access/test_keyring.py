@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -28,7 +28,6 @@ from noibo.errors import (
     UsageError,
 )
 from noibo.settings import load
-from tests.postgresql import running_postgresql
 
 pytestmark = pytest.mark.anyio
 
@@ -42,25 +41,11 @@ def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(password, "_NOBODY", password.hashed("nobody's password"))
 
 
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[str]:
-    with running_postgresql() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.heavy)])
-async def database(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Database]:
-    """Each kind of database."""
-    if request.param == "postgresql":
-        monkeypatch.setenv("NOIBO_DATABASE_URL", request.getfixturevalue("postgresql"))
-    opened = open_database(load())
-    try:
-        yield opened
-    finally:
-        await opened.write(_forget)
-        await opened.close()
+@pytest.fixture
+async def database(database: Database) -> AsyncIterator[Database]:
+    """Each kind of database, and nobody known to it."""
+    yield database
+    await database.write(_forget)
 
 
 def _forget(connection: Connection) -> None:

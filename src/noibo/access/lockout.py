@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Final
 
+from noibo.addresses import household
 from noibo.errors import TooManyAttempts
 
 # Failures that cost nothing.
@@ -85,15 +85,5 @@ class Lockout:
 
 
 def _counted(name: str, address: str) -> tuple[tuple[str, str], ...]:
-    return ("both", f"{name}\n{_house(address)}"), ("address", _house(address)), ("name", name)
-
-
-def _house(address: str) -> str:
-    """An address; of IPv6 the part that one house has all of."""
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(found, IPv6Address):
-        return str(found.ipv4_mapped or IPv6Network((int(found) >> 64 << 64, 64)))
-    return str(found)
+    house = household(address)
+    return ("both", f"{name}\n{house}"), ("address", house), ("name", name)

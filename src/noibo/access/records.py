@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -107,7 +107,7 @@ class AccessRecords:
         def write(connection: Connection) -> None:
             try:
                 with connection.begin_nested():
-                    connection.execute(users.insert().values(_user_row(user)))
+                    connection.execute(users.insert().values(asdict(user)))
             except IntegrityError:
                 raise NameTaken(
                     f"There is a user {user.name!r} already.",
@@ -151,14 +151,7 @@ class AccessRecords:
                 sessions.c.seen_at <= session.created_at - IDLE_S,
             )
             connection.execute(sessions.delete().where(ended))
-            connection.execute(
-                sessions.insert().values(
-                    digest=session.digest,
-                    user=session.user,
-                    created_at=session.created_at,
-                    seen_at=session.seen_at,
-                )
-            )
+            connection.execute(sessions.insert().values(asdict(session)))
             return True
 
         return await self._change(write)
@@ -222,13 +215,4 @@ def _row(key: Key) -> dict[str, Any]:
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
-    }
-
-
-def _user_row(user: User) -> dict[str, Any]:
-    return {
-        "name": user.name,
-        "role": user.role,
-        "password": user.password,
-        "created_at": user.created_at,
     }

@@ -14,7 +14,7 @@ import typer
 
 from noibo.cli.context import settings
 from noibo.egress import is_loopback
-from noibo.settings import Server
+from noibo.settings import Server, bracketed
 
 
 def serve(
@@ -78,7 +78,7 @@ Ctrl-C stops it.
 
 def _to_others(url: str, server: Server) -> str:
     """What who is on another machine needs to know; nothing where nobody there is served."""
-    if is_loopback(f"//[{server.host}]" if ":" in server.host else f"//{server.host}"):
+    if is_loopback(f"//{bracketed(server.host)}"):
         return ""
     name = platform.node() if server.host in {"0.0.0.0", "::"} else server.host  # noqa: S104
     scheme, port = url.partition(":")[0], url.rpartition(":")[2]

@@ -12,9 +12,9 @@ import logging
 import math
 from collections import Counter
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any, Final
 
+from noibo.addresses import household, is_own
 from noibo.connections.connection import Connection, Duty
 from noibo.errors import NoiboError, TooManyConnections
 
@@ -152,14 +152,5 @@ def _least(duty: Duty | None) -> float:
 
 
 def _elsewhere(client: tuple[str, int] | None) -> str:
-    """The address to count by, empty on this machine. Of IPv6 the network: it has one owner."""
-    if client is None or client[0] in {"127.0.0.1", "::1"}:
-        return ""
-    try:
-        found = ip_address(client[0])
-    except ValueError:
-        return ""
-    found = getattr(found, "ipv4_mapped", None) or found
-    if found.is_loopback:
-        return ""
-    return str(found) if found.version == 4 else found.packed[:8].hex(":", 2) + "::/64"
+    """Whom to count it for; empty on this machine."""
+    return "" if client is None or is_own(client[0]) else household(client[0])

@@ -30,7 +30,7 @@ from noibo.access import api_key
 from noibo.errors import Forbidden, NoiboError
 from noibo.gateway.access.arrival import Arrival, is_here
 from noibo.gateway.access.doorman import sent_key
-from noibo.gateway.services import Services
+from noibo.gateway.services import services_in
 
 # Answers of models, and which models there are. GET loads nothing; to ask a model loads it.
 OPEN: Final = frozenset(
@@ -83,7 +83,7 @@ class KnownPages:
 
 
 def _refusal(scope: Scope, arrival: Arrival) -> Forbidden | None:
-    server, host = _server(scope), arrival.host
+    server, host = services_in(scope).settings.server, arrival.host
     if not _may_be_called(host, arrival.far, server):
         return Forbidden(
             f"This server is not called {host[:80]!r}.",
@@ -164,9 +164,3 @@ def _own_names() -> frozenset[str]:
     """This machine's, as its neighbours call it."""
     name = platform.node().lower().rstrip(".")
     return frozenset({name, f"{name}.local"} - {"", ".local"})
-
-
-def _server(scope: Scope) -> settings.Server:
-    services = scope["app"].state.services
-    assert isinstance(services, Services)  # noqa: S101 - put there by create_app
-    return services.settings.server

@@ -25,7 +25,7 @@ from noibo.engines.supervision.supervisor import Supervisor
 from noibo.engines.supervision.ticket import NotAnswered, Ticket
 from noibo.engines.upstream import Upstream
 from noibo.engines.worker import Worker
-from noibo.errors import EngineRefused, InvalidRequest, NoiboError, WorkerDied
+from noibo.errors import InvalidRequest, NoiboError, WorkerDied
 from noibo.gateway.callers import Caller
 from noibo.gateway.parts import require_readable
 from noibo.gateway.tokens import Tokens
@@ -33,6 +33,7 @@ from noibo.gateway.watching.record import current
 from noibo.gateway.window.cut import Cut
 from noibo.gateway.window.fitting import Fitting
 from noibo.gateway.window.policy import Policies, Policy, Wish
+from noibo.gateway.window.prompts import ask_of_chat
 from noibo.wire import body
 from noibo.wire.body import Fields, Json
 from noibo.wire.completion import bound_probs
@@ -250,12 +251,7 @@ class Pipeline:
         await require_readable(chat, model)
         asking.apply(model.defaults, chat, chat=True)
         async with self.worker(errand, told) as upstream:
-            try:
-                return model.name, await upstream.ask(Verb.TOKENISE, path, chat)
-            except EngineRefused as refused:
-                if refused.status != 500:  # its word for a chat it cannot read
-                    raise
-                raise InvalidRequest(refused.message, param="messages") from refused
+            return model.name, await ask_of_chat(upstream, path, chat)
 
     async def _check(self, request: Request, model: Model) -> None:
         """Raise `InvalidRequest` for what engines would pass over, or not keep to."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fastapi import Request
+from starlette.types import Scope
 
 from noibo.access.office import Office
 from noibo.engines.contexts import Contexts
@@ -72,6 +73,11 @@ class Services:
 
 def services_of(request: Request) -> Services:
     """The services of the app that this request came to."""
-    services = request.app.state.services
+    return services_in(request.scope)
+
+
+def services_in(scope: Scope) -> Services:
+    """The same, before there is a request."""
+    services = scope["app"].state.services
     assert isinstance(services, Services)  # noqa: S101 - put there by create_app
     return services

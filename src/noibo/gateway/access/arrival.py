@@ -11,9 +11,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
+
+from noibo.addresses import is_own
 
 _IN_SCOPE: Final = "noibo.arrival"
 _FORWARDED: Final = frozenset(
@@ -64,18 +65,8 @@ class Arrival:
             headers,
             headers.get(b"host", b"").decode("latin-1"),
             scope["http_version"] == "1.0" or not _FORWARDED.isdisjoint(headers),
-            not all(end and is_loopback(end[0]) for end in (scope["client"], scope["server"])),
+            not all(end and is_own(end[0]) for end in (scope["client"], scope["server"])),
         )
-
-
-@functools.lru_cache(maxsize=1024)
-def is_loopback(host: str) -> bool:
-    """True for a number that is this machine's own."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def is_here(url: str) -> bool:
@@ -90,4 +81,4 @@ def _is_here(url: str) -> bool:
         name = parts.hostname or ""
     except ValueError:
         return False
-    return parts.scheme in _APPS or name in _NAMES or is_loopback(name)
+    return parts.scheme in _APPS or name in _NAMES or is_own(name)

@@ -22,7 +22,7 @@ from noibo.errors import Forbidden, NoiboError, Unauthorized
 from noibo.gateway.access.arrival import Arrival
 from noibo.gateway.access.identity import Identity
 from noibo.gateway.access.permissions import needed, require
-from noibo.gateway.services import Services
+from noibo.gateway.services import Services, services_in
 
 COOKIE: Final = "noibo_session"
 PAGE_TOKEN: Final = "x-noibo-csrf"  # noqa: S105 - the name of a header
@@ -54,7 +54,7 @@ class Doorman:
         require(identity.grant, scope["method"], scope["path"], identity.said)
 
     async def _who(self, scope: Scope, arrival: Arrival) -> Identity:
-        services, token, near = _services(scope), sent_key(arrival), not arrival.remote
+        services, token, near = services_in(scope), sent_key(arrival), not arrival.remote
         asked = needed(scope["method"], scope["path"])
         if api_key.is_ours(token):
             key, grant = await services.office.ring.key(token)
@@ -84,12 +84,6 @@ async def _session(services: Services, cookie: str, near: bool) -> Identity | No
         return None
     by = f"user:{user.name}"
     return Identity(by, user.name, user.grant, by, f"The user {user.name!r}", near)
-
-
-def _services(scope: Scope) -> Services:
-    services = scope["app"].state.services
-    assert isinstance(services, Services)  # noqa: S101 - put there by create_app
-    return services
 
 
 def sent_key(arrival: Arrival) -> str:

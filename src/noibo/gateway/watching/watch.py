@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from noibo import logs
 from noibo.errors import NoiboError
+from noibo.gateway.services import services_in
 from noibo.gateway.watching import request_id
 from noibo.gateway.watching.metrics import Metrics
 from noibo.gateway.watching.places import Places
@@ -45,7 +46,7 @@ class Watch:
             await self._app(scope, receive, send)
             return
         name = request_id.of(scope["headers"])
-        services = scope["app"].state.services
+        services = services_in(scope)
         metrics: Metrics = services.metrics
         record = Record(scope, name, self._route(scope), metrics, services.watched)
 

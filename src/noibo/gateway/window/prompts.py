@@ -116,15 +116,22 @@ def _is_text(part: Any) -> bool:
     return not isinstance(part, dict) or "text" in part
 
 
-async def tokens_of_chat(upstream: Upstream, fields: Fields) -> int:
-    """Tokens of a chat as its model reads it. Raises `InvalidRequest` for one that the template
-    does not take."""
+async def ask_of_chat(upstream: Upstream, path: str, fields: Fields) -> Json:
+    """What the model's template makes of a chat: the text, or how many tokens it has. Raises
+    `InvalidRequest` for one that it does not take."""
     try:
-        found = await upstream.ask(Verb.TOKENISE, COUNT, fields)
+        found: Json = await upstream.ask(Verb.TOKENISE, path, fields)
     except EngineRefused as refused:
         if refused.status != 500:  # its word for a chat it cannot read
             raise
         raise InvalidRequest(refused.message, param=MESSAGES) from refused
+    return found
+
+
+async def tokens_of_chat(upstream: Upstream, fields: Fields) -> int:
+    """Tokens of a chat as its model reads it. Raises `InvalidRequest` for one that the template
+    does not take."""
+    found = await ask_of_chat(upstream, COUNT, fields)
     try:
         return int(found["input_tokens"])
     except (KeyError, TypeError, ValueError) as exc:
