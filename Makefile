@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+ALONE  := tests/chaos tests/clients
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test test-all check format docs bench soak fuzz clean
+.PHONY: run test heavy test-all check format docs bench soak fuzz clean
 
 run: $(VENV)/.installed           ## serve the default model, fetching it first if it is not here
 	$(BIN)/noibo serve --fetch
@@ -12,8 +13,11 @@ run: $(VENV)/.installed           ## serve the default model, fetching it first 
 test: $(VENV)/.test               ## the core suite, under 10 minutes
 	$(BIN)/python -m pytest -m "not heavy" -n 2 --dist loadfile
 
-test-all: $(VENV)/.test           ## the core suite and the heavy lanes
-	$(BIN)/python -m pytest
+heavy: $(VENV)/.test              ## the heavy lanes: those that count or wait for a machine at rest run alone
+	$(BIN)/python -m pytest -m heavy -n 2 --dist loadfile tests/peers tests $(ALONE:%=--ignore=%)
+	$(BIN)/python -m pytest -m heavy $(ALONE)
+
+test-all: test heavy              ## the core suite and the heavy lanes
 
 check: $(VENV)/.check             ## format, lint, types, imports, docs
 	$(BIN)/ruff format --check .

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import json
-import platform
 import sys
-import time
-from pathlib import Path
+
+from benchmarks.measuring import keep
 
 ALL = (
     "start",
@@ -21,23 +19,13 @@ ALL = (
     "gateway",
     "overload",
 )
-RESULTS = Path(".cache/bench.json")
 
 
 def main() -> None:
-    names = sys.argv[1:] or ALL
-    results: dict[str, object] = {
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-    }
-    for name in names:
+    for name in sys.argv[1:] or ALL:
         module = importlib.import_module(f"benchmarks.{name}")
         print(f"\n{module.__doc__.strip().splitlines()[0]}", flush=True)
-        results[name] = module.run()
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=1))
-    print(f"\nKept in {RESULTS}.")
+        keep(name, module.run())
 
 
 main()

@@ -1,4 +1,4 @@
-"""A load from a process of its own: streams of completions, counted as they come.
+"""A load from a process of its own: streams of chats, counted as they come.
 
 `python -m benchmarks.load '{"url": …, "key": …, "callers": 4, "requests": 8, "tokens": 64}'`
 """
@@ -14,14 +14,14 @@ from typing import Any
 
 import aiohttp
 
-PROMPT = "Question {i}: tell me in a few sentences how a rainbow comes about.\nAnswer:"
+PROMPT = "Question {i}: tell me in a few sentences how a rainbow comes about."
 
 
 async def one(session: aiohttp.ClientSession, job: dict[str, Any], i: int) -> tuple[float, int]:
     """One stream: seconds to its first token, and its tokens."""
     body = {
         "model": job.get("model", "smollm2:135m"),
-        "prompt": PROMPT.format(i=i),
+        "messages": [{"role": "user", "content": PROMPT.format(i=i)}],
         "max_tokens": job["tokens"],
         "temperature": 0,
         "ignore_eos": True,
@@ -29,13 +29,13 @@ async def one(session: aiohttp.ClientSession, job: dict[str, Any], i: int) -> tu
         "cache_prompt": False,
     }
     began, first, tokens = time.perf_counter(), 0.0, 0
-    async with session.post(job["url"] + "/v1/completions", json=body) as response:
+    async with session.post(job["url"] + "/v1/chat/completions", json=body) as response:
         response.raise_for_status()
         async for line in response.content:
-            if line.startswith(b"data: {"):
+            if b'"content":"' in line:
                 first = first or time.perf_counter() - began
                 tokens += 1
-    return first, tokens - 1  # the last event says only why it ended
+    return first, tokens
 
 
 async def main(job: dict[str, Any]) -> dict[str, float]:

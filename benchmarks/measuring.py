@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import platform
 import socket
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,7 @@ from noibo.settings import Settings, load
 T = TypeVar("T")
 CACHE = Path(".cache").absolute()
 MODEL = "smollm2:135m"
+RESULTS = CACHE / "benchmarks.json"
 
 
 def settings(**environ: str) -> Settings:
@@ -101,3 +104,17 @@ def table(rows: Sequence[Sequence[object]]) -> None:
     for row in texts:
         cells = (c.ljust(w) for c, w in zip(row, widths, strict=True))
         print("  " + "  ".join(cells).rstrip(), flush=True)
+
+
+def keep(name: str, found: object) -> None:
+    """Put the figures of one benchmark beside those of the others."""
+    kept: dict[str, object] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    kept[name] = {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "found": found,
+    }
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(kept, indent=1))
+    print(f"\nKept in {RESULTS}.", flush=True)

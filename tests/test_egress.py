@@ -107,7 +107,8 @@ def test_nothing_else_in_noibo_makes_outbound_connections() -> None:
     source = Path(__file__).parent.parent / "src" / "noibo"
     makers = re.compile(
         r"^\s*(?:import|from) "
-        r"(?:httpx2?|httpcore2?|aiohttp|urllib\.request|requests|http\.client|socket)\b",
+        r"(?:httpx2?|httpcore2?|aiohttp|urllib\.request|requests|http\.client|socket)\b"
+        r"|\b(?:create|open)_(?:unix_)?connection\(|create_datagram_endpoint\(",
         re.MULTILINE,
     )
     found = {
@@ -121,14 +122,12 @@ def test_nothing_else_in_noibo_makes_outbound_connections() -> None:
         "client/calls.py",  # types: answers and time limits
         "serving.py",  # listens
         "connections/sockets.py",  # options of sockets that listen
-        "engines/upstream.py",  # workers: require_loopback
+        "engines/line.py",  # workers: require_loopback
         "engines/echo_process.py",  # listens on loopback
         "engines/llama_cpp/score_process.py",  # listens on loopback
-        "engines/prefill.py",  # a new worker: its address is on loopback
         "engines/isolation/refusals.py",  # names of sockets that a worker may not have
         "engines/isolation/trial.py",  # tries what must be refused, on loopback
         "cli/doctor_isolation.py",  # listens on loopback for that trial
-        "gateway/pipeline.py",  # a type
         "gateway/watching/collector.py",  # spans: to loopback, or through a pass
         "gateway/watching/spans.py",  # a type, and faults
         "modelstore/index/index_session.py",  # through a pass

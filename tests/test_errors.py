@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import contextvars
 import re
 from collections.abc import Iterator
 
+import pytest
+
 from noibo import errors
-from noibo.errors import NoiboError
+from noibo.access.grant import Grant, Role
+from noibo.errors import NoiboError, WorkerDied
+from noibo.gateway.access.identity import Identity
 
 
 def tree(root: type[NoiboError] = NoiboError) -> Iterator[type[NoiboError]]:
@@ -37,3 +42,16 @@ def test_a_next_step_follows_the_message() -> None:
     assert str(NoiboError("It broke.", next_step="Mend it.")) == "It broke. Mend it."
     assert str(NoiboError("It broke.")) == "It broke."
     assert str(NoiboError("It\nbroke.", next_step="Mend it.")) == "It\nbroke.\nMend it."
+
+
+@pytest.mark.parametrize(("role", "told"), [("admin", True), ("developer", False), ("user", False)])
+def test_what_an_engine_wrote_is_told_to_who_runs_the_server(role: Role, told: bool) -> None:
+    error = WorkerDied("It ended.", next_step="Again.")
+    error.lines = "\nIts last lines:\n  words of somebody else"
+
+    def seen() -> str:
+        Identity("somebody", grant=Grant(role)).put({})
+        return str(error)
+
+    assert ("somebody else" in contextvars.copy_context().run(seen)) is told
+    assert str(error).endswith("somebody else\nAgain.")

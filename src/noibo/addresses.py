@@ -13,6 +13,11 @@ def is_own(text: str) -> bool:
     return found is not None and found.is_loopback
 
 
+def is_address(text: str) -> bool:
+    """True for a number of either kind."""
+    return _number(text) is not None
+
+
 def household(text: str) -> str:
     """What is to be counted as one: an address, of IPv6 the network that one house has all of."""
     found = _number(text)

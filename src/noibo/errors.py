@@ -54,7 +54,11 @@ status it becomes and the exit code the command line ends with.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from contextvars import ContextVar
+from typing import Any, ClassVar, Final
+
+# Whether errors say what an engine wrote last: not to everybody who asks a server.
+TELLS_LINES: Final[ContextVar[bool]] = ContextVar("noibo.tells_lines", default=True)
 
 
 class NoiboError(Exception):
@@ -63,6 +67,7 @@ class NoiboError(Exception):
     code: ClassVar[str] = "noibo_error"
     status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 1
+    lines = ""  # what an engine wrote last, which words of others may be in
 
     def __init__(
         self, message: str, *, next_step: str = "", retry_after_s: float | None = None
@@ -73,8 +78,9 @@ class NoiboError(Exception):
         self.retry_after_s = retry_after_s  # when trying again makes sense, where that is known
 
     def __str__(self) -> str:
-        between = "\n" if "\n" in self.message else " "
-        return f"{self.message}{between}{self.next_step}".strip()
+        said = self.message + (self.lines if TELLS_LINES.get() else "")
+        between = "\n" if "\n" in said else " "
+        return f"{said}{between}{self.next_step}".strip()
 
 
 class UsageError(NoiboError):

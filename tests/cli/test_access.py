@@ -39,6 +39,7 @@ def place(request: pytest.FixtureRequest, home: Path) -> Iterator[Path]:
         yield home
 
 
+@pytest.mark.heavy
 def test_a_key_is_printed_alone_and_once(place: Path) -> None:
     assert "no key yet" in good(key(place, "list"))
     done = key(place, "create", "alice-laptop", "--model", "qwen*,smollm2*", "--route", "ask")
@@ -62,6 +63,7 @@ def test_a_key_is_printed_alone_and_once(place: Path) -> None:
     assert none.returncode != 0
 
 
+@pytest.mark.heavy
 def test_users_and_their_keys(place: Path) -> None:
     assert "no user yet" in good(run_noibo("user", "list", home=place))
     added = run_noibo("user", "add", "an", "--role", "developer", home=place, stdin=WORD)

@@ -79,11 +79,13 @@ def test_each_finding_is_one_line_with_what_to_do_next(home: Path, port: int) ->
     assert f"port {port} on 127.0.0.1 is free" in done.stdout
 
 
+@pytest.mark.heavy
 def test_looking_changes_nothing(home: Path) -> None:
     diagnose(home)
     assert not home.exists()
 
 
+@pytest.mark.heavy
 def test_without_a_home_directory_it_looks_in_the_users(tmp_path: Path) -> None:
     environ = {"PATH": os.environ["PATH"], "NOIBO_SERVER_PORT": os.environ["NOIBO_SERVER_PORT"]}
     environ["XDG_DATA_HOME"] = str(tmp_path)
@@ -256,6 +258,7 @@ def test_an_illegal_instruction_at_import_is_a_sentence(home: Path, machine: Any
     assert "instructions that this processor does not have" in said(found, "engine")
 
 
+@pytest.mark.heavy
 def test_an_illegal_instruction_when_a_model_loads_is_a_sentence(
     home: Path, machine: Any, model_store: Path
 ) -> None:
@@ -323,6 +326,7 @@ def test_workers_are_closed_off_and_by_what_is_told(home: Path) -> None:
     assert "workers are closed off: files, TCP, UDP (Landlock ABI" in said(found, "workers")
 
 
+@pytest.mark.heavy
 def test_without_landlock_open_files_are_a_warning(home: Path, tmp_path: Path) -> None:
     code, found = diagnose(home, python=lacking(tmp_path, LANDLOCK))
     assert code == 0
@@ -343,6 +347,7 @@ def test_without_seccomp_udp_is_a_warning(home: Path, tmp_path: Path) -> None:
 # ── server and port ─────────────────────────────────────────────────────────
 
 
+@pytest.mark.heavy
 def test_a_running_server_is_told_with_its_address(home: Path) -> None:
     with RunningServer(home) as server:
         _, found = diagnose(home)
@@ -381,6 +386,7 @@ def foreign_server(port: int, status: int) -> Iterator[None]:
             thread.join()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("status", [200, 404])
 def test_a_port_held_by_another_web_server_is_a_problem(home: Path, port: int, status: int) -> None:
     with foreign_server(port, status):
@@ -445,6 +451,7 @@ def test_online_says_where_the_default_model_can_be_had(home: Path, index: dict[
     assert index["PIP_INDEX_URL"].removesuffix("/simple") in said(found, "index")
 
 
+@pytest.mark.heavy
 def test_an_index_that_does_not_answer_is_a_problem(home: Path, index: dict[str, str]) -> None:
     nobody = index | {"PIP_INDEX_URL": "http://127.0.0.1:9/simple"}
     code, found = diagnose(home, "--online", **nobody)

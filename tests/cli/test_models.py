@@ -57,6 +57,7 @@ def test_a_file_is_added_listed_shown_and_removed(home: Path, file: Path) -> Non
     assert "noibo pull smollm2:135m" in run_noibo("list", home=home).stdout
 
 
+@pytest.mark.heavy
 def test_several_are_removed_and_what_cannot_be_is_said(home: Path, file: Path) -> None:
     for name in ("one", "two"):
         run_noibo("add", str(file), "--name", name, home=home)
@@ -100,6 +101,7 @@ def test_a_name_can_be_given(home: Path, file: Path) -> None:
     assert run_noibo("add", str(file), "--name", "mine:v1", home=home).stdout.startswith("mine:v1:")
 
 
+@pytest.mark.heavy
 def test_text_from_a_file_cannot_drive_the_terminal(home: Path, file: Path) -> None:
     run_noibo("add", str(file), home=home)
     for command in (
@@ -124,6 +126,7 @@ def test_json_is_json(home: Path, file: Path) -> None:
     assert row.items() <= about.items()
 
 
+@pytest.mark.heavy
 def test_a_changed_file_is_named_on_standard_error_and_the_rest_is_listed(
     home: Path, file: Path
 ) -> None:

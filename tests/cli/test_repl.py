@@ -217,6 +217,7 @@ def test_an_unknown_command_is_an_error_and_the_conversation_goes_on(repl: Termi
     assert "still here" in repl.ask("still here")
 
 
+@pytest.mark.heavy
 def test_model_lists_and_changes_models(home: Path, smollm2_gguf: Path) -> None:
     assert run_noibo("add", str(smollm2_gguf), "--name", "one", home=home).returncode == 0
     with RunningServer(home) as server, Terminal(server.home) as repl:
@@ -398,6 +399,7 @@ def test_ctrl_c_before_the_first_word_stops_the_answer(repl: Terminal, own: Path
     until(lambda: requests_of(own) == [0], "the slot is free")
 
 
+@pytest.mark.heavy
 def test_ctrl_c_during_an_answer_of_the_real_model_frees_its_slot(
     real_server: RunningServer,
 ) -> None:
@@ -437,6 +439,7 @@ def test_a_worker_that_dies_in_an_answer_is_an_error_and_the_conversation_goes_o
     assert "still here" in repl.ask("still here")
 
 
+@pytest.mark.heavy
 def test_a_server_that_dies_in_an_answer_is_an_error_message(home: Path) -> None:
     with RunningServer(home) as server, Terminal(home) as repl:
         repl.ask('/set x_echo {"delay_ms": 50}')

@@ -120,6 +120,7 @@ def test_options_reach_the_model(served: Shell) -> None:
     assert done.stdout == "one two\n"
 
 
+@pytest.mark.heavy
 def test_an_answer_that_the_encoding_cannot_say_is_escaped(noibo: Shell) -> None:
     done = noibo("run", "echo", "được", PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stdout) == (0, "\\u0111\\u01b0\\u1ee3c\n")
@@ -130,6 +131,7 @@ def test_control_characters_of_an_answer_reach_a_pipe_unchanged(served: Shell) -
     assert done.stdout == "\x1b[31mred\x1b[0m\n"
 
 
+@pytest.mark.heavy
 def test_the_real_model_answers_the_same_twice_at_temperature_0(
     real_server: RunningServer,
 ) -> None:
@@ -140,6 +142,7 @@ def test_the_real_model_answers_the_same_twice_at_temperature_0(
     assert first.stdout == second.stdout
 
 
+@pytest.mark.heavy
 def test_the_real_model_obeys_the_system_prompt_option(real_server: RunningServer) -> None:
     ask = ["run", "smollm2:135m", "Who are you?", "--temperature", "0", "--max-tokens", "30"]
     plain = run_noibo(*ask, home=real_server.home)
@@ -177,12 +180,14 @@ def test_a_model_that_is_missing_is_fetched_first_by_the_server(
             assert [one.name for one in client.stored_models().models] == [name]
 
 
+@pytest.mark.heavy
 def test_offline_a_model_that_is_not_here_is_not_fetched(noibo: Shell) -> None:
     done = noibo("run", "smollm2:135m", "hi", NOIBO_OFFLINE="1")
     assert (done.returncode, done.stdout) == (4, "")
     assert "noibo is offline" in done.stderr
 
 
+@pytest.mark.heavy
 def test_a_file_that_the_engine_refuses_is_an_error_with_its_reason(
     noibo: Shell, tmp_path: Path, smollm2_gguf: Path
 ) -> None:
@@ -214,6 +219,7 @@ def test_a_server_is_started_once_and_said_so_on_standard_error(noibo: Shell) ->
     assert noibo.server() == server
 
 
+@pytest.mark.heavy
 def test_two_runs_at_the_same_moment_start_one_server(noibo: Shell) -> None:
     both = [noibo.start("run", "echo", word) for word in ("one", "two")]
     told = [process.communicate(timeout=90) for process in both]
@@ -223,6 +229,7 @@ def test_two_runs_at_the_same_moment_start_one_server(noibo: Shell) -> None:
     assert len(noibo.servers()) == 1
 
 
+@pytest.mark.heavy
 def test_after_kill_9_of_the_server_the_next_run_starts_another(noibo: Shell) -> None:
     noibo("run", "echo", "one")
     server, worker = noibo.server(), noibo.worker()
@@ -235,6 +242,7 @@ def test_after_kill_9_of_the_server_the_next_run_starts_another(noibo: Shell) ->
     assert noibo.server() != server
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "stale",
     [
@@ -273,6 +281,7 @@ def test_the_server_survives_ctrl_c_in_the_terminal_that_started_it(noibo: Shell
 # ── ps and stop ─────────────────────────────────────────────────────────────
 
 
+@pytest.mark.heavy
 def test_ps_shows_the_server_and_what_is_loaded(noibo: Shell) -> None:
     noibo("run", "echo", "one")
     shown = noibo("ps")
@@ -289,6 +298,7 @@ def test_ps_without_a_server_says_in_json_that_nothing_runs(noibo: Shell) -> Non
     assert (done.returncode, json.loads(done.stdout), done.stderr) == (0, nothing, "")
 
 
+@pytest.mark.heavy
 def test_stop_with_a_name_unloads_that_model_only(noibo: Shell) -> None:
     noibo("run", "echo", "one")
     server, worker = noibo.server(), noibo.worker()
@@ -299,6 +309,7 @@ def test_stop_with_a_name_unloads_that_model_only(noibo: Shell) -> None:
     assert noibo.server() == server
 
 
+@pytest.mark.heavy
 def test_stop_of_a_model_that_does_not_run_says_which_do(noibo: Shell) -> None:
     noibo("run", "echo", "one")
     noibo("stop", "echo")
@@ -317,6 +328,7 @@ def test_stop_ends_the_server_and_its_workers(noibo: Shell) -> None:
     assert noibo("ps").returncode == 9
 
 
+@pytest.mark.heavy
 def test_ctrl_c_during_an_answer_frees_its_slot(noibo: Shell) -> None:
     noibo("run", "echo", "one")
     process = noibo.start("run", "echo", stdin="word " * 1_000_000)

@@ -204,6 +204,7 @@ class Screen:
         os.close(self._master)
 
 
+@pytest.mark.heavy
 def test_the_live_view_outlives_its_server(home: Path) -> None:
     with RunningServer(home) as server:
         server.load("echo")

@@ -1,169 +1,345 @@
+"""Connections to workers, against a server on a real port that answers whatever it is told to."""
+
 from __future__ import annotations
 
-from collections import Counter
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator
 
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
-from noibo.engines.engine import Model
-from noibo.engines.supervision.claim import Claim, Priority, Standing
-from noibo.engines.supervision.line import REMEMBERED, Line
-from noibo.engines.supervision.ticket import Ticket
+from noibo.egress import is_loopback
+from noibo.engines import line
+from noibo.errors import EgressRefused
 
-MODEL = Model("m", "echo")
-
-
-def ticket(caller: str, priority: Priority = Priority.INTERACTIVE, model: Model = MODEL) -> Ticket:
-    return Ticket(Claim(model, caller, priority), lambda _: Standing(0, None, "queue"))
+pytestmark = pytest.mark.anyio
+JSON = {"Content-Type": "application/json"}
 
 
-def line_of(*tickets: Ticket, longest: int = 1000) -> Line:
-    line = Line(longest)
-    for one in tickets:
-        line.add(one)
-    return line
+class Server:
+    """Says `answers`, one for each request, in the pieces given; None: closes instead."""
+
+    def __init__(self, *answers: list[bytes] | None) -> None:
+        self.answers = list(answers)
+        self.heads: list[bytes] = []
+        self.bodies: list[bytes] = []
+        self.connections = 0
+        self.hung_up = asyncio.Event()
+
+    async def __aenter__(self) -> Server:
+        self.server = await asyncio.start_server(self._talk, "127.0.0.1", 0)
+        port = self.server.sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.server.close()
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            while self.answers:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+                self.heads.append(head)
+                self.bodies.append(await reader.readexactly(length))
+                answer = self.answers.pop(0)
+                if answer is None:
+                    break
+                for piece in answer:
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(0.005)
+                if b"close" in answer[0].lower():
+                    break
+            else:
+                await reader.read()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            self.hung_up.set()
+            writer.close()
 
 
-def served(line: Line, slots: int = 1) -> list[Ticket]:
-    """Everyone, in the order they get a slot, each giving it back before the next."""
-    order: list[Ticket] = []
-    while (one := line.next("m")) is not None:
-        line.remove(one)
-        line.took(one)
-        order.append(one)
-        if len(order) >= slots:
-            line.gave_back(order[len(order) - slots])
-    return order
+def whole(body: bytes, *more: str, status: str = "200 OK") -> list[bytes]:
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *more]
+    return ["\r\n".join(lines).encode() + b"\r\n\r\n" + body]
 
 
-def test_one_callers_requests_go_in_order() -> None:
-    tickets = [ticket("a") for _ in range(5)]
-    assert served(line_of(*tickets)) == tickets
+@pytest.fixture(params=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
+    """Their transports are of different classes."""
+    return "asyncio", {"use_uvloop": request.param == "uvloop"}
 
 
-def test_a_caller_with_one_request_is_not_behind_one_with_a_hundred() -> None:
-    many = [ticket("a") for _ in range(100)]
-    one = ticket("b")
-    line = line_of(*many, one)
-    assert line.places("m")[one] == 2
-    assert served(line).index(one) == 1
+@pytest.fixture
+async def session() -> AsyncIterator[line.Session]:
+    async with line.Session() as made:
+        yield made
 
 
-def test_two_callers_are_served_in_turn() -> None:
-    line = line_of(*[ticket("a") for _ in range(4)], *[ticket("b") for _ in range(4)])
-    assert [one.claim.caller for one in served(line)] == list("abababab")
+@pytest.fixture
+async def keeping() -> AsyncIterator[line.Session]:
+    async with line.Session(keeps=True) as made:
+        yield made
 
 
-def test_who_holds_slots_waits_for_those_who_hold_none() -> None:
-    line = line_of(*[ticket("a") for _ in range(4)])
-    for _ in range(2):  # a holds two slots
-        one = line.next("m")
-        assert one is not None
-        line.remove(one)
-        line.took(one)
-    first, second = ticket("b"), ticket("b")
-    line.add(first)
-    line.add(second)
-    assert [line.places("m")[one] for one in (first, second)] == [1, 2]
+async def ask(session: line.Session, url: str, body: bytes = b"{}") -> tuple[int, bytes]:
+    async with await session.post(url + "/v1/x?y=1", body, JSON) as response:
+        return response.status, await response.read()
 
 
-def test_the_interactive_go_before_the_batch() -> None:
-    batch = [ticket("a", Priority.BATCH) for _ in range(3)]
-    late = ticket("b")
-    assert served(line_of(*batch, late))[0] is late
+async def test_a_request_and_its_answer(session: line.Session) -> None:
+    async with (
+        Server(whole(b"hello", "X-A: b")) as server,
+        await session.post(server.url + "/v1/x?y=1", b"{1}", JSON) as response,
+    ):
+        assert (response.status, response.headers["x-a"]) == (200, "b")
+        assert await response.read() == b"hello"
+    assert server.bodies == [b"{1}"]
+    head = server.heads[0]
+    assert head.startswith(b"POST /v1/x?y=1 HTTP/1.1\r\nHost: 127.0.0.1:")
+    assert b"Connection: close\r\n" in head
+    assert b"Content-Type: application/json\r\n" in head
 
 
-def test_one_caller_gets_half_of_the_line_and_leaves_room_for_others() -> None:
-    line = Line(8)
-    while line.has_place_for("a"):
-        line.add(ticket("a"))
-    assert line.waiting("m") == 4
-    while line.has_place_for("b"):
-        line.add(ticket("b"))
-    assert line.waiting("m") == 6
-    assert line.has_place_for("c")
+async def test_chunks_come_as_they_are_sent(session: line.Session) -> None:
+    begin = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    parts = [begin, b"3\r\none\r\n", b"3\r\nt", b"wo\r\n", b"0\r\n\r\n"]
+    async with Server(parts) as server, await session.post(server.url, b"", {}) as response:
+        pieces = []
+        while piece := await response.piece():
+            pieces.append(piece)
+    assert pieces[0] == b"one"
+    assert b"".join(pieces) == b"onetwo"
 
 
-def test_a_line_is_never_longer_than_its_bound() -> None:
-    line = Line(8)
-    for n in range(100):
-        if line.has_place_for(f"caller {n}"):
-            line.add(ticket(f"caller {n}"))
-    assert len(line) == 8
+async def test_a_body_may_end_with_its_connection(session: line.Session) -> None:
+    async with Server(
+        [b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b"all ", b"of it"]
+    ) as server:
+        assert await ask(session, server.url) == (200, b"all of it")
 
 
-def test_a_ticket_leaves_from_anywhere() -> None:
-    tickets = [ticket("a") for _ in range(3)]
-    line = line_of(*tickets)
-    line.remove(tickets[1])
-    assert served(line) == [tickets[0], tickets[2]]
-    assert len(line) == 0
-    assert line.models() == []
+async def test_a_word_before_the_answer_is_passed_over(session: line.Session) -> None:
+    async with Server([b"HTTP/1.1 100 Continue\r\n\r\n", *whole(b"then")]) as server:
+        assert await ask(session, server.url) == (200, b"then")
 
 
-def test_a_line_that_is_never_empty_remembers_only_so_many_callers() -> None:
-    line = Line(8)
-    line.add(ticket("patient"))
-    for n in range(2 * REMEMBERED):
-        one = ticket(f"caller {n}")
-        line.took(one)
-        line.gave_back(one)
-    assert len(line._lines["m"]._served) == REMEMBERED
-
-
-def test_lines_for_two_models_are_apart() -> None:
-    other = ticket("a", model=Model("n", "echo"))
-    line = line_of(ticket("a"), other)
-    assert line.places("n") == {other: 1}
-    assert set(line.models()) == {"m", "n"}
-
-
-requests = st.lists(
-    st.tuples(st.sampled_from("abcd"), st.sampled_from(list(Priority))), max_size=40
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        [b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Le"],
+        [b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 9\r\n\r\nhalf"],
+        [b"HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n"],
+    ],
 )
-
-
-@given(requests, st.integers(1, 4))
-def test_everybody_is_served_once_and_in_the_order_that_was_told(
-    asked: list[tuple[str, Priority]], slots: int
+async def test_an_answer_that_breaks_off_is_an_error(
+    session: line.Session, answer: list[bytes] | None
 ) -> None:
-    tickets = [ticket(caller, priority) for caller, priority in asked]
-    line = line_of(*tickets)
-    told = sorted(tickets, key=lambda one: line.places("m")[one])
-    order = served(line, slots)
-    assert sorted(order, key=id) == sorted(tickets, key=id)
-    if slots == 1 or len({caller for caller, _ in asked}) == 1:
-        assert [t.claim.priority for t in order] == sorted(t.claim.priority for t in order)
-    assert order[:1] == told[:1]
-    assert len(line) == 0
+    async with Server(answer) as server:
+        with pytest.raises(line.Broken):
+            await ask(session, server.url)
 
 
-@given(requests.filter(lambda asked: len(asked) > 3))
-def test_no_two_waiting_callers_of_one_priority_are_ever_two_answers_apart(
-    asked: list[tuple[str, Priority]],
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"nonsense, and close\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nclose",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nclose\r\n",
+        b"HTTP/1.1 200 close\r\nA: " + b"a" * (line.MOST_HEAD + 1),
+    ],
+)
+async def test_what_is_no_http_is_an_error(session: line.Session, answer: bytes) -> None:
+    async with Server([answer]) as server:
+        with pytest.raises(line.NotHttp):
+            await ask(session, server.url)
+
+
+async def test_nobody_there_is_another_error_than_a_broken_answer(session: line.Session) -> None:
+    async with Server() as server:
+        url = server.url
+    with pytest.raises(line.Unreachable):
+        await ask(session, url)
+
+
+async def test_to_leave_closes_the_connection(session: line.Session) -> None:
+    begin = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n"
+    async with Server([begin], whole(b"")) as server:
+        response = await session.post(server.url, b"", {})
+        assert await response.piece() == b"one"
+        response.close()
+        await asyncio.wait_for(server.hung_up.wait(), 5)
+
+
+async def test_to_be_cancelled_before_the_head_closes_the_connection(session: line.Session) -> None:
+    async with Server([b""], whole(b"")) as server:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await session.post(server.url, b"", {})
+        await asyncio.wait_for(server.hung_up.wait(), 5)
+
+
+async def test_a_connection_is_kept_where_that_is_wanted(keeping: line.Session) -> None:
+    async with Server(*[whole(b"%d" % n) for n in range(5)]) as server:
+        for n in range(5):
+            assert await ask(keeping, server.url) == (200, b"%d" % n)
+    assert server.connections == 1
+
+
+async def test_a_connection_is_not_kept_where_it_is_not_wanted(session: line.Session) -> None:
+    async with Server(whole(b"a"), whole(b"b")) as server:
+        assert await ask(session, server.url) == (200, b"a")
+        assert await ask(session, server.url) == (200, b"b")
+    assert server.connections == 2
+
+
+async def test_an_answer_without_an_end_is_not_the_beginning_of_the_next(
+    keeping: line.Session,
 ) -> None:
-    line = line_of(*[ticket(caller, priority) for caller, priority in asked])
-    left = Counter(asked)
-    got: Counter[tuple[str, Priority]] = Counter()
-    for one in served(line):
-        key = (one.claim.caller, one.claim.priority)
-        got[key] += 1
-        left[key] -= 1
-        still = [k for k in left if left[k] and k[1] is one.claim.priority]
-        # Between two who both still wait, neither is more than one answer ahead.
-        counts = [got[k] for k in still]
-        if key in still and counts:
-            assert got[key] - min(counts) <= 1
+    """What was not read to its end, or says more than it may, is never used again."""
+    async with Server(whole(b"x" * 100_000), [*whole(b"a"), b"stray"], whole(b"b")) as server:
+        response = await keeping.post(server.url, b"", {})
+        await response.piece()
+        response.close()
+        assert await ask(keeping, server.url) == (200, b"a")
+        await asyncio.sleep(0.05)
+        assert await ask(keeping, server.url) == (200, b"b")
+    assert server.connections >= 2
 
 
-def test_who_holds_slots_is_known_although_nobody_waits() -> None:
-    line = Line(10)
-    for caller in "aaab":  # each comes, and gets a slot at once
-        one = ticket(caller)
-        line.add(one)
-        line.remove(one)
-        line.took(one)
-    waiting = [ticket("a"), ticket("b")]
-    for one in waiting:
-        line.add(one)
-    assert line.next("m") is waiting[1]
+async def test_one_that_was_closed_meanwhile_is_not_noticed(keeping: line.Session) -> None:
+    async with Server(whole(b"a"), None, whole(b"b")) as server:
+        assert await ask(keeping, server.url) == (200, b"a")
+        assert await ask(keeping, server.url) == (200, b"b")
+    assert server.connections == 2
+
+
+async def test_what_nobody_reads_is_not_taken(session: line.Session) -> None:
+    size = 64 * 2**20
+    async with (
+        Server(whole(b"x" * size)) as server,
+        await session.post(server.url, b"", {}) as response,
+    ):
+        await asyncio.sleep(0.3)
+        first = await response.piece()
+        assert len(first) < 8 * line.HIGH
+        rest = 0
+        while piece := await response.piece():
+            rest += len(piece)
+    assert len(first) + rest == size
+
+
+@pytest.mark.parametrize("said", ["a\r\nX: y", "a\nb", "a\0b"])
+async def test_a_header_is_one_line(session: line.Session, said: str) -> None:
+    async with Server() as server:
+        with pytest.raises(ValueError, match="line break"):
+            await session.post(server.url, b"", {"Authorization": said})
+
+
+@pytest.mark.parametrize("url", ["http://10.0.0.1:80/", "http://example.com/", "https://1.1.1.1"])
+async def test_it_goes_nowhere_else(session: line.Session, url: str) -> None:
+    assert not is_loopback(url)
+    with pytest.raises(EgressRefused):
+        await session.post(url, b"", {})
+
+
+async def test_a_reset_is_no_end_of_an_answer(session: line.Session) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        linger = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    with pytest.raises(line.Broken):
+        await ask(session, url)
+    server.close()
+
+
+async def test_what_comes_after_an_answer_is_nobodys(keeping: line.Session) -> None:
+    one, two = whole(b"one")[0], whole(b"two")[0]
+    async with Server([one + two], whole(b"three")) as server:
+        assert await ask(keeping, server.url) == (200, b"one")
+        assert await ask(keeping, server.url) == (200, b"three")
+        assert server.connections == 2
+
+
+async def test_an_answer_without_end_does_not_fill_the_memory(
+    session: line.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line, "MOST_BODY", 1000)
+    endless = [b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", *[b"x" * 100] * 20]
+    async with Server(endless) as server:
+        with pytest.raises(line.NotHttp, match="MiB"):
+            await ask(session, server.url)
+
+
+async def test_trailers_are_no_headers(session: line.Session) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with (
+        Server([head, b"1\r\nx\r\n0\r\nRetry-After: 9\r\n\r\n"]) as server,
+        await session.post(server.url, b"", JSON) as response,
+    ):
+        assert await response.read() == b"x"
+        assert "retry-after" not in response.headers
+
+
+async def test_who_stands_still_is_left(session: line.Session) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"
+    async with Server([head, b"a"]) as server:
+        async with await session.post(server.url, b"", JSON) as response:
+            response.watch(0.2, 0.2)
+            with pytest.raises(line.Silent):
+                await response.read()
+        await server.hung_up.wait()
+
+
+async def test_who_is_not_listened_to_does_not_stand_still(session: line.Session) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+    async with (
+        Server([head, b"ab"]) as server,
+        await session.post(server.url, b"", JSON) as response,
+    ):
+        response.watch(0.1, 0.1)
+        await asyncio.sleep(0.4)
+        assert await response.read() == b"ab"
+
+
+async def test_what_broke_with_nothing_said_may_be_asked_again(session: line.Session) -> None:
+    async with Server(None, [b"HTTP/1.1 200 OK\r\nConte"]) as server:
+        for begun in (False, True):
+            server.answers = [None] if not begun else [[b"HTTP/1.1 200 close\r\nConte"]]
+            with pytest.raises(line.Broken) as broken:
+                await ask(session, server.url)
+            assert broken.value.begun is begun
+
+
+async def test_old_connections_do_not_pile_up(
+    keeping: line.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Server(*[whole(b"x") for _ in range(8)]) as server:
+        responses = await asyncio.gather(*(keeping.post(server.url, b"", JSON) for _ in range(4)))
+        for response in responses:
+            await response.read()
+            response.close()
+        monkeypatch.setattr(line, "IDLE_S", 0.0)
+        assert await ask(keeping, server.url) == (200, b"x")
+        assert sum(map(len, keeping._idle.values())) == 1
+
+
+async def test_a_closed_session_keeps_nothing() -> None:
+    session = line.Session(keeps=True)
+    async with Server(whole(b"x")) as server:
+        response = await session.post(server.url, b"", JSON)
+        await session.close()
+        assert await response.read() == b"x"
+        response.close()
+        assert not session._idle[next(iter(session._idle), ("", 0, False))]

@@ -138,7 +138,7 @@ async def measured(model: Model, context: int, folder: Path) -> tuple[Worker, in
 @pytest.mark.heavy
 @pytest.mark.timeout(1800)
 @pytest.mark.anyio
-@pytest.mark.parametrize("context", [512, 2048, 8192])
+@pytest.mark.parametrize("context", [512, 4096])
 async def test_the_real_worker_holds_what_was_estimated(
     smollm2: Model, tmp_path: Path, context: int
 ) -> None:

@@ -118,6 +118,7 @@ async def test_scores_are_the_engines_own_logits(workers: Workers, text: str) ->
     assert_same(line["after"], await likeliest(workers, tokens))
 
 
+@pytest.mark.heavy
 async def test_what_the_engine_wrote_scores_as_it_said_while_writing(workers: Workers) -> None:
     prompt = await workers.chat.tokenise(ENGLISH)
     asked = {"prompt": prompt, "n_predict": 32, "temperature": 0, "n_probs": 5, "ignore_eos": True}

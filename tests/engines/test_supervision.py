@@ -256,6 +256,7 @@ async def test_a_start_that_is_killed_is_tried_once_more(make: Make) -> None:
     await waiting.end()
 
 
+@pytest.mark.heavy
 async def test_repeated_failures_back_off_and_say_why(make: Make) -> None:
     supervisor = make()
     model = echo(start_fails="no weights")
@@ -267,6 +268,7 @@ async def test_repeated_failures_back_off_and_say_why(make: Make) -> None:
     assert caught.value.retry_after_s is not None
 
 
+@pytest.mark.heavy
 async def test_want_of_memory_is_named_and_tried_smaller(make: Make) -> None:
     # Each slot takes more than the process may have for three of them.
     supervisor = make(limits={"parallel": 4})
@@ -286,6 +288,7 @@ async def test_a_build_with_an_illegal_instruction_is_disqualified(make: Make) -
     assert await ask(make(engine=OtherEcho()), echo()) > 0  # until another build is there
 
 
+@pytest.mark.heavy
 async def test_a_worker_that_stands_still_is_replaced(make: Make) -> None:
     supervisor = make(limits={"answer_stall_s": 1.0})
     held = await Holder(supervisor, echo()).began()

@@ -45,6 +45,7 @@ async def test_two_stops_of_one_start_leave_no_process(make: Make) -> None:
     assert supervisor.workers() == []
 
 
+@pytest.mark.heavy
 async def test_a_name_that_means_another_file_is_answered_by_that_file(make: Make) -> None:
     supervisor = make()
     old, new = echo(version=1, start_delay_s=0.5), echo(version=2)
@@ -63,6 +64,7 @@ async def test_a_worker_that_dies_in_the_moment_it_is_ready_is_no_worker(make: M
     await eventually(lambda: not supervisor.workers())
 
 
+@pytest.mark.heavy
 async def test_a_pin_outlives_a_crash(make: Make) -> None:
     supervisor = make()
     await ask(supervisor, echo())
@@ -74,6 +76,7 @@ async def test_a_pin_outlives_a_crash(make: Make) -> None:
     assert supervisor.facts(supervisor.workers()[0])["pinned"]
 
 
+@pytest.mark.heavy
 async def test_want_of_memory_while_answering_makes_the_next_worker_smaller(make: Make) -> None:
     supervisor = make(limits={"parallel": 4})
     held = await Holder(supervisor, echo()).began()
@@ -92,6 +95,7 @@ def _out_of_memory() -> object:
     return Fault(Kind.OUT_OF_MEMORY, "took too much")
 
 
+@pytest.mark.heavy
 async def test_a_model_that_dies_of_illegal_instructions_does_not_take_a_proven_build(
     make: Make,
 ) -> None:

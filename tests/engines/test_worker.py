@@ -142,6 +142,7 @@ async def test_a_hostile_model_fails_to_load_cleanly(shared: Path, name: str) ->
         await worker.start()
 
 
+@pytest.mark.heavy
 async def test_a_worker_that_talks_nonsense_leaves_no_process() -> None:
     for said in ({"url": "http://10.0.0.1:80"}, {}):
         worker = echo_worker(announces=said)

@@ -43,6 +43,7 @@ def test_health_and_readiness(server: RunningServer) -> None:
     assert httpx2.get(server.url + "/ready").json() == {"status": "ready"}
 
 
+@pytest.mark.heavy
 @pytest.mark.shared
 def test_a_model_that_cannot_be_loaded_shows_in_readiness(
     home: Path, tmp_path: Path, shared: Path
@@ -76,6 +77,7 @@ def test_a_graceful_stop_lets_answers_finish_and_takes_no_new_ones(home: Path) -
     assert not (home / "server.json").exists()
 
 
+@pytest.mark.heavy
 def test_an_answer_longer_than_the_deadline_is_ended_with_an_error(home: Path) -> None:
     with RunningServer(home, NOIBO_SERVER_SHUTDOWN_GRACE_S="1") as server:
         thread, said = speak(server, 1000)
@@ -96,6 +98,7 @@ def test_the_shutdown_route_needs_the_header_no_web_page_can_send(server: Runnin
     assert server.process.wait(20) == 0
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("model", ["echo", "smollm2:135m"])
 def test_killing_the_server_leaves_no_worker(home: Path, model_store: Path, model: str) -> None:
     with RunningServer(home, NOIBO_STORE_PATH=str(model_store)) as server:
@@ -106,6 +109,7 @@ def test_killing_the_server_leaves_no_worker(home: Path, model_store: Path, mode
         until(lambda: not any(alive(worker) for worker in workers), "the workers are gone")
 
 
+@pytest.mark.heavy
 def test_killing_the_server_while_a_model_loads_leaves_no_worker(
     home: Path, model_store: Path
 ) -> None:
@@ -131,6 +135,7 @@ def test_killing_a_worker_fails_its_own_requests_and_the_next_one_starts_afresh(
         assert client.workers()[0].pid != worker.pid
 
 
+@pytest.mark.heavy
 def test_a_worker_that_dies_before_the_first_word_is_a_502(server: RunningServer) -> None:
     body = {"model": "echo", "prompt": "a b", "x_echo": {"die_after": 0}}
     answer = httpx2.post(server.url + "/v1/completions", json=body, timeout=30)
@@ -139,6 +144,7 @@ def test_a_worker_that_dies_before_the_first_word_is_a_502(server: RunningServer
     assert "scripted death" in answer.json()["error"]["message"]
 
 
+@pytest.mark.heavy
 def test_an_answer_that_breaks_off_is_an_error_and_not_an_end(server: RunningServer) -> None:
     body = {"model": "echo", "prompt": "a b c d", "x_echo": {"cut_after": 2, "delay_ms": 20}}
     whole = httpx2.post(server.url + "/v1/completions", json=body, timeout=30)
@@ -158,6 +164,7 @@ def test_a_taken_port_is_a_clear_error(home: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
 def test_only_loopback_is_listened_on(home: Path, host: str) -> None:
     ended = run_noibo("serve", "--host", host, "--port", "0", home=home)

@@ -92,10 +92,19 @@ def chat(model: str = "echo", **more: Any) -> dict[str, Any]:
 def test_tokens_are_those_that_the_answers_say(real_server: RunningServer) -> None:
     with httpx2.Client(base_url=real_server.url, timeout=120) as client:
         since = Since(client)
-        bodies = [chat(MODEL, max_tokens=5, seed=1), chat(MODEL, max_tokens=7)]
+        bodies = [
+            chat(MODEL, max_tokens=5, seed=1, ignore_eos=True),
+            chat(MODEL, max_tokens=7, ignore_eos=True),
+        ]
         bodies.append(bodies[0])  # its prompt is known by then
         used = [client.post("/v1/chat/completions", json=body).json()["usage"] for body in bodies]
-        asked = chat(MODEL, max_tokens=3, stream=True, stream_options={"include_usage": True})
+        asked = chat(
+            MODEL,
+            max_tokens=3,
+            ignore_eos=True,
+            stream=True,
+            stream_options={"include_usage": True},
+        )
         lines = client.post("/v1/chat/completions", json=asked).text.splitlines()
         used += [u for x in lines if x.startswith("data: {") and (u := json.loads(x[6:])["usage"])]
         assert len(used) == 4

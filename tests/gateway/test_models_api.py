@@ -196,6 +196,7 @@ def test_cancel_keeps_what_is_here_and_the_same_pull_fetches_only_the_rest(
     assert [one.state for one in client.pulls()][-2:] == ["cancelled", "done"]
 
 
+@pytest.mark.heavy
 def test_a_server_that_is_told_to_stop_does_so_in_mid_pull(home: Path, files: FileServer) -> None:
     files.lift(HALF)
     with RunningServer(home, NOIBO_SERVER_SHUTDOWN_GRACE_S="120") as server:
@@ -215,6 +216,7 @@ def test_a_server_that_is_told_to_stop_does_so_in_mid_pull(home: Path, files: Fi
     assert 0 < files.sent <= len(GGUF) - HALF + 4 * CHUNK
 
 
+@pytest.mark.heavy
 def test_a_server_that_is_killed_in_mid_pull_goes_on_later(home: Path, files: FileServer) -> None:
     files.lift(HALF)
     with RunningServer(home) as server:
@@ -284,6 +286,7 @@ def test_offline_a_pull_is_refused(home: Path, files: FileServer) -> None:
     assert files.requests == []
 
 
+@pytest.mark.heavy
 def test_a_licence_that_is_not_allowed_is_refused(home: Path, files: FileServer) -> None:
     allowed = {"NOIBO_LICENCES_ALLOWED": "permissive"}
     with RunningServer(home, **allowed) as server, server.client() as client:
@@ -322,6 +325,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.heavy
 def test_a_disk_without_room_is_an_error_with_its_code_and_nothing_is_kept(
     home: Path, files: FileServer, small_disk: Path
 ) -> None:

@@ -102,6 +102,7 @@ def pieces(client: openai.OpenAI, request: dict[str, Any]) -> list[tuple[str, st
     return [one for one in said if any(one)]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_was_thought_is_apart_from_the_answer(client: openai.OpenAI, family: str) -> None:
     request = forced(family, SAID[family], chat_template_kwargs={"enable_thinking": True})

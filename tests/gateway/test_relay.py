@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import aiohttp
 import pytest
 
 from noibo import settings
-from noibo.engines.upstream import new_session
 from noibo.gateway.pipeline import Pipeline, Request
 from noibo.gateway.relay import Relay
 from tests.gateway.bare_engine import CHUNK, LAST, PATH, sse, told
@@ -111,9 +109,3 @@ async def test_a_tool_call_index_from_nowhere_is_refused() -> None:
     odd = {"id": "c", "choices": [{"index": 0, "delta": {"tool_calls": calls}}]}
     status, _ = await relayed(sse(odd, LAST) + b"data: [DONE]\n\n", stream=False)
     assert status == 502
-
-
-async def test_the_session_keeps_no_connection() -> None:
-    async with new_session() as session:
-        assert isinstance(session.connector, aiohttp.TCPConnector)
-        assert session.connector.force_close

@@ -107,6 +107,16 @@ def test_anthropics_errors_say_it_in_the_body_and_in_its_header(
     assert "request-id" not in client.get("/v1/models", headers=NAMED).headers
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/chat/completions"])
+def test_a_path_without_its_prefix_is_one_request(
+    told: tuple[RunningServer, httpx2.Client], path: str
+) -> None:
+    server, client = told
+    answer = client.post(path, json=chat(max_tokens=1))
+    (name,) = answer.headers.get_list("x-request-id")
+    assert row_of(server, name)["status"] == 200
+
+
 # ── lines ───────────────────────────────────────────────────────────────────
 
 

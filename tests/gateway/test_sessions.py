@@ -45,7 +45,7 @@ def test_who_signs_in_gets_a_cookie_that_no_script_reads(door: Door, name: str) 
     assert cookie["secure"] == ""  # without TLS it could not be sent back
     assert cookie["max-age"] == str(7 * 86400)
     said = answer.json()
-    assert (said["name"], said["role"]) == (name, "admin")
+    assert (said["name"], said["owner"], said["role"]) == (f"user:{name}", name, "admin")
     assert len(said["page_token"]) == 64
     assert cookie.value not in answer.text
 
@@ -165,6 +165,45 @@ def test_a_change_of_the_user_ends_all_their_sessions(
 # ── guessing ────────────────────────────────────────────────────────────────
 
 
+def test_a_user_changes_their_own_password_and_goes_on(door: Door) -> None:
+    name = door.user("user")
+    with door.signed_in(name) as page, door.signed_in(name) as other:
+        change = {"password": WORD, "new_password": "mật khẩu mới của tôi"}
+        assert page.patch(SIGN_IN, json=change | {"password": "wrong words"}).status_code == 401
+        assert other.get(SIGN_IN).status_code == 200
+        answer = page.patch(SIGN_IN, json=change)
+        assert answer.status_code == 200
+        page.headers[PAGE_TOKEN] = answer.json()["page_token"]
+        assert page.post("/v1/chat/completions", json=CHAT).status_code == 200
+        assert other.get(SIGN_IN).status_code == 401
+    assert signs_in(door, name).status_code == 401
+    assert signs_in(door, name, change["new_password"]).status_code == 200
+
+
+def test_who_mistyped_the_old_password_changes_it_all_the_same(door: Door) -> None:
+    name, new = door.user("user"), "another good password"
+    with door.signed_in(name) as page:
+        for _ in range(4):
+            wrong = {"password": "wrong words", "new_password": new}
+            assert page.patch(SIGN_IN, json=wrong).status_code == 401
+        short = {"password": WORD, "new_password": "short"}
+        assert page.patch(SIGN_IN, json=short).status_code == 400
+        changed = page.patch(SIGN_IN, json={"password": WORD, "new_password": new})
+        assert changed.status_code == 200, changed.text
+        assert page.get(SIGN_IN).json()["owner"] == name
+    for _ in range(6):  # nothing is left of the guesses
+        assert signs_in(door, name, new).status_code == 200
+
+
+def test_who_came_with_a_key_has_no_password(door: Door, name: str) -> None:
+    change = {"password": WORD, "new_password": "other words"}
+    answer = httpx2.patch(
+        door.near + SIGN_IN, json=change, headers=GUARD, trust_env=False, timeout=60
+    )
+    assert answer.status_code == 400
+    assert "Sign in first" in answer.text
+
+
 def test_the_sixth_wrong_password_waits_and_so_does_the_right_one(door: Door) -> None:
     name, other = door.user(), door.user()
     found = [signs_in(door, name, "a wrong password") for _ in range(5)]
@@ -180,6 +219,19 @@ def test_the_sixth_wrong_password_waits_and_so_does_the_right_one(door: Door) ->
     assert signs_in(door, other).status_code == 200
     with door.client(near=True) as elsewhere:  # from another address
         assert elsewhere.post(SIGN_IN, json={"name": name, "password": WORD}).status_code == 200
+
+
+def test_behind_a_proxy_each_address_is_counted_by_itself(door: Door) -> None:
+    name = door.user("user")
+
+    def status(word: str, address: str) -> int:
+        said = {"name": name, "password": word}
+        with door.client(near=True, **{"X-Forwarded-For": f"198.51.100.9, {address}"}) as proxied:
+            return proxied.post(SIGN_IN, json=said).status_code
+
+    assert [status("wrong words", "203.0.113.1") for _ in range(6)] == [401] * 5 + [429]
+    assert status(WORD, "203.0.113.1") == 429
+    assert status(WORD, "203.0.113.2") == 200
 
 
 def test_a_wrong_name_and_a_wrong_password_get_the_same_answer(door: Door, name: str) -> None:

@@ -297,6 +297,7 @@ def test_an_error_after_the_wait_was_told_is_an_event(one_slot: RunningServer) -
     assert "[DONE]" not in said.text
 
 
+@pytest.mark.heavy
 def test_stopping_a_model_tells_who_waits_for_it(home: Path) -> None:
     with RunningServer(home, **SOON) as server, server.client() as client:
         server.load("echo")
@@ -330,6 +331,7 @@ def test_tokens_are_counted_while_they_are_written(one_slot: RunningServer) -> N
         assert client.workers()[0].tokens_out == before.tokens_out + 3
 
 
+@pytest.mark.heavy
 def test_keep_alive_does_not_reach_the_engine_and_is_kept(server: RunningServer) -> None:
     with server.client() as client:
         client.chat("a", "echo", keep_alive="1h")

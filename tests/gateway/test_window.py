@@ -111,6 +111,8 @@ def test_what_is_cut_to_its_room_leaves_room_for_an_answer(
         ({}, None, "max_tokens"),
         ({"max_tokens": 5}, 5, "max_tokens"),
         ({"max_tokens": 0}, 0, "max_tokens"),
+        ({"n_predict": 4096.0}, 4096, "n_predict"),
+        ({"n_predict": 1e5}, 100_000, "n_predict"),
         ({"max_tokens": -1}, None, "max_tokens"),
         ({"max_tokens": 5, "max_completion_tokens": 7}, 7, "max_completion_tokens"),
         ({"max_tokens": 5, "n_predict": -2}, None, "n_predict"),

@@ -245,6 +245,7 @@ def test_the_server_and_its_workers_speak_to_nobody_outside(
 # ── commands ────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.heavy
 def test_run_and_the_server_it_starts_speak_to_nobody_outside(
     home: Path, tmp_path: Path, watch: Watch, model_store: Path
 ) -> None:
@@ -270,6 +271,7 @@ def test_run_and_the_server_it_starts_speak_to_nobody_outside(
     assert watch.departures() == []
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("offline", ["0", "1"], ids=["online", "offline"])
 def test_doctor_speaks_to_nobody_outside(
     home: Path, watch: Watch, model_store: Path, offline: str
@@ -330,6 +332,7 @@ def test_offline_pull_is_refused_without_a_single_connection(
     assert watch.departures() == []
 
 
+@pytest.mark.heavy
 def test_offline_run_of_a_model_that_is_not_here_makes_no_connection_outside(
     home: Path, tmp_path: Path, index: dict[str, str]
 ) -> None:
@@ -342,6 +345,7 @@ def test_offline_run_of_a_model_that_is_not_here_makes_no_connection_outside(
     assert watch.departures() == []
 
 
+@pytest.mark.heavy
 def test_pull_from_an_index_that_is_not_loopback_is_declared_before_it_leaves(
     home: Path, watch: Watch, index_folder: Path, pip_environment: dict[str, str]
 ) -> None:

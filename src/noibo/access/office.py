@@ -121,6 +121,30 @@ class Office:
     async def sign_in(self, name: str, word: str, address: str) -> str:
         """What goes into the cookie. Raises `Unauthorized`, the same for a wrong name and a wrong
         password, and `TooManyAttempts`."""
+        user = await self._proved(name, word, address)
+        token, session = _new_session(user)
+        if not await (await self._open()).add_session(session, user.password):
+            raise _wrong()  # it was changed at this moment
+        await self._welcome(name, address)
+        return token
+
+    async def change_own_password(self, name: str, word: str, new: str, address: str) -> str:
+        """A user's, by themselves: their sessions end, and a new one begins, for its cookie. Raises
+        as `sign_in`."""
+        password.require_length(new)
+        user = await self._proved(name, word, address)
+        token, session = _new_session(user)
+        hashed = await asyncio.to_thread(password.hashed, new)
+        if not await (await self._open()).replace_password(session, user.password, hashed):
+            raise _wrong()  # it was changed at this moment
+        await self._welcome(name, address)
+        return token
+
+    async def _welcome(self, name: str, address: str) -> None:
+        self._lockout.forgive(name, address)
+        await self.ring.read_again()
+
+    async def _proved(self, name: str, word: str, address: str) -> User:
         if self._guessing >= MOST_GUESSING:
             raise TooManyAttempts(
                 "Too many want to sign in at this moment.",
@@ -136,23 +160,27 @@ class Office:
                 right = await asyncio.to_thread(password.matches, word, kept)
         finally:
             self._guessing -= 1
-        token, now = new_token(), time.time()
-        if user is not None and right:
-            session = Session(digest(token), user.name, now, now)
-            right = await (await self._open()).add_session(session, user.password)
         if user is None or not right:
-            raise Unauthorized(
-                "The name or the password is wrong.",
-                next_step="Try again; an admin gives out new ones: `noibo user password`.",
-            )
-        self._lockout.forgive(name, address)
-        await self.ring.read_again()
-        return token
+            raise _wrong()
+        return user
 
     async def sign_out(self, token: str) -> None:
         """A session ends."""
         await (await self._open()).end_session(digest(token))
         await self.ring.read_again()
+
+
+def _new_session(user: User) -> tuple[str, Session]:
+    """What goes into the cookie, and what is kept of it."""
+    token, now = new_token(), time.time()
+    return token, Session(digest(token), user.name, now, now)
+
+
+def _wrong() -> Unauthorized:
+    return Unauthorized(
+        "The name or the password is wrong.",
+        next_step="Try again; an admin gives out new ones: `noibo user password`.",
+    )
 
 
 def _key_row(key: Key, now: float) -> KeyRow:

@@ -21,13 +21,18 @@ _COST: Final = 2**15, 8, 3  # n, r, p
 _MEMORY: Final = 64 * 2**20
 
 
-def hashed(password: str) -> str:
-    """What is kept of a password. Raises `UsageError` for one that is too short."""
+def require_length(password: str) -> None:
+    """Raise `UsageError` for one that is too short, or very long."""
     if not LEAST <= len(password) <= MOST:
         raise UsageError(
             f"A password has {LEAST} to {MOST} characters; this one has {len(password)}.",
             next_step="A few words with spaces between are easy to remember and hard to guess.",
         )
+
+
+def hashed(password: str) -> str:
+    """What is kept of a password. Raises `UsageError` for one that is too short."""
+    require_length(password)
     salt = secrets.token_bytes(16)
     n, r, p = _COST
     found = _scrypt(password, salt, n, r, p)

@@ -156,6 +156,20 @@ class AccessRecords:
 
         return await self._change(write)
 
+    async def replace_password(self, session: Session, old: str, new: str) -> bool:
+        """Another password for a user, if that still is the old one: their sessions end, and this
+        one begins."""
+        mine = users.c.name == session.user, users.c.password == old
+
+        def write(connection: Connection) -> bool:
+            if not connection.execute(users.update().where(*mine).values(password=new)).rowcount:
+                return False
+            connection.execute(sessions.delete().where(sessions.c.user == session.user))
+            connection.execute(sessions.insert().values(asdict(session)))
+            return True
+
+        return await self._change(write)
+
     async def see_session(self, digest: bytes, now: float) -> None:
         """A session was used. No change that another server must know of at once."""
         seen = sessions.update().where(sessions.c.digest == digest).values(seen_at=now)

@@ -92,7 +92,9 @@ async def _try(adapter: Engine, version: str, stored: StoredModel, tree: Setting
         await worker.prove()
     except WorkerStartFailed as error:
         died = worker.fault is not None and worker.fault.kind is Kind.ILLEGAL_INSTRUCTION
-        return Finding(Level.PROBLEM, error.message, OTHER_BUILD if died else error.next_step)
+        return Finding(
+            Level.PROBLEM, error.message + error.lines, OTHER_BUILD if died else error.next_step
+        )
     await worker.stop()
     builds.trust(adapter)  # whatever was seen of it before
     return Finding(Level.OK, f"{version} runs: {model.name} loaded and read a prompt")

@@ -136,8 +136,7 @@ class Census:
             watched.owes, watched.since, watched.done = duty, now, done
         elif duty is not None and (late := now - watched.since) > self._patience(duty):
             if duty is Duty.READING:
-                what = one.answering.scope["path"] if one.answering else ""
-                log.warning("%s does not read its answer (%s): dropped", one.client, what)
+                log.warning("%s does not read its answer: dropped", one.client)
             one.give_up(duty, late)
 
     def _patience(self, duty: Duty) -> float:

@@ -1,4 +1,4 @@
-"""Talking to one worker: the verbs over HTTP, and the one place where aiohttp's errors end.
+"""Talking to one worker: the verbs over HTTP, and the one place where a connection's errors end.
 
 Cancelling is leaving: when the body of `generate` ends, for whatever reason, the connection is
 closed and the engine frees its slot.
@@ -12,45 +12,34 @@ import errno
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-import aiohttp
 import msgspec
 
+from noibo.engines import line
 from noibo.engines.engine import Fields, Support, Verb
 from noibo.engines.worker import Worker
 from noibo.errors import ContextExceeded, EngineError, NoiboError, NotSupported, WorkerDied
 from noibo.wire import openai
 from noibo.wire.body import UNREADABLE
 
-# A worker may think for a long time before its first token; that it lives is seen by its process.
-PATIENT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=None)
-BRIEF = aiohttp.ClientTimeout(total=1.5)
+BRIEF_S = 1.5
 OVERRUN = frozenset({502, 503, 504})  # it, or what stands behind it, cannot answer now
-LARGEST_LINE = 2**20
-BROKEN = (aiohttp.ClientError, ConnectionError)  # the connection, or what came by it
 NONSENSE = (ValueError, KeyError, TypeError)  # what reading it raises
 
 
-def new_session(*, keeps: bool = False) -> aiohttp.ClientSession:
-    """A session for workers on this machine: no proxy, no cookies, no limit on connections.
+def new_session(*, keeps: bool = False) -> line.Session:
+    """A session for workers on this machine.
 
     Connections are not kept: llama.cpp closes idle ones when it likes, and a request written into
     one that just closed would fail for no reason of its own. A new one on loopback costs 0.1 ms.
     `keeps`: for foreign servers, which are asked again where that happens.
     """
-    return aiohttp.ClientSession(
-        timeout=PATIENT,
-        connector=aiohttp.TCPConnector(limit=0, force_close=not keeps),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
-        auto_decompress=False,
-        read_bufsize=LARGEST_LINE,
-    )
+    return line.Session(keeps=keeps)
 
 
 class Upstream:
     """One worker as a server."""
 
-    def __init__(self, worker: Worker, session: aiohttp.ClientSession) -> None:
+    def __init__(self, worker: Worker, session: line.Session) -> None:
         self._worker = worker
         self._session = session
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
@@ -63,29 +52,32 @@ class Upstream:
         self._require(Verb.GENERATE)
         return Generation(self, path, fields)
 
-    async def begin(self, path: str, fields: Fields) -> aiohttp.ClientResponse:
+    async def begin(self, path: str, fields: Fields) -> line.Response:
         """Post a request; the response, of which only the head is read. It is to be closed."""
         worker = self._worker
         body = msgspec.json.encode(worker.asked(fields))
         worker.owed += 1
         try:
             async with asyncio.timeout(worker.patience_s):
-                return await self._post(path, body)
+                response = await self._post(path, body)
         except TimeoutError:
             raise worker.silent(worker.patience_s) from None
-        except BROKEN as exc:
+        except ConnectionError as exc:
             raise await self.reason(exc) from exc
         finally:
             worker.owed -= 1
+        if worker.engine.foreign:  # of our own it is seen whether they do anything
+            response.watch(worker.patience_s, worker.patience_s)
+        return response
 
-    async def chunks(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    async def chunks(self, response: line.Response) -> AsyncIterator[bytes]:
         """What comes of an open response, as it comes. Whoever takes long over a chunk does not
         make the worker look as if it stood still."""
-        worker, content = self._worker, response.content
+        worker = self._worker
         while True:
             worker.owed += 1
             try:
-                chunk = await content.readany()
+                chunk = await response.piece()
             finally:
                 worker.owed -= 1
             if not chunk:
@@ -100,45 +92,47 @@ class Upstream:
             said = await response.read()
         return self._document(response, said)
 
-    async def _post(self, path: str, body: bytes) -> aiohttp.ClientResponse:
+    async def _post(self, path: str, body: bytes) -> line.Response:
         """The answer, of which nothing is read yet. Where a worker says that it may be asked again,
         it is: as long as nobody has heard anything of it."""
         for pause in self._worker.pauses:
-            with contextlib.suppress(aiohttp.ClientConnectionError):
+            try:
                 response = await self._posted(path, body)
+            except line.Unreachable:
+                pass
+            except line.Broken as broken:
+                if broken.begun:
+                    raise
+            else:
                 if response.status not in OVERRUN:
                     return response
                 response.close()
             await asyncio.sleep(pause)
         return await self._posted(path, body)
 
-    async def _posted(self, path: str, body: bytes) -> aiohttp.ClientResponse:
-        return await self._session.post(
-            self._worker.address(path), data=body, headers=self._headers, allow_redirects=False
-        )
+    async def _posted(self, path: str, body: bytes) -> line.Response:
+        return await self._session.post(self._worker.address(path), body, self._headers)
 
     async def look(self, path: str) -> Any:
         """Get one JSON document."""
         async with (
             self._mapped(),
             self._not_for_ever(),
-            self._session.get(
-                self._worker.address(path), headers=self._headers, allow_redirects=False
-            ) as response,
+            await self._session.get(self._worker.address(path), self._headers) as response,
         ):
             said = await response.read()
         return self._document(response, said)
 
-    def refusal(self, response: aiohttp.ClientResponse, said: bytes) -> NoiboError:
+    def refusal(self, response: line.Response, said: bytes) -> NoiboError:
         """What a caller is told of an answer that is none."""
         error = openai.refusal(response.status, said)
         if isinstance(error, ContextExceeded):
             return error
-        seconds = response.headers.get("Retry-After", "")
+        seconds = response.headers.get("retry-after", "")
         error.retry_after_s = float(seconds) if seconds.isdecimal() else None
         return self._worker.refusal(response.status, error)
 
-    def _document(self, response: aiohttp.ClientResponse, said: bytes) -> Any:
+    def _document(self, response: line.Response, said: bytes) -> Any:
         if response.status != 200:
             raise self.refusal(response, said)
         try:
@@ -162,14 +156,14 @@ class Upstream:
         """Slots that work right now, by the engine's own word; None when it has no time to say."""
         if self._worker.engine.foreign:
             return None  # it may be anything: few have such a route
-        with contextlib.suppress(aiohttp.ClientError, TimeoutError, ConnectionError, *NONSENSE):
-            async with self._session.get(
-                self._worker.url + "/slots",
-                headers=self._headers,
-                timeout=BRIEF,
-                allow_redirects=False,
-            ) as response:
-                return sum(bool(slot["is_processing"]) for slot in await response.json())
+        url = self._worker.url + "/slots"
+        with contextlib.suppress(TimeoutError, ConnectionError, *NONSENSE):
+            async with (
+                asyncio.timeout(BRIEF_S),
+                await self._session.get(url, self._headers) as response,
+            ):
+                slots = msgspec.json.decode(await response.read())
+                return sum(bool(slot["is_processing"]) for slot in slots)
         return None
 
     def _require(self, verb: Verb) -> None:
@@ -192,14 +186,16 @@ class Upstream:
     async def _mapped(self) -> AsyncIterator[None]:
         try:
             yield
-        except BROKEN as exc:
+        except ConnectionError as exc:
             raise await self.reason(exc) from exc
 
-    async def reason(self, exc: BaseException) -> EngineError:
-        """What one of `BROKEN` means."""
-        if isinstance(exc, aiohttp.ClientResponseError):
-            return EngineError(f"The worker answered {exc.status}: {exc.message}.")
-        if not isinstance(exc, aiohttp.ClientConnectorError):
+    async def reason(self, exc: ConnectionError) -> EngineError:
+        """What the end of a connection means."""
+        if isinstance(exc, line.NotHttp):
+            return EngineError(str(exc))
+        if isinstance(exc, line.Silent):
+            return self._worker.silent(exc.seconds)
+        if not isinstance(exc, line.Unreachable):
             return await self._worker.died()
         if exc.errno in {errno.EMFILE, errno.ENFILE}:
             return EngineError(
@@ -220,14 +216,14 @@ class Generation:
     def __init__(self, upstream: Upstream, path: str, fields: Fields) -> None:
         self._upstream = upstream
         self._asked = path, fields
-        self._response: aiohttp.ClientResponse | None = None
+        self._response: line.Response | None = None
 
-    async def __aenter__(self) -> aiohttp.ClientResponse:
+    async def __aenter__(self) -> line.Response:
         self._response = await self._upstream.begin(*self._asked)
         return self._response
 
     async def __aexit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
         if self._response is not None:
             self._response.close()
-        if isinstance(exc, BROKEN):
+        if isinstance(exc, ConnectionError):
             raise await self._upstream.reason(exc) from exc

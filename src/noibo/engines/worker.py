@@ -206,18 +206,19 @@ class Worker:
     def _start_failed(self, fault: Fault) -> WorkerStartFailed:
         name, engine = self.model.name, self.engine.name
         if fault.kind is Kind.OUT_OF_MEMORY:
-            return OutOfMemory(
-                f"There is not enough memory for {name}: its worker {fault.text}."
-                + self.last_lines(),
+            error: WorkerStartFailed = OutOfMemory(
+                f"There is not enough memory for {name}: its worker {fault.text}.",
                 next_step="Unload others (`noibo ps`, `noibo stop`), take a smaller model or "
                 "quantisation, or set a smaller engine.ctx_size.",
             )
-        return WorkerStartFailed(
-            f"The model {name} did not start: its worker ({engine}) {fault.text}."
-            + self.last_lines(),
-            next_step="`noibo inspect` shows what is in the file, `noibo doctor` what this "
-            "machine can run.",
-        )
+        else:
+            error = WorkerStartFailed(
+                f"The model {name} did not start: its worker ({engine}) {fault.text}.",
+                next_step="`noibo inspect` shows what is in the file, `noibo doctor` what this "
+                "machine can run.",
+            )
+        error.lines = self.last_lines()
+        return error
 
     async def stop(self) -> None:
         """Ask the process to end, then make it."""
@@ -356,13 +357,15 @@ class Worker:
     def death(self) -> WorkerDied:
         """How it ended, as an error."""
         what = self.fault.text if self.fault else "stopped answering"
-        return WorkerDied(
-            f"The worker for {self.model.name} {what} while it answered." + self.last_lines(),
+        error = WorkerDied(
+            f"The worker for {self.model.name} {what} while it answered.",
             next_step="Send the request again: a fresh worker starts by itself.",
         )
+        error.lines = self.last_lines()
+        return error
 
     def last_lines(self) -> str:
-        """The end of the process's log, for an error message."""
+        """The end of the process's log, for an error's `lines`."""
         log = self.process.log() if self.process else []
         lines = [line for line in log if line.strip() and line != self._why]
         lines += [self._why] if self._why else []

@@ -15,9 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import aiohttp
-
-from noibo.engines import asking
+from noibo.engines import asking, line
 from noibo.engines.engine import FORMS, Engine, Model, Verb
 from noibo.engines.supervision import keep_alive
 from noibo.engines.supervision.claim import Claim
@@ -116,7 +114,7 @@ class Stream:
     them. `cut`: what of the request the model does not read."""
 
     upstream: Upstream
-    response: aiohttp.ClientResponse
+    response: line.Response
     chunks: AsyncIterator[bytes]
     tokens: Tokens
     waited_s: float = 0.0
@@ -151,8 +149,8 @@ class Pipeline:
 
     resolve: Callable[[str], Awaitable[Model]]
     supervisor: Supervisor
-    session: aiohttp.ClientSession
-    foreign_session: aiohttp.ClientSession | None = None
+    session: line.Session
+    foreign_session: line.Session | None = None
     policies: Policies = Policies()
 
     def upstream(self, worker: Worker) -> Upstream:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from noibo import settings
-from noibo.errors import EngineError, WorkerDied
+from noibo.errors import EngineError
+from noibo.gateway.engine_events import END, NONSENSE, broke_off, decoded, object_in, whole_events
 from noibo.gateway.exchange import Exchange
 from noibo.gateway.pipeline import Pipeline, Request, Stream
 from noibo.gateway.pulse import Pulse
@@ -25,15 +26,13 @@ from noibo.gateway.teller import Teller
 from noibo.gateway.waiting import Waiting
 from noibo.gateway.window.cut import Cut
 from noibo.wire import openai, sse
-from noibo.wire.body import UNREADABLE, Json
+from noibo.wire.body import Json
 from noibo.wire.management import CUT_HEADER, MODEL_HEADER
 from noibo.wire.voice import Voice
 
 log = logging.getLogger(__name__)
-NONSENSE: Final = (TypeError, KeyError, AttributeError, ValueError, IndexError)  # reading it raises
 # An event with the reason why an answer ends, or one after it with what it took.
 _ENDING: Final = re.compile(rb'"finish_reason": ?"|"choices": ?\[\]')
-END = re.compile(rb'(?m)^data: ?(\[DONE\]|\{"error":)')
 
 
 class Assembler(Protocol):
@@ -105,13 +104,13 @@ class Relay(Exchange):
         tokens = stream.tokens
         ended = False
         with Pulse(reply, self._queue.alive_s, tokens.words):
-            async for block in whole_events(stream):
+            async for block in whole_events(stream.chunks):
                 reply.quiet = ended = ended or self.is_end(block)
                 reads = stream.engine.is_progress(block)
                 tokens.count(block, reads=reads)
                 await reply.say(self._for_caller(stream, block, reads=reads))
         if not ended:
-            raise broke_off(stream)
+            raise broke_off(stream.worker)
         if self._teller is not None:
             await self._teller.settle(None)
             await reply.say(self._teller.end())
@@ -127,7 +126,7 @@ class Relay(Exchange):
         if self._teller is not None:
             teller = self._teller
             with _understood(stream):
-                return b"".join(teller.chunk(event) for event in decoded(stream, block))
+                return b"".join(teller.chunk(event) for event in decoded(stream.worker, block))
         if reads and not self._request.wants_progress:
             block = b"".join(e for e in sse.events(block) if not stream.engine.is_progress(e))
         return block if stream.cut is None else self._with_cut(block, stream.cut)
@@ -142,14 +141,14 @@ class Relay(Exchange):
         assembler = self.new_assembler()
         tokens = stream.tokens
         ended = False
-        async for block in whole_events(stream):
+        async for block in whole_events(stream.chunks):
             tokens.count(block, reads=stream.engine.is_progress(block))
             ended = ended or self.is_end(block)
             with _understood(stream):
-                for event in decoded(stream, block):
+                for event in decoded(stream.worker, block):
                     assembler.add(event)
         if not ended:
-            raise broke_off(stream)
+            raise broke_off(stream.worker)
         answer = assembler.answer()
         if self._teller is None:
             more = stream.cut.member() if stream.cut and isinstance(answer, dict) else {}
@@ -172,52 +171,5 @@ def _understood(stream: Stream) -> Iterator[None]:
         raise EngineError(f"{stream.model.name} sent what is not understood.") from exc
 
 
-def broke_off(stream: Stream) -> WorkerDied:
-    """An answer that ended before its end."""
-    return WorkerDied(f"The answer of {stream.model.name} broke off in the middle.")
-
-
-async def whole_events(stream: Stream) -> AsyncIterator[bytes]:
-    """Blocks of whole events, as they come."""
-    buffer = sse.EventBuffer()
-    try:
-        async for chunk in stream.chunks:
-            if whole := buffer.feed(chunk):
-                yield whole
-    except ValueError as exc:
-        raise EngineError(f"The engine sent {exc}.") from exc
-    if last := buffer.end():
-        yield last
-
-
-def progress_events(stream: Stream, block: bytes) -> bytes:
-    """Those of a block of events that tell how far the prompt is read."""
-    return b"".join(event for event in sse.events(block) if stream.engine.is_progress(event))
-
-
-def decoded(stream: Stream, block: bytes) -> list[Json]:
-    """The engine's chunks in a block of events. Raises what it says went wrong."""
-    found = []
-    for event in sse.events(block):
-        data = sse.data(event)
-        if data and data != sse.DONE and not stream.engine.is_progress(event):
-            found.append(_chunk(stream, data))
-    return found
-
-
-def _chunk(stream: Stream, data: bytes) -> Json:
-    try:
-        found = _object(data)
-    except UNREADABLE as exc:
-        raise EngineError(f"{stream.model.name} sent an event that is not an object.") from exc
-    if error := found.get("error"):
-        raise EngineError(str(error.get("message") if isinstance(error, dict) else error))
-    return found
-
-
 def _with(event: bytes, cut: Cut) -> bytes:
-    return sse.event(msgspec.json.encode(_object(sse.data(event)) | cut.member()))
-
-
-def _object(data: bytes) -> Json:
-    return msgspec.json.decode(data, type=dict[str, Any])
+    return sse.event(msgspec.json.encode(object_in(sse.data(event)) | cut.member()))

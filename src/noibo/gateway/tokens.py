@@ -42,8 +42,7 @@ class Tokens:
             self._guessed += events
 
     def told(self, whole: bytes) -> None:
-        """Take a whole answer that was not streamed."""
-        self.first_at = time.perf_counter()
+        """Take a whole answer that was not streamed: when it was begun nobody knows."""
         if found := tally_of(whole):
             self._settle(found)
 

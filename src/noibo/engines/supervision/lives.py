@@ -110,7 +110,7 @@ class Lives:
             return
         if kind is Kind.ILLEGAL_INSTRUCTION:
             error = self.builds.disqualify(plan.engine, error.message) or error
-        log.error("%s", error)
+        log.error("%s%s", error.message, error.lines)  # nothing was asked of it yet
         seat.crashed, seat.plan = False, None  # file, settings or engine may change by next time
         seat.error = error
         self.setbacks.failed(seat.name, error, time.monotonic())

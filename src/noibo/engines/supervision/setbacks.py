@@ -55,9 +55,11 @@ class Setbacks:
         left = setback.until - now
         old = setback.error
         kind = WorkerStartFailed if isinstance(old, WorkerDied) else type(old)
-        return kind(
+        refusal = kind(
             f"{model} failed {setback.times} times in a row; the next try is in {left:.0f} s. "
             f"The last time: {old.message}",
             next_step=old.next_step,
             retry_after_s=left,
         )
+        refusal.lines = old.lines
+        return refusal

@@ -80,10 +80,7 @@ async def _session(services: Services, cookie: str, near: bool) -> Identity | No
     ring = services.office.ring
     session = await ring.session(cookie)
     user = await ring.user(session.user) if session else None
-    if user is None:
-        return None
-    by = f"user:{user.name}"
-    return Identity(by, user.name, user.grant, by, f"The user {user.name!r}", near)
+    return Identity.of_user(user, near=near) if user else None
 
 
 def sent_key(arrival: Arrival) -> str:

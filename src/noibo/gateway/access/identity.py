@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from noibo.access.grant import EVERYTHING, Grant
-from noibo.access.user import LOCAL
-from noibo.errors import Forbidden
+from noibo.access.user import LOCAL, User
+from noibo.errors import TELLS_LINES, Forbidden
 
 _IN_SCOPE: Final = "noibo.identity"
+BY_USER: Final = "user:"  # in front of the name of one who is signed in
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,18 @@ class Identity:
         """Let the request carry it, and all that is done for it from here on."""
         scope[_IN_SCOPE] = self
         _NOW.set(self)
+        TELLS_LINES.set(self.grant.role == "admin")
+
+    @classmethod
+    def of_user(cls, user: User, *, near: bool) -> Identity:
+        """One who is signed in."""
+        by = f"{BY_USER}{user.name}"
+        return cls(by, user.name, user.grant, by, f"The user {user.name!r}", near)
+
+    @property
+    def user(self) -> str:
+        """The name of one who is signed in; empty for any other."""
+        return self.by.removeprefix(BY_USER) if self.by.startswith(BY_USER) else ""
 
     def require_model(self, *names: str) -> None:
         """Raise `Forbidden` unless a model may be used that goes by any of these names, which are

@@ -45,7 +45,7 @@ _TABLE: Final[Mapping[Permission, str]] = {
         POST /api/show
         GET /noibo/v1/status /noibo/v1/workers /noibo/v1/openapi.json
         GET /noibo/v1/models /noibo/v1/models/** /noibo/v1/catalog
-        GET DELETE /noibo/v1/session
+        GET PATCH DELETE /noibo/v1/session
     """,
     Permission.MANAGE: """
         GET /slots /noibo/v1/queue /noibo/v1/search /noibo/v1/store/usage /metrics

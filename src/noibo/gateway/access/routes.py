@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from noibo.access.grant import Role, grant_of
 from noibo.access.office import Office
 from noibo.access.user import LONGEST_S, page_token
+from noibo.addresses import is_address, is_own
+from noibo.errors import Unauthorized, UsageError
+from noibo.gateway.access.arrival import Arrival
 from noibo.gateway.access.doorman import COOKIE
 from noibo.gateway.access.identity import Identity
 from noibo.gateway.management.managed import as_json
@@ -55,6 +58,13 @@ class SignInBody(_Body):
 
     name: str = Field(max_length=64)
     password: str = Field(max_length=1024)
+
+
+class PasswordChange(_Body):
+    """A user's password as it is, and as it is to be."""
+
+    password: str = Field(max_length=1024)
+    new_password: str = Field(max_length=1024)
 
 
 def _office(request: Request) -> Office:
@@ -121,20 +131,47 @@ async def remove_user(request: Request, name: str) -> Response:
 @router.post("/session")
 async def sign_in(request: Request, body: SignInBody) -> Response:
     """Sign in: a cookie that no script can read, and what pages send with every change."""
-    address = request.client.host if request.client else ""
-    office = _office(request)
-    token = await office.sign_in(body.name, body.password, address)
-    user = await office.ring.user(body.name)
-    role = user.role if user else "user"
-    row = SessionRow(
-        name=body.name,
-        owner=body.name,
-        role=role,
-        models=[],
-        routes=[],
-        page_token=page_token(token),
+    token = await _office(request).sign_in(body.name, body.password, _address(request))
+    return await _signed_in(request, body.name, token)
+
+
+@router.patch("/session")
+async def change_own_password(request: Request, body: PasswordChange) -> Response:
+    """A new password for who is signed in; all their other sessions end."""
+    who = Identity.of(request.scope)
+    if not who.user:
+        raise UsageError(
+            "Who came with a key, or needs none, has no password here.",
+            next_step="Sign in first: POST /noibo/v1/session.",
+        )
+    token = await _office(request).change_own_password(
+        who.user, body.password, body.new_password, _address(request)
     )
-    response = _secret(as_json(row))
+    return await _signed_in(request, who.user, token)
+
+
+@router.get("/session")
+async def who_am_i(request: Request) -> Response:
+    """Who asks, and what they may."""
+    who, cookie = Identity.of(request.scope), request.cookies.get(COOKIE, "")
+    return _secret(as_json(_session_row(who, cookie if who.user else "")))
+
+
+@router.delete("/session")
+async def sign_out(request: Request) -> Response:
+    """Sign out."""
+    if cookie := request.cookies.get(COOKIE):
+        await _office(request).sign_out(cookie)
+    response = as_json(management.Done(done="signed out"))
+    response.delete_cookie(COOKIE)
+    return response
+
+
+async def _signed_in(request: Request, name: str, token: str) -> Response:
+    user = await _office(request).ring.user(name)
+    if user is None:
+        raise Unauthorized(f"The user {name!r} was removed at this moment.")
+    response = _secret(as_json(_session_row(Identity.of_user(user, near=False), token)))
     response.set_cookie(
         COOKIE,
         token,
@@ -146,30 +183,22 @@ async def sign_in(request: Request, body: SignInBody) -> Response:
     return response
 
 
-@router.get("/session")
-async def who_am_i(request: Request) -> Response:
-    """Who asks, and what they may."""
-    who, cookie = Identity.of(request.scope), request.cookies.get(COOKIE, "")
-    by_cookie = who.name.startswith("user:")
-    row = SessionRow(
+def _session_row(who: Identity, cookie: str) -> SessionRow:
+    return SessionRow(
         name=who.name,
         owner=who.owner,
         role=who.grant.role,
         models=list(who.grant.models),
         routes=list(who.grant.routes),
-        page_token=page_token(cookie) if by_cookie else "",
+        page_token=page_token(cookie) if cookie else "",
     )
-    return _secret(as_json(row))
 
 
-@router.delete("/session")
-async def sign_out(request: Request) -> Response:
-    """Sign out."""
-    if cookie := request.cookies.get(COOKIE):
-        await _office(request).sign_out(cookie)
-    response = as_json(management.Done(done="signed out"))
-    response.delete_cookie(COOKIE)
-    return response
+def _address(request: Request) -> str:
+    """Where who signs in is: a proxy on this machine says it, and no other is believed."""
+    peer = request.client.host if request.client else ""
+    said = Arrival.of(request.scope).header(b"x-forwarded-for").rpartition(",")[2].strip()
+    return said if is_own(peer) and is_address(said) else peer
 
 
 def _secret(response: Response) -> Response:

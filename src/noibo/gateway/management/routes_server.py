@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 import noibo
 from noibo.engines.worker import State
 from noibo.errors import Forbidden
+from noibo.gateway.access.identity import Identity
 from noibo.gateway.services import services_of
 from noibo.gateway.strict_route import StrictRoute
 from noibo.wire import management
@@ -17,12 +18,14 @@ from noibo.wire import management
 health = APIRouter(tags=["health"])
 
 
+@health.head("/health", include_in_schema=False)  # balancers ask so
 @health.get("/health")
 async def alive() -> dict[str, str]:
     """The server runs."""
     return {"status": "ok"}
 
 
+@health.head("/ready", include_in_schema=False)
 @health.get("/ready")
 async def ready(request: Request) -> JSONResponse:
     """The server can answer: the model it was started for, if any, is loaded."""
@@ -31,7 +34,8 @@ async def ready(request: Request) -> JSONResponse:
     if services.preload is None or services.preloaded or services.preload in loaded:
         return JSONResponse({"status": "ready"})
     if services.preload_error:
-        return JSONResponse({"status": "failed", "reason": services.preload_error}, 503)
+        why = {"reason": services.preload_error} if Identity.of(request.scope).near else {}
+        return JSONResponse({"status": "failed", **why}, 503)
     return JSONResponse({"status": "loading", "model": services.preload}, 503)
 
 

@@ -19,13 +19,13 @@ import msgspec
 from noibo import settings
 from noibo.engines.supervision.ticket import Ticket
 from noibo.errors import NoiboError, QueueFull
+from noibo.gateway.engine_events import counted, decoded, progress_events
 from noibo.gateway.exchange import Exchange
 from noibo.gateway.openai.asked import RANDOM, SEEDS, Asked
 from noibo.gateway.openai.echoing import leads_of
 from noibo.gateway.openai.gaps import filled
 from noibo.gateway.pipeline import Pipeline, Request, Stream
 from noibo.gateway.pulse import Pulse
-from noibo.gateway.relay import END, broke_off, decoded, progress_events, whole_events
 from noibo.gateway.reply import Reply, header
 from noibo.gateway.tokens import Tokens
 from noibo.gateway.waiting import Waiting
@@ -183,19 +183,14 @@ class Fan(Exchange):
 
     async def _hear(self, part: Part, stream: Stream, reply: Reply) -> None:
         tokens = self._tokens = stream.tokens
-        ended = False
-        async for block in whole_events(stream):
-            ended = ended or END.search(block) is not None
-            tokens.count(block, reads=stream.engine.is_progress(block))
-            events = decoded(stream, block)
+        async for block in counted(stream.worker, stream.chunks, tokens):
+            events = decoded(stream.worker, block)
             chunks = [self._told.chunk(event, part.prompt, part.first) for event in events]
             if self._told.shape.streamed:
                 said = [sse.event(msgspec.json.encode(chunk)) for chunk in chunks if chunk]
                 if part.request.wants_progress:
-                    said.append(progress_events(stream, block))
+                    said.append(progress_events(stream.worker, block))
                 await reply.say(b"".join(said))
-        if not ended:
-            raise broke_off(stream)
 
     def _words(self) -> str:
         return self._tokens.words() if self._tokens else "alive"

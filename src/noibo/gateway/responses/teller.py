@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from noibo.errors import EngineError, NoiboError
+from noibo.gateway.engine_events import NONSENSE
 from noibo.gateway.pipeline import Pipeline, Stream
-from noibo.gateway.relay import NONSENSE, Relay
+from noibo.gateway.relay import Relay
 from noibo.gateway.reply import Reply
 from noibo.gateway.responses.request import in_its_words
 from noibo.gateway.teller import Teller

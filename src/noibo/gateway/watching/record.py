@@ -113,11 +113,12 @@ class Record:
         numbers.read(prompt, tokens.reused)
         numbers.generated += written
         numbers.wait.see(waited_s)
+        if written:
+            numbers.prompt_length.see(prompt)
+            numbers.answer_length.see(written)
         if not first_at:
             return
         numbers.first_token.see(first_at - self.began)
-        numbers.prompt_length.see(prompt)
-        numbers.answer_length.see(written)
         if written > 1:
             numbers.each_token.see((time.perf_counter() - first_at) / (written - 1))
 

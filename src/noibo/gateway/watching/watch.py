@@ -27,6 +27,7 @@ from noibo.wire import anthropic
 
 log = logging.getLogger(__name__)
 
+_SEEN: Final = "noibo.watched"
 _MESSAGES: Final = "/v1/messages"
 _MODELS: Final = "/v1/models"  # two APIs have that route
 _VERSION: Final = anthropic.VERSION_HEADER.encode()
@@ -42,9 +43,10 @@ class Watch:
         self._places: Places | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or _SEEN in scope:  # or the same under its other path
             await self._app(scope, receive, send)
             return
+        scope[_SEEN] = True
         name = request_id.of(scope["headers"])
         services = services_in(scope)
         metrics: Metrics = services.metrics

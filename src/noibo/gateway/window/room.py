@@ -27,8 +27,8 @@ class Limit:
     def of(cls, fields: Mapping[str, msgspec.Raw]) -> Limit:
         """What a request says; an engine refuses what is no number."""
         for name in LIMITS:
-            if name in fields and isinstance(said := _read(fields[name]), int):
-                return cls(said if said >= 0 else None, name)
+            if name in fields and isinstance(said := _read(fields[name]), int | float):
+                return cls(int(said) if said >= 0 else None, name)
         return cls()
 
 

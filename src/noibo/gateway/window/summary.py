@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-
-import msgspec
 
 from noibo.engines.engine import Fields
 from noibo.engines.thinking import Thinking
 from noibo.engines.upstream import Upstream
 from noibo.errors import EngineError, InvalidRequest
+from noibo.gateway.engine_events import NONSENSE, counted, decoded
 from noibo.gateway.off_loop import off_loop
 from noibo.gateway.tokens import Tokens
 from noibo.gateway.window.pieces import Pieces
 from noibo.gateway.window.prompts import tokens_of_chat
-from noibo.wire import body, openai, sse
-from noibo.wire.body import UNREADABLE, Json
+from noibo.wire import body, openai
+from noibo.wire.body import Json
 
 CHAT: Final = "/v1/chat/completions"
 LEAST, MOST, SHARE = 48, 512, 8  # tokens of a summary: an eighth of the window
@@ -55,7 +54,7 @@ class Summary:
         try:
             for part in await self._parts(messages):
                 said = await self._ask(part, said)
-        except (EngineError, InvalidRequest) as error:
+        except (EngineError, InvalidRequest, *NONSENSE) as error:
             raise CannotSummarise from error
         if not said:
             raise CannotSummarise
@@ -94,33 +93,16 @@ class Summary:
         fields = self._fields(part, before)
         upstream = self.upstream
         upstream.worker.engine.prepare(fields, streamed=False)
-        assembler = openai.Assembler(chat=True)
+        assembler, tokens = openai.Assembler(chat=True), Tokens(upstream.worker)
         async with upstream.generate(CHAT, fields) as response:
-            said = upstream.chunks(response)
+            chunks = upstream.chunks(response)
             if response.status != 200:
-                raise upstream.refusal(response, b"".join([chunk async for chunk in said]))
-            async for event in self._events(said):
-                assembler.add(event)
+                raise upstream.refusal(response, b"".join([chunk async for chunk in chunks]))
+            async for block in counted(upstream.worker, chunks, tokens):
+                for event in decoded(upstream.worker, block):
+                    assembler.add(event)
         choices = assembler.answer()["choices"]
         return str(choices[0]["message"]["content"] or "").strip() if choices else ""
-
-    async def _events(self, said: AsyncIterator[bytes]) -> AsyncIterator[Json]:
-        buffer, tokens = sse.EventBuffer(), Tokens(self.upstream.worker)
-        engine = self.upstream.worker.engine
-        async for chunk in said:
-            block = buffer.feed(chunk)
-            tokens.count(block, reads=engine.is_progress(block))
-            for event in sse.events(block):
-                data = sse.data(event)
-                if data and data != sse.DONE and not engine.is_progress(event):
-                    yield _chunk(data)
-
-
-def _chunk(data: bytes) -> Json:
-    try:
-        return msgspec.json.decode(data, type=dict[str, Any])
-    except UNREADABLE as exc:
-        raise EngineError("The engine sent an event that is not JSON.") from exc
 
 
 def written(messages: Sequence[Json]) -> str:
