@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import uvicorn
 
 from noibo.assembly import open_puller
+from noibo.engines.supervision.claim import Claim
 from noibo.engines.worker import Worker
 from noibo.gateway.app import create_app
 from noibo.gateway.services import Services
@@ -61,7 +62,7 @@ async def running(tree: Settings) -> AsyncIterator[Running]:
         config = uvicorn.Config(create_app(given), log_level="warning", access_log=False)
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
-        async with services.supervisor.lease(await services.resolve(MODEL)) as worker:
+        async with services.supervisor.lease(Claim(await services.resolve(MODEL))) as worker:
             pass
         try:
             yield Running(url, services, worker)

@@ -9,6 +9,8 @@ a canary through every field of every API, and greps.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import sys
 import threading
@@ -16,11 +18,12 @@ import time
 import traceback
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import msgspec
 
 OURS: Final = "noibo"
+WITHIN_S: Final = 0.01
 # Of the request that this task works for; empty outside of one.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -78,12 +81,55 @@ class Json(logging.Formatter):
         return msgspec.json.encode(row).decode()
 
 
+class Soon(logging.StreamHandler[TextIO]):
+    """Writes what is no warning together with what else is said within a moment: there is a line
+    for each request, and to write it took as long as to check a key. A warning goes out at once,
+    after all that was said before it; so does what is said outside of the event loop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: list[str] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._lines.append(self.format(record) + self.terminator)
+        except Exception:  # noqa: BLE001 - as every handler: what cannot be said stops nothing
+            self.handleError(record)
+            return
+        if record.levelno >= logging.WARNING or not self._waits():
+            self.flush()
+
+    def flush(self) -> None:
+        with self.lock or contextlib.nullcontext():
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            lines, self._lines = "".join(self._lines), []
+            try:
+                self.stream.write(lines)
+                super().flush()
+            except (OSError, ValueError):  # nobody reads it any more
+                return
+
+    def _waits(self) -> bool:
+        """Whether it will be written by itself: this loop will do it."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        if self._timer is None:
+            self._loop, self._timer = loop, loop.call_later(WITHIN_S, self.flush)
+        return self._loop is loop  # one that has ended does nothing any more
+
+
 _FORMATTERS: Final = {"text": Text, "json": Json}
 
 
 def setup(level: str, form: str = "text") -> None:
     """Set up the `noibo` loggers; other libraries speak from warning upward."""
-    handler = logging.StreamHandler()
+    handler = Soon()
     handler.setFormatter(_FORMATTERS[form]())
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger(OURS).setLevel(level.upper())

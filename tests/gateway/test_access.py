@@ -15,7 +15,7 @@ import pytest
 from noibo.access.grant import Permission
 from noibo.gateway.access.permissions import needed
 from tests.gateway import batching
-from tests.gateway.admitting import Door, concrete, first_key, id_of, routes
+from tests.gateway.admitting import WORD, Door, concrete, first_key, id_of, routes
 from tests.postgresql import running_postgresql
 from tests.running import RunningServer, until
 
@@ -249,6 +249,33 @@ def test_a_users_end_is_their_keys_end(door: Door) -> None:
         assert client.get("/v1/models").status_code == 200
         admin.delete(f"/noibo/v1/users/{name}")
         assert client.get("/v1/models").status_code == 401
+
+
+def test_who_gets_the_name_of_a_removed_user_gets_nothing_of_theirs(door: Door) -> None:
+    name = door.user("user")
+    with door.signed_in(name) as first:
+        kept = first.post("/v1/responses", json={"model": "echo", "input": "mine"}).json()["id"]
+        sent = {"file": ("mine.txt", b"mine"), "purpose": (None, "user_data")}
+        file = first.post("/v1/files", files=sent).json()["id"]
+        assert first.get(f"/v1/responses/{kept}").status_code == 200
+        assert first.get(f"/v1/files/{file}").status_code == 200
+    with door.client(door.admin) as admin:
+        admin.delete(f"/noibo/v1/users/{name}")
+        again = {"name": name, "role": "user", "password": WORD}
+        assert admin.post("/noibo/v1/users", json=again).status_code == 201
+    with door.signed_in(name) as second:
+        assert second.get(f"/v1/responses/{kept}").status_code == 404
+        assert second.get(f"/v1/files/{file}").status_code == 404
+        assert second.get("/v1/files").json()["data"] == []
+
+
+def test_which_process_it_is_is_told_on_its_machine_only(door: Door) -> None:
+    with door.client(door.admin) as far:
+        said = far.get("/noibo/v1/status").json()
+        assert (said["pid"], said["home"]) == (None, None)
+    near = httpx2.get(door.near + "/noibo/v1/status", trust_env=False).json()
+    assert near["pid"] > 0
+    assert near["home"]
 
 
 @pytest.mark.heavy

@@ -117,6 +117,12 @@ def test_a_cookie_is_for_tls_only_and_pages_have_their_origin(
         answer = client.post("/noibo/v1/session", json=user, headers=page)
         (cookie,) = SimpleCookie(answer.headers["set-cookie"]).values()
         assert cookie["secure"] is True
+        assert cookie.key == "__Host-noibo_session"  # no neighbour's page can plant one
+        assert cookie["domain"] == ""
+        assert client.get("/noibo/v1/session").json()["name"] == "user:an"
+        planted = {"Cookie": f"noibo_session={cookie.value}"}
+        bare = httpx2.get(running.url + "/noibo/v1/session", verify=trusted, headers=planted)
+        assert bare.json()["name"] != "user:an"
         plain = {"Origin": running.url.replace("https:", "http:")}
         assert client.get("/noibo/v1/keys", headers=plain).status_code == 403
 

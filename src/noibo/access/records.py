@@ -20,7 +20,7 @@ from noibo.access.api_key import Key
 from noibo.access.grant import Grant
 from noibo.access.user import IDLE_S, LONGEST_S, Session, User
 from noibo.database.database import Database
-from noibo.database.schema import access_version, api_keys, sessions, users
+from noibo.database.schema import OWNED, access_version, api_keys, sessions, users
 from noibo.errors import NameTaken, NotFound
 
 T = TypeVar("T")
@@ -102,7 +102,8 @@ class AccessRecords:
         return await self._change(write)
 
     async def add_user(self, user: User) -> None:
-        """Keep a user. Raises `NameTaken`."""
+        """Keep a user. What another of that name stored, who was removed, is not theirs. Raises
+        `NameTaken`."""
 
         def write(connection: Connection) -> None:
             try:
@@ -113,6 +114,7 @@ class AccessRecords:
                     f"There is a user {user.name!r} already.",
                     next_step="`noibo user password` gives them another password.",
                 ) from None
+            _set_aside(connection, user)
 
         await self._change(write)
 
@@ -195,6 +197,14 @@ def _run(connection: Connection, statement: Any) -> None:
 
 def _version(connection: Connection) -> int:
     return int(connection.execute(sa.select(access_version.c.version)).scalar_one())
+
+
+def _set_aside(connection: Connection, user: User) -> None:
+    """No caller can have that name, so nobody reads it; the bytes stay for who runs the server."""
+    former = f"{user.name} before {user.created_at:.6f}"
+    for table in OWNED:
+        mine = table.update().where(table.c.owner == user.name)
+        connection.execute(mine.values(owner=former))
 
 
 def _require_user(connection: Connection, name: str) -> None:

@@ -38,10 +38,9 @@ def _connect(tree: Settings, url: str) -> Client:
         raise ServerBusy(
             f"Something answers at {url}, but it is not noibo ({exc.message}).", next_step=choose
         ) from exc
-    if Path(status.home) != tree.home:
-        raise ServerBusy(
-            f"The noibo at {url} is another one: its home is {status.home}.", next_step=choose
-        )
+    if status.home is None or Path(status.home) != tree.home:
+        where = f"its home is {status.home}" if status.home else "it sees this as a call from afar"
+        raise ServerBusy(f"The noibo at {url} is another one: {where}.", next_step=choose)
     return client
 
 

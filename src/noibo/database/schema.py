@@ -93,6 +93,8 @@ batch_results = Table(
     Column("body", Text, nullable=False),  # the line of the output or error file
 )
 
+OWNED = (responses, response_items, files, batches)  # each by its column `owner`
+
 leases = Table(
     "leases",
     metadata,

@@ -98,9 +98,9 @@ class Response:
             said += piece
         return bytes(said)
 
-    def watch(self, first_s: float, idle_s: float) -> None:
-        """End it with `Silent` where nothing of it comes for `first_s`, and later for `idle_s`."""
-        self._line.watch(first_s, idle_s)
+    def unwatch(self) -> None:
+        """However long nothing comes of it now."""
+        self._line.unwatch()
 
     def close(self) -> None:
         """Hear no more of it."""
@@ -122,27 +122,35 @@ class Session:
         self._idle: defaultdict[tuple[str, int, bool], list[_Line]] = defaultdict(list)
         self._closed = False
 
-    async def post(self, url: str, data: bytes, headers: Mapping[str, str]) -> Response:
-        """The answer to a request with a body."""
-        return await self._ask("POST", url, data, headers)
+    async def post(
+        self, url: str, data: bytes, headers: Mapping[str, str], patience_s: float = 0.0
+    ) -> Response:
+        """The answer to a request with a body. Raises `Silent` where nothing of it comes for
+        `patience_s`; and so it is watched until somebody says otherwise. 0: for ever."""
+        return await self._ask("POST", url, data, headers, patience_s)
 
     async def get(self, url: str, headers: Mapping[str, str]) -> Response:
         """The answer to one without."""
         return await self._ask("GET", url, b"", headers)
 
     async def _ask(
-        self, method: str, url: str, data: bytes, headers: Mapping[str, str]
+        self,
+        method: str,
+        url: str,
+        data: bytes,
+        headers: Mapping[str, str],
+        patience_s: float = 0.0,
     ) -> Response:
         place = _place(url)
         head = _head(method, place, len(data), headers, self._keeps)
         line = self._idle_one(place)
         if line is not None:
             try:
-                return await line.ask(head, data)
+                return await line.ask(head, data, patience_s)
             except Broken as broken:
                 if broken.begun:
                     raise
-        return await (await self._connect(place)).ask(head, data)
+        return await (await self._connect(place)).ask(head, data, patience_s)
 
     def _idle_one(self, place: _Place) -> _Line | None:
         idle = self._idle.get((place.host, place.port, place.tls))
@@ -249,7 +257,7 @@ class _Line(asyncio.Protocol):
 
     # ── what is asked ───────────────────────────────────────────────────────
 
-    async def ask(self, head: bytes, body: bytes) -> Response:
+    async def ask(self, head: bytes, body: bytes, patience_s: float) -> Response:
         """The answer's beginning. Cancelled, it closes."""
         if self._transport is None or self._transport.is_closing():
             raise Broken("The connection was closed.", begun=False)
@@ -259,6 +267,8 @@ class _Line(asyncio.Protocol):
         self._head = self._body = 0
         self._asked_at = time.monotonic()
         self._transport.writelines([head, body] if body else [head])
+        if patience_s:
+            self._watch(patience_s)
         try:
             while not self._said_head:
                 if self._error is not None:
@@ -290,7 +300,7 @@ class _Line(asyncio.Protocol):
         if self._response is not response:
             return
         self._response = None
-        self._unwatch()
+        self.unwatch()
         unread, self._pieces = bool(self._pieces), []
         self._waiting = 0
         if self._stays and not unread and self.lives:
@@ -300,7 +310,7 @@ class _Line(asyncio.Protocol):
 
     def drop(self) -> None:
         """Close it now; what is under way on it ends."""
-        self._unwatch()
+        self.unwatch()
         if self._transport is not None:
             self._transport.abort()
 
@@ -311,10 +321,10 @@ class _Line(asyncio.Protocol):
         finally:
             self._waiter = None
 
-    def watch(self, first_s: float, idle_s: float) -> None:
+    def _watch(self, patience_s: float) -> None:
         """Look from time to time whether somebody waits and nothing comes: nothing is done for it
         when something does."""
-        every = min(first_s, idle_s) / LOOKS
+        every = patience_s / LOOKS
         loop = asyncio.get_running_loop()
         seen: asyncio.Future[None] | None = None
         still = 0.0
@@ -323,16 +333,16 @@ class _Line(asyncio.Protocol):
             nonlocal seen, still
             still = still + every if self._waiter is not None and self._waiter is seen else 0.0
             seen = self._waiter
-            limit = idle_s if self._body else first_s
-            if still >= limit:
-                self._fail(Silent(limit))
+            if still >= patience_s:
+                self._fail(Silent(patience_s))
                 self.drop()
                 return
             self._look = loop.call_later(every, look)
 
         self._look = loop.call_later(every, look)
 
-    def _unwatch(self) -> None:
+    def unwatch(self) -> None:
+        """Look no more."""
         if self._look is not None:
             self._look.cancel()
             self._look = None

@@ -58,16 +58,13 @@ class Upstream:
         body = msgspec.json.encode(worker.asked(fields))
         worker.owed += 1
         try:
-            async with asyncio.timeout(worker.patience_s):
-                response = await self._post(path, body)
-        except TimeoutError:
-            raise worker.silent(worker.patience_s) from None
+            response = await self._post(path, body, worker.patience_s)
         except ConnectionError as exc:
             raise await self.reason(exc) from exc
         finally:
             worker.owed -= 1
-        if worker.engine.foreign:  # of our own it is seen whether they do anything
-            response.watch(worker.patience_s, worker.patience_s)
+        if not worker.engine.foreign:  # of our own it is seen whether they do anything
+            response.unwatch()
         return response
 
     async def chunks(self, response: line.Response) -> AsyncIterator[bytes]:
@@ -84,6 +81,14 @@ class Upstream:
                 return
             yield chunk
 
+    async def whole(self, response: line.Response) -> bytes:
+        """All that comes of an open response."""
+        self._worker.owed += 1
+        try:
+            return await response.read()
+        finally:
+            self._worker.owed -= 1
+
     async def ask(self, verb: Verb, path: str, fields: Fields | Mapping[str, Any]) -> Any:
         """Post a request with one JSON answer. Raises `EngineRefused` with the engine's reason."""
         self._require(verb)
@@ -92,12 +97,12 @@ class Upstream:
             said = await response.read()
         return self._document(response, said)
 
-    async def _post(self, path: str, body: bytes) -> line.Response:
+    async def _post(self, path: str, body: bytes, patience_s: float = 0.0) -> line.Response:
         """The answer, of which nothing is read yet. Where a worker says that it may be asked again,
         it is: as long as nobody has heard anything of it."""
         for pause in self._worker.pauses:
             try:
-                response = await self._posted(path, body)
+                response = await self._posted(path, body, patience_s)
             except line.Unreachable:
                 pass
             except line.Broken as broken:
@@ -108,10 +113,11 @@ class Upstream:
                     return response
                 response.close()
             await asyncio.sleep(pause)
-        return await self._posted(path, body)
+        return await self._posted(path, body, patience_s)
 
-    async def _posted(self, path: str, body: bytes) -> line.Response:
-        return await self._session.post(self._worker.address(path), body, self._headers)
+    async def _posted(self, path: str, body: bytes, patience_s: float) -> line.Response:
+        url = self._worker.address(path)
+        return await self._session.post(url, body, self._headers, patience_s)
 
     async def look(self, path: str) -> Any:
         """Get one JSON document."""

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from fastapi import Request
 
-from noibo.engines.engine import Verb
+from noibo.engines.engine import Model, Verb
 from noibo.engines.supervision import keep_alive
 from noibo.engines.supervision.ticket import Ticket
 from noibo.engines.upstream import Upstream
@@ -68,8 +68,8 @@ class Inquiry:
         """What is asked of the model's queue."""
         return Errand(verb, self.model, self.caller, self.keep_alive)
 
-    def as_it_is(self, path: str) -> Pipelined:
-        """What it is for a foreign engine."""
+    def as_it_is(self, path: str, model: Model) -> Pipelined:
+        """What it is for a model of a foreign engine."""
         return Pipelined(
             path=path,
             fields=self.fields,
@@ -78,7 +78,7 @@ class Inquiry:
             wants_progress=False,
             caller=self.caller,
             keep_alive=self.keep_alive,
-            as_it_is=True,
+            foreign=model,
         )
 
     def once(self, voice: Voice, work: Work) -> Once:

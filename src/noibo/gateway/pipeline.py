@@ -45,8 +45,8 @@ LONGEST_ERROR = 2**16
 class Request:
     """One request for a generation, parsed once. `keep_alive` is in seconds; None: as it is set.
     `choices` is how many answers to it are wanted at once, if there are slots for them. `made_of`:
-    fields that the caller's were made into, each with the caller's. `as_it_is`: for a foreign
-    engine, in OpenAI's shape; nothing is changed but the model's name, and nothing checked.
+    fields that the caller's were made into, each with the caller's. `foreign`: its model, where
+    that is another server's: it goes there as it is, unchecked, in OpenAI's shape.
     `wish`: what it says of being too long."""
 
     path: str
@@ -56,7 +56,7 @@ class Request:
     wants_progress: bool
     caller: Caller
     keep_alive: float | None
-    as_it_is: bool = False
+    foreign: Model | None = None
     choices: int = 1
     made_of: Mapping[str, str] = field(default_factory=dict)
     wish: Wish = Wish()
@@ -68,7 +68,7 @@ class Request:
 
     @classmethod
     def of(
-        cls, path: str, fields: Fields, caller: Caller = Caller(), *, as_it_is: bool = False
+        cls, path: str, fields: Fields, caller: Caller = Caller(), foreign: Model | None = None
     ) -> Request:
         """A request by the fields of its body, from which those are taken that are noibo's own."""
         kept = body.field(fields, KEEP_ALIVE, Any)
@@ -81,7 +81,7 @@ class Request:
             wants_progress=body.field(fields, "return_progress", bool, False),
             caller=caller,
             keep_alive=None if kept is None else keep_alive.parse(kept, KEEP_ALIVE),
-            as_it_is=as_it_is,
+            foreign=foreign,
         )
 
     @property
@@ -158,18 +158,21 @@ class Pipeline:
         foreign = self.foreign_session if worker.engine.foreign else None
         return Upstream(worker, foreign or self.session)
 
-    @contextlib.asynccontextmanager
-    async def open(
+    def open(
         self, request: Request, told: Callable[[Ticket], None] = lambda ticket: None
-    ) -> AsyncIterator[Stream]:
+    ) -> contextlib.AbstractAsyncContextManager[Stream]:
         """The answer's stream; `told` is called if it has to wait. Leaving it cancels the work."""
+        if request.foreign is not None:
+            return HandedOn(self, request, request.foreign, told)
+        return self._opened(request, told)
+
+    @contextlib.asynccontextmanager
+    async def _opened(
+        self, request: Request, told: Callable[[Ticket], None]
+    ) -> AsyncIterator[Stream]:
         model = await self.resolve(request.model)
         record = current()
         record.asks(model)
-        if request.as_it_is:
-            async with self._handed_on(request, model, told) as stream:
-                yield stream
-            return
         await self._check(request, model)
         async with contextlib.AsyncExitStack() as leaving:
             try:
@@ -185,30 +188,6 @@ class Pipeline:
                 record.answered(stream.tokens, stream.waited_s)
             if stream.response.status != 200:
                 raise NotAnswered
-
-    @contextlib.asynccontextmanager
-    async def _handed_on(
-        self, request: Request, model: Model, told: Callable[[Ticket], None]
-    ) -> AsyncIterator[Stream]:
-        """The stream of a request that goes to a foreign engine as it is."""
-        record = current()
-
-        def tell(ticket: Ticket) -> None:
-            record.waits(ticket)
-            told(ticket)
-
-        lease = self.supervisor.lease(request.claim(model), tell)
-        async with lease as worker:
-            upstream = self.upstream(worker)
-            async with upstream.generate(request.path, request.fields) as response:
-                waited, chunks = lease.ticket.waited_s, upstream.chunks(response)
-                stream = Stream(upstream, response, chunks, Tokens(worker), waited)
-                try:
-                    yield stream
-                finally:
-                    record.answered(stream.tokens, waited)
-                if response.status != 200:
-                    raise NotAnswered
 
     @contextlib.asynccontextmanager
     async def worker(
@@ -340,6 +319,55 @@ class Pipeline:
             except (_NoneFree, NoiboError):
                 return found
         return request.choices - 1
+
+
+class HandedOn:
+    """The stream of a request that goes to a foreign engine as it is. A class and no generator, as
+    a lease."""
+
+    __slots__ = ("_generation", "_lease", "_model", "_pipeline", "_record", "_request", "_stream")
+
+    def __init__(
+        self, pipeline: Pipeline, request: Request, model: Model, told: Callable[[Ticket], None]
+    ) -> None:
+        self._pipeline = pipeline
+        self._request = request
+        self._model = model
+        record = self._record = current()
+
+        def tell(ticket: Ticket) -> None:
+            record.waits(ticket)
+            told(ticket)
+
+        self._lease = pipeline.supervisor.lease(request.claim(model), tell)
+
+    async def __aenter__(self) -> Stream:
+        self._record.asks(self._model)
+        worker = await self._lease.__aenter__()
+        upstream = self._pipeline.upstream(worker)
+        try:
+            generation = self._generation = upstream.generate(
+                self._request.path, self._request.fields
+            )
+            response = await generation.__aenter__()
+        except BaseException as exc:
+            await self._lease.__aexit__(type(exc))
+            raise
+        waited, chunks = self._lease.ticket.waited_s, upstream.chunks(response)
+        self._stream = Stream(upstream, response, chunks, Tokens(worker), waited)
+        return self._stream
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: object
+    ) -> None:
+        stream = self._stream
+        self._record.answered(stream.tokens, stream.waited_s)
+        if kind is None and stream.response.status != 200:
+            kind = NotAnswered
+        try:
+            await self._generation.__aexit__(kind, exc, trace)
+        finally:
+            await self._lease.__aexit__(kind)
 
 
 class _NoneFree(Exception):

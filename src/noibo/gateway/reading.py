@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from noibo.errors import BodyEncoded, BodyTooLarge
 from noibo.gateway.intake import SMALL, Share
@@ -42,15 +43,18 @@ async def read_body(request: Request, most: int | None = None) -> bytes:
         )
     found = bytearray()
     share: Share | None = None
-    if not (said.isdecimal() and int(said) > limit):
-        async for chunk in request.stream():
-            found += chunk
-            if len(found) > limit:
-                break
-            if len(found) > SMALL and request.scope["server"]:  # not of a batch
-                share = share or services.intake.share()
-                share.grow(len(found))
-        else:
+    more = not (said.isdecimal() and int(said) > limit)
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        found += message.get("body", b"")
+        if len(found) > limit:
+            break
+        if len(found) > SMALL and request.scope["server"]:  # not of a batch
+            share = share or services.intake.share()
+            share.grow(len(found))
+        if not message.get("more_body", False):
             return bytes(found)
     raise BodyTooLarge(
         f"The request body is larger than {limit} bytes.",

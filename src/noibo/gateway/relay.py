@@ -92,7 +92,7 @@ class Relay(Exchange):
                     raise stream.upstream.refusal(stream.response, await stream.beginning())
                 if streamed:
                     await self._stream(stream, reply)
-                elif self._request.as_it_is:
+                elif self._request.foreign is not None:
                     await self._hand_on(stream, reply)
                 else:
                     await self._assemble(stream, reply)
@@ -118,7 +118,7 @@ class Relay(Exchange):
 
     async def _hand_on(self, stream: Stream, reply: Reply) -> None:
         """A foreign engine's whole answer, unread."""
-        said = b"".join([chunk async for chunk in stream.chunks])
+        said = await stream.upstream.whole(stream.response)
         stream.tokens.told(said)
         await reply.whole(200, said)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from fastapi import Request
 from starlette.types import Scope
@@ -29,6 +29,9 @@ from noibo.settings import Settings
 
 if TYPE_CHECKING:
     from noibo.gateway.watching.spans import Spans
+
+
+_IN_SCOPE: Final = "noibo.services"
 
 
 @dataclass(slots=True)
@@ -78,6 +81,8 @@ def services_of(request: Request) -> Services:
 
 def services_in(scope: Scope) -> Services:
     """The same, before there is a request."""
-    services = scope["app"].state.services
+    services = scope.get(_IN_SCOPE)
+    if services is None:
+        services = scope[_IN_SCOPE] = scope["app"].state.services
     assert isinstance(services, Services)  # noqa: S101 - put there by create_app
     return services

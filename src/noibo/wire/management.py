@@ -26,14 +26,14 @@ QUEUE_HEADER: Final = "X-Noibo-Queue"
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """Who answers at an address."""
+    """Who answers at an address. `pid` and `home` are told on its own machine only."""
 
     noibo: str
-    pid: int
+    pid: int | None
     started_at: float
     default_model: str
     offline: bool
-    home: str
+    home: str | None
 
 
 class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):

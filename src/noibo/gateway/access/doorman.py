@@ -60,7 +60,9 @@ class Doorman:
             key, grant = await services.office.ring.key(token)
             by = f"key:{key.id}"
             return Identity(by, key.owner, grant, by, f"The key {key.name!r}", near)
-        if (cookie := _cookie(arrival)) and (found := await _session(services, cookie, near)):
+        if (cookie := _cookie(scope, arrival)) and (
+            found := await _session(services, cookie, near)
+        ):
             if scope["method"] not in _READS and asked is not None:
                 _require_page_token(arrival, cookie)
             return found
@@ -91,9 +93,15 @@ def sent_key(arrival: Arrival) -> str:
     return other if api_key.is_ours(other) or not bearer else bearer
 
 
-def _cookie(arrival: Arrival) -> str:
+def session_cookie(scope: Scope) -> str:
+    """What the cookie is called. Over TLS a browser takes this name from this host alone, so that
+    no neighbour under the same domain can plant a session of its own."""
+    return f"__Host-{COOKIE}" if scope["scheme"] == "https" else COOKIE
+
+
+def _cookie(scope: Scope, arrival: Arrival) -> str:
     said = arrival.header(b"cookie")
-    return cookie_parser(said).get(COOKIE, "") if COOKIE in said else ""
+    return cookie_parser(said).get(session_cookie(scope), "") if COOKIE in said else ""
 
 
 def _require_page_token(arrival: Arrival, cookie: str) -> None:

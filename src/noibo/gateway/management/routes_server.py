@@ -53,17 +53,17 @@ guarded = [Depends(_from_a_client)]
 
 @router.get("/status")
 async def status(request: Request) -> JSONResponse:
-    """Which noibo this is."""
+    """Which noibo this is; on its own machine also which process, in which folder."""
     services = services_of(request)
-    settings = services.settings
+    settings, near = services.settings, Identity.of(request.scope).near
     return JSONResponse(
         {
             "noibo": noibo.__version__,
-            "pid": os.getpid(),
+            "pid": os.getpid() if near else None,
             "started_at": services.started_at,
             "default_model": settings.default_model,
             "offline": settings.offline,
-            "home": str(settings.home),
+            "home": str(settings.home) if near else None,
         }
     )
 

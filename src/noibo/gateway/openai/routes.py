@@ -86,8 +86,8 @@ async def generate(request: Request) -> Response:
         fields = await read_fields(request)
         model = await services.resolve(field(fields, "model", str, ""))
         if services.supervisor.engine(model.engine).foreign:
-            asked_as_it_is = Pipelined.of(request.scope["path"], fields, caller, as_it_is=True)
-            return Relay(services.pipeline, asked_as_it_is, services.settings.queue)
+            handed_on = Pipelined.of(request.scope["path"], fields, caller, foreign=model)
+            return Relay(services.pipeline, handed_on, services.settings.queue)
         reading = partial(openai_asked.read, request.scope["path"], caller=caller)
         asked = await off_loop(length(fields), reading, fields)
         if openai_model.needs_model(asked.request):

@@ -25,7 +25,8 @@ async def create(request: Request) -> Response:
     services = inquiry.services
     model = await services.resolve(inquiry.model)
     if services.supervisor.engine(model.engine).foreign:
-        return Relay(services.pipeline, inquiry.as_it_is("/v1/embeddings"), services.settings.queue)
+        handed_on = inquiry.as_it_is("/v1/embeddings", model)
+        return Relay(services.pipeline, handed_on, services.settings.queue)
     asked = await inquiry.parsed(embeddings.parse)
     return inquiry.once(openai.Voice(), _openai(inquiry, asked))
 
