@@ -18,7 +18,7 @@ from tests.running import RunningServer
 
 # Stops what is being tested.
 _NOT = {"/noibo/v1/shutdown"}
-SHORT, LONG = 2, 60
+SHORT, LONG = 2, 30
 
 
 @pytest.fixture(scope="module")
