@@ -96,6 +96,11 @@ async def test_the_end_of_the_program_loses_nothing(said: Counting) -> None:
     assert said.getvalue() == "last words\n"
 
 
-async def test_a_reader_that_left_stops_nothing(said: Counting) -> None:
+async def test_a_reader_that_left_stops_nothing(
+    said: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", False)
     said.close()
     log.warning("nobody hears it")
+    log.info("nor that")
+    await asyncio.sleep(WITHIN_S * 5)

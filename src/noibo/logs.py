@@ -89,29 +89,24 @@ class Soon(logging.StreamHandler[TextIO]):
     def __init__(self) -> None:
         super().__init__()
         self._lines: list[str] = []
-        self._timer: asyncio.TimerHandle | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # that will write them in a moment
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._lines.append(self.format(record) + self.terminator)
+            if record.levelno >= logging.WARNING or not self._waits():
+                self.flush()
         except Exception:  # noqa: BLE001 - as every handler: what cannot be said stops nothing
             self.handleError(record)
-            return
-        if record.levelno >= logging.WARNING or not self._waits():
-            self.flush()
 
     def flush(self) -> None:
+        """Write what there is. From any thread: the timer is the loop's alone, and stays."""
         with self.lock or contextlib.nullcontext():
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-            lines, self._lines = "".join(self._lines), []
-            try:
-                self.stream.write(lines)
+            fresh: list[str] = []
+            lines, self._lines = self._lines, fresh
+            if lines:
+                self.stream.write("".join(lines))
                 super().flush()
-            except (OSError, ValueError):  # nobody reads it any more
-                return
 
     def _waits(self) -> bool:
         """Whether it will be written by itself: this loop will do it."""
@@ -119,9 +114,19 @@ class Soon(logging.StreamHandler[TextIO]):
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return False
-        if self._timer is None:
-            self._loop, self._timer = loop, loop.call_later(WITHIN_S, self.flush)
-        return self._loop is loop  # one that has ended does nothing any more
+        if self._loop is None:
+            self._loop = loop
+            loop.call_later(WITHIN_S, self._in_time, loop)
+        elif self._loop is not loop:  # it has ended, and left this to us
+            self._loop = None
+            return False
+        return True
+
+    def _in_time(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is loop:
+            self._loop = None
+        with contextlib.suppress(Exception):  # nobody reads it any more
+            self.flush()
 
 
 _FORMATTERS: Final = {"text": Text, "json": Json}

@@ -269,6 +269,32 @@ def test_who_gets_the_name_of_a_removed_user_gets_nothing_of_theirs(door: Door) 
         assert second.get("/v1/files").json()["data"] == []
 
 
+def test_what_a_removed_user_has_under_way_is_not_the_next_ones(door: Door) -> None:
+    name = door.user("user")
+    client = client_of(door, door.key(user=name))
+    slow = {"x_echo": {"prefill_ms": 300}}
+    lines = [batching.said(f"n{n}", **slow) for n in range(60)]
+    batch = batching.sent(client, *lines, endpoint="/v1/responses")
+    until(lambda: batching.completed(client, batch) > 3, "it is under way")
+    with door.client(door.admin) as admin:
+        admin.delete(f"/noibo/v1/users/{name}")
+        again = {"name": name, "role": "user", "password": WORD}
+        assert admin.post("/noibo/v1/users", json=again).status_code == 201
+    with sqlite3.connect(door.server.home / "noibo.db") as database:
+
+        def status() -> str:
+            found = database.execute("SELECT status FROM batches WHERE id = ?", (batch.id,))
+            return str(found.fetchone()[0])
+
+        until(lambda: status() == "completed", "the batch ends")
+        for table in ("batches", "files", "responses", "response_items"):
+            mine = database.execute(f"SELECT count(*) FROM {table} WHERE owner = ?", (name,))
+            assert mine.fetchone() == (0,), table
+    with door.signed_in(name) as second:
+        assert second.get(f"/v1/batches/{batch.id}").status_code == 404
+        assert second.get("/v1/files").json()["data"] == []
+
+
 def test_which_process_it_is_is_told_on_its_machine_only(door: Door) -> None:
     with door.client(door.admin) as far:
         said = far.get("/noibo/v1/status").json()

@@ -98,7 +98,7 @@ async def test_of_an_end_a_cancel_and_a_delete_the_first_wins(home: Path, seed: 
         name = f"resp_{number}"
         await mine.add("local", response(name, "queued", output=[]), [asked(name)])
         calls: list[Any] = [
-            mine.finish("local", response(name), b"event: x\n\n"),
+            mine.finish(response(name), b"event: x\n\n"),
             others.cancel("local", name),
             mine.seen(name, "in_progress"),
         ]
@@ -115,7 +115,7 @@ async def test_of_an_end_a_cancel_and_a_delete_the_first_wins(home: Path, seed: 
         assert found["status"] == ("completed" if finished else "cancelled")
         assert len(found["output"]) == finished
         assert (await others.events("local", name) is not None) == finished
-        assert not await others.finish("local", response(name, "completed"), b"") or finished
+        assert not await others.finish(response(name, "completed"), b"") or finished
         await others.cancel("local", name)
         assert (await mine.get("local", name))["status"] == found["status"]
     rows = sa.select(sa.func.count()).select_from(response_items)
@@ -133,8 +133,8 @@ async def test_one_cancelled_elsewhere_keeps_what_it_had(database: Database) -> 
     records = ResponseRecords(database)
     await records.cancel("local", "resp_1")
     assert await records.seen("resp_1", "in_progress") == "cancelled"
-    assert not await records.finish("local", response("resp_1", "failed"), b"")
-    assert await records.finish("local", response("resp_1", "cancelled"), b"event: x\n\n")
+    assert not await records.finish(response("resp_1", "failed"), b"")
+    assert await records.finish(response("resp_1", "cancelled"), b"event: x\n\n")
     found = await records.get("local", "resp_1")
     assert (found["status"], len(found["output"])) == ("cancelled", 1)
 
@@ -145,7 +145,7 @@ async def test_that_a_response_has_ended_is_seen_with_its_end(database: Database
     records = ResponseRecords(database)
     assert await records.seen("resp_1", "in_progress") == "in_progress"
     assert await records.seen("resp_1", "completed") == "in_progress"
-    assert await records.finish("local", response("resp_1"), b"event: x\n\n")
+    assert await records.finish(response("resp_1"), b"event: x\n\n")
     assert await records.seen("resp_1", "in_progress") == "completed"
 
 
@@ -504,7 +504,7 @@ async def test_what_its_server_left_has_failed_and_stays_so(database: Database) 
     assert found["status"] == "failed"
     assert "server stopped" in found["error"]["message"]
     # A server that was only slow knows better.
-    assert await records.finish("local", response("resp_1"), b"event: x\n\n")
+    assert await records.finish(response("resp_1"), b"event: x\n\n")
     assert (await records.get("local", "resp_1"))["status"] == "completed"
 
 

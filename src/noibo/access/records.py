@@ -20,7 +20,7 @@ from noibo.access.api_key import Key
 from noibo.access.grant import Grant
 from noibo.access.user import IDLE_S, LONGEST_S, Session, User
 from noibo.database.database import Database
-from noibo.database.schema import OWNED, access_version, api_keys, sessions, users
+from noibo.database.schema import OWNED, access_version, api_keys, batches, sessions, users
 from noibo.errors import NameTaken, NotFound
 
 T = TypeVar("T")
@@ -114,7 +114,7 @@ class AccessRecords:
                     f"There is a user {user.name!r} already.",
                     next_step="`noibo user password` gives them another password.",
                 ) from None
-            _set_aside(connection, user)
+            _set_aside(connection, user.name)
 
         await self._change(write)
 
@@ -129,7 +129,8 @@ class AccessRecords:
         await self._change(write)
 
     async def remove_user(self, name: str) -> None:
-        """Remove a user with sessions and keys; what they stored stays. Raises `NotFound`."""
+        """Remove a user with sessions and keys; what they stored stays, and is nobody's. Raises
+        `NotFound`."""
 
         def write(connection: Connection) -> None:
             _require_user(connection, name)
@@ -137,6 +138,7 @@ class AccessRecords:
             connection.execute(api_keys.update().where(*live).values(revoked_at=time.time()))
             connection.execute(sessions.delete().where(sessions.c.user == name))
             connection.execute(users.delete().where(users.c.name == name))
+            _set_aside(connection, name)
 
         await self._change(write)
 
@@ -199,12 +201,15 @@ def _version(connection: Connection) -> int:
     return int(connection.execute(sa.select(access_version.c.version)).scalar_one())
 
 
-def _set_aside(connection: Connection, user: User) -> None:
-    """No caller can have that name, so nobody reads it; the bytes stay for who runs the server."""
-    former = f"{user.name} before {user.created_at:.6f}"
+def _set_aside(connection: Connection, name: str) -> None:
+    """What is stored under a name goes to one that no caller can have; what is still asked for it
+    is refused. The bytes stay for who runs the server."""
+    former = f"{name} until {time.time():.6f}"
     for table in OWNED:
-        mine = table.update().where(table.c.owner == user.name)
+        mine = table.update().where(table.c.owner == name)
         connection.execute(mine.values(owner=former))
+    asked = batches.update().where(batches.c.asked_by == f"user:{name}")
+    connection.execute(asked.values(asked_by="user:"))
 
 
 def _require_user(connection: Connection, name: str) -> None:

@@ -21,7 +21,7 @@ from noibo.errors import UsageError
 IDLE_S: Final = 12 * 3600.0  # a session ends when nothing was asked for so long
 LOCAL: Final = "local"  # whose everything is that is stored on this machine without a key
 LONGEST_S: Final = 7 * 86400.0
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,47}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def require_name(name: str) -> str:
     if not _NAME.fullmatch(name) or name == LOCAL:
         raise UsageError(
             f"{name[:80]!r} cannot be a user's name.",
-            next_step="Small letters, digits, and . _ @ - after the first; at most 64; "
+            next_step="Small letters, digits, and . _ @ - after the first; at most 48; "
             "and `local` is who works on this machine.",
         )
     return name

@@ -39,8 +39,10 @@ def _connect(tree: Settings, url: str) -> Client:
             f"Something answers at {url}, but it is not noibo ({exc.message}).", next_step=choose
         ) from exc
     if status.home is None or Path(status.home) != tree.home:
-        where = f"its home is {status.home}" if status.home else "it sees this as a call from afar"
-        raise ServerBusy(f"The noibo at {url} is another one: {where}.", next_step=choose)
+        where = status.home or "on another machine"
+        raise ServerBusy(
+            f"The noibo at {url} is another one: its home is {where}.", next_step=choose
+        )
     return client
 
 

@@ -15,6 +15,7 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from noibo.connections import head
+from noibo.connections.cork import Cork
 from noibo.errors import InvalidRequest, NoiboError, TooSlow
 from noibo.wire import openai
 
@@ -28,7 +29,6 @@ MOST_AHEAD: Final = 16  # requests sent ahead, before the one before them is ans
 FEW_CHUNKS: Final = 10_000  # of which nobody asks how small they are
 LEAST_CHUNK: Final = 16  # bytes in each of more, on average
 _A_PAUSE: Final = 2**40
-_HEAD: Final = b"HTTP/1.1 "
 
 
 class Duty(Enum):
@@ -39,38 +39,6 @@ class Duty(Enum):
     END = "the end of a request that was answered before it"
     READING = "reading its answer"
     CLOSING = "closing the connection"
-
-
-class Cork:
-    """An answer's way out: its head goes with the first of its body, in one write. It waits no
-    longer than what is done at this moment: the head of a stream that begins later goes alone."""
-
-    __slots__ = ("_head", "_transport")
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._head = b""
-
-    def write(self, data: bytes) -> None:
-        """Write it, or keep it for the write that follows."""
-        if self._head:
-            head, self._head = self._head, b""
-            self._transport.write(head + data)
-        elif data.startswith(_HEAD):
-            self._head = data
-            asyncio.get_running_loop().call_soon(self._let_go)
-        else:
-            self._transport.write(data)
-
-    def close(self) -> None:
-        """Close the connection, when all is written."""
-        self._let_go()
-        self._transport.close()
-
-    def _let_go(self) -> None:
-        if self._head:
-            head, self._head = self._head, b""
-            self._transport.write(head)
 
 
 class Connection(HttpToolsProtocol):
@@ -96,7 +64,6 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._cork = Cork(transport)
         if refusal := self._census.enter(self):
             self.refuse(refusal)
 
@@ -183,7 +150,8 @@ class Connection(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self.answering = cycle
         self.asked += 1
-        cycle.transport = cast("asyncio.Transport", self._cork)  # it writes and closes
+        if cycle.scope["method"] != "HEAD":
+            cycle.transport = cast("asyncio.Transport", Cork(self.transport))
         super()._start_asgi_task(cycle, app)
 
     # ── what it says by itself ──────────────────────────────────────────────

@@ -123,10 +123,10 @@ class Session:
         self._closed = False
 
     async def post(
-        self, url: str, data: bytes, headers: Mapping[str, str], patience_s: float = 0.0
+        self, url: str, data: bytes, headers: Mapping[str, str], patience_s: float | None = None
     ) -> Response:
         """The answer to a request with a body. Raises `Silent` where nothing of it comes for
-        `patience_s`; and so it is watched until somebody says otherwise. 0: for ever."""
+        `patience_s`; and so it is watched until somebody says otherwise. None: for ever."""
         return await self._ask("POST", url, data, headers, patience_s)
 
     async def get(self, url: str, headers: Mapping[str, str]) -> Response:
@@ -139,7 +139,7 @@ class Session:
         url: str,
         data: bytes,
         headers: Mapping[str, str],
-        patience_s: float = 0.0,
+        patience_s: float | None = None,
     ) -> Response:
         place = _place(url)
         head = _head(method, place, len(data), headers, self._keeps)
@@ -257,7 +257,7 @@ class _Line(asyncio.Protocol):
 
     # ── what is asked ───────────────────────────────────────────────────────
 
-    async def ask(self, head: bytes, body: bytes, patience_s: float) -> Response:
+    async def ask(self, head: bytes, body: bytes, patience_s: float | None) -> Response:
         """The answer's beginning. Cancelled, it closes."""
         if self._transport is None or self._transport.is_closing():
             raise Broken("The connection was closed.", begun=False)
@@ -267,7 +267,7 @@ class _Line(asyncio.Protocol):
         self._head = self._body = 0
         self._asked_at = time.monotonic()
         self._transport.writelines([head, body] if body else [head])
-        if patience_s:
+        if patience_s is not None:
             self._watch(patience_s)
         try:
             while not self._said_head:
@@ -326,7 +326,7 @@ class _Line(asyncio.Protocol):
         when something does."""
         every = patience_s / LOOKS
         loop = asyncio.get_running_loop()
-        seen: asyncio.Future[None] | None = None
+        seen = self._waiter
         still = 0.0
 
         def look() -> None:

@@ -53,7 +53,8 @@ class Upstream:
         return Generation(self, path, fields)
 
     async def begin(self, path: str, fields: Fields) -> line.Response:
-        """Post a request; the response, of which only the head is read. It is to be closed."""
+        """Post a request; the response, of which only the head is read. It is to be closed. Each
+        time that it is asked it may be silent for the worker's patience."""
         worker = self._worker
         body = msgspec.json.encode(worker.asked(fields))
         worker.owed += 1
@@ -97,7 +98,7 @@ class Upstream:
             said = await response.read()
         return self._document(response, said)
 
-    async def _post(self, path: str, body: bytes, patience_s: float = 0.0) -> line.Response:
+    async def _post(self, path: str, body: bytes, patience_s: float | None = None) -> line.Response:
         """The answer, of which nothing is read yet. Where a worker says that it may be asked again,
         it is: as long as nobody has heard anything of it."""
         for pause in self._worker.pauses:
@@ -115,7 +116,7 @@ class Upstream:
             await asyncio.sleep(pause)
         return await self._posted(path, body, patience_s)
 
-    async def _posted(self, path: str, body: bytes, patience_s: float) -> line.Response:
+    async def _posted(self, path: str, body: bytes, patience_s: float | None) -> line.Response:
         url = self._worker.address(path)
         return await self._session.post(url, body, self._headers, patience_s)
 

@@ -361,10 +361,10 @@ class HandedOn:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: object
     ) -> None:
         stream = self._stream
-        self._record.answered(stream.tokens, stream.waited_s)
         if kind is None and stream.response.status != 200:
             kind = NotAnswered
         try:
+            self._record.answered(stream.tokens, stream.waited_s)
             await self._generation.__aexit__(kind, exc, trace)
         finally:
             await self._lease.__aexit__(kind)

@@ -60,9 +60,7 @@ class Doorman:
             key, grant = await services.office.ring.key(token)
             by = f"key:{key.id}"
             return Identity(by, key.owner, grant, by, f"The key {key.name!r}", near)
-        if (cookie := _cookie(scope, arrival)) and (
-            found := await _session(services, cookie, near)
-        ):
+        if (cookie := cookie_of(scope)) and (found := await _session(services, cookie, near)):
             if scope["method"] not in _READS and asked is not None:
                 _require_page_token(arrival, cookie)
             return found
@@ -99,8 +97,9 @@ def session_cookie(scope: Scope) -> str:
     return f"__Host-{COOKIE}" if scope["scheme"] == "https" else COOKIE
 
 
-def _cookie(scope: Scope, arrival: Arrival) -> str:
-    said = arrival.header(b"cookie")
+def cookie_of(scope: Scope) -> str:
+    """What its session's cookie says; empty without one."""
+    said = Arrival.of(scope).header(b"cookie")
     return cookie_parser(said).get(session_cookie(scope), "") if COOKIE in said else ""
 
 

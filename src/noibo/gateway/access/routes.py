@@ -11,7 +11,7 @@ from noibo.access.user import LONGEST_S, page_token
 from noibo.addresses import is_address, is_own
 from noibo.errors import Unauthorized, UsageError
 from noibo.gateway.access.arrival import Arrival
-from noibo.gateway.access.doorman import session_cookie
+from noibo.gateway.access.doorman import cookie_of, session_cookie
 from noibo.gateway.access.identity import Identity
 from noibo.gateway.management.managed import as_json
 from noibo.gateway.management.routes_server import guarded
@@ -153,14 +153,14 @@ async def change_own_password(request: Request, body: PasswordChange) -> Respons
 @router.get("/session")
 async def who_am_i(request: Request) -> Response:
     """Who asks, and what they may."""
-    who, cookie = Identity.of(request.scope), _cookie(request)
+    who, cookie = Identity.of(request.scope), cookie_of(request.scope)
     return _secret(as_json(_session_row(who, cookie if who.user else "")))
 
 
 @router.delete("/session")
 async def sign_out(request: Request) -> Response:
     """Sign out."""
-    if cookie := _cookie(request):
+    if cookie := cookie_of(request.scope):
         await _office(request).sign_out(cookie)
     response = as_json(management.Done(done="signed out"))
     response.delete_cookie(session_cookie(request.scope), secure=request.scope["scheme"] == "https")
@@ -181,10 +181,6 @@ async def _signed_in(request: Request, name: str, token: str) -> Response:
         secure=request.scope["scheme"] == "https",
     )
     return response
-
-
-def _cookie(request: Request) -> str:
-    return request.cookies.get(session_cookie(request.scope), "")
 
 
 def _session_row(who: Identity, cookie: str) -> SessionRow:

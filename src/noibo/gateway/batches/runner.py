@@ -108,8 +108,8 @@ class BatchRunner:
                 self._note(name, run.task)
         for batch in await stored.batches.active():
             ending = batch.status == "cancelling" or batch.is_over
-            if batch.id in self._runs:
-                if self._runs[batch.id].ending or not ending:
+            if (run := self._runs.get(batch.id)) is not None:
+                if run.owner == batch.owner and (run.ending or not ending):
                     continue
                 await self._end([batch.id])
             if self._may_begin(batch, ending=ending):

@@ -98,7 +98,7 @@ class Running:
     async def _end(self, response: Json, last: bytes) -> None:
         events = b"".join((*self._events, last))
         try:
-            kept = await self._records.finish(self.owner, response, events)
+            kept = await self._records.finish(response, events)
         except NoiboError as error:
             if response["status"] in _WHOLE:
                 raise  # it is told as a failure instead

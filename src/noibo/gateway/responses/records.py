@@ -56,7 +56,7 @@ class ResponseRecords:
 
         await self._database.write(write)
 
-    async def finish(self, owner: str, response: Json, events: bytes) -> bool:
+    async def finish(self, response: Json, events: bytes) -> bool:
         """How one in the background ended, with its stream; once. False, and nothing is written: it
         was cancelled or deleted before. One that another server cancelled gets what it had."""
         name = response["id"]
@@ -71,6 +71,9 @@ class ResponseRecords:
             here = response_items.c.response_id == name
             count = sa.select(sa.func.count()).select_from(response_items).where(here)
             place = connection.execute(count).scalar_one()
+            owner = connection.execute(
+                sa.select(responses.c.owner).where(responses.c.id == name)
+            ).scalar_one()  # its user may be gone
             if rows := _item_rows(owner, name, response["output"], place, is_output=True):
                 connection.execute(response_items.insert(), rows)
             return True
