@@ -108,8 +108,8 @@ class BatchRunner:
                 self._note(name, run.task)
         for batch in await stored.batches.active():
             ending = batch.status == "cancelling" or batch.is_over
-            if (run := self._runs.get(batch.id)) is not None:
-                if run.owner == batch.owner and (run.ending or not ending):
+            if (known := self._runs.get(batch.id)) is not None:
+                if known.owner == batch.owner and (known.ending or not ending):
                     continue
                 await self._end([batch.id])
             if self._may_begin(batch, ending=ending):
