@@ -42,9 +42,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "top": ("top", "top", "Watch workers, memory, queue and tokens per second."),
     "load": ("workers", "load", "Load a model before it is asked for."),
     "stop": ("workers", "stop", "Unload a model, or stop the server."),
+    "bench": ("bench", "bench", "Measure how fast models answer under load, and what that costs."),
     "key": ("access", "key", "Give out and revoke API keys."),
     "user": ("access", "user", "Add and remove the users of this server."),
     "config": ("config", "app", "Show the settings."),
+    "llm": ("llm", "app", "Set up and try a model for programs that have no server."),
     "doctor": ("doctor", "doctor", "Check that everything noibo needs works here."),
 }
 
