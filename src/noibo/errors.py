@@ -17,6 +17,8 @@
     ├── TooManyAttempts         signing in has failed too often                   429  exit 4
     ├── NotFound                                                                  404  exit 3
     │   ├── ModelNotFound       no such model in the store                        404  exit 3
+    │   │   └── ModelPathNotFound  no such file or folder with a model            404  exit 3
+    │   ├── QuantisationMissing the model is not here in the form asked for       404  exit 3
     │   └── UnknownModel        nothing known by that name that could be fetched  404  exit 3
     ├── Forbidden
     │   ├── EgressRefused       the door outward is closed for this               403  exit 4
@@ -223,6 +225,19 @@ class ModelNotFound(NotFound):
     """No such model in the store."""
 
     code = "model_not_found"
+
+
+class ModelPathNotFound(ModelNotFound, FileNotFoundError):
+    """No model lies at a path that a program named. A `FileNotFoundError` too: such programs look
+    for that."""
+
+    code = "model_path_not_found"
+
+
+class QuantisationMissing(NotFound):
+    """The model is here, but not in so few bits as were asked for."""
+
+    code = "quantisation_missing"
 
 
 class UnknownModel(NotFound):
