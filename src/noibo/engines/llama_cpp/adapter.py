@@ -46,6 +46,10 @@ class LlamaCpp:
     name = "llama_cpp"
     several = True
     foreign = False
+    remedy = (
+        "Install a build for this processor: `python -m pip install --force-reinstall --no-deps "
+        "--no-binary xllamacpp xllamacpp`, then `noibo doctor`."
+    )
     verbs: Mapping[Verb, Support] = {
         Verb.GENERATE: Support.NATIVE,
         Verb.SCORE: Support.NATIVE,
@@ -95,11 +99,11 @@ class LlamaCpp:
             wanted,
             min(least, max(trained, SHORTEST_CONTEXT)),
             lambda size: self.need(model, size, limits).total,
-            may_round=_may_round(model),
+            may_round=may_round(model),
         )
 
     def need(self, model: Model, size: Size, limits: settings.Engine) -> Need:
-        return _need(model, size, _batch(model, size, limits, None))
+        return need_for(model, size, batch_for(model, size, limits, None))
 
     def placed(self, log: Sequence[str]) -> Mapping[str, Any]:
         return placed(log)
@@ -117,7 +121,7 @@ class LlamaCpp:
                 next_step="Ask it at /v1/embeddings or /v1/rerank.",
             )
         threads = threads_for(limits.threads)
-        batch = _batch(model, size, limits, speed.prefill_rate)
+        batch = batch_for(model, size, limits, speed.prefill_rate)
         placement = {
             "device": "cpu",
             "threads": threads,
@@ -142,7 +146,7 @@ class LlamaCpp:
             "noibo.engines.llama_cpp.process",
             config,
             size,
-            _need(model, size, batch),
+            need_for(model, size, batch),
             reads=_files(model),
             proof_tokens=min(batch, size.context // 2) if speed.measure else 0,
             placement=placement,
@@ -192,19 +196,21 @@ def slots_for(use: Use) -> int:
     return min(max(use.callers, 2), MOST_SLOTS) if use.callers else USUAL_SLOTS
 
 
-def _batch(model: Model, size: Size, limits: settings.Engine, rate: float | None) -> int:
+def batch_for(model: Model, size: Size, limits: settings.Engine, rate: float | None) -> int:
+    """Prompt tokens that its worker reads at a time, where it reads `rate` in a second."""
     rate = rate or estimated_rate(model.parameters, threads_for(limits.threads))
     most = batch_tokens(rate, limits.batch_seconds)
     own = _OF_THEIR_OWN.get(model.verb)
     return own.batch(model, most, size) if own else most
 
 
-def _need(model: Model, size: Size, batch: int) -> Need:
+def need_for(model: Model, size: Size, batch: int) -> Need:
+    """What its worker takes, whatever it is started for."""
     own = _OF_THEIR_OWN.get(model.verb)
     return own.need(model, size, batch) if own else need_of(model, size, batch)
 
 
-def _may_round(model: Model) -> bool:
+def may_round(model: Model) -> bool:
     """True if keys and values can be held in the blocks of q8_0."""
     info = model.info
     if info is None or not info.state:

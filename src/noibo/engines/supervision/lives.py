@@ -92,7 +92,7 @@ class Lives:
         rung = plan.rungs[number]
         if worker.held_bytes and worker.process is not None:
             alone = self.machine.held_alone(worker.process.pid)
-            self.book.measured(rung.key, plan.engine.name, rung.need, alone)
+            self.book.measured(rung.key, plan.engine.name, rung.need, alone, plan.model.name)
             seat.bytes = worker.held_bytes + rung.need.kept
 
     def _start_failed(
