@@ -38,6 +38,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "catalog": ("catalog", "catalog", "Compare the models noibo knows."),
     "search": ("catalog", "search", "Find models in the catalogue and on the hub."),
     "inspect": ("inspect", "inspect", "Show what is in a GGUF file, before any engine sees it."),
+    "hardware": ("hardware", "hardware", "Show and measure processor, memory, GPUs and disk."),
+    "recommend": ("recommend", "recommend", "Say which models suit this machine, and why."),
     "ps": ("workers", "ps", "List the models that are loaded, and who waits for them."),
     "top": ("top", "top", "Watch workers, memory, queue and tokens per second."),
     "load": ("workers", "load", "Load a model before it is asked for."),

@@ -14,6 +14,7 @@ from noibo.gateway.callers import Caller
 from noibo.gateway.engine_events import NONSENSE, counted, decoded
 from noibo.gateway.pipeline import Pipeline, Request, Stream
 from noibo.gateway.window.cut import MEMBER
+from noibo.gateway.window.policy import Wish
 from noibo.llm_service.answer import Answer, Taken
 from noibo.llm_service.config import GenerationConfig
 from noibo.wire import body, openai
@@ -21,6 +22,7 @@ from noibo.wire.body import Json
 
 _CHAT: Final = "/v1/chat/completions"
 _SAID: Final = {"messages": "question and context", "max_tokens": "max_tokens"}
+_WHOLE: Final = Wish(whole=True)  # one question: there is nothing in it that could go first
 Tell = Callable[[str], None]
 
 
@@ -45,6 +47,7 @@ class Question:
             caller=Caller(),
             keep_alive=math.inf,
             made_of=_SAID,
+            wish=_WHOLE,
         )
 
 
@@ -74,8 +77,8 @@ async def _ask(pipeline: Pipeline, request: Request, tell: Tell) -> Answer:
         with _understood(stream):
             text, taken = _read(assembler.answer(), stream)
     ended = time.perf_counter()
-    times = {"first_token_s": (first_at or ended) - began, "seconds": ended - began}
-    return Answer(text, replace(taken, **times))
+    first_s = (first_at or ended) - began
+    return Answer(text, replace(taken, first_token_s=first_s, seconds=ended - began))
 
 
 def _pieces(stream: Stream, block: bytes, assembler: openai.Assembler) -> Iterator[str]:
