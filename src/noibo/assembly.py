@@ -58,7 +58,8 @@ def open_lookup(settings: Settings) -> ModelLookup:
         settings.default_model,
         settings.engine.default,
         settings.aliases,
-        {name: own.engine for name, own in settings.models.items() if own.engine},
+        settings.models,
+        settings.uses,
     )
 
 
@@ -66,9 +67,20 @@ def open_engines(settings: Settings) -> dict[str, Engine]:
     """Every engine there is, by name. Raises `SettingsError` for a model that cannot be reached."""
     from noibo.engines.echo import Echo
     from noibo.engines.llama_cpp.adapter import LlamaCpp
+    from noibo.engines.llama_cpp.devices import EngineDevices
+    from noibo.engines.llama_server.adapter import LlamaServer
+    from noibo.engines.ollama.adapter import Ollama
     from noibo.engines.remote.adapter import Remote
+    from noibo.engines.remote.breaker import Breakers
 
-    engines: list[Engine] = [LlamaCpp(), Echo(), Remote(settings.models)]
+    breakers, models = Breakers(), settings.models
+    engines: list[Engine] = [
+        LlamaCpp(EngineDevices()),
+        LlamaServer(settings.engine.llama_server),
+        Ollama(models, breakers),
+        Remote(models, breakers),
+        Echo(),
+    ]
     return {engine.name: engine for engine in engines}
 
 

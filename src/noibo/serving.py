@@ -140,7 +140,7 @@ async def open_services(
                 supervisor=supervisor,
                 pipeline=Pipeline(resolve, supervisor, session, foreign, Policies(settings)),
                 resolve=resolve,
-                list_models=visible(lookup.list),
+                list_models=visible(lookup.list, resolve),
                 management=management,
                 contexts=contexts,
                 stored=stored,

@@ -32,6 +32,8 @@ import msgspec
 
 from noibo.errors import SettingsError
 from noibo.model_settings import (
+    USE,
+    USES,
     ContextPolicy,
     ModelSettings,
     UseSettings,
@@ -285,6 +287,11 @@ class Settings:
     def models_folder(self) -> Path:
         """The model store's folder."""
         return Path(self.store.path) if self.store.path else self.home / "models"
+
+    @property
+    def reserved(self) -> list[str]:
+        """Names that lead somewhere already: no model can have them."""
+        return [*self.aliases, *(USE + use for use in USES)]
 
     @property
     def url(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import socket
 import ssl
 import time
 from collections import defaultdict
@@ -19,7 +20,9 @@ from urllib.parse import urlsplit
 
 import httptools
 
+from noibo.addresses import is_own
 from noibo.egress import require_loopback
+from noibo.errors import EgressRefused
 
 CONNECT_S: Final = 10.0
 IDLE_S: Final = 4.0  # few servers close sooner
@@ -122,16 +125,21 @@ class Session:
         self._idle: defaultdict[tuple[str, int, bool], list[_Line]] = defaultdict(list)
         self._closed = False
 
-    async def post(self, url: str, data: bytes, headers: Mapping[str, str]) -> Response:
-        """The answer to a request with a body."""
-        return await self._ask("POST", url, data, headers)
+    async def post(
+        self, url: str, data: bytes, headers: Mapping[str, str], connect_s: float = CONNECT_S
+    ) -> Response:
+        """The answer to a request with a body. Raises `EgressRefused` for a name that does not lead
+        to this machine."""
+        return await self._ask("POST", url, data, headers, connect_s)
 
-    async def get(self, url: str, headers: Mapping[str, str]) -> Response:
+    async def get(
+        self, url: str, headers: Mapping[str, str], connect_s: float = CONNECT_S
+    ) -> Response:
         """The answer to one without."""
-        return await self._ask("GET", url, b"", headers)
+        return await self._ask("GET", url, b"", headers, connect_s)
 
     async def _ask(
-        self, method: str, url: str, data: bytes, headers: Mapping[str, str]
+        self, method: str, url: str, data: bytes, headers: Mapping[str, str], connect_s: float
     ) -> Response:
         place = _place(url)
         head = _head(method, place, len(data), headers, self._keeps)
@@ -142,7 +150,7 @@ class Session:
             except Broken as broken:
                 if broken.begun:
                     raise
-        return await (await self._connect(place)).ask(head, data)
+        return await (await self._connect(place, connect_s)).ask(head, data)
 
     def _idle_one(self, place: _Place) -> _Line | None:
         idle = self._idle.get((place.host, place.port, place.tls))
@@ -153,19 +161,33 @@ class Session:
             line.drop()
         return None
 
-    async def _connect(self, place: _Place) -> _Line:
+    async def _connect(self, place: _Place, connect_s: float) -> _Line:
         loop = asyncio.get_running_loop()
         context = _context() if place.tls else None
         key = place.host, place.port, place.tls
         try:
-            async with asyncio.timeout(CONNECT_S):
-                _, line = await loop.create_connection(
-                    lambda: _Line(self, key), place.host, place.port, ssl=context
-                )
+            async with asyncio.timeout(connect_s):
+                hosts = [place.host] if is_own(place.host) else await _own_addresses(place)
+                for host in hosts:
+                    try:
+                        transport, line = await loop.create_connection(
+                            lambda: _Line(self, key),
+                            host,
+                            place.port,
+                            ssl=context,
+                            server_hostname=place.host if context else None,
+                        )
+                        break
+                    except OSError:
+                        if host == hosts[-1]:
+                            raise
         except (OSError, TimeoutError) as exc:
             failed = Unreachable(str(exc))
             failed.errno = exc.errno
             raise failed from exc
+        if not is_own(str(transport.get_extra_info("peername")[0])):
+            line.drop()
+            raise EgressRefused(f"{place.named} is not on this machine.")
         return line
 
     def take_back(self, line: _Line, key: tuple[str, int, bool]) -> None:
@@ -192,6 +214,21 @@ class Session:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+async def _own_addresses(place: _Place) -> list[str]:
+    """Where a name (localhost) leads to on this machine: the system's list of hosts can say
+    anything. Raises `EgressRefused`."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
+    addresses = dict.fromkeys(str(one[4][0]) for one in found)
+    own = [one for one in addresses if is_own(one)]
+    if not own:
+        raise EgressRefused(
+            f"{place.host} leads to {', '.join(addresses)}, which is not on this machine.",
+            next_step="Write 127.0.0.1 instead, or mend the system's list of hosts.",
+        )
+    return own
 
 
 def _head(

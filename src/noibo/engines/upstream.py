@@ -9,20 +9,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from noibo.engines import line
 from noibo.engines.engine import Fields, Support, Verb
+from noibo.engines.remote import waits
+from noibo.engines.remote.attempts import Attempts
+from noibo.engines.remote.reached import Reached
 from noibo.engines.worker import Worker
 from noibo.errors import ContextExceeded, EngineError, NoiboError, NotSupported, WorkerDied
 from noibo.wire import openai
 from noibo.wire.body import UNREADABLE
 
+if TYPE_CHECKING:
+    from noibo.engines.supervision.lease import Lease
+
 BRIEF_S = 1.5
-OVERRUN = frozenset({502, 503, 504})  # it, or what stands behind it, cannot answer now
 NONSENSE = (ValueError, KeyError, TypeError)  # what reading it raises
 
 
@@ -37,14 +42,20 @@ def new_session(*, keeps: bool = False) -> line.Session:
 
 
 class Upstream:
-    """One worker as a server."""
+    """One worker as a server. `lease`: by which it is held, where that is to be given up while a
+    server elsewhere is left in peace."""
 
-    def __init__(self, worker: Worker, session: line.Session) -> None:
+    def __init__(self, worker: Worker, session: line.Session, lease: Lease | None = None) -> None:
         self._worker = worker
         self._session = session
+        self._lease = lease
+        self._asking = 0  # questions under way at a server elsewhere
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if worker.key:
             self._headers["Authorization"] = f"Bearer {worker.key}"
+        self._post = self._post_here if worker.reach is None else self._post_there
+        # elsewhere each attempt has its own time
+        self._patience_s = worker.patience_s if worker.reach is None else None
 
     def generate(self, path: str, fields: Fields) -> Generation:
         """A request that the engine has prepared: `async with` posts it, and gives the open,
@@ -55,20 +66,16 @@ class Upstream:
     async def begin(self, path: str, fields: Fields) -> line.Response:
         """Post a request; the response, of which only the head is read. It is to be closed."""
         worker = self._worker
-        body = msgspec.json.encode(worker.asked(fields))
         worker.owed += 1
         try:
-            async with asyncio.timeout(worker.patience_s):
-                response = await self._post(path, body)
+            async with asyncio.timeout(self._patience_s):
+                return await self._post(path, fields)
         except TimeoutError:
             raise worker.silent(worker.patience_s) from None
         except ConnectionError as exc:
             raise await self.reason(exc) from exc
         finally:
             worker.owed -= 1
-        if worker.engine.foreign:  # of our own it is seen whether they do anything
-            response.watch(worker.patience_s, worker.patience_s)
-        return response
 
     async def chunks(self, response: line.Response) -> AsyncIterator[bytes]:
         """What comes of an open response, as it comes. Whoever takes long over a chunk does not
@@ -87,31 +94,35 @@ class Upstream:
     async def ask(self, verb: Verb, path: str, fields: Fields | Mapping[str, Any]) -> Any:
         """Post a request with one JSON answer. Raises `EngineRefused` with the engine's reason."""
         self._require(verb)
-        body = msgspec.json.encode(self._worker.asked(fields))
-        async with self._mapped(), self._not_for_ever(), await self._post(path, body) as response:
+        async with self._mapped(), self._not_for_ever(), await self._post(path, fields) as response:
             said = await response.read()
         return self._document(response, said)
 
-    async def _post(self, path: str, body: bytes) -> line.Response:
-        """The answer, of which nothing is read yet. Where a worker says that it may be asked again,
-        it is: as long as nobody has heard anything of it."""
-        for pause in self._worker.pauses:
-            try:
-                response = await self._posted(path, body)
-            except line.Unreachable:
-                pass
-            except line.Broken as broken:
-                if broken.begun:
-                    raise
-            else:
-                if response.status not in OVERRUN:
-                    return response
-                response.close()
-            await asyncio.sleep(pause)
-        return await self._posted(path, body)
+    def _post_here(
+        self, path: str, fields: Mapping[str, Any]
+    ) -> Coroutine[Any, Any, line.Response]:
+        """The answer of a worker of ours, of which nothing is read yet."""
+        body = msgspec.json.encode(fields)
+        return self._session.post(self._worker.url + path, body, self._headers)
 
-    async def _posted(self, path: str, body: bytes) -> line.Response:
-        return await self._session.post(self._worker.address(path), body, self._headers)
+    async def _post_there(self, path: str, fields: Mapping[str, Any]) -> line.Response:
+        """The same of a server elsewhere, which is asked again where that makes sense."""
+        worker = self._worker
+        assert isinstance(worker, Reached)  # noqa: S101 - it has a reach
+        keep_alive = self._lease.keep_alive if self._lease else None
+        self._asking += 1
+        try:
+            attempts = Attempts(worker, self._session, self._headers, self._rest)
+            return await attempts.post(path, fields, keep_alive)
+        finally:
+            self._asking -= 1
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait, and let others have the slot meanwhile, unless something else goes on in it."""
+        if self._lease is None or self._asking > 1:
+            await asyncio.sleep(seconds)
+        else:
+            self._worker = await self._lease.rest(seconds)
 
     async def look(self, path: str) -> Any:
         """Get one JSON document."""
@@ -128,8 +139,7 @@ class Upstream:
         error = openai.refusal(response.status, said)
         if isinstance(error, ContextExceeded):
             return error
-        seconds = response.headers.get("retry-after", "")
-        error.retry_after_s = float(seconds) if seconds.isdecimal() else None
+        error.retry_after_s = waits.asked_for(response.headers.get("retry-after", ""))
         return self._worker.refusal(response.status, error)
 
     def _document(self, response: line.Response, said: bytes) -> Any:
@@ -174,13 +184,13 @@ class Upstream:
     async def _not_for_ever(self) -> AsyncIterator[None]:
         """A request of which nothing is ever heard (a chat template that turns in a circle) fails,
         and its worker is replaced when it has finished the others."""
-        patience = self._worker.patience_s
+        worker = self._worker
         try:
-            with self._worker.owing():
-                async with asyncio.timeout(patience):
+            with worker.owing():
+                async with asyncio.timeout(self._patience_s):
                     yield
         except TimeoutError:
-            raise self._worker.silent(patience) from None
+            raise worker.silent(worker.patience_s) from None
 
     @contextlib.asynccontextmanager
     async def _mapped(self) -> AsyncIterator[None]:

@@ -45,7 +45,7 @@ def enter(wanted: Mapping[str, Any]) -> Kept:
     engine, so that none of either escapes.
 
     `wanted` has `folder` (its own), `reads` (its model's files), `memory_bytes` and `open_files`,
-    either of which may be null.
+    either of which may be null; perhaps `runs`, a program of the user's with its libraries.
     """
     missing = limits.bound(wanted.get("memory_bytes"), wanted.get("open_files"))
     if sys.platform != "linux":
@@ -86,7 +86,8 @@ def _close_files(wanted: Mapping[str, Any], missing: list[str]) -> int:
     if not abi:
         missing.append("files: this kernel has no Landlock (Linux 5.13, if it is switched on)")
         return 0
-    allowed = places(Path(wanted["folder"]), [Path(path) for path in wanted["reads"]])
+    reads, runs = ([Path(path) for path in wanted.get(name, ())] for name in ("reads", "runs"))
+    allowed = places(Path(wanted["folder"]), reads, runs)
     closed = _tried(lambda: landlock.restrict(allowed, abi), "files", missing)
     return abi if closed else 0
 

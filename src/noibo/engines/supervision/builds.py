@@ -51,8 +51,7 @@ class Builds:
         return EngineUnusable(
             f"{engine.available()} cannot run on this processor: it was ended by an illegal "
             f"instruction, twice. {seen}",
-            next_step="Install a build for this processor: `python -m pip install "
-            "--force-reinstall --no-deps --no-binary xllamacpp xllamacpp`, then `noibo doctor`.",
+            next_step=engine.remedy,
         )
 
     def _read(self) -> dict[str, str]:

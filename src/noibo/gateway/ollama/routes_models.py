@@ -44,7 +44,7 @@ def _listed(services: Services) -> list[Json]:
         with contextlib.suppress(NoiboError):
             rows.append(shown.listed(store.get(name)) | {"name": alias, "model": alias})
     for name, own in services.settings.models.items():
-        if own.engine:
+        if own.elsewhere:
             rows.append(shown.declared(name, own.engine, services.started_at))
     rows = [row for row in rows if now().grant.may_use(row["name"])]
     return sorted(rows, key=lambda row: str(row["modified_at"]), reverse=True)
@@ -60,7 +60,7 @@ async def show(request: Request) -> Response:
     _refuse_changes(fields)
     services = services_of(request)
     own = services.settings.models.get(real_name(services, name))
-    if own is not None and own.engine:
+    if own is not None and own.elsewhere:
         await services.resolve(name)  # raises where it may not be used
         return as_json(shown.shown_declared(name, own.engine, services.started_at))
     try:
@@ -159,7 +159,7 @@ async def copy(request: Request) -> Response:
     source = model_name(fields, "source", "source")
     destination = new_name(model_name(fields, "destination", "destination"), "destination")
     services = services_of(request)
-    require_free(destination, list(services.settings.aliases))
+    require_free(destination, services.settings.reserved)
     maker: Maker = services.management.maker()
     try:
         await asyncio.to_thread(maker.copy, real_name(services, source), destination)
