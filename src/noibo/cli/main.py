@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "catalog": ("catalog", "catalog", "Compare the models noibo knows."),
     "search": ("catalog", "search", "Find models in the catalogue and on the hub."),
+    "fit": ("fit", "fit", "Say whether a model will run here, how large and how fast."),
     "inspect": ("inspect", "inspect", "Show what is in a GGUF file, before any engine sees it."),
     "hardware": ("hardware", "hardware", "Show and measure processor, memory, GPUs and disk."),
     "recommend": ("recommend", "recommend", "Say which models suit this machine, and why."),

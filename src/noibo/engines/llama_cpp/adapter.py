@@ -19,6 +19,8 @@ import msgspec
 from noibo import settings
 from noibo.engines.engine import TRUE, Fields, Launch, Model, Speed, Support, Verb
 from noibo.engines.llama_cpp import embed, schema, score_plan
+from noibo.engines.llama_cpp.devices import Devices, none
+from noibo.engines.llama_cpp.offload import left, load_of, place
 from noibo.engines.memory.estimate import cache_mib, checkpoints, need_of
 from noibo.engines.memory.ladder import rungs
 from noibo.engines.memory.placement import placed
@@ -57,6 +59,9 @@ class LlamaCpp:
         Verb.TOKENISE: Support.NATIVE,
         Verb.CANCEL: Support.NATIVE,
     }
+
+    def __init__(self, devices: Devices = none) -> None:
+        self._devices = devices
 
     def serving(self, model: Model, verb: Verb) -> Model:
         if self.verbs[verb] is Support.NONE:
@@ -122,8 +127,10 @@ class LlamaCpp:
             )
         threads = threads_for(limits.threads)
         batch = batch_for(model, size, limits, speed.prefill_rate)
+        need = need_for(model, size, batch)
+        need, gpu = self._offloaded(model, need)
         placement = {
-            "device": "cpu",
+            "device": "gpu" if gpu.get("layers") else "cpu",
             "threads": threads,
             "ctx_size": size.context,
             "parallel": size.parallel,
@@ -131,6 +138,7 @@ class LlamaCpp:
             "batch": batch,
             "kept_bytes": size.kept_bytes,
         }
+        placement |= {"gpu_layers": gpu["layers"]} if gpu else {}
         config = placement | {
             "path": str(model.path),
             "alias": model.name,
@@ -141,18 +149,32 @@ class LlamaCpp:
             "own_template": (model.info and model.info.chat_template) or "",
             "cache_ram_mib": cache_mib(model.info, size),
             "checkpoints": checkpoints(model.info, size),
+            "gpu": gpu,
         }
         launch = Launch(
             "noibo.engines.llama_cpp.process",
             config,
             size,
-            need_for(model, size, batch),
+            need,
             reads=_files(model),
             proof_tokens=min(batch, size.context // 2) if speed.measure else 0,
             placement=placement,
         )
         own = _OF_THEIR_OWN.get(model.verb)
         return own.launch(launch, model) if own else launch
+
+    def _offloaded(self, model: Model, need: Need) -> tuple[Need, dict[str, Any]]:
+        """What is left of the need for the machine's memory, and what goes to which GPU: nothing is
+        said where the engine has none, or where the worker places by itself."""
+        devices = () if model.verb is Verb.SCORE else self._devices()
+        load = load_of(model, need, _length(model.projector))
+        if not devices or load is None:
+            return need, {}
+        found = place(load, devices)
+        told = {"layers": found.layers, "split": list(found.split), "main": found.main_gpu}
+        if any(device.shared for device in devices) or not found.layers:
+            return need, told
+        return left(need, load, found), told
 
     def constrain(self, fields: Fields, model: Model) -> None:
         schema.constrain(fields, model)
@@ -167,6 +189,10 @@ class LlamaCpp:
 
     def is_progress(self, events: bytes) -> bool:
         return b'"prompt_progress":{' in events
+
+
+def _length(path: Path | None) -> int:
+    return path.stat().st_size if path and path.exists() else 0
 
 
 def _files(model: Model) -> tuple[Path, ...]:

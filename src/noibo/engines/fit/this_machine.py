@@ -1,0 +1,84 @@
+"""What this machine is and can do, measured once and believed for a day.
+
+What is free changes from one moment to the next and is asked each time; how fast memory and
+processor are is measured, which takes seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from noibo.errors import StoreError
+from noibo.hardware.gpus import gpus
+from noibo.hardware.machine import Hardware
+from noibo.hardware.offload import Usable, advice, ask_engine
+from noibo.hardware.probe import memory_of, probe
+from noibo.hardware.system import System
+from noibo.modelstore.disk import write_atomically
+
+FILE_NAME: Final = "hardware.json"
+FRESH_FOR_S: Final = 24 * 3600.0
+SECONDS: Final = 1.0  # that the copy is measured
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The machine, and which of its GPUs the installed engine (that `build` of it) can use."""
+
+    at: float
+    build: str
+    hardware: Hardware
+    usable: Usable
+
+    @property
+    def for_models(self) -> Hardware:
+        """The machine as models find it: without GPUs that the engine cannot use."""
+        return self.hardware if self.usable.devices else replace(self.hardware, gpus=())
+
+    @property
+    def remark(self) -> str:
+        """What to do about a GPU that lies idle; empty where none does."""
+        return advice(self.hardware.gpus, self.usable)
+
+
+def this_machine(
+    home: Path,
+    folder: Path,
+    build: str,
+    *,
+    tell: Callable[[str], None] = lambda said: None,
+    now: Callable[[], float] = time.time,
+) -> Found:
+    """This machine, from `home` where it was measured lately for the same build of the engine.
+    `folder` is where models lie."""
+    path = home / FILE_NAME
+    known = _read(path)
+    if known is None or known.build != build or not 0 <= now() - known.at < FRESH_FOR_S:
+        hardware = probe(seconds=SECONDS, folder=folder, tell=tell)
+        tell("asking the engine")
+        known = Found(now(), build, hardware, ask_engine())
+        with contextlib.suppress(StoreError):
+            write_atomically(path, msgspec.json.format(msgspec.json.encode(known)))
+        return known
+    return replace(known, hardware=_now_free(known.hardware))
+
+
+def _now_free(hardware: Hardware) -> Hardware:
+    system = System()
+    total, free = memory_of(system)
+    cards = tuple(gpus(system, total)[0]) if hardware.gpus else ()
+    return replace(hardware, memory_bytes=total, available_bytes=free, gpus=cards)
+
+
+def _read(path: Path) -> Found | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Found)
+    except (OSError, ValueError, RecursionError):
+        return None
