@@ -123,6 +123,7 @@ def test_nothing_else_in_noibo_makes_outbound_connections() -> None:
         "serving.py",  # listens
         "connections/sockets.py",  # options of sockets that listen
         "engines/line.py",  # workers: require_loopback
+        "evaluation/calling.py",  # what is benched: require_loopback
         "engines/echo_process.py",  # listens on loopback
         "engines/llama_cpp/score_process.py",  # listens on loopback
         "engines/llama_server/process.py",  # looks for a free port on loopback

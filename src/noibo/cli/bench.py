@@ -14,7 +14,7 @@ from noibo.errors import UsageError
 from noibo.evaluation.cost import Machine
 from noibo.evaluation.rounds import Plan
 from noibo.evaluation.sides import Side
-from noibo.evaluation.theirs import Wanted, tariff
+from noibo.evaluation.wanted import Wanted, tariff
 from noibo.settings import Settings, full_environment
 
 

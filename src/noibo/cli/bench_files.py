@@ -27,9 +27,12 @@ class Files:
     def check(self) -> None:
         """Before anything is measured: can they be written?"""
         for path in filter(None, (self._json, self._csv, self._html)):
+            there = path.exists()
             try:
                 with path.open("ab"):
                     pass
+                if not there:
+                    path.unlink()
             except OSError as exc:
                 raise UsageError(
                     f"{path} cannot be written ({exc.strerror}).", next_step="Name another file."

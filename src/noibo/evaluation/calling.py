@@ -116,6 +116,9 @@ _KINDS: Final[tuple[tuple[type[BaseException], Kind], ...]] = (
     (aiohttp.ClientConnectionError, Kind.BROKE_OFF),
     (ConnectionError, Kind.BROKE_OFF),
     (OSError, Kind.UNREACHABLE),
+    (aiohttp.ClientResponseError, Kind.GARBAGE),
+    (ValueError, Kind.GARBAGE),
+    (aiohttp.ClientError, Kind.BROKE_OFF),
 )
 
 

@@ -9,10 +9,10 @@ from html import escape
 from typing import Final
 
 from noibo.evaluation.statistics import Estimate
-from noibo.evaluation.words import estimate_text, number
+from noibo.evaluation.words import estimate_text
 
 WIDTH, HEIGHT = 360, 230
-LEFT, RIGHT, TOP, BOTTOM = 48, 14, 12, 26
+LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 26
 KINDS: Final = 6  # of colours and of marks, then they come again
 _APART: Final = 9.0  # between the sides' marks at one number of callers
 _LINES: Final = 4
@@ -23,7 +23,7 @@ class Series:
     """One side: a value for each number of callers, in their order."""
 
     name: str
-    values: Sequence[Estimate]
+    values: Sequence[Estimate | None]
 
 
 def chart(title: str, callers: Sequence[int], series: Sequence[Series]) -> str:
@@ -53,7 +53,7 @@ def mark(which: int) -> str:
 
 def _top(series: Sequence[Series]) -> float:
     """A round number above all values."""
-    values = [value.high or value.value or 0.0 for one in series for value in one.values]
+    values = [found.high or found.value or 0.0 for one in series for found in one.values if found]
     most = max(values, default=0.0)
     if most <= 0:
         return 1.0
@@ -68,8 +68,12 @@ def _grid(top: float) -> Iterator[str]:
         yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         yield (
             f'<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">'
-            f"{number(value)}</text>"
+            f"{_tick(value)}</text>"
         )
+
+
+def _tick(value: float) -> str:
+    return f"{value / 1000:g}k" if value >= 10_000 else f"{value:.4g}"
 
 
 def _drawn(
@@ -78,7 +82,7 @@ def _drawn(
     points = [
         (_x(place, len(callers)) + shift, _y(found.value, top), many, found)
         for place, (many, found) in enumerate(zip(callers, one.values, strict=True))
-        if found.value is not None
+        if found is not None and found.value is not None
     ]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y, _, _ in points)
     yield f'<polyline class="line s{which % KINDS}" points="{line}"/>'

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from noibo.errors import UsageError
+
 SECONDS_A_YEAR: Final = 365.25 * 86_400
 MILLION: Final = 1_000_000
 
@@ -20,6 +22,17 @@ class Machine:
     price: float = 1000.0
     years: float = 3.0
     used: float = 0.5
+
+    def __post_init__(self) -> None:
+        for option, value in (
+            ("--watts", self.watts),
+            ("--kwh-price", self.kwh_price),
+            ("--hardware-price", self.price),
+        ):
+            if not 0 <= value < float("inf"):
+                raise UsageError(f"{option} takes numbers from 0 on.")
+        if not 0 < self.years < float("inf") or not 0 < self.used <= 1:
+            raise UsageError("--years is more than 0, and --used a share of them, at most 1.")
 
     def electricity(self, seconds: float) -> float:
         """Of so many seconds of answering."""

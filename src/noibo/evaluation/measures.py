@@ -104,7 +104,8 @@ def _measured(standing: Standing, first: Standing, callers: int, machine: Machin
     figures = {figure.key: estimate(figure.of(cell.rounds)) for figure in FIGURES}
     if not any(answer.thought for answer in cell.answers):
         del figures["said_p50"]  # it is the first token
-    ratios = {} if standing is first else _ratios(cell, first.cells[callers])
+    keys = {} if standing is first else figures
+    ratios = {key: _ratio(BY_KEY[key], cell, first.cells[callers]) for key in keys}
     return Measured(
         side=standing.side.name,
         callers=callers,
@@ -116,19 +117,11 @@ def _measured(standing: Standing, first: Standing, callers: int, machine: Machin
     )
 
 
-def _ratios(ours: Cell, theirs: Cell) -> dict[str, Estimate]:
-    """Each figure by the other side's, from the rounds that both have."""
-    made = {}
-    for figure in FIGURES:
-        pairs = [
-            (one, other)
-            for one in ours.rounds
-            for other in theirs.rounds
-            if one.number == other.number and figure.of([one]).n and figure.of([other]).n
-        ]
-        mine, its = ([pair[which] for pair in pairs] for which in (0, 1))
-        made[figure.key] = ratio(figure.of(mine), figure.of(its))
-    return made
+def _ratio(figure: Figure, ours: Cell, theirs: Cell) -> Estimate:
+    """A figure by the other side's, from the rounds in which both have it."""
+    others = {one.number: one for one in theirs.rounds if figure.of([one]).n}
+    mine = [one for one in ours.rounds if one.number in others and figure.of([one]).n]
+    return ratio(figure.of(mine), figure.of([others[one.number] for one in mine]))
 
 
 def _cost(standing: Standing, cell: Cell, rate: float | None, machine: Machine) -> Cost | None:

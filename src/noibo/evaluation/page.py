@@ -34,16 +34,17 @@ _FORM: Final = """
 body{margin:0 auto;max-width:72rem;padding:1rem;background:var(--back);color:var(--text);
 font:16px/1.5 system-ui,sans-serif}
 h1{font-size:1.5rem;margin:.5rem 0}h2{font-size:1.15rem;margin:1.6rem 0 .4rem}
+h3{font-size:1rem;margin:1.2rem 0 .2rem}
 .soft{color:var(--soft)}
 .choice{float:right;font-size:.9rem}.choice label{padding:.2rem .5rem;cursor:pointer}
 .choice input{accent-color:var(--s0)}
 .legend{display:flex;flex-wrap:wrap;gap:.3rem 1.2rem;padding:0;list-style:none}
 .legend,li,td,th{overflow-wrap:anywhere}
-.mark{width:1em;height:1em;vertical-align:-.1em;margin-right:.35em}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(20rem,100%),1fr));gap:1rem}
+.mark{display:inline-block;width:1em;height:1em;vertical-align:-.1em;margin-right:.35em}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(24rem,100%),1fr));gap:1rem}
 figure{margin:0;padding:.6rem;border:1px solid var(--grid);border-radius:.5rem}
 figcaption{font-weight:600}
-svg{display:block;width:100%;height:auto}.legend svg{display:inline-block}
+figure svg{display:block;width:100%;height:auto}
 .grid{stroke:var(--grid);stroke-width:1}.tick{fill:var(--soft);font-size:12px}
 .line{fill:none;stroke-width:2;opacity:.6}.bar{stroke-width:2}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.92rem}
@@ -119,12 +120,12 @@ def _body(report: Report, language: Language) -> Iterator[str]:
     yield '</ul>\n<div class="charts">'
     callers = list(report.standings[0].cells)
     for key, heading in HEADINGS.items():
-        series = [
-            Series(name, [report.row(name, many).figures[key] for many in callers])
-            for name in names
-        ]
+        rows = [report.row(name, many) for name in names for many in callers]
+        unit, found = in_unit([row.figures.get(key) for row in rows], BY_KEY[key].unit)
+        wide = len(callers)
+        series = [Series(name, found[at * wide : (at + 1) * wide]) for at, name in enumerate(names)]
         drawn = chart(heading[language], callers, series)
-        yield f"<figure><figcaption>{_spans(heading)}</figcaption>{drawn}"
+        yield f"<figure><figcaption>{_spans(heading)}, {unit}</figcaption>{drawn}"
         yield f'<div class="soft">{_both("callers")}</div></figure>'
     yield "</div>\n"
     yield from _tables(report, names, callers)
@@ -143,9 +144,11 @@ def _choice(language: Language) -> str:
 
 def _tables(report: Report, names: Sequence[str], callers: Sequence[int]) -> Iterator[str]:
     yield f"<h2>{_both('figures')}</h2>\n"
+    if len(names) > 1:
+        yield f'<p class="soft">{_both("ratios", first=names[0])}</p>\n'
     for many in callers:
         rows = [report.row(name, many) for name in names]
-        yield f"<h2>{many} {_both('callers')}</h2>\n"
+        yield f"<h3>{_both('callers')}: {many}</h3>\n"
         yield '<div class="scroll"><table><thead><tr><th></th>'
         yield "".join(f"<th>{mark(at)}{escape(name)}</th>" for at, name in enumerate(names))
         yield "</tr></thead><tbody>"

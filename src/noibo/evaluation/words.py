@@ -108,13 +108,16 @@ PAGE: Final[dict[str, _Both]] = {
     "title": {"en": "How fast models answer", "vi": "Tốc độ trả lời của các mô hình"},
     "intro": {
         "en": "Prompts of about {prompt} tokens, answers of {tokens}; {rounds} rounds, sides in "
-        "turn. Bars and ± are 95 % intervals by bootstrap.",
+        "turn. Bars and brackets are 95 % intervals by bootstrap.",
         "vi": "Đầu vào khoảng {prompt} token, câu trả lời {tokens} token; {rounds} vòng, đo luân "
         "phiên. Thanh dọc và khoảng trong ngoặc là khoảng tin cậy 95 % (bootstrap).",
     },
-    "callers": {"en": "callers at once", "vi": "số người gọi cùng lúc"},
+    "callers": {"en": "Callers at once", "vi": "Số người gọi cùng lúc"},
     "figures": {"en": "Figures", "vi": "Số đo"},
-    "ratios": {"en": "Compared with {first}", "vi": "So với {first}"},
+    "ratios": {
+        "en": "× is compared with {first}, in colour where it is surely better or worse.",
+        "vi": "× là so với {first}, có màu khi chắc chắn tốt hơn hoặc kém hơn.",
+    },
     "notes": {"en": "What to know", "vi": "Điều cần biết"},
     "answers": {"en": "answers", "vi": "câu trả lời"},
     "failed": {"en": "failed", "vi": "lỗi"},
@@ -138,10 +141,10 @@ PAGE: Final[dict[str, _Both]] = {
 }
 
 HEADINGS: Final = {
-    "rate": {"en": "All callers together, tok/s", "vi": "Tất cả người gọi cộng lại, tok/s"},
-    "caller_rate": {"en": "Each caller, tok/s", "vi": "Mỗi người gọi, tok/s"},
-    "first_p50": {"en": "First token, s", "vi": "Token đầu tiên, giây"},
-    "latency_p50": {"en": "Whole answer, s", "vi": "Cả câu trả lời, giây"},
+    "rate": {"en": "All callers together", "vi": "Tất cả người gọi cộng lại"},
+    "caller_rate": {"en": "Each caller", "vi": "Mỗi người gọi"},
+    "first_p50": {"en": "First token", "vi": "Token đầu tiên"},
+    "latency_p50": {"en": "Whole answer", "vi": "Cả câu trả lời"},
 }
 
 
@@ -158,6 +161,7 @@ def number(value: float, language: Language = "en") -> str:
 
 
 def _three(value: float) -> str:
+    value = float(f"{value:.3g}")
     digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
     return f"{value:.{min(digits, 8)}f}"
 
