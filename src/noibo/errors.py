@@ -35,6 +35,7 @@
     ├── EngineError             an engine worker                                  502  exit 8
     │   ├── EngineMissing       the engine is not installed                       501  exit 8
     │   ├── EngineUnusable      its build cannot run on this processor            501  exit 8
+    │   ├── GpuMissing          a GPU is required, and none would take part       503  exit 8
     │   ├── WorkerStartFailed   the model did not load                            503  exit 8
     │   │   └── OutOfMemory     there was not enough memory for it                503  exit 8
     │   ├── NoRoom              the memory budget has no room for the model now   503  exit 8
@@ -353,6 +354,13 @@ class EngineUnusable(EngineError):
 
     code = "engine_unusable"
     status = 501
+
+
+class GpuMissing(EngineError):
+    """`require_gpu` is set, and the model would run, or runs, on the processor alone."""
+
+    code = "gpu_missing"
+    status = 503
 
 
 class WorkerStartFailed(EngineError):

@@ -42,6 +42,7 @@ class ModelSettings:
     ctx_size: Whole = _key(0, "As engine.ctx_size.")
     parallel: Whole = _key(0, "As engine.parallel.")
     kv_type: Literal["", "f16", "q8_0"] = _key("", "As engine.kv_type.")
+    require_gpu: bool | None = _key(None, "As engine.require_gpu.")
     context_policy: ContextPolicy = _key("", "As server.context_policy.")
     engine: EngineName = _key(
         "",

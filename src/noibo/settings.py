@@ -122,6 +122,9 @@ class Engine:
         "f16", "How the state of a conversation is held: f16, or q8_0 in half of the memory."
     )
     threads: Whole = _key(0, "Threads for a worker; 0: one for each core.")
+    require_gpu: bool = _key(
+        False, "Fail a load that no GPU would take part in, instead of using the processor."
+    )
     batch_seconds: Seconds = _key(
         0.6, "A prompt is read in batches sized to take about this long, so that cancel is prompt."
     )

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from noibo.hardware.machine import Gpu, Hardware
+from noibo.hardware.machine import Gpu
 from noibo.settings import bare_environment, python_executable
 
 PATIENCE_S: Final = 60.0
@@ -46,9 +45,6 @@ class Usable:
     devices: tuple[Device, ...] = ()
     problem: str = ""
     code: int = 0
-
-
-Ask = Callable[[], Usable]
 
 
 def ask_engine() -> Usable:
@@ -97,9 +93,9 @@ def command_for(gpu: Gpu) -> str:
     return f"noibo engines install {BUILDS[gpu.vendor]}"
 
 
-def advice(hardware: Hardware, usable: Usable) -> str:
+def advice(gpus: tuple[Gpu, ...], usable: Usable) -> str:
     """One line about a GPU that lies idle, with the command that mends it; empty if none does."""
-    idle = unused(hardware.gpus, usable)
+    idle = unused(gpus, usable)
     if idle is None:
         return ""
     return (

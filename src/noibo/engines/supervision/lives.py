@@ -53,7 +53,8 @@ class Lives:
         try:
             plan = await asyncio.to_thread(self.planner.plan, model)
             await asyncio.to_thread(self.builds.require_sound, plan.engine)
-            plan = await asyncio.to_thread(with_gpu, plan)
+            if plan.limits.require_gpu:
+                plan = await asyncio.to_thread(with_gpu, plan)
         except NoiboError as error:
             seat.error = error
         except Exception as error:  # noqa: BLE001 - logged, and told to who waits

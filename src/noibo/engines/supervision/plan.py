@@ -137,6 +137,9 @@ class Planner:
             ctx_size=own.ctx_size or self._tree.engine.ctx_size,
             parallel=own.parallel or self._tree.engine.parallel,
             kv_type=own.kv_type or self._tree.engine.kv_type,
+            require_gpu=self._tree.engine.require_gpu
+            if own.require_gpu is None
+            else own.require_gpu,
         )
 
     def _rung(self, engine: Engine, model: Model, launch: Launch) -> Rung:

@@ -32,6 +32,8 @@ def find(system: System, memory: int) -> tuple[list[Gpu], list[str]]:
         answer = answer if older.problem else older
     if answer.absent:
         return [], _without_tool(system)
+    if "No devices were found" in answer.text:
+        return [], []
     if answer.problem:
         return [], [f"NVIDIA's cards could not be asked: {answer.problem}."]
     rows = _rows(answer.text)

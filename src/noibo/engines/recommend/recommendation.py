@@ -1,0 +1,96 @@
+"""All that is recommended for one machine and one use: a pure function of catalogue and machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from noibo.engines.fit.fit import BUDGET, judge
+from noibo.engines.memory.correction import NONE, Correction
+from noibo.engines.recommend.candidate import SERVED_BY, Wanted, candidates
+from noibo.engines.recommend.ranking import Pick, Predict, rank
+from noibo.engines.recommend.tiers import Tier, next_tier, tier_of
+from noibo.engines.recommend.use import context_for
+from noibo.hardware.described import described
+from noibo.hardware.machine import Hardware
+from noibo.modelstore.catalog import Catalog
+
+GIB = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """`picks` are the best first; `beside` an embedding model for documents; `above` the next tier
+    of hardware and what would be first there. `here` are the names of models in the store."""
+
+    machine: str
+    wanted: Wanted
+    tier: Tier
+    picks: tuple[Pick, ...]
+    beside: Pick | None = None
+    above: Tier | None = None
+    above_pick: Pick | None = None
+    here: frozenset[str] = frozenset()
+
+    def is_here(self, pick: Pick) -> bool:
+        """True if it need not be fetched."""
+        return pick.candidate.name in self.here
+
+    def command(self, pick: Pick) -> str:
+        """What to type next."""
+        if self.is_here(pick):
+            return f"noibo run {pick.candidate.name}"
+        first = f"noibo engines install {pick.candidate.engine} && "
+        needs = pick.candidate.quantisation in SERVED_BY
+        return (first if needs else "") + pick.candidate.command
+
+
+def recommendation(
+    catalog: Catalog,
+    machine: Hardware,
+    wanted: Wanted,
+    here: frozenset[str] = frozenset(),
+    correction: Correction = NONE,
+) -> Recommendation:
+    """What suits the machine. `correction` is what was learned of it."""
+    own = predictor(correction)
+    picks = rank(candidates(catalog, wanted), machine, wanted.use, own)
+    tier = tier_of(machine)
+    above = next_tier(tier)
+    better = None
+    if above is not None:
+        there = described(above.example)
+        found = rank(candidates(catalog, wanted), there, wanted.use, predictor())
+        better = found[0] if found else None
+    beside = None
+    if wanted.use == "rag" and picks:
+        searching = replace(wanted, use="embedding", context=context_for("embedding"))
+        room = left_beside(machine, picks[0])
+        found = rank(candidates(catalog, searching), room, "embedding", own)
+        beside = found[0] if found else None
+    return Recommendation(summary(machine), wanted, tier, tuple(picks), beside, above, better, here)
+
+
+def predictor(correction: Correction = NONE) -> Predict:
+    """`engines.fit` without advice, which each of hundreds of candidates would pay for."""
+    return lambda ask, machine: judge(ask, machine, correction, BUDGET)
+
+
+def left_beside(machine: Hardware, pick: Pick) -> Hardware:
+    """The machine with what a pick takes gone: an embedding model runs on the processor."""
+    taken = round(pick.fit.ram / BUDGET)
+    left = max(machine.memory_bytes - taken, 0)
+    available = max(machine.available_bytes - pick.fit.ram, 0)
+    return replace(machine, memory_bytes=left, available_bytes=available, gpus=())
+
+
+def summary(machine: Hardware) -> str:
+    """`2x RTX 3090 24 GB, 64 GB of memory, 8 cores`."""
+    kinds: dict[tuple[str, int], int] = {}
+    for gpu in machine.gpus:
+        kinds[gpu.name, gpu.memory_bytes] = kinds.get((gpu.name, gpu.memory_bytes), 0) + 1
+    parts = [
+        f"{f'{count}x ' if count > 1 else ''}{name} {size / GIB:.0f} GB"
+        for (name, size), count in kinds.items()
+    ]
+    memory = f"{machine.memory_bytes / GIB:.0f} GB of memory"
+    return ", ".join((*parts, memory, f"{machine.cpu.name} with {machine.cpu.cores} cores"))
