@@ -1,5 +1,5 @@
-"""Servers elsewhere for tests: loopback servers that say byte by byte what a test wants, and the way
-to them without a server of noibo's."""
+"""Servers elsewhere for tests: loopback servers that say byte by byte what a test wants, and the
+way to them without a server of noibo's."""
 
 from __future__ import annotations
 
@@ -120,6 +120,19 @@ async def upstream(
     await worker.start()
     async with new_session(keeps=True) as session:
         yield Upstream(worker, session)
+
+
+@contextlib.asynccontextmanager
+async def reached(
+    answers: Callable[[Asked, asyncio.StreamWriter], Awaitable[None]],
+    engine: type[Remote] = Remote,
+    **own: Any,
+) -> AsyncIterator[tuple[Peer, Upstream]]:
+    """A server that answers so, and the way to it."""
+    async with peer(answers) as there:
+        url = there.url if engine is Ollama else f"{there.url}/v1"
+        async with upstream(engine, url, **own) as up:
+            yield there, up
 
 
 def raw(**fields: Any) -> dict[str, msgspec.Raw]:

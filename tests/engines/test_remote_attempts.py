@@ -23,7 +23,18 @@ from noibo.engines.tuning import Tuning
 from noibo.engines.upstream import Upstream, new_session
 from noibo.errors import EgressRefused, EngineRefused, NotSupported, UpstreamFailed
 from noibo.model_settings import ModelSettings
-from tests.engines.elsewhere import CHUNKED, HELLO, Asked, chunk, peer, raw, said, upstream, whole
+from tests.engines.elsewhere import (
+    CHUNKED,
+    HELLO,
+    Asked,
+    chunk,
+    peer,
+    raw,
+    reached,
+    said,
+    upstream,
+    whole,
+)
 
 pytestmark = pytest.mark.anyio
 OK = {"choices": []}
@@ -45,34 +56,33 @@ def in_turn(*answers: bytes | None) -> Answers:
 
 
 async def test_one_that_has_no_time_is_asked_again() -> None:
-    async with peer(in_turn(whole(503, {}), whole(502, {}), whole(200, OK))) as there:
-        async with upstream(Remote, f"{there.url}/v1") as up:
-            assert (await said(up))[0] == 200
-            assert len(there.asked) == 3
-            assert up.worker.breaker.failures == 0  # type: ignore[attr-defined]
+    async with reached(in_turn(whole(503, {}), whole(502, {}), whole(200, OK))) as (there, up):
+        assert (await said(up))[0] == 200
+        assert len(there.asked) == 3
+        assert up.worker.breaker.failures == 0  # type: ignore[attr-defined]
 
 
 async def test_it_is_not_asked_for_ever() -> None:
-    async with peer(in_turn(whole(503, {}))) as there:
-        async with upstream(Remote, f"{there.url}/v1", retries=1) as up:
-            assert (await said(up))[0] == 503
+    async with reached(in_turn(whole(503, {})), retries=1) as (there, up):
+        assert (await said(up))[0] == 503
         assert len(there.asked) == 2
 
 
 async def test_retry_after_is_waited_for_as_a_number_and_as_a_date() -> None:
     past = "Wed, 21 Oct 2015 07:28:00 GMT"
     first = whole(429, {}, Retry_After="0")
-    async with peer(in_turn(first, whole(503, {}, Retry_After=past), whole(200, OK))) as there:
-        async with upstream(Remote, f"{there.url}/v1") as up:
-            assert (await said(up))[0] == 200
+    async with reached(in_turn(first, whole(503, {}, Retry_After=past), whole(200, OK))) as (
+        _there,
+        up,
+    ):
+        assert (await said(up))[0] == 200
 
 
 async def test_what_is_too_long_to_wait_for_is_told_to_the_caller() -> None:
-    async with peer(in_turn(whole(429, {}, Retry_After="90"))) as there:
-        async with upstream(Remote, f"{there.url}/v1") as up:
-            async with up.generate("/v1/chat/completions", raw(messages=HELLO)) as response:
-                error = up.refusal(response, b"{}")
-            assert error.retry_after_s == 90
+    async with reached(in_turn(whole(429, {}, Retry_After="90"))) as (there, up):
+        async with up.generate("/v1/chat/completions", raw(messages=HELLO)) as response:
+            error = up.refusal(response, b"{}")
+        assert error.retry_after_s == 90
         assert len(there.asked) == 1
 
 
@@ -82,7 +92,7 @@ async def test_once_a_byte_of_an_answer_came_it_is_never_asked_again() -> None:
         await writer.drain()
         writer.transport.abort()
 
-    async with peer(breaks_off) as there, upstream(Remote, f"{there.url}/v1") as up:
+    async with reached(breaks_off) as (there, up):
         with pytest.raises(UpstreamFailed):
             await said(up)
         assert len(there.asked) == 1
@@ -94,7 +104,7 @@ async def test_half_of_a_head_is_a_byte_of_an_answer_too() -> None:
         await writer.drain()
         writer.transport.abort()
 
-    async with peer(half) as there, upstream(Remote, f"{there.url}/v1") as up:
+    async with reached(half) as (there, up):
         with pytest.raises(UpstreamFailed):
             await said(up)
         assert len(there.asked) == 1
@@ -124,7 +134,7 @@ async def fail(up: Upstream, times: int) -> None:
 
 
 async def test_a_server_that_is_not_there_is_left_alone_after_a_while() -> None:
-    async with peer(in_turn(None)) as there, upstream(Remote, f"{there.url}/v1", retries=0) as up:
+    async with reached(in_turn(None), retries=0) as (there, up):
         await fail(up, FAILURES)
         asked = len(there.asked)
         with pytest.raises(UpstreamFailed, match="left alone") as error:
@@ -136,18 +146,17 @@ async def test_a_server_that_is_not_there_is_left_alone_after_a_while() -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 404, 422, 429])
 async def test_refusals_and_busy_answers_do_not_open_it(status: int) -> None:
-    async with peer(in_turn(whole(status, {}, Retry_After="60"))) as there:
-        async with upstream(Remote, f"{there.url}/v1") as up:
-            for _ in range(FAILURES + 1):
-                assert (await said(up))[0] == status
-            assert up.worker.facts()["placement"]["breaker"] == "closed"
+    async with reached(in_turn(whole(status, {}, Retry_After="60"))) as (_, up):
+        for _ in range(FAILURES + 1):
+            assert (await said(up))[0] == status
+        assert up.worker.facts()["placement"]["breaker"] == "closed"
 
 
 async def test_callers_who_leave_do_not_open_it() -> None:
     async def slow(asked: Asked, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(5)
 
-    async with peer(slow) as there, upstream(Remote, f"{there.url}/v1") as up:
+    async with reached(slow) as (_, up):
         for _ in range(FAILURES + 1):
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.02):
@@ -166,7 +175,7 @@ async def test_a_caller_who_leaves_a_trial_does_not_take_it_along() -> None:
         else:
             writer.transport.abort()
 
-    async with peer(ill) as there, upstream(Remote, f"{there.url}/v1", retries=0) as up:
+    async with reached(ill, retries=0) as (_, up):
         await fail(up, FAILURES)
         up.worker.breaker._until = 0.0  # type: ignore[attr-defined] # its time is up
         with pytest.raises(TimeoutError):
@@ -183,10 +192,9 @@ async def test_heads_without_a_byte_after_them_do_not_count_as_answers() -> None
     async def hangs(asked: Asked, writer: asyncio.StreamWriter) -> None:
         writer.write(CHUNKED)
 
-    async with peer(hangs) as there:
-        async with upstream(Remote, f"{there.url}/v1", first_s=0.05, stall_s=0.05) as up:
-            await fail(up, FAILURES)
-            assert up.worker.facts()["placement"]["breaker"] == "open"
+    async with reached(hangs, first_s=0.05, stall_s=0.05) as (_, up):
+        await fail(up, FAILURES)
+        assert up.worker.facts()["placement"]["breaker"] == "open"
 
 
 # ── slots ───────────────────────────────────────────────────────────────────
@@ -252,9 +260,8 @@ async def test_who_leaves_while_it_waits_gives_nothing_back_twice(home: Path) ->
 
 
 async def test_llama_servers_tokens_are_asked_for_at_the_root() -> None:
-    async with peer(in_turn(whole(200, {"tokens": [1, 2]}))) as there:
-        async with upstream(Remote, f"{there.url}/v1", model="near") as up:
-            assert await up.tokenise("xin chào") == [1, 2]
+    async with reached(in_turn(whole(200, {"tokens": [1, 2]})), model="near") as (there, up):
+        assert await up.tokenise("xin chào") == [1, 2]
         assert there.asked[0].path == "/tokenize"
         assert there.asked[0].body["content"] == there.asked[0].body["prompt"] == "xin chào"
         assert there.asked[0].body["add_special_tokens"] is True
@@ -262,28 +269,25 @@ async def test_llama_servers_tokens_are_asked_for_at_the_root() -> None:
 
 async def test_vllms_tokens_are_told_as_llama_servers() -> None:
     vllms = {"count": 2, "max_model_len": 8, "tokens": [5, 6], "token_strs": ["xin", " chào"]}
-    async with peer(in_turn(whole(200, vllms))) as there:
-        async with upstream(Remote, f"{there.url}/v1") as up:
-            asked = {"content": "xin chào", "with_pieces": True}
-            found = await up.ask(Verb.TOKENISE, "/tokenize", asked)
+    async with reached(in_turn(whole(200, vllms))) as (there, up):
+        asked = {"content": "xin chào", "with_pieces": True}
+        found = await up.ask(Verb.TOKENISE, "/tokenize", asked)
         assert found["tokens"] == [{"id": 5, "piece": "xin"}, {"id": 6, "piece": " chào"}]
         assert there.asked[0].body["return_token_strs"] is True
 
 
 async def test_a_chat_is_counted_by_vllm_where_there_is_no_call_for_it() -> None:
     vllms = {"count": 11, "max_model_len": 8, "tokens": [1] * 11}
-    async with peer(in_turn(whole(404, {}), whole(200, vllms))) as there:
-        async with upstream(Remote, f"{there.url}/v1") as up:
-            path = "/v1/chat/completions/input_tokens"
-            assert await up.ask(Verb.TOKENISE, path, raw(messages=HELLO)) == {"input_tokens": 11}
+    async with reached(in_turn(whole(404, {}), whole(200, vllms))) as (there, up):
+        path = "/v1/chat/completions/input_tokens"
+        assert await up.ask(Verb.TOKENISE, path, raw(messages=HELLO)) == {"input_tokens": 11}
         assert there.paths() == ["/v1/chat/completions/input_tokens", "/tokenize"]
 
 
 async def test_a_server_that_cannot_tokenise_is_said_to_be_one() -> None:
-    async with peer(in_turn(whole(404, {}))) as there:
-        async with upstream(Remote, f"{there.url}/v1") as up:
-            with pytest.raises(EngineRefused, match="another server") as error:
-                await up.tokenise("a")
+    async with reached(in_turn(whole(404, {}))) as (_, up):
+        with pytest.raises(EngineRefused, match="another server") as error:
+            await up.tokenise("a")
     assert error.value.status == 501
 
 
@@ -312,13 +316,14 @@ SECRET = "sk-nobody-may-read-this"
 
 async def test_a_key_is_sent_and_told_nobody(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    async with peer(in_turn(whole(401, {"error": {"message": "no"}}), None)) as there:
-        async with upstream(Remote, f"{there.url}/v1", api_key=SECRET, retries=0) as up:
-            async with up.generate("/v1/chat/completions", raw(messages=HELLO)) as response:
-                refused = up.refusal(response, await response.read())
-            with pytest.raises(UpstreamFailed) as gone:
-                await said(up)
-            told = [str(refused), str(gone.value), repr(up.worker.launch), caplog.text]
-            told += [repr(up.worker.reach), json.dumps(up.worker.facts())]
+    async with reached(
+        in_turn(whole(401, {"error": {"message": "no"}}), None), api_key=SECRET, retries=0
+    ) as (there, up):
+        async with up.generate("/v1/chat/completions", raw(messages=HELLO)) as response:
+            refused = up.refusal(response, await response.read())
+        with pytest.raises(UpstreamFailed) as gone:
+            await said(up)
+        told = [str(refused), str(gone.value), repr(up.worker.launch), caplog.text]
+        told += [repr(up.worker.reach), json.dumps(up.worker.facts())]
         assert there.asked[0].headers["Authorization"] == f"Bearer {SECRET}"
         assert not [one for one in told if SECRET in one]

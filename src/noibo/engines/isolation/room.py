@@ -45,7 +45,8 @@ def enter(wanted: Mapping[str, Any]) -> Kept:
     engine, so that none of either escapes.
 
     `wanted` has `folder` (its own), `reads` (its model's files), `memory_bytes` and `open_files`,
-    either of which may be null; perhaps `runs`, a program of the user's with its libraries.
+    either of which may be null; perhaps `runs`, a program of the user's with its libraries, and
+    the `port` that it will listen on.
     """
     missing = limits.bound(wanted.get("memory_bytes"), wanted.get("open_files"))
     if sys.platform != "linux":
@@ -88,7 +89,9 @@ def _close_files(wanted: Mapping[str, Any], missing: list[str]) -> int:
         return 0
     reads, runs = ([Path(path) for path in wanted.get(name, ())] for name in ("reads", "runs"))
     allowed = places(Path(wanted["folder"]), reads, runs)
-    closed = _tried(lambda: landlock.restrict(allowed, abi), "files", missing)
+    closed = _tried(
+        lambda: landlock.restrict(allowed, abi, wanted.get("port", 0)), "files", missing
+    )
     return abi if closed else 0
 
 

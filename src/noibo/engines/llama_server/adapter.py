@@ -10,6 +10,7 @@ from noibo import settings
 from noibo.engines.chat_template import thinks_by_itself
 from noibo.engines.engine import Launch, Model, Speed, Support, Verb
 from noibo.engines.llama_cpp.adapter import LlamaCpp
+from noibo.engines.llama_cpp.devices import EngineDevices
 from noibo.engines.llama_server import binary
 from noibo.engines.memory.size import Size
 
@@ -28,6 +29,7 @@ class LlamaServer(LlamaCpp):
     }
 
     def __init__(self, path: str = "") -> None:
+        super().__init__(EngineDevices(ask=lambda: binary.usable(binary.find(self._path))))
         self._path = path
 
     def available(self) -> str:
@@ -50,8 +52,6 @@ class LlamaServer(LlamaCpp):
             "thinks": thinks_by_itself(template) if switched else None,
         }
         placement = {**launch.placement, "program": str(build)}
-        if build.devices:
-            placement["device"] = ", ".join(build.devices)
         return replace(
             launch,
             module="noibo.engines.llama_server.process",

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from noibo.engines.faults import diagnose
-from noibo.engines.llama_server.flags import Build
+from noibo.engines.llama_server.flags import Build, devices
 from noibo.errors import EngineMissing, EngineUnusable
+from noibo.hardware.offload import Usable
 from noibo.settings import bare_environment
 
 NAME: Final = "llama-server"
@@ -46,12 +47,16 @@ def runs(program: Path) -> Iterator[Path]:
             yield from folder.glob(pattern)
 
 
+def usable(program: Path) -> Usable:
+    """The GPUs that it can use; none where it cannot say."""
+    if not build_of(program).knows("--list-devices"):
+        return Usable()
+    return Usable(devices(_said(program, "--list-devices")))
+
+
 @functools.lru_cache(maxsize=8)
 def _asked(program: Path, changed: int, size: int) -> Build:
-    help_text = _said(program, "--help")
-    known = "--list-devices" in help_text
-    devices = _said(program, "--list-devices") if known else ""
-    return Build.of(_said(program, "--version"), help_text, devices)
+    return Build.of(_said(program, "--version"), _said(program, "--help"))
 
 
 def _said(program: Path, option: str) -> str:

@@ -12,35 +12,30 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from noibo.errors import EngineUnusable
+from noibo.hardware.offload import Device
 
 KEY_VARIABLE: Final = "LLAMA_API_KEY"
 KEY_FILE, TEMPLATE_FILE = "key.txt", "template.jinja"  # in the worker's own folder
 _VERSION: Final = re.compile(r"^version:\s*(\S+)(?:\s*\((\w+)\))?", re.MULTILINE)
 _OPTION: Final = re.compile(r"(?<![\w-])--?[a-zA-Z][\w-]*")
-_DEVICE: Final = re.compile(r"^\s+(\w+): (.+?)(?: \((\d+) MiB.*\))?$", re.MULTILINE)
+_DEVICE: Final = re.compile(r"^\s+(\w+): (.+?) \((\d+) MiB(?:, (\d+) MiB free)?\)$", re.MULTILINE)
 _ESSENTIAL: Final = ("--model", "--host", "--port", "--ctx-size", "--parallel")
 
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """What a build says of itself: number and commit, its options, the GPUs it can use."""
+    """What a build says of itself: number and commit, and its options."""
 
     number: str
     commit: str
     help: str
-    devices: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, version: str, help_text: str, devices: str) -> Build:
-        """By what it says to `--version`, `--help` and `--list-devices`. Raises `EngineUnusable`
-        for what is no llama-server, or too old a one."""
+    def of(cls, version: str, help_text: str) -> Build:
+        """By what it says to `--version` and `--help`. Raises `EngineUnusable` for what is no
+        llama-server, or too old a one."""
         found = _VERSION.search(version)
-        build = cls(
-            found[1] if found else "?",
-            (found[2] or "") if found else "",
-            help_text,
-            tuple(name for _, name, _ in _DEVICE.findall(devices.partition("devices:")[2])),
-        )
+        build = cls(found[1] if found else "?", (found[2] or "") if found else "", help_text)
         missing = [name for name in _ESSENTIAL if not build.knows(name)]
         if missing or not (build.key_by_variable or build.knows("--api-key-file")):
             raise EngineUnusable(
@@ -66,6 +61,15 @@ class Build:
     def key_by_variable(self) -> bool:
         """It reads its key from the environment, where other users cannot."""
         return KEY_VARIABLE in self.help
+
+
+def devices(listed: str) -> tuple[Device, ...]:
+    """The GPUs that a build says it can use, in its order."""
+    rows = _DEVICE.findall(listed.partition("devices:")[2])
+    return tuple(
+        Device(name, kind, int(whole) * 2**20, int(free or whole) * 2**20)
+        for name, kind, whole, free in rows
+    )
 
 
 def arguments(build: Build, config: Mapping[str, Any], port: int) -> list[str]:
@@ -104,10 +108,12 @@ def _state(build: Build, config: Mapping[str, Any]) -> Iterator[Wanted]:
     yield ("--ctx-checkpoints", "--swa-checkpoints"), str(config["checkpoints"])
     yield ("--no-cache-idle-slots",), None
     yield ("--kv-unified" if config.get("pooling") else "--no-kv-unified",), None
-    if not build.devices:
-        yield ("--fit",), "off"  # its size is settled here
-    elif not build.knows("--fit"):
-        yield ("--gpu-layers", "--n-gpu-layers"), "999"
+    yield ("--fit",), "off"  # its size, and what goes to which GPU, is settled here
+    if gpu := config.get("gpu"):
+        yield ("--gpu-layers", "--n-gpu-layers"), str(gpu["layers"])
+        yield ("--main-gpu",), str(gpu["main"])
+        if gpu["split"]:
+            yield ("--tensor-split",), ",".join(f"{share:g}" for share in gpu["split"])
 
 
 def _files(build: Build, config: Mapping[str, Any]) -> Iterator[Wanted]:

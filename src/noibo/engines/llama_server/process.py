@@ -32,10 +32,10 @@ SERVES: Final = re.compile(r"listening (?:on|at) https?://|all slots are idle")
 
 
 def main() -> None:
-    config = read_config()
+    config = read_config(_free_port)
     build = Build(**config["build"])
     announce("progress", note=f"loading {config['alias']}")
-    port = _free_port()
+    port = config["port"]
     environment = bare_environment() | {KEY_VARIABLE: config["api_key"]}
     if config["template"]:
         Path(TEMPLATE_FILE).write_text(config["template"], encoding="utf-8")
