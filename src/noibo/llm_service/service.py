@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from noibo.llm_service.asking import Question
     from noibo.llm_service.config import GenerationConfig
     from noibo.llm_service.room import Room
-    from noibo.settings import Settings
+    from noibo.settings import Llm, Settings
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class LLMService:
         self, model_path: str | os.PathLike[str] = "", *, tree: Settings | None = None
     ) -> None:
         self._said = os.fspath(model_path)
-        self._tree = tree
+        self._tree = tree and replace(tree, llm=self._own(tree.llm))
         self._config: GenerationConfig | None = None
         self._room: Room | None = None
         self._guard = threading.Lock()
@@ -270,11 +270,12 @@ class LLMService:
         if self._tree is None:
             from noibo import settings
 
-            self._tree = settings.load(plain=True)
-        if self._said:
-            self._tree = replace(self._tree, llm=replace(self._tree.llm, model_path=self._said))
-            self._said = ""
+            tree = settings.load(plain=True)
+            self._tree = replace(tree, llm=self._own(tree.llm))
         return self._tree
+
+    def _own(self, llm: Llm) -> Llm:
+        return replace(llm, model_path=self._said) if self._said else llm
 
     def _generation(self) -> GenerationConfig:
         if self._config is None:
