@@ -11,7 +11,7 @@ import contextlib
 import re
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -83,8 +83,9 @@ def timed(log: Iterable[str]) -> tuple[Timed, Timed]:
 class Speeds:
     """Measured speeds in one JSON file. A damaged file is an empty one; from any thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
         self._path = path
+        self._now = now
         self._lock = threading.Lock()
 
     def note(self, model: Model, size: Size, threads: int, log: Sequence[str]) -> None:
@@ -100,8 +101,10 @@ class Speeds:
             new = _written_faster(_read_faster(old, ask, read), ask, written)
             if new is old:
                 return
-            rows[key] = replace(new, model=model.name, at=round(time.time()))
-            for oldest in sorted(rows, key=lambda one: rows[one].at)[: len(rows) - MOST_ROWS]:
+            rows[key] = replace(new, model=model.name, at=round(self._now()))
+            for oldest in sorted(rows, key=lambda one: rows[one].at)[
+                : max(len(rows) - MOST_ROWS, 0)
+            ]:
                 del rows[oldest]
             with contextlib.suppress(StoreError):
                 write_atomically(self._path, msgspec.json.format(msgspec.json.encode(rows)))

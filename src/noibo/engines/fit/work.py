@@ -53,17 +53,19 @@ def work_of(ask: Ask, tokens: int, callers: int = 1) -> Work | None:
 
 
 def _whole_bytes(ask: Ask) -> int:
-    """Bytes of the model's weights, without what came along."""
-    return ask.model.bytes - ask.adapter_bytes - ask.projector_bytes
+    """Bytes of the model's tensors, of all parts, without what came along."""
+    info = ask.model.info
+    files = ask.model.bytes - ask.adapter_bytes - ask.projector_bytes
+    return max(files - info.file_size, 0) + info.tensor_bytes if info else max(files, 0)
 
 
 def _read_bytes(ask: Ask) -> int:
     """Bytes of the weights that vectors are multiplied with, of all parts, and of adapters."""
     info, whole = ask.model.info, _whole_bytes(ask)
     if info is None or not info.matrices:
-        return max(whole, 0) + ask.adapter_bytes
+        return whole + ask.adapter_bytes
     part = sum(info.matrices.values())
-    return round(part * max(whole / max(info.file_size, 1), 1.0)) + ask.adapter_bytes
+    return round(part * whole / max(info.tensor_bytes, 1)) + ask.adapter_bytes
 
 
 def _scores(info: ModelInfo | None) -> int:

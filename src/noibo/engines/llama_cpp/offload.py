@@ -84,7 +84,7 @@ def load_of(model: Model, need: Need, projector: int = 0) -> Load | None:
     info = model.info
     if info is None or not info.layers or not info.tensor_bytes:
         return None
-    whole = max(model.bytes - projector, info.tensor_bytes)
+    whole = max(model.bytes - projector - info.file_size, 0) + info.tensor_bytes
     parts = whole / info.tensor_bytes
     looked_up = parts * max(info.tensor_bytes - sum(info.matrices.values()), 0)
     rows = (info.vocabulary_size or 0) * (info.embedding_length or 0)
