@@ -32,9 +32,12 @@ class _NotMeasured(Exception):
 
 def disk(folder: Path, seconds: float, size: int = SIZE) -> tuple[Disk, str]:
     """The disk that `folder` lies on (or will: its nearest parent), and why its rate was not
-    measured where that is so. Takes about `seconds` for writing and as much for reading."""
+    measured where that is so. Takes about `seconds` for writing and as much for reading; with 0
+    it is not measured."""
+    if not seconds:
+        return Disk(str(folder), room(folder)), ""
     there = next(one for one in (folder, *folder.absolute().parents) if one.is_dir())
-    free = shutil.disk_usage(there).free
+    free = room(folder)
     try:
         return Disk(str(folder), free, _measured(there, seconds, size, free)), ""
     except _NotMeasured as exc:
@@ -42,6 +45,12 @@ def disk(folder: Path, seconds: float, size: int = SIZE) -> tuple[Disk, str]:
     except OSError as exc:
         why = exc.strerror or str(exc)
         return Disk(str(folder), free), f"The disk's read rate was not measured: {there}: {why}."
+
+
+def room(folder: Path) -> int:
+    """Bytes that are free where `folder` lies or will lie."""
+    there = next(one for one in (folder, *folder.absolute().parents) if one.is_dir())
+    return shutil.disk_usage(there).free
 
 
 def _measured(folder: Path, seconds: float, size: int, free: int) -> float:

@@ -44,7 +44,8 @@ def probe(
         bandwidth = copy_rate(seconds, allowed_threads(), each)
         tell("measuring arithmetic")
         flops = multiply_rate(seconds / 2)
-    tell("measuring the disk")
+    if seconds:
+        tell("measuring the disk")
     drive, problem = disk.disk(folder, seconds / 2)
     notes += [problem] if problem else []
     return Hardware(

@@ -35,7 +35,7 @@ class Answer:
 Runner = Callable[[Sequence[str]], Answer]
 
 
-def run_tool(command: Sequence[str]) -> Answer:
+def run_tool(command: Sequence[str], patience_s: float = PATIENCE_S) -> Answer:
     """Run a tool of the system, for so long and no longer; its words in English."""
     name = command[0]
     found = shutil.which(name) or next(
@@ -51,11 +51,11 @@ def run_tool(command: Sequence[str]) -> Answer:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=PATIENCE_S,
+            timeout=patience_s,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return Answer(problem=f"{name} did not answer within {PATIENCE_S:.0f} s")
+        return Answer(problem=f"{name} did not answer within {patience_s:g} s")
     except OSError as exc:
         return Answer(problem=f"{name} could not be run ({exc.strerror or exc})")
     if done.returncode:
