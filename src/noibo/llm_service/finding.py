@@ -98,8 +98,8 @@ class Finder:
     async def _named(self, said: str, wish: Wish) -> Found:
         try:
             model = await self._lookup.resolve(said)
-        except (ModelNotFound, BadReference) as error:
-            raise _nothing(said) from error
+        except (ModelNotFound, BadReference):
+            raise _nothing(said) from None
         if model.path is None:
             note = f"{model.name} has no file here: how its weights are held is not ours to choose."
             return Found(model, note=note if wish.bits else "")
