@@ -48,6 +48,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "bench": ("bench", "bench", "Measure how fast models answer under load, and what that costs."),
     "key": ("access", "key", "Give out and revoke API keys."),
     "user": ("access", "user", "Add and remove the users of this server."),
+    "engines": (
+        "engines",
+        "app",
+        "List the engines that run models, and what each can do here.",
+    ),
     "config": ("config", "app", "Show the settings."),
     "llm": ("llm", "app", "Set up and try a model for programs that have no server."),
     "doctor": ("doctor", "doctor", "Check that everything noibo needs works here."),

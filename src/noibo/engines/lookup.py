@@ -141,7 +141,8 @@ class ModelLookup:
         rows |= dict.fromkeys(self._declared, self._begun_at)
         for alias, name in self._aliases.items():
             with contextlib.suppress(NoiboError):
-                rows.setdefault(alias, rows[(await self.resolve(name)).name])
+                found_at = rows.get((await self.resolve(name)).name, self._begun_at)
+                rows.setdefault(alias, found_at)
         for use in self._uses:
             with contextlib.suppress(NoiboError):
                 name = (await self.resolve(USE + use)).name

@@ -63,6 +63,10 @@ class LlamaCpp:
     def __init__(self, devices: Devices = none) -> None:
         self._devices = devices
 
+    def gpus(self) -> tuple[str, ...]:
+        """GPUs that it can use, by its own names. May take a second."""
+        return tuple(device.name for device in self._devices())
+
     def serving(self, model: Model, verb: Verb) -> Model:
         if self.verbs[verb] is Support.NONE:
             raise NotSupported(f"The engine {self.name} cannot {verb.value}.")

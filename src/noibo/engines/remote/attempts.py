@@ -74,17 +74,18 @@ class Attempts:
                 begun = isinstance(failed, line.Broken) and failed.begun
                 if begun or not self._may_again(tried):
                     raise
-                pause: float | None = waits.backoff(tried, random.random())  # noqa: S311 - no secret
+                pause = waits.backoff(tried, random.random())  # noqa: S311 - no secret
             else:
                 if response.status >= 400 and question.otherwise is not None:
                     response, other = await _reconsidered(question, response)
                     if other is not None:
                         question = other
                         continue
-                pause = self._pause(response, tried)
-                if pause is None:
+                wanted = self._pause(response, tried)
+                if wanted is None:
                     return question.told(Answer(response, permit))
                 response.close()
+                pause = wanted
             await self._rest(pause)
 
     def _may_again(self, tried: int) -> bool:

@@ -36,7 +36,9 @@ class Question:
 class Dialect(Protocol):
     """One for each model that is reached."""
 
-    looks: str  # the lightest thing to get there
+    @property
+    def looks(self) -> str:
+        """The lightest thing to get there."""
 
     async def question(
         self, path: str, fields: Mapping[str, Any], fetch: Fetch, keep_alive: float | None
@@ -86,7 +88,7 @@ def _of_tokens(path: str, fields: Mapping[str, Any]) -> Question:
     know goes to both."""
     if path == "/tokenize":
         content = fields.get("content", "")
-        more = {"add_special_tokens": bool(fields.get("add_special"))}
+        more: dict[str, Any] = {"add_special_tokens": bool(fields.get("add_special"))}
         more |= {"prompt": content} if isinstance(content, str) else {}
         more |= {"return_token_strs": True} if fields.get("with_pieces") else {}
         return _question(path, {**fields, **more}, _tokens)

@@ -24,7 +24,7 @@ def key_of(said: str) -> str:
             next_step='Install it: `python -m pip install "noibo[keyring]"`.',
         ) from None
     try:
-        found = keyring.get_password(service, user)
+        found: str | None = keyring.get_password(service, user)
     except KeyringError as exc:
         raise SettingsError(
             f"The keyring does not give out {said}: {exc}.",

@@ -58,6 +58,7 @@ class Supervisor:
         machine: Machine | None = None,
     ) -> None:
         machine = machine or Machine()
+        self._engines = engines
         self._tree = tree
         self._usual_keep_alive = keep_alive.parse(tree.memory.keep_alive, "memory.keep_alive")
         self._keep_alive = {
@@ -205,6 +206,11 @@ class Supervisor:
             self._director.step()
 
     # ── what is seen and done from outside ──────────────────────────────────
+
+    @property
+    def engines(self) -> Mapping[str, Engine]:
+        """Every adapter, by name."""
+        return self._engines
 
     def engine(self, name: str) -> Engine:
         """The adapter of that name."""
