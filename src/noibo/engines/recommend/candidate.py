@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from noibo.engines.fit.ask import Ask, of_choice
+from noibo.engines.fit.ask import Ask, in_quantisation, of_choice
+from noibo.engines.recommend.quality import trained_so
 from noibo.engines.recommend.quantised import FORMATS, repositories
 from noibo.engines.recommend.use import Use, suits
 from noibo.errors import LicenceRefused
 from noibo.modelstore.catalog import Catalog
 from noibo.modelstore.catalog import tags as catalog_tags
 from noibo.modelstore.catalog.choice import Choice
-from noibo.modelstore.catalog.entry import CheckpointPlace, Model
+from noibo.modelstore.catalog.entry import CheckpointPlace, Model, Size
 from noibo.modelstore.catalog.licences import Licence, classify, require_allowed
 from noibo.modelstore.offer import Defaults
-from noibo.modelstore.reference import Reference
 from noibo.settings import Engine as Limits
 
 # What is looked at of all a model can be had in: below that answers suffer, F16 gains nothing.
-OFFERED = ("Q8_0", "Q6_K", "Q5_K_M", "Q5_0", "Q4_K_M", "Q4_0", "IQ4_XS", "Q3_K_M", "MXFP4")
+OFFERED = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M")
+OLDER = ("Q5_0", "Q4_0")  # for want of those above
 PROJECTOR_BYTES = 10**9  # about what reads pictures, where the catalogue does not say
 SERVED_BY = {"AWQ": "vllm", "GPTQ": "vllm"}
 
@@ -56,57 +57,64 @@ class Candidate:
 def candidates(catalog: Catalog, wanted: Wanted) -> Iterator[Candidate]:
     """Every variant that suits what is wanted and that one of the engines runs."""
     for model in catalog.models:
-        if not suits(model, wanted.use, wanted.context):
+        size = model.size
+        if size is None or not suits(model, wanted.use, wanted.context):
             continue
-        if not _may_be_used(model, wanted.allowed):
+        licence = classify(model.licence)
+        if not _may_be_used(model, licence, wanted.allowed):
             continue
-        for choice in _choices(catalog, model):
-            if "llama_cpp" in wanted.engines:
-                yield _made(choice, str(choice.reference), "llama_cpp", wanted)
+        if "llama_cpp" in wanted.engines:
+            yield from _in_gguf(catalog, model, size, wanted, licence)
         for form in FORMATS:
             repository = repositories(model).get(form)
             engine = SERVED_BY[form]
             if repository and engine in wanted.engines:
-                yield _made(_as(model, form), f"hf.co/{repository}", engine, wanted)
+                ask = _asked(model, size, form, wanted)
+                name = f"hf.co/{repository}"
+                yield Candidate(model, name, form, engine, ask, licence)
 
 
-def _choices(catalog: Catalog, model: Model) -> Iterator[Choice]:
-    """The GGUF files of it: a checkpoint is not what llama.cpp reads."""
-    if model.size is None:
-        return
-    places = [one for one in model.size.places if not isinstance(one, CheckpointPlace)]
-    has = {name for place in places for name in place.has(catalog.publishers)}
-    for name in dict.fromkeys((model.size.default, *OFFERED)):
-        if name in has and (choice := catalog.find(_reference(model, name))) is not None:
-            yield choice
+def _in_gguf(
+    catalog: Catalog, model: Model, size: Size, wanted: Wanted, licence: Licence
+) -> Iterator[Candidate]:
+    """Its GGUF files: a checkpoint is not what llama.cpp reads."""
+    places = [one for one in size.places if not isinstance(one, CheckpointPlace)]
+    has = {name: one for one in reversed(places) for name in one.has(catalog.publishers)}
+    first: Ask | None = None
+    for name in _worth_having(size, has):
+        ask = _asked(model, size, name, wanted) if first is None else in_quantisation(first, name)
+        first = first or ask
+        reference = str(catalog_tags.canonical(model.family, size, name))
+        gated = bool(getattr(has[name], "gated", False))
+        yield Candidate(model, reference, name, "llama_cpp", ask, licence, gated)
 
 
-def _reference(model: Model, quantisation: str) -> Reference:
-    assert model.size is not None  # noqa: S101 - `_choices` looked
-    return catalog_tags.canonical(model.family, model.size, quantisation)
+def _worth_having(size: Size, has: Iterable[str]) -> list[str]:
+    """The default first. A model that was trained in its few bits is not had in more."""
+    here = set(has)
+    if trained_so(size):
+        return [size.default] if size.default in here else []
+    offered = [name for name in OFFERED if name in here]
+    if not {"Q5_K_M", "Q4_K_M"} & here:
+        offered += [name for name in OLDER if name in here]
+    default = [size.default] if size.default in here else []
+    return list(dict.fromkeys((*default, *offered)))
 
 
-def _as(model: Model, form: str) -> Choice:
-    """The model in another engine's format, for what its size is to be reckoned by."""
-    assert model.size is not None  # noqa: S101 - only sizes have repositories
-    reference = catalog_tags.canonical(model.family, model.size, model.size.default)
-    return Choice(reference, model, form, (), Defaults(), ())
-
-
-def _made(choice: Choice, name: str, engine: str, wanted: Wanted) -> Candidate:
+def _asked(model: Model, size: Size, quantisation: str, wanted: Wanted) -> Ask:
+    reference = catalog_tags.canonical(model.family, size, size.default)
+    choice = Choice(reference, model, quantisation, (), Defaults(), ())
     ask = of_choice(choice, Limits(ctx_size=wanted.context, parallel=wanted.parallel))
     if wanted.use == "vision":
         whole = replace(ask.model, bytes=ask.model.bytes + PROJECTOR_BYTES)
         ask = replace(ask, model=whole, projector_bytes=PROJECTOR_BYTES)
-    gated = bool(choice.origins) and all(origin.gated for origin in choice.origins)
-    licence = classify(choice.licence)
-    return Candidate(choice.model, name, choice.quantisation or "", engine, ask, licence, gated)
+    return ask
 
 
-def _may_be_used(model: Model, allowed: tuple[str, ...]) -> bool:
+def _may_be_used(model: Model, licence: Licence, allowed: tuple[str, ...]) -> bool:
     """What the settings refuse is not recommended."""
     try:
-        require_allowed(classify(model.licence), allowed, model.name)
+        require_allowed(licence, allowed, model.name)
     except LicenceRefused:
         return False
     return True

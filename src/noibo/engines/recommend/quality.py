@@ -16,7 +16,7 @@ import math
 from itertools import pairwise
 from typing import Final
 
-from noibo.modelstore.catalog.entry import Model
+from noibo.modelstore.catalog.entry import Model, Size
 from noibo.modelstore.catalog.quantisation import QUANTISATIONS
 
 _BEGINNING: Final = 2023
@@ -52,9 +52,14 @@ def years(released: str) -> float:
     return year - _BEGINNING + (month - 1) / 12
 
 
+def trained_so(size: Size) -> bool:
+    """True of a model that was trained in the bits it is given out in."""
+    return "qat" in size.tag.split("-") or size.default == "MXFP4"
+
+
 def loss(model: Model, quantisation: str) -> float:
     """Doublings that a quantisation loses."""
-    if model.size and ("qat" in model.size.tag or quantisation == "MXFP4"):
+    if model.size and quantisation == model.size.default and trained_so(model.size):
         return _TRAINED_SO
     if quantisation in _ELSEWHERE:
         return _ELSEWHERE[quantisation]

@@ -76,6 +76,9 @@ def rank(
 
 def _weighed(candidate: Candidate, hardware: Hardware, use: Use, predict: Predict) -> Pick | None:
     """None for what does not run there, or not as its format wants it."""
+    room = hardware.memory_bytes + sum(gpu.memory_bytes for gpu in hardware.cards)
+    if candidate.ask.model.bytes > room:
+        return None  # most of a catalogue, on a small machine: not worth a prediction
     fit = predict(candidate.ask, hardware)
     if fit.verdict not in {"runs well", "tight"}:
         return None

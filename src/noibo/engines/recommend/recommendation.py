@@ -53,13 +53,14 @@ def recommendation(
 ) -> Recommendation:
     """What suits the machine. `correction` is what was learned of it."""
     own = predictor(correction)
-    picks = rank(candidates(catalog, wanted), machine, wanted.use, own)
+    variants = list(candidates(catalog, wanted))
+    picks = rank(variants, machine, wanted.use, own)
     tier = tier_of(machine)
     above = next_tier(tier)
     better = None
     if above is not None:
         there = described(above.example)
-        found = rank(candidates(catalog, wanted), there, wanted.use, predictor())
+        found = rank(variants, there, wanted.use, predictor())
         better = found[0] if found else None
     beside = None
     if wanted.use == "rag" and picks:

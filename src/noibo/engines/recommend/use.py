@@ -54,7 +54,7 @@ def made_for(model: Model, use: Use) -> float:
     if use == "vietnamese":
         extra += MADE_FOR if is_vietnamese(model) else 0.0
     elif use in {"rag", "embedding"}:  # documents here are in Vietnamese as often as not
-        extra += MADE_FOR / 2 if speaks_vietnamese(model) else 0.0
+        extra += MADE_FOR if speaks_vietnamese(model) else 0.0
     return extra
 
 
