@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import pickle
 import subprocess
@@ -102,7 +103,7 @@ def test_an_answer_before_the_load_loads_by_itself(service: LLMService) -> None:
 async def test_another_model_takes_the_place_of_the_first(loaded: LLMService, echo: Echo) -> None:
     before = pid_of(loaded)
     echo(text="of the other")
-    await loaded.load_model()
+    await asyncio.gather(loaded.load_model(), loaded.load_model())
     assert loaded.generate_answer("Hello") == "of the other"
     assert not psutil.pid_exists(before)
 
@@ -295,8 +296,17 @@ async def test_who_is_asked_while_it_is_cleaned_up_is_told(echo: Echo, service: 
     task = asyncio.create_task(service.generate_answer_async("Hello"))
     await eventually(lambda: answering(service) == 1)
     await service.cleanup()
-    with pytest.raises((ShuttingDown, WorkerDied)):
+    with pytest.raises(ShuttingDown, match="cleanup"):
         await task
+
+
+async def test_a_service_that_nobody_has_any_more_is_unloaded() -> None:
+    service = LLMService("echo")
+    await service.load_model()
+    pid = pid_of(service)
+    del service
+    gc.collect()
+    await eventually(lambda: not psutil.pid_exists(pid))
 
 
 async def test_with_async_with_it_is_loaded_inside_and_gone_outside() -> None:

@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from noibo.assembly import open_lookup, open_store
-from noibo.errors import ShuttingDown
+from noibo.errors import ShuttingDown, WorkerDied
 from noibo.llm_service.answer import Answer
 from noibo.llm_service.asking import Question, Tell
 from noibo.llm_service.finding import Finder, Found
@@ -59,14 +59,16 @@ class Room:
 
     def close(self) -> None:
         """Unload the model and end the thread; work under way fails with `ShuttingDown`."""
+        self.leave()
+        if self._pid == os.getpid():
+            self._thread.join()
+
+    def leave(self) -> None:
+        """The same without waiting for it."""
         with self._guard:
             first, self._left = not self._left, True
-        if self._pid != os.getpid():
-            return
-        if first:
+        if first and self._pid == os.getpid():
             self._loop.call_soon_threadsafe(self._closing.set)
-        self._thread.join()
-        atexit.unregister(self._end)
 
     # ── what is done in it ──────────────────────────────────────────────────
 
@@ -101,15 +103,21 @@ class Room:
     async def _leave_home(self) -> None:
         """Nobody is cut off: what is being answered ends first."""
         home, self.home = self.home, None
-        if home is not None:
+        if home is None:
+            return
+        try:
             await home.finished()
-            await home.__aexit__()
+        except asyncio.CancelledError:
+            self.home = home
+            raise
+        await asyncio.shield(home.__aexit__())
 
     # ── the life of it ──────────────────────────────────────────────────────
 
     def _live(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._stay())
+        atexit.unregister(self._end)
 
     async def _stay(self) -> None:
         await self._closing.wait()
@@ -119,7 +127,7 @@ class Room:
     async def _until_left(self, work: Coroutine[Any, Any, T]) -> T:
         try:
             return await work
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, ShuttingDown, WorkerDied):
             if self._left:
                 raise _left() from None
             raise

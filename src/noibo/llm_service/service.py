@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import threading
+import weakref
 from collections.abc import AsyncGenerator
 from concurrent.futures import Future
 from dataclasses import asdict, replace
@@ -303,6 +304,7 @@ class LLMService:
         with self._guard:
             if self._room is None or not self._room.usable:
                 self._room = Room()
+                weakref.finalize(self, self._room.leave).atexit = False
             return self._room
 
     def _noted(self, answer: Answer) -> Answer:
