@@ -105,7 +105,7 @@ def _measured(standing: Standing, first: Standing, callers: int, machine: Machin
     if not any(answer.thought for answer in cell.answers):
         del figures["said_p50"]  # it is the first token
     keys = {} if standing is first else figures
-    ratios = {key: _ratio(BY_KEY[key], cell, first.cells[callers]) for key in keys}
+    ratios = {key: compared(BY_KEY[key], cell, first.cells[callers]) for key in keys}
     return Measured(
         side=standing.side.name,
         callers=callers,
@@ -117,7 +117,7 @@ def _measured(standing: Standing, first: Standing, callers: int, machine: Machin
     )
 
 
-def _ratio(figure: Figure, ours: Cell, theirs: Cell) -> Estimate:
+def compared(figure: Figure, ours: Cell, theirs: Cell) -> Estimate:
     """A figure by the other side's, from the rounds in which both have it."""
     others = {one.number: one for one in theirs.rounds if figure.of([one]).n}
     mine = [one for one in ours.rounds if one.number in others and figure.of([one]).n]
