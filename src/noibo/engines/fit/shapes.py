@@ -158,12 +158,14 @@ _KNOWN: Final[dict[str, tuple[int, Shape]]] = {
 }
 
 
-def find(name: str, parameters: int) -> tuple[Shape, Literal["shape", "size"]]:
-    """The shape of a model of the catalogue: its own, or that of the nearest in size."""
+def find(name: str, parameters: int, active: int = 0) -> tuple[Shape, Literal["shape", "size"]]:
+    """The shape of a model of the catalogue: its own, or that of the nearest in size. `active` are
+    the parameters used for a token, of a mixture of experts: it is like none that uses all."""
     if name in _KNOWN:
         return _KNOWN[name][1], "shape"
+    alike = {key: row for key, row in _KNOWN.items() if bool(row[1].experts) == bool(active)}
     named, (count, shape) = min(
-        _KNOWN.items(), key=lambda row: abs(math.log(row[1][0] / max(parameters, 1)))
+        alike.items(), key=lambda row: abs(math.log(row[1][0] / max(parameters, 1)))
     )
     near = 1 / NEAR < parameters / count < NEAR
     family = name.partition(":")[0].partition("-")[0].rstrip("0123456789.")
