@@ -53,7 +53,7 @@ def test_an_error_that_needs_no_more_is_left_alone() -> None:
 @pytest.mark.parametrize(
     ("seen", "step"),
     [
-        ({"gpu_unused": "RTX 3060"}, "noibo doctor"),
+        ({"gpu_unused": "There is an RTX 3060: `noibo engines install cuda`."}, "install cuda"),
         ({"tokens_per_second": 1.2}, "LOAD_IN_4BIT"),
         ({"ram_available": 0.1}, "MAX_LENGTH"),
         ({"note": "It has Q4_1."}, "Q4_1"),

@@ -12,6 +12,7 @@ from tests.llm_service.conftest import small_gguf
 from tests.running import run_noibo
 
 NOWHERE = {"NOIBO_OFFLINE": "1"}
+pytestmark = pytest.mark.heavy  # the machine is measured
 
 
 def test_setup_writes_what_it_says_and_asks_before_it_overwrites(
@@ -25,7 +26,7 @@ def test_setup_writes_what_it_says_and_asks_before_it_overwrites(
     done = run_noibo("llm", "setup", str(folder), "--quantization", "8bit", home=home)
     assert done.returncode == 0, done.stderr
     assert "small-q8_0:latest Q8_0" in done.stdout
-    assert "GPU:" in done.stdout
+    assert "Here: " in done.stdout
     written = (home / "noibo.toml").read_text()
     assert written.startswith("# mine\noffline = true\n")
     llm = load().llm
@@ -48,7 +49,8 @@ def test_setup_writes_what_it_says_and_asks_before_it_overwrites(
     ("arguments", "code", "said"),
     [
         (("./none.gguf",), 3, "Model path not found"),
-        (("qwen2.5:7b",), 4, "offline"),
+        (("smollm2:135m",), 4, "offline"),
+        (("qwen3:235b",), 8, "--yes"),
         (("echo", "--max-length", "-5"), 2, "max-length"),
     ],
 )
@@ -67,7 +69,6 @@ def test_a_test_without_a_model_says_how_to_get_one(home: Path) -> None:
     assert "noibo llm setup" in done.stderr
 
 
-@pytest.mark.heavy
 def test_a_test_tells_what_it_saw(home: Path) -> None:
     done = run_noibo("llm", "test", "echo", "--json", home=home)
     assert done.returncode == 0, done.stderr
@@ -79,7 +80,6 @@ def test_a_test_tells_what_it_saw(home: Path) -> None:
     assert "3 of 3 tests passed." in spoken.stdout
 
 
-@pytest.mark.heavy
 def test_on_a_real_model(home: Path, smollm2_gguf: Path, tmp_path: Path) -> None:
     (tmp_path / "smollm2.gguf").symlink_to(smollm2_gguf)
     assert run_noibo("llm", "setup", str(tmp_path / "smollm2.gguf"), home=home).returncode == 0

@@ -11,19 +11,15 @@ import typer
 
 from noibo.assembly import open_lookup, open_store
 from noibo.cli.context import settings
+from noibo.cli.llm_fit import look_at, require_room
 from noibo.cli.llm_table import table_of, with_table
 from noibo.cli.models import fetch_if_missing
-from noibo.engines.tuning import threads_for
 from noibo.errors import ModelNotFound, SettingsError
-from noibo.hardware.gpus import gpus, suspected
-from noibo.hardware.probe import memory_of
-from noibo.hardware.system import System
 from noibo.llm_service.finding import Finder, Found, path_of, usual
 from noibo.llm_service.quantised import Wish
 from noibo.modelstore import catalog
 from noibo.modelstore.disk import write_atomically
 from noibo.modelstore.origin import Named, parse
-from noibo.modelstore.printable import shown
 from noibo.modelstore.progress import size_text
 from noibo.settings import Settings
 
@@ -38,37 +34,27 @@ def set_up(
     model: str | None, quantization: str | None, max_length: int | None, *, overwrite: bool
 ) -> None:
     """All of it, told as it goes. Raises what keeps it from being done; then nothing is written."""
-    tree, system = settings(plain=True), System()
-    total, free = memory_of(system)
-    cards = gpus(system, total)[0] if suspected(system) else []
-    names = ", ".join(f"{one.name} ({size_text(one.memory_bytes)})" for one in cards)
-    print(f"Here: {threads_for(0)} cores, {size_text(total)} memory, {size_text(free)} of it free.")
-    print(f"GPU: {shown(names) or 'none; models run on the processor'}.")
-    switches = SWITCHES.get(quantization or "", {})
-    fresh = replace(tree, llm=replace(tree.llm, **switches))
-    said = model or tree.llm.model_path or usual(tree)
-    found = _found(fresh, said)
-    size = found.model.bytes
-    print(f"Model: {found.model.name} {found.quantisation}, {size_text(size)}.")
-    if found.note:
-        print(f"Note: {found.note}")
-    if size > free:
-        print(
-            "It is larger than the memory that is free: it will run slowly, or not at all. Take "
-            "fewer bits (--quantization 4bit), or a smaller model: `noibo catalog`."
-        )
-    values: dict[str, Any] = {"model_path": _kept(found, said), **switches}
+    tree = settings(plain=True)
+    values: dict[str, Any] = dict(SWITCHES.get(quantization or "", {}))
     if max_length is not None:
         values["max_length"] = max_length
-    _write(tree, values, overwrite=overwrite)
+    fresh = replace(tree, llm=replace(tree.llm, **values))
+    wish = Wish.of(fresh.llm)
+    said = model or tree.llm.model_path or usual(tree)
+    named = said if path_of(said) else _in_bits(said, wish)
+    require_room(fresh, look_at(tree), named, all_the_same=overwrite)
+    found = _found(fresh, named, wish)
+    print(f"Model: {found.model.name} {found.quantisation}, {size_text(found.model.bytes)}.")
+    if found.note:
+        print(f"Note: {found.note}")
+    _write(tree, {"model_path": _kept(found, said), **values}, overwrite=overwrite)
     print("Next: noibo llm test")
 
 
-def _found(tree: Settings, said: str) -> Found:
+def _found(tree: Settings, said: str, wish: Wish) -> Found:
     """The model, fetched first where it has a name and is not here."""
-    wish, lookup = Wish.of(tree.llm), open_lookup(tree)
+    lookup = open_lookup(tree)
     if path_of(said) is None:
-        said = _in_bits(said, wish)
         try:
             asyncio.run(lookup.resolve(said))
         except ModelNotFound:

@@ -55,10 +55,7 @@ def hints(info: Mapping[str, Any]) -> tuple[str, ...]:
     """What could be better about a model that runs, by `get_model_info`."""
     said = []
     if info["gpu_unused"]:
-        said.append(
-            f"{info['gpu_unused']} is not used: the installed engine is a build for the processor. "
-            "`noibo doctor` names the build for it."
-        )
+        said.append(info["gpu_unused"])
     rate = info["tokens_per_second"]
     if 0 < rate < SLOW:
         said.append(

@@ -14,6 +14,7 @@ from noibo.engines.tuning import threads_for
 from noibo.engines.worker import Worker
 from noibo.hardware.gpus import gpus, suspected
 from noibo.hardware.machine import Gpu
+from noibo.hardware.offload import Usable, advice
 from noibo.hardware.system import System
 from noibo.llm_service.answer import Taken
 from noibo.llm_service.home import Home
@@ -41,7 +42,7 @@ def facts(home: Home | None, llm: Llm, last: Taken) -> dict[str, Any]:
         "trained_context": model.trained_context if model else 0,
         "engine": model.engine if model else "",
         **_process(worker, machine),
-        **_graphics(worker, _cards()),
+        **graphics(_placement(worker), _cards()),
         "ram_total": machine.total() / GB,
         "ram_available": machine.available() / GB,
         "tokens_per_second": last.tokens_per_second,
@@ -61,19 +62,18 @@ def _process(worker: Worker | None, machine: Machine) -> dict[str, Any]:
     }
 
 
-def _graphics(worker: Worker | None, cards: tuple[Gpu, ...]) -> dict[str, Any]:
-    """Of the GPUs: what the engine put there, by its own word."""
-    placement = _placement(worker)
+def graphics(placement: Mapping[str, Any], cards: tuple[Gpu, ...]) -> dict[str, Any]:
+    """Of the GPUs: what the engine put there, by its own word. Pure."""
     devices: Mapping[str, Mapping[str, int]] = placement.get("devices") or {}
     used = {name: _bytes(parts) for name, parts in devices.items() if name != "cpu"}
     names = [card.name for card in cards] or list(used)
-    idle = worker is not None and worker.engine.name == "llama_cpp" and not used
+    idle = bool(devices) and not used
     return {
         "device": str(placement.get("device") or "none"),
         "gpu_name": ", ".join(names) if used else _NO_GPU,
         "gpu_memory_allocated": sum(used.values()) / GB,
         "gpu_memory_total": sum(card.memory_bytes for card in cards) / GB,
-        "gpu_unused": cards[0].name if cards and idle else "",
+        "gpu_unused": advice(cards, Usable()) if idle else "",
     }
 
 
