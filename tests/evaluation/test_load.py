@@ -73,6 +73,13 @@ async def test_prompts_are_as_long_as_asked_and_all_different(server: Badly) -> 
     assert len(set(prompts)) == len(prompts)
 
 
+async def test_sides_are_asked_the_same_words_whichever_of_them_counts(server: Badly) -> None:
+    bench = await benched(side(server, "uncounted"), side(server, "well"))
+    uncounted, well = bench.standings
+    assert uncounted.words == well.words
+    assert {answer.prompt_tokens for answer in well.answers} == {60}
+
+
 async def test_by_seconds_every_caller_is_answered_at_least_once(server: Badly) -> None:
     plan = replace(PLAN, requests=None, seconds=0.001, rounds=1)
     bench = await benched(side(server, "well"), plan=plan)
@@ -175,7 +182,7 @@ async def test_a_bench_that_is_stopped_keeps_what_it_has(server: Badly) -> None:
 
 async def test_nobody_listens(server: Badly) -> None:
     await server.stop()
-    async with Line(side(server, "well"), 5.0, 0.0) as line:
+    async with Line(side(server, "well"), 5.0) as line:
         got = await line.models()
     assert isinstance(got, Failure)
     assert got.kind is Kind.UNREACHABLE
@@ -185,8 +192,8 @@ async def test_a_model_must_be_named_where_there_are_several(server: Badly) -> N
     from noibo.errors import UsageError
 
     with pytest.raises(UsageError, match="2 models: well, gone"):
-        await found(Wanted(server.url).side({}), 0.0)
-    named = await found(Wanted(server.url, "well").side({}), 0.0)
+        await found(Wanted(server.url).side({}))
+    named = await found(Wanted(server.url, "well").side({}))
     assert named.name.startswith("well @ 127.0.0.1:")
 
 

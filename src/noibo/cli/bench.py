@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -114,6 +115,7 @@ def bench(
     stopped = run.go()
     if run.bench is None or not any(one.answers for one in run.bench.standings):
         run.raise_what_failed()
+        print("Nothing was measured.", file=sys.stderr)
         raise typer.Exit(130)
     done = run.bench.rounds_done
     report = reported(run.bench.standings, plan, machine, place(currency), done)

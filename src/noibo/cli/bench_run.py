@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -43,8 +42,7 @@ class Run:
     async def _measure(self) -> None:
         from noibo.client import AsyncClient
 
-        since = time.perf_counter()
-        others = [await found(side, since) for side in self._others]
+        others = [await found(side) for side in self._others]
         if not self._models:
             await self._all_rounds(others)
             return

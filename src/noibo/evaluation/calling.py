@@ -36,7 +36,7 @@ class Line:
     """Connections to one side, kept open between requests. `since`: the moment moments count from;
     `patience_s` is for a whole answer."""
 
-    def __init__(self, side: Side, patience_s: float, since: float) -> None:
+    def __init__(self, side: Side, patience_s: float, since: float = 0.0) -> None:
         self._side = side
         self._since = since
         self._url = require_loopback(side.chat_url)

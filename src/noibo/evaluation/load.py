@@ -36,7 +36,7 @@ class Bench:
         self.rounds_done = 0
         self.watch = watch
         self._since = time.perf_counter()
-        self._measure: Measure | None = None
+        self._measure = Measure()
 
     async def warm_up(self) -> None:
         """Load the models, learn how the servers want to be asked, and ask each once by as many
@@ -46,6 +46,8 @@ class Bench:
 
     async def measure(self) -> None:
         """All rounds. A side that fails for good is left out of what follows, not of the result."""
+        for standing in self.standings:
+            self._set_words(standing)
         for number in range(1, self.plan.rounds + 1):
             for callers in self.plan.concurrency:
                 for standing in self.standings[:: 1 if number % 2 else -1]:
@@ -66,7 +68,7 @@ class Bench:
                 standing.out = first
                 return
             second = await line.ask(Question(long, PROBE_TOKENS, standing.dialect))
-            if isinstance(second, Answer) and self._measure is None:
+            if isinstance(second, Answer) and not self._measure.known:
                 self._measure = Measure.of(first.prompt_tokens, second.prompt_tokens)
             self._set_words(standing)
             asked = [
@@ -104,7 +106,7 @@ class Bench:
     def _set_words(self, standing: Standing) -> None:
         """All sides get as many words: those that make the wanted tokens at the first that counts
         them."""
-        measure = self._measure or Measure()
+        measure = self._measure
         standing.words = measure.words(self.plan.prompt_tokens)
         shared = self.plan.shared_prefix
         standing.shared_words = round(shared / measure.each) if shared else 0

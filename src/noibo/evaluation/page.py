@@ -166,11 +166,16 @@ def _counts(report: Report, rows: Sequence[Measured]) -> Iterator[tuple[str, lis
     yield "answers", [str(row.answers) for row in rows]
     yield "failed", [escape(_failed(row)) for row in rows]
     if any(held.values()):
-        memory = [held[row.side] for row in rows]
-        yield "memory", [f"{count / 1e9:.2f} GB" if count else "-" for count in memory]
+        memory = [(held[row.side] or 0) / 1e9 for row in rows]
+        yield "memory", [_amount(count, "GB") for count in memory]
     currency = report.place.currency
-    costs = [f"{number(row.cost.per_million)} {currency}" if row.cost else "-" for row in rows]
-    yield "cost", [escape(cost) for cost in costs]
+    yield "cost", [_amount(row.cost.per_million if row.cost else 0, currency) for row in rows]
+
+
+def _amount(value: float, unit: str) -> str:
+    if not value:
+        return "-"
+    return _spans({one: f"{number(value, one)} {unit}" for one in LANGUAGES})
 
 
 def _failed(row: Measured) -> str:

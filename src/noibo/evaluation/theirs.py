@@ -22,16 +22,16 @@ PATIENCE_S: Final = 15.0  # for a list of models
 _TOLD: Final = 8  # models of another server that a message names
 
 
-async def found(side: Side, since: float) -> Side:
+async def found(side: Side) -> Side:
     """The side with a model and a name. Raises `NoiboError` where it does not answer, or does not
     say which model is meant."""
     if not side.model:
-        side = replace(side, model=await _only_model(side, since))
+        side = replace(side, model=await _only_model(side))
     return replace(side, name=f"{side.model} @ {urlsplit(side.base_url).netloc}")
 
 
-async def _only_model(side: Side, since: float) -> str:
-    async with Line(side, PATIENCE_S, since) as line:
+async def _only_model(side: Side) -> str:
+    async with Line(side, PATIENCE_S) as line:
         got = await line.models()
     if isinstance(got, Failure):
         if got.kind in {Kind.UNREACHABLE, Kind.REFUSED, Kind.SILENT}:
