@@ -66,19 +66,32 @@ def open_lookup(settings: Settings) -> ModelLookup:
 def open_engines(settings: Settings) -> dict[str, Engine]:
     """Every engine there is, by name. Raises `SettingsError` for a model that cannot be reached."""
     from noibo.engines.echo import Echo
+    from noibo.engines.environments.choice import Choice
+    from noibo.engines.environments.environment import Environments
+    from noibo.engines.hosted.adapter import Transformers
     from noibo.engines.llama_cpp.adapter import LlamaCpp
     from noibo.engines.llama_cpp.devices import EngineDevices
     from noibo.engines.llama_server.adapter import LlamaServer
     from noibo.engines.ollama.adapter import Ollama
     from noibo.engines.remote.adapter import Remote
     from noibo.engines.remote.breaker import Breakers
+    from noibo.engines.supervision.builds import Builds
+    from noibo.hardware.offload import Usable, ask_engine
 
     breakers, models = Breakers(), settings.models
+    environments = Environments(settings.home)
+    built = Choice(environments, Builds(settings.home))
+
+    def ask() -> Usable:
+        found = built()
+        return ask_engine(str(found.interpreter) if found else "")
+
     engines: list[Engine] = [
-        LlamaCpp(EngineDevices()),
+        LlamaCpp(EngineDevices(ask=ask), built),
         LlamaServer(settings.engine.llama_server),
         Ollama(models, breakers),
         Remote(models, breakers),
+        Transformers(lambda: environments.get("transformers")),
         Echo(),
     ]
     return {engine.name: engine for engine in engines}

@@ -186,6 +186,10 @@ class Fetch:
     hub_mirrors: Words = _key((), "Further addresses of the hub, tried in turn.")
     registry: str = _key("https://registry.ollama.ai", "Address of Ollama's registry or a mirror.")
     github: str = _key("https://api.github.com", "Address of GitHub's API.")
+    engine_index: str = _key(
+        "https://xorbitsai.github.io/xllamacpp/whl/{build}",
+        "Package index with llama.cpp's builds for GPUs; {build} is cu128, vulkan and so on.",
+    )
     private_hosts: Words = _key(
         (), "Hosts of your own network that a redirect may lead to, as HOST or HOST:PORT."
     )

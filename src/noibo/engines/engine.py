@@ -112,11 +112,13 @@ class Reach:
 class Launch:
     """How to start one worker; with a `reach`, how to get at one that nobody here starts.
 
-    `module` is run by our own interpreter. `config` goes down its standard input as one JSON line,
-    so that no key stands in a command line or an environment that other users can read. `reads`
-    are the files that the process may read besides its own program, `runs` those it may run. A new
-    worker reads a prompt of `proof_tokens` before anybody else may ask it: that proves the build,
-    and measures it.
+    `module` is run by our own interpreter, or by `python`, that of another environment. `config`
+    goes down its standard input as one JSON line, so that no key stands in a command line or an
+    environment that other users can read. `reads` are the files that the process may read besides
+    its own program, `runs` those it may run. A new worker reads a prompt of `proof_tokens` before
+    anybody else may ask it: that proves the build, and measures it. `dialect`: how its server is
+    asked where that differs from llama.cpp's; `talks`: its processes talk to each other, so that
+    it is closed off from files only.
     """
 
     module: str
@@ -128,6 +130,9 @@ class Launch:
     proof_tokens: int = 0
     placement: Mapping[str, Any] = field(default_factory=dict)
     reach: Reach | None = None
+    python: str = ""
+    dialect: Dialect | None = None
+    talks: bool = False
 
 
 @dataclass(frozen=True, slots=True)

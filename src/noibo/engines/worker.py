@@ -128,7 +128,7 @@ class Worker:
         self._move(State.STARTING)
         self.started_at = self.used_at = time.time()
         self.began = time.monotonic()
-        process = ChildProcess(self.launch.module, self._hear)
+        process = ChildProcess(self.launch.module, self._hear, self.launch.python)
         self._kills = kernel_kills()
         try:
             await process.start(dict(self.launch.config) | {"api_key": self.key}, self._isolation())
@@ -156,6 +156,7 @@ class Worker:
             "runs": [str(path) for path in self.launch.runs],
             "memory_bytes": self.most_bytes,
             "open_files": OPEN_FILES,
+            "talks": self.launch.talks,
         }
 
     @property

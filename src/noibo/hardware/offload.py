@@ -47,11 +47,12 @@ class Usable:
     code: int = 0
 
 
-def ask_engine() -> Usable:
-    """Ask the installed engine, in a process of its own. Takes a second: not on the event loop."""
+def ask_engine(python: str = "") -> Usable:
+    """Ask the installed engine, or that of another environment's `python`, in a process of its own.
+    Takes a second: not on the event loop."""
     try:
         done = subprocess.run(
-            [python_executable(), "-c", _ASK],
+            [python or python_executable(), "-c", _ASK],
             env=bare_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,

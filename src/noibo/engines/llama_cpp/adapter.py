@@ -18,6 +18,7 @@ import msgspec
 
 from noibo import settings
 from noibo.engines.engine import TRUE, Fields, Launch, Model, Speed, Support, Verb
+from noibo.engines.environments.choice import Built, build_name, no_other
 from noibo.engines.llama_cpp import embed, schema, score_plan
 from noibo.engines.llama_cpp.devices import Devices, none
 from noibo.engines.llama_cpp.offload import left, load_of, place
@@ -49,8 +50,7 @@ class LlamaCpp:
     several = True
     foreign = False
     remedy = (
-        "Install a build for this processor: `python -m pip install --force-reinstall --no-deps "
-        "--no-binary xllamacpp xllamacpp`, then `noibo doctor`."
+        "Install a build for this processor: `noibo engines install native`, then `noibo doctor`."
     )
     verbs: Mapping[Verb, Support] = {
         Verb.GENERATE: Support.NATIVE,
@@ -60,8 +60,11 @@ class LlamaCpp:
         Verb.CANCEL: Support.NATIVE,
     }
 
-    def __init__(self, devices: Devices = none) -> None:
+    def __init__(self, devices: Devices = none, built: Built = no_other) -> None:
+        """`built`: the build in an environment of its own that is used instead of the wheel which
+        came with noibo, if there is one."""
         self._devices = devices
+        self._built = built
 
     def gpus(self) -> tuple[str, ...]:
         """GPUs that it can use, by its own names. May take a second."""
@@ -82,6 +85,8 @@ class LlamaCpp:
         return replace(model, verb=verb, context=0)  # what was asked for is of conversations
 
     def available(self) -> str:
+        if built := self._built():
+            return str(built)
         try:
             return "xllamacpp " + importlib.metadata.version("xllamacpp")
         except importlib.metadata.PackageNotFoundError:
@@ -90,6 +95,8 @@ class LlamaCpp:
             ) from None
 
     def build(self) -> str:
+        if built := self._built():
+            return build_name(built)
         found = importlib.metadata.distribution("xllamacpp")
         record = Path(str(found.locate_file(""))) / "xllamacpp"
         return f"{self.available()} {record.stat().st_mtime_ns}"
@@ -142,6 +149,8 @@ class LlamaCpp:
             "batch": batch,
             "kept_bytes": size.kept_bytes,
         }
+        if built := self._built():
+            placement["build"] = str(built)
         placement |= {"gpu_layers": gpu["layers"]} if gpu else {}
         config = placement | {
             "path": str(model.path),
@@ -163,6 +172,7 @@ class LlamaCpp:
             reads=_files(model),
             proof_tokens=min(batch, size.context // 2) if speed.measure else 0,
             placement=placement,
+            python=str(built.interpreter) if built else "",
         )
         own = _OF_THEIR_OWN.get(model.verb)
         return own.launch(launch, model) if own else launch

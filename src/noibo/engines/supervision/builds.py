@@ -30,6 +30,10 @@ class Builds:
         if seen is not None:
             raise self._error(engine, seen)
 
+    def disqualified(self, name: str) -> bool:
+        """Whether a build of that name, with its engine's before it, was."""
+        return name in self._read()
+
     def disqualify(self, engine: Engine, seen: str) -> EngineUnusable | None:
         """Never start this build again; the error that says so. None: it has answered here, so
         that the model is to blame."""
