@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from noibo.hardware.gpus import apple, gpus, intel
+from noibo.hardware.gpus import apple, gpus, intel, suspected
 from noibo.hardware.system import Answer, System
 from tests.hardware.machines import machine
 
@@ -139,3 +139,11 @@ def test_cards_come_before_what_shares_the_memory(tmp_path: Path) -> None:
 def test_on_windows_it_is_said_what_is_looked_for(tmp_path: Path) -> None:
     _, notes = gpus(machine(tmp_path, platform="win32", kind="AMD64"), 32 * GIB)
     assert notes == ["On Windows only NVIDIA's cards are looked for."]
+
+
+@pytest.mark.parametrize(
+    ("vendor", "may_be"), [("0x8086", True), ("0x1002", True), ("0x1234", False)]
+)
+def test_a_virtual_screen_is_no_sign_of_a_gpu(tmp_path: Path, vendor: str, may_be: bool) -> None:
+    files = {"sys/class/drm/card0/device/vendor": f"{vendor}\n"}
+    assert suspected(machine(tmp_path, files)) is may_be

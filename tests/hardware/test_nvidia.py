@@ -128,6 +128,12 @@ GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-6a1)
     assert sorted(card.memory_bytes // GIB for card in cards) == [5, 20, 40]
 
 
+def test_a_card_in_mig_mode_without_instances_is_a_line(tmp_path: Path) -> None:
+    row = "NVIDIA A100-SXM4-40GB, 40960, [N/A], 550.1, Enabled"
+    cards, notes = found(saying(tmp_path, row))
+    assert cards == [] and "MIG mode" in notes[0]
+
+
 def test_where_the_gpu_shares_the_memory_it_is_the_machines(tmp_path: Path) -> None:
     row = "NVIDIA GB10, [N/A], [N/A], 580.95.05, [N/A]"
     ((card,), _) = found(saying(tmp_path, row), memory=128 * GIB)

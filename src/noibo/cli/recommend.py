@@ -46,20 +46,23 @@ def recommend(
 ) -> None:
     """Say which models suit this machine, and why."""
     from noibo.assembly import open_engines, open_store
+    from noibo.engines.memory.machine import amount
     from noibo.engines.recommend.candidate import Wanted
     from noibo.engines.recommend.recommendation import recommendation
     from noibo.engines.recommend.use import context_for
     from noibo.modelstore.catalog import load
 
     tree = settings()
+    machine, correction, remarks = _described(hardware) if hardware else _this(tree)
+    may = amount(tree.memory.budget, machine.memory_bytes, "memory.budget")
     wanted = Wanted(
         use.value,
         context or context_for(use.value),
         parallel,
         tuple(tree.licences.allowed),
         frozenset(open_engines(tree)),
+        may / machine.memory_bytes,
     )
-    machine, correction, remarks = _described(hardware) if hardware else _this(tree)
     stored = open_store(tree).list() if hardware is None else []
     here = frozenset(str(one.reference) for one in stored)
     found = recommendation(load(), machine, wanted, here, correction)
@@ -78,8 +81,10 @@ def _described(text: str) -> tuple[Hardware, Correction, list[str]]:
 
 
 def _this(tree: Settings) -> tuple[Hardware, Correction, list[str]]:
-    """This machine, what was learned of it, and what there is to say first. A GPU that the engine
-    cannot use counts: the remark says what makes it count."""
+    """This machine as if nothing else ran, what was learned of it, and what there is to say first.
+    A GPU that the engine cannot use counts: the remark says what makes it count."""
+    from dataclasses import replace
+
     from noibo.engines.fit import pace
     from noibo.engines.fit.speeds import Speeds
     from noibo.engines.fit.this_machine import this_machine
@@ -95,7 +100,8 @@ def _this(tree: Settings) -> tuple[Hardware, Correction, list[str]]:
     note = Note()
     found = this_machine(tree.home, tree.models_folder, build, tell=note)
     note.clear()
-    machine = found.hardware
+    gpus = tuple(replace(gpu, free_bytes=None) for gpu in found.hardware.gpus)
+    machine = replace(found.hardware, gpus=gpus, available_bytes=found.hardware.memory_bytes)
     read, written = pace.learned(Speeds(tree.home / "speeds.json").seen(), machine)
     memory = Book(tree.home / "memory.json").correction(LlamaCpp.name)
     said = [*machine.notes, *([found.remark] if found.remark else [])]

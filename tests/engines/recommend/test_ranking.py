@@ -28,7 +28,8 @@ def variants(use: Use, engines: frozenset[str]) -> tuple[Candidate, ...]:
 
 @functools.cache
 def ranked(machine: str, use: Use = "chat", engines: frozenset[str] = GGUF) -> tuple[Pick, ...]:
-    return tuple(rank(variants(use, engines), described(machine), use, predictor()))
+    wanted = Wanted(use, context_for(use), engines=engines)
+    return tuple(rank(variants(use, engines), described(machine), wanted, predictor()))
 
 
 def billions(pick: Pick) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from noibo.engines.fit.ask import Ask, in_quantisation, of_choice
+from noibo.engines.fit.fit import BUDGET
 from noibo.engines.recommend.quality import trained_so
 from noibo.engines.recommend.quantised import FORMATS, repositories
 from noibo.engines.recommend.use import Use, suits
@@ -28,13 +29,14 @@ SERVED_BY = {"AWQ": "vllm", "GPTQ": "vllm"}
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What is asked for: a use, tokens for each of so many callers, which licences may be (empty:
-    all), and which engines there are."""
+    all), which engines there are, and which part of the memory models may take."""
 
     use: Use = "chat"
     context: int = 4096
     parallel: int = 1
     allowed: tuple[str, ...] = ()
     engines: frozenset[str] = frozenset({"llama_cpp"})
+    budget: float = BUDGET
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Final
 from noibo.engines.fit.ask import Ask
 from noibo.engines.fit.fit import BUDGET, Fit, usable
 from noibo.engines.llama_cpp.offload import DRIVER
-from noibo.engines.recommend.candidate import SERVED_BY, Candidate
+from noibo.engines.recommend.candidate import SERVED_BY, Candidate, Wanted
 from noibo.engines.recommend.quality import quality
 from noibo.engines.recommend.use import Use, always_thinks, made_for
 from noibo.hardware.machine import Hardware
@@ -61,11 +61,11 @@ class Pick:
 
 
 def rank(
-    candidates: Iterable[Candidate], hardware: Hardware, use: Use, predict: Predict
+    candidates: Iterable[Candidate], hardware: Hardware, wanted: Wanted, predict: Predict
 ) -> list[Pick]:
     """The best first, each of another family."""
     picks = [
-        pick for one in candidates if (pick := _weighed(one, hardware, use, predict)) is not None
+        pick for one in candidates if (pick := _weighed(one, hardware, wanted, predict)) is not None
     ]
     picks.sort(key=lambda pick: (-pick.score, pick.candidate.name))
     families: dict[str, Pick] = {}
@@ -74,8 +74,11 @@ def rank(
     return list(families.values())
 
 
-def _weighed(candidate: Candidate, hardware: Hardware, use: Use, predict: Predict) -> Pick | None:
+def _weighed(
+    candidate: Candidate, hardware: Hardware, wanted: Wanted, predict: Predict
+) -> Pick | None:
     """None for what does not run there, or not as its format wants it."""
+    use = wanted.use
     room = hardware.memory_bytes + sum(gpu.memory_bytes for gpu in hardware.cards)
     if candidate.ask.model.bytes > room:
         return None  # most of a catalogue, on a small machine: not worth a prediction
@@ -86,7 +89,7 @@ def _weighed(candidate: Candidate, hardware: Hardware, use: Use, predict: Predic
     if for_cards and not (fit.offload.whole and _all_nvidia(hardware)):
         return None
     own = quality(candidate.model, candidate.quantisation)
-    left = spare(fit, hardware)
+    left = spare(fit, hardware, wanted.budget)
     weight = _OF_VECTORS if use == "embedding" else 1.0
     score = weight * own + made_for(candidate.model, use) + _pace(fit, candidate.model, use)
     score -= _TIGHT if fit.verdict == "tight" else 0.0

@@ -52,33 +52,33 @@ def recommendation(
     correction: Correction = NONE,
 ) -> Recommendation:
     """What suits the machine. `correction` is what was learned of it."""
-    own = predictor(correction)
+    own = predictor(correction, wanted.budget)
     variants = list(candidates(catalog, wanted))
-    picks = rank(variants, machine, wanted.use, own)
+    picks = rank(variants, machine, wanted, own)
     tier = tier_of(machine)
     above = next_tier(tier)
     better = None
     if above is not None:
         there = described(above.example)
-        found = rank(variants, there, wanted.use, predictor())
+        found = rank(variants, there, wanted, predictor(budget=wanted.budget))
         better = found[0] if found else None
     beside = None
     if wanted.use == "rag" and picks:
         searching = replace(wanted, use="embedding", context=context_for("embedding"))
-        room = left_beside(machine, picks[0])
-        found = rank(candidates(catalog, searching), room, "embedding", own)
+        room = left_beside(machine, picks[0], wanted.budget)
+        found = rank(candidates(catalog, searching), room, searching, own)
         beside = found[0] if found else None
     return Recommendation(summary(machine), wanted, tier, tuple(picks), beside, above, better, here)
 
 
-def predictor(correction: Correction = NONE) -> Predict:
+def predictor(correction: Correction = NONE, budget: float = BUDGET) -> Predict:
     """`engines.fit` without advice, which each of hundreds of candidates would pay for."""
-    return lambda ask, machine: judge(ask, machine, correction, BUDGET)
+    return lambda ask, machine: judge(ask, machine, correction, budget)
 
 
-def left_beside(machine: Hardware, pick: Pick) -> Hardware:
+def left_beside(machine: Hardware, pick: Pick, budget: float) -> Hardware:
     """The machine with what a pick takes gone: an embedding model runs on the processor."""
-    taken = round(pick.fit.ram / BUDGET)
+    taken = round(pick.fit.ram / budget)
     left = max(machine.memory_bytes - taken, 0)
     available = max(machine.available_bytes - pick.fit.ram, 0)
     return replace(machine, memory_bytes=left, available_bytes=available, gpus=())

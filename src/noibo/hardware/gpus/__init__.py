@@ -35,5 +35,9 @@ def suspected(system: System) -> bool:
     """Whether there may be one, by files alone: nothing is run for it, nothing waited for."""
     if system.platform != "linux":
         return True
-    signs = ("dev/nvidia[0-9]*", "dev/kfd", "dev/dxg", "sys/class/drm/card[0-9]*/device/vendor")
-    return any(system.paths(one) for one in signs) or nvidia.on_the_bus(system)
+    signs = ("dev/nvidia[0-9]*", "dev/kfd", "dev/dxg")
+    if any(system.paths(one) for one in signs) or nvidia.on_the_bus(system):
+        return True
+    vendors = system.paths("sys/class/drm/card[0-9]*/device/vendor")  # a virtual screen has one too
+    said = {system.text("/" + str(one.relative_to(system.root))).strip() for one in vendors}
+    return bool(said & {amd.VENDOR, intel.VENDOR})

@@ -43,6 +43,8 @@ def find(system: System, memory: int) -> tuple[list[Gpu], list[str]]:
     notes: list[str] = []
     if any(row.get("mig.mode.current", "").lower() == "enabled" for row in rows):
         found += _instances(system, rows[0].get("driver_version", ""))
+        if not found:
+            notes.append("A card is in MIG mode, and has no instance that could be used.")
     for row in rows:
         if row.get("mig.mode.current", "").lower() == "enabled":
             continue
