@@ -145,6 +145,8 @@ def test_short_answers_are_told_with_why() -> None:
 
 def test_a_bench_that_was_busy_itself_says_so() -> None:
     one = round_of(1)
+    one.late_s = 0.2
+    assert kinds(standing("a", one))[-1] == "own_late"
     one.cpu_share = 0.8
     assert kinds(standing("a", one))[-1] == "own_slow"
 

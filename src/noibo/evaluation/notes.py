@@ -80,5 +80,5 @@ def _own(standings: Sequence[Standing]) -> Iterator[Note]:
     if not rounds:
         return
     share, late = max(one.cpu_share for one in rounds), max(one.late_s for one in rounds)
-    kind = "own_slow" if share > _BUSY or late > _LATE_S else "own"
+    kind = "own_slow" if share > _BUSY else "own_late" if late > _LATE_S else "own"
     yield Note(kind, "", {"percent": round(100 * share), "late_ms": round(1000 * late, 1)})

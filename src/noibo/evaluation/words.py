@@ -97,10 +97,16 @@ NOTES: Final[dict[str, _Both]] = {
         "vi": "Bản thân phép đo dùng nhiều nhất {percent} % một nhân CPU, trễ {late_ms} ms ở p99.",
     },
     "own_slow": {
-        "en": "The bench itself took {percent} % of one core and was served {late_ms} ms late at "
-        "the p99: it may be what is slow. Use fewer callers, or another machine to measure from.",
-        "vi": "Bản thân phép đo dùng {percent} % một nhân CPU và trễ {late_ms} ms ở p99: có thể "
-        "chính nó là chỗ chậm. Hãy giảm số người gọi hoặc đo từ một máy khác.",
+        "en": "The bench itself took {percent} % of one core, and was served {late_ms} ms late at "
+        "the p99: it may be what is slow. Ask with fewer callers.",
+        "vi": "Bản thân phép đo dùng {percent} % một nhân CPU, trễ {late_ms} ms ở p99: có thể "
+        "chính nó là chỗ chậm. Hãy giảm số người gọi.",
+    },
+    "own_late": {
+        "en": "The bench itself took {percent} % of one core at most, and was served {late_ms} ms "
+        "late at the p99: this machine is busy, and times may be that much too long.",
+        "vi": "Bản thân phép đo dùng nhiều nhất {percent} % một nhân CPU nhưng trễ {late_ms} ms ở "
+        "p99: máy đang bận, các thời gian có thể dài hơn thực tế chừng ấy.",
     },
 }
 
