@@ -19,7 +19,7 @@ Whole = Annotated[int, msgspec.Meta(ge=0)]
 Wait = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 Tries = Annotated[int, msgspec.Meta(ge=0, le=10)]
 ContextPolicy = Literal["", "refuse", "drop_oldest", "summarise"]
-EngineName = Literal["", "llama_cpp", "llama_server", "ollama", "remote"]
+EngineName = Literal["", "llama_cpp", "llama_server", "ollama", "remote", "transformers"]
 
 ELSEWHERE: Final = frozenset({"ollama", "remote"})  # engines that ask another program
 OLLAMAS_PLACE: Final = "http://127.0.0.1:11434"
@@ -48,6 +48,17 @@ class ModelSettings:
         "",
         "As engine.default; or ollama, remote: no file here, another program on this machine is "
         "asked, at base_url.",
+    )
+    load_in: Literal["", "8bit", "nf4", "int8"] = _key(
+        "",
+        "Of a checkpoint run by transformers: its weights are rounded as they are loaded, to 8bit "
+        "or nf4 (by bitsandbytes), or int8 (for vectors on a processor); empty: as they are.",
+    )
+    dtype: Literal["", "float32", "float16", "bfloat16"] = _key(
+        "", "Of such a checkpoint: what is computed in; empty: what it is stored in."
+    )
+    device_map: str = _key(
+        "", "Of such a checkpoint: auto, balanced, cuda:0, cpu …; empty: auto where there is a GPU."
     )
     base_url: str = _key(
         "",
@@ -78,6 +89,12 @@ class ModelSettings:
     retries: Tries = _key(
         2, "Of a model elsewhere: times it is asked again where it is not there, or has no time."
     )
+
+    @property
+    def loading(self) -> dict[str, str]:
+        """How transformers is to load it, as far as that is said."""
+        said = {"load_in": self.load_in, "dtype": self.dtype, "device_map": self.device_map}
+        return {name: value for name, value in said.items() if value}
 
     @property
     def elsewhere(self) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from noibo.engines.engine import Model
+from noibo.engines.hosted.folder import chat_template
 from noibo.errors import ModelNotFound, NoiboError
 from noibo.model_settings import ELSEWHERE, USE, USES, ModelSettings, UseSettings
 from noibo.modelstore.gguf.model_info import ModelInfo, describe
@@ -19,6 +20,7 @@ from noibo.modelstore.store import Store
 
 ECHO = Model("echo", "echo")
 FRESH_FOR_S = 1.0
+OF_FORMATS = {"safetensors": "transformers"}  # where nobody says which engine
 
 
 @dataclass(slots=True)
@@ -43,6 +45,7 @@ class ModelLookup:
         self._store = store
         self._aliases = aliases or {}
         self._engines = {name: own.engine for name, own in (models or {}).items() if own.engine}
+        self._loading = {name: own.loading for name, own in (models or {}).items()}
         self._declared = {
             name: Model(name, engine, format=engine)
             for name, engine in self._engines.items()
@@ -108,18 +111,23 @@ class ModelLookup:
         info = self._header(stored.path) if facts.format == "gguf" else None
         return Model(
             name=str(stored.reference),
-            engine=self._engines.get(str(stored.reference), self._default_engine),
+            engine=self._engine_of(str(stored.reference), facts.format),
             path=stored.path,
             parameters=facts.parameters or 0,
             trained_context=facts.context_length or (info and info.context_length) or 0,
             format=facts.format,
             projector=stored.projector,
             adapters=stored.adapters,
-            template=_template(defaults, info),
+            template=_template(defaults, info) or _template_beside(stored.path, facts.format),
             defaults=defaults,
             info=info,
             bytes=stored.size,
+            options=self._loading.get(str(stored.reference), {}),
         )
+
+    def _engine_of(self, name: str, form: str) -> str:
+        """As set for it; the usual one for GGUF, and the one that runs checkpoints for those."""
+        return self._engines.get(name) or (OF_FORMATS.get(form) or self._default_engine)
 
     def _header(self, path: Path) -> ModelInfo | None:
         """What the file's header says, read once for each state of the file; None where it cannot
@@ -148,6 +156,15 @@ class ModelLookup:
                 name = (await self.resolve(USE + use)).name
                 rows[USE + use] = rows.get(name, self._begun_at)
         return list(rows.items())
+
+
+def _template_beside(path: Path, form: str) -> str | None:
+    """The chat template that lies in a checkpoint's folder."""
+    if form != "safetensors":
+        return None
+    with contextlib.suppress(OSError, ValueError, NoiboError):
+        return chat_template(path) or None
+    return None
 
 
 def _template(defaults: Defaults, info: ModelInfo | None) -> str | None:
