@@ -35,6 +35,7 @@ from noibo.assembly import (
     open_records,
     open_stored,
     open_supervisor,
+    usable_gpus,
 )
 from noibo.connections.census import Census
 from noibo.connections.sockets import most_connections, prepare
@@ -71,7 +72,7 @@ def serve(settings: Settings, preload: str | None, on_ready: Callable[[str], Non
     open_supervisor(settings)  # settings that cannot be are said before anything runs
     _require_key(settings)
     _require_certificate(settings)
-    threading.Thread(target=_tell_of_an_idle_gpu, daemon=True).start()
+    threading.Thread(target=_tell_of_an_idle_gpu, args=(settings,), daemon=True).start()
     spans = open_spans(settings.telemetry.otlp_endpoint, open_door(settings))
     listeners = [_listen(settings, settings.server.port, _FOR_ALL)]
     if settings.server.ollama_port:
@@ -190,17 +191,17 @@ class _Server(uvicorn.Server):
             self._captured_signals.clear()
 
 
-def _tell_of_an_idle_gpu() -> None:
+def _tell_of_an_idle_gpu(settings: Settings) -> None:
     """Log a GPU that the installed engine cannot use. Asked beside everything else: nothing waits
     for it, and where no file hints at a GPU nothing is asked."""
     from noibo.hardware.gpus import gpus, suspected
-    from noibo.hardware.offload import advice, ask_engine
+    from noibo.hardware.offload import advice
     from noibo.hardware.probe import memory_of
     from noibo.hardware.system import System
 
     system = System()
     if suspected(system) and (found := gpus(system, memory_of(system)[0])[0]):
-        usable = ask_engine()
+        usable = usable_gpus(settings)
         if not usable.problem and (idle := advice(tuple(found), usable)):
             log.warning("%s", idle)
 

@@ -98,7 +98,7 @@ def test_what_the_engines_log_says_is_believed() -> None:
 def test_the_next_step_goes_by_what_there_is(
     found: tuple[Gpu, ...], usable: offload.Usable, words: str
 ) -> None:
-    said = advice(found, lambda: usable)
+    said = advice(found, lambda python: usable)
     assert words in said
     assert "engine.require_gpu = false" in said
 

@@ -24,7 +24,7 @@ from noibo.engines.tuning import threads_for
 from noibo.engines.worker import Worker
 from noibo.errors import NoiboError, WorkerStartFailed
 from noibo.hardware.gpus import gpus
-from noibo.hardware.offload import ask_engine, command_for, unused
+from noibo.hardware.offload import command_for, unused
 from noibo.hardware.probe import memory_of
 from noibo.hardware.system import System
 from noibo.modelstore.store import Store, StoredModel
@@ -54,11 +54,11 @@ def machine(tree: Settings) -> Iterator[Finding]:
 
 def engine(tree: Settings) -> Iterator[Finding]:
     """The engine is installed, can be imported, and reads a real prompt if a model is here."""
-    from noibo.assembly import open_engines, open_store, open_supervisor
+    from noibo.assembly import open_engines, open_store, open_supervisor, usable_gpus
 
     open_supervisor(tree).engine(tree.engine.default)  # raises, naming those that there are
     version = LlamaCpp().available()
-    usable = ask_engine()
+    usable = usable_gpus(tree)
     if usable.problem:
         yield _died(version, usable.code, usable.problem)
         return
@@ -108,9 +108,11 @@ def _died(version: str, code: int, stderr: str) -> Finding:
 
 def graphics(tree: Settings) -> Iterator[Finding]:
     """A GPU that the system has and the installed engine cannot use."""
+    from noibo.assembly import usable_gpus
+
     system = System()
     found, notes = gpus(system, memory_of(system)[0])
-    usable = ask_engine()
+    usable = usable_gpus(tree)
     idle = unused(tuple(found), usable)
     if usable.devices:
         names = ", ".join(one.description for one in usable.devices)

@@ -27,13 +27,14 @@ def hardware(
     ] = False,
 ) -> None:
     """Show and measure processor, memory, GPUs and disk."""
-    from noibo.hardware.offload import ask_engine
+    from noibo.assembly import usable_gpus
     from noibo.hardware.probe import probe
 
     note = Note()
-    found = probe(seconds=seconds, folder=settings().models_folder, tell=note)
+    tree = settings()
+    found = probe(seconds=seconds, folder=tree.models_folder, tell=note)
     note("asking the engine")
-    usable = ask_engine()
+    usable = usable_gpus(tree)
     note.clear()
     if json:
         print(jsonlib.dumps(as_json(found, usable), indent=2))

@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from noibo.assembly import open_lookup
+from noibo.assembly import look_at_machine, open_lookup
 from noibo.cli.note import Note
 from noibo.engines.fit.ask import Ask, of_choice, of_model
 from noibo.engines.fit.fit import Fit, predict
 from noibo.engines.fit.this_machine import Found as Here
-from noibo.engines.fit.this_machine import this_machine
-from noibo.engines.llama_cpp.adapter import LlamaCpp
 from noibo.engines.memory.machine import amount
 from noibo.engines.recommend.recommendation import summary
-from noibo.errors import EngineMissing, ModelNotFound, NoRoom
+from noibo.errors import ModelNotFound, NoRoom
 from noibo.llm_service.finding import path_of
 from noibo.llm_service.gguf_files import one_file
 from noibo.llm_service.home import sized
@@ -28,12 +26,8 @@ _DOES_NOT: Final = "does not"
 
 def look_at(tree: Settings) -> Here:
     """This machine, told in a line; measured if it was not lately, which takes some seconds."""
-    try:
-        build = LlamaCpp().build()
-    except EngineMissing:
-        build = ""
     note = Note()
-    here = this_machine(tree.home, tree.models_folder, build, tell=note)
+    here = look_at_machine(tree, note)
     note.clear()
     print(f"Here: {summary(here.hardware)}.")
     if here.remark:

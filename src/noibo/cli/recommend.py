@@ -85,20 +85,15 @@ def _this(tree: Settings) -> tuple[Hardware, Correction, list[str]]:
     A GPU that the engine cannot use counts: the remark says what makes it count."""
     from dataclasses import replace
 
+    from noibo.assembly import look_at_machine
     from noibo.engines.fit import pace
     from noibo.engines.fit.speeds import Speeds
-    from noibo.engines.fit.this_machine import this_machine
     from noibo.engines.llama_cpp.adapter import LlamaCpp
     from noibo.engines.memory.book import Book
     from noibo.engines.memory.correction import Correction
-    from noibo.errors import EngineMissing
 
-    try:
-        build = LlamaCpp().build()
-    except EngineMissing:
-        build = ""
     note = Note()
-    found = this_machine(tree.home, tree.models_folder, build, tell=note)
+    found = look_at_machine(tree, note)
     note.clear()
     gpus = tuple(replace(gpu, free_bytes=None) for gpu in found.hardware.gpus)
     machine = replace(found.hardware, gpus=gpus, available_bytes=found.hardware.memory_bytes)

@@ -48,22 +48,23 @@ class Found:
         return advice(self.hardware.gpus, self.usable)
 
 
-def this_machine(
+def this_machine(  # noqa: PLR0913 - the last two are what a test has others of
     home: Path,
     folder: Path,
     build: str,
     *,
     tell: Callable[[str], None] = lambda said: None,
     now: Callable[[], float] = time.time,
+    ask: Callable[[], Usable] | None = None,
 ) -> Found:
-    """This machine, from `home` where it was measured lately for the same build of the engine.
-    `folder` is where models lie."""
+    """This machine, from `home` where it was measured lately for the same build of the engine;
+    `ask` asks that build. `folder` is where models lie."""
     path = home / FILE_NAME
     known = _read(path)
     if known is None or known.build != build or not 0 <= now() - known.at < FRESH_FOR_S:
         hardware = probe(seconds=SECONDS, folder=folder, tell=tell)
         tell("asking the engine")
-        known = Found(now(), build, hardware, ask_engine())
+        known = Found(now(), build, hardware, (ask or ask_engine)())
         with contextlib.suppress(StoreError):
             write_atomically(path, msgspec.json.format(msgspec.json.encode(known)))
         return known

@@ -33,31 +33,35 @@ def with_gpu(plan: Plan, why: Callable[[], str] | None = None) -> Plan:
         return replace(plan, rungs=rungs)
     raise GpuMissing(
         f"{plan.model.name} would run on the processor alone, and require_gpu is set.",
-        next_step=(why or advice)(),
+        next_step=why() if why else advice(python=plan.rungs[0].launch.python),
     )
 
 
-def require_part(name: str, placement: Mapping[str, Any]) -> None:
+def require_part(name: str, placement: Mapping[str, Any], python: str = "") -> None:
     """Raises `GpuMissing` where the engine's log says that nothing of the model is on a GPU. An
-    engine that says nothing is believed."""
+    engine that says nothing is believed. `python` is that of the build it ran in."""
     devices = placement.get("devices")
     if not isinstance(devices, Mapping) or not devices:
         return
     if all(str(device).lower() == "cpu" for device in devices):
         raise GpuMissing(
             f"{name} was loaded into the processor's memory alone, and require_gpu is set.",
-            next_step=advice(),
+            next_step=advice(python=python),
         )
 
 
-def advice(found: tuple[Gpu, ...] | None = None, ask: Callable[[], Usable] = ask_engine) -> str:
-    """What to do so that a GPU takes part."""
+def advice(
+    found: tuple[Gpu, ...] | None = None,
+    ask: Callable[[str], Usable] = ask_engine,
+    python: str = "",
+) -> str:
+    """What to do so that a GPU takes part; `python` is that of the engine's build."""
     if found is None:
         system = System()
         found = tuple(gpus(system, memory_of(system)[0])[0])
     if not found:
         return f"No GPU was seen here: `noibo hardware`; {_OFF}"
-    usable = ask()
+    usable = ask(python)
     idle = unused(found, usable)
     if idle is not None:
         return (

@@ -75,7 +75,8 @@ class Lives:
             await worker.start()
             rate = await worker.prove()
             if plan.limits.require_gpu:
-                await asyncio.to_thread(require_part, seat.name, worker.facts()["placement"])
+                placement, python = worker.facts()["placement"], rung.launch.python
+                await asyncio.to_thread(require_part, seat.name, placement, python)
         except BaseException as error:
             await asyncio.shield(worker.stop())
             seat.empty()
