@@ -149,3 +149,12 @@ def test_a_model_in_parts_counts_all_of_them(
     one.symlink_to(smollm2_gguf)
     parts, whole = (told(str(file))["parts_bytes"] for file in (first, one))
     assert parts["weights"] - whole["weights"] == second.stat().st_size
+
+
+def test_what_is_set_for_one_model_holds_for_it(measured: Path, model_store: Path) -> None:
+    (measured / "noibo.toml").write_text(
+        f'[store]\npath = "{model_store}"\n[models."smollm2:135m"]\nctx_size = 1024\nparallel = 3\n'
+    )
+    found = told("smollm2:135m")
+    assert (found["context"], found["parallel"]) == (1024, 3)
+    assert told("smollm2:135m", "--parallel", "5")["parallel"] == 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,6 +26,24 @@ class Kv(StrEnum):
 
     f16 = "f16"
     q8_0 = "q8_0"
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What the options say of the size; 0 and None: nothing."""
+
+    context: int
+    parallel: int
+    kv: Kv | None
+
+    def of(self, engine: Engine) -> Engine:
+        """The settings with that."""
+        return replace(
+            engine,
+            ctx_size=self.context or engine.ctx_size,
+            parallel=self.parallel or engine.parallel,
+            kv_type=self.kv.value if self.kv else engine.kv_type,
+        )
 
 
 def fit(
@@ -59,8 +78,7 @@ def fit(
     from noibo.engines.memory.machine import amount
 
     tree = settings()
-    limits = _limits(tree.engine, context, parallel, kv)
-    ask = _asked(model, tree, limits)
+    ask = _asked(model, tree, _Wanted(context, parallel, kv))
     if quant is not None:
         from noibo.engines.fit.ask import in_quantisation
 
@@ -80,27 +98,17 @@ def fit(
     print_fit(found, machine, correction, remark)
 
 
-def _limits(engine: Engine, context: int, parallel: int, kv: Kv | None) -> Engine:
-    from dataclasses import replace
-
-    return replace(
-        engine,
-        ctx_size=context or engine.ctx_size,
-        parallel=parallel or engine.parallel,
-        kv_type=kv.value if kv else engine.kv_type,
-    )
-
-
-def _asked(name: str, tree: Settings, limits: Engine) -> Ask:
+def _asked(name: str, tree: Settings, wanted: _Wanted) -> Ask:
     """The file, the model that is here, or what the catalogue knows of it. Raises `UnknownModel`
     with the nearest names, and what is wrong with a file."""
     from noibo.engines.fit.ask import Ask, of_choice, of_model
+    from noibo.engines.supervision.plan import limits_of
     from noibo.errors import ModelNotFound
     from noibo.modelstore.catalog import load
     from noibo.modelstore.reference import Reference
 
     if name.lower().endswith(".gguf") or (Path(name).is_file() and "/" in name):
-        return of_model(_file(Path(name)), limits)
+        return of_model(_file(Path(name)), wanted.of(tree.engine))
     import asyncio
 
     from noibo.assembly import open_lookup
@@ -108,15 +116,13 @@ def _asked(name: str, tree: Settings, limits: Engine) -> Ask:
     try:
         found = asyncio.run(open_lookup(tree).resolve(name))
     except ModelNotFound:
-        from dataclasses import replace
-
         catalog = load()
         choice = catalog.require(Reference.parse(name))
-        ask = of_choice(choice, limits)
+        ask = of_choice(choice, wanted.of(limits_of(tree, str(choice.reference))))
         return replace(ask, others=catalog.quantisations(choice.model))
     if found.path is None:
         return Ask(found, 0, api_only=True)
-    return of_model(found, limits)
+    return of_model(found, wanted.of(limits_of(tree, found.name)))
 
 
 def _file(path: Path) -> Model:
@@ -149,22 +155,15 @@ def _file(path: Path) -> Model:
 
 def _here(tree: Settings, ask: Ask) -> tuple[Ask, Hardware, Correction, str]:
     """This machine, what was measured of this very model on it, and what others taught."""
-    from dataclasses import replace
-
+    from noibo.assembly import look_at_machine
     from noibo.engines.fit import pace
     from noibo.engines.fit.speeds import Speeds
-    from noibo.engines.fit.this_machine import this_machine
     from noibo.engines.llama_cpp.adapter import LlamaCpp
     from noibo.engines.memory.book import Book
     from noibo.engines.memory.correction import Correction
-    from noibo.errors import EngineMissing
 
-    try:
-        build = LlamaCpp().build()
-    except EngineMissing:
-        build = ""
     note = Note()
-    found = this_machine(tree.home, tree.models_folder, build, tell=note)
+    found = look_at_machine(tree, note)
     note.clear()
     machine, seen = found.for_models, Speeds(tree.home / "speeds.json").seen()
     read, written = pace.learned(seen, machine)
