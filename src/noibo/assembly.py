@@ -78,6 +78,7 @@ def open_engines(settings: Settings) -> dict[str, Engine]:
     from noibo.engines.ollama.adapter import Ollama
     from noibo.engines.remote.adapter import Remote
     from noibo.engines.remote.breaker import Breakers
+    from noibo.engines.vllm.adapter import Vllm
 
     breakers, models = Breakers(), settings.models
     environments = Environments(settings.home)
@@ -88,6 +89,7 @@ def open_engines(settings: Settings) -> dict[str, Engine]:
         Ollama(models, breakers),
         Remote(models, breakers),
         Transformers(lambda: environments.get("transformers")),
+        Vllm(lambda: environments.get("vllm")),
         Echo(),
     ]
     return {engine.name: engine for engine in engines}

@@ -19,7 +19,7 @@ Whole = Annotated[int, msgspec.Meta(ge=0)]
 Wait = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 Tries = Annotated[int, msgspec.Meta(ge=0, le=10)]
 ContextPolicy = Literal["", "refuse", "drop_oldest", "summarise"]
-EngineName = Literal["", "llama_cpp", "llama_server", "ollama", "remote", "transformers"]
+EngineName = Literal["", "llama_cpp", "llama_server", "ollama", "remote", "transformers", "vllm"]
 
 ELSEWHERE: Final = frozenset({"ollama", "remote"})  # engines that ask another program
 OLLAMAS_PLACE: Final = "http://127.0.0.1:11434"
@@ -31,6 +31,28 @@ KEYRING: Final = "keyring:"  # in front of SERVICE/USER, by which the system's k
 
 def _key(default: Any, doc: str) -> Any:
     return field(default=default, metadata={"doc": doc})
+
+
+class VllmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How vLLM runs a model: `[models."NAME"] vllm = { tensor_parallel = 2 }`. `tensor_parallel`
+    GPUs hold each layer together, `pipeline_parallel` groups of them hold layers one after another;
+    `gpu_memory`: the share of each GPU's memory that it takes; `lora`: adapters by name, each a
+    folder; `eager`: do not compile it first (by default: compiled on a GPU alone); `extra`: further
+    options of `vllm serve`, word by word."""
+
+    tensor_parallel: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    pipeline_parallel: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    quantization: Literal[
+        "", "awq", "awq_marlin", "gptq", "gptq_marlin", "fp8", "bitsandbytes", "compressed-tensors"
+    ] = ""
+    gpu_memory: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.9
+    prefix_caching: bool = True
+    dtype: Literal["", "auto", "float16", "bfloat16", "float32"] = ""
+    kv_dtype: Literal["", "auto", "fp8", "fp8_e4m3", "fp8_e5m2", "bfloat16"] = ""
+    lora: Mapping[str, str] = {}
+    lora_rank: Annotated[int, msgspec.Meta(ge=0, le=512)] = 0
+    eager: bool | None = None
+    extra: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +81,11 @@ class ModelSettings:
     )
     device_map: str = _key(
         "", "Of such a checkpoint: auto, balanced, cuda:0, cpu …; empty: auto where there is a GPU."
+    )
+    vllm: VllmSettings | None = _key(
+        None,
+        "Of such a checkpoint run by vllm: tensor_parallel, pipeline_parallel, quantization, "
+        "gpu_memory, prefix_caching, dtype, kv_dtype, lora, lora_rank, eager, extra.",
     )
     base_url: str = _key(
         "",
@@ -91,10 +118,10 @@ class ModelSettings:
     )
 
     @property
-    def loading(self) -> dict[str, str]:
-        """How transformers is to load it, as far as that is said."""
+    def loading(self) -> dict[str, Any]:
+        """How transformers or vLLM is to load it, as far as that is said."""
         said = {"load_in": self.load_in, "dtype": self.dtype, "device_map": self.device_map}
-        return {name: value for name, value in said.items() if value}
+        return {name: value for name, value in {**said, "vllm": self.vllm}.items() if value}
 
     @property
     def elsewhere(self) -> bool:

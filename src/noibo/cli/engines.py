@@ -9,6 +9,7 @@ import typer
 
 from noibo.cli.background import connect
 from noibo.cli.context import settings
+from noibo.cli.engines_install import install, remove
 from noibo.cli.table import Column, print_paragraph, print_table
 from noibo.errors import ServerUnreachable
 from noibo.settings import Settings
@@ -25,6 +26,10 @@ app = typer.Typer(
 _ENGINES: Final = [Column("engine"), Column("version"), Column("does", most=34), Column("devices")]
 _PLACES: Final = [Column("asked by"), Column("at"), Column("models", most=30), Column("answers")]
 _USES: Final = [Column("use"), Column("model"), Column("engine"), Column("problem")]
+
+
+app.command("install")(install)
+app.command("remove")(remove)
 
 
 @app.callback()

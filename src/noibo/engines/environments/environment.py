@@ -18,8 +18,8 @@ from typing import Final
 import msgspec
 import psutil
 
-from noibo.engines.environments.recipe import NAMES, OF_LLAMA_CPP
-from noibo.errors import NotFound, StoreError, UsageError
+from noibo.engines.environments.recipe import NAMES, OF_LLAMA_CPP, require_name
+from noibo.errors import NotFound, StoreError
 
 RECORD: Final = "noibo.json"
 _UNFINISHED: Final = ".making-"
@@ -114,11 +114,7 @@ class Environments:
 
     def remove(self, name: str) -> Environment | None:
         """Delete one, trusted or not; what was known of it. Raises `NotFound`."""
-        if name not in NAMES:
-            raise UsageError(
-                f"There is no engine build {name[:40]!r}.", next_step=f"Builds: {', '.join(NAMES)}."
-            )
-        known, target = self.get(name), self.folder / name
+        known, target = self.get(require_name(name)), self.folder / name
         if not target.exists():
             raise NotFound(
                 f"{name} is not installed.", next_step="`noibo engines list` shows what is."

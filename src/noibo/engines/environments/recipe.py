@@ -56,14 +56,19 @@ class Recipe:
     without: tuple[str, ...] = ()
 
 
-def recipe(name: str, around: Around) -> Recipe:
-    """Raises `UsageError` for what there is no recipe for, `GpuMissing` for a build of a GPU that
-    is not here, `EngineError` for one that its driver is too old for."""
+def require_name(name: str) -> str:
+    """The name itself. Raises `UsageError` for one that nothing has."""
     if name not in NAMES:
         raise UsageError(
             f"There is no engine build {name[:40]!r}.", next_step=f"Builds: {', '.join(NAMES)}."
         )
-    if name in _VENDORS:
+    return name
+
+
+def recipe(name: str, around: Around) -> Recipe:
+    """Raises `UsageError` for what there is no recipe for, `GpuMissing` for a build of a GPU that
+    is not here, `EngineError` for one that its driver is too old for."""
+    if require_name(name) in _VENDORS:
         return _gpu_wheel(name, around)
     if name == "native":
         return _compiled(around)
