@@ -44,10 +44,42 @@ class Lines:
             raise EngineError(f"vLLM sent scores that are not understood ({exc!r}).") from exc
         return b"".join(msgspec.json.encode(line) + b"\n" for line in found)
 
-    def _line(choice: Mapping[str, Any], *, after: bool) -> Line:
+    def _line(self, choice: Mapping[str, Any]) -> Line:
+        line = _line(choice, after=self.after)
+        prompt, first = self.prompts[line.index], line.tokens[0]
+        if not line.pieces[first] and isinstance(prompt, str):
+            rest = "".join(line.pieces[token] for token in line.tokens[1:])
+            whole = _latin(prompt)
+            line.pieces[first] = whole.removesuffix(rest) if rest else whole
+        elif not line.pieces[first]:
+            line.pieces[first] = _latin(self.firsts.get(first, ""))
+        return line
+
+
+def asked(model: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The request. Raises `InvalidRequest` for what cannot be asked at once."""
+    prompts, top = fields["prompts"], int(fields.get("top") or 0)
+    if len({isinstance(one, str) for one in prompts}) > 1:
+        raise InvalidRequest("prompt: vLLM takes texts or tokens, not both.", param="prompt")
+    if top > MOST_LOGPROBS:
+        raise InvalidRequest(f"logprobs: at most {MOST_LOGPROBS} with vLLM.", param="logprobs")
+    return {
+        "model": model,
+        "prompt": prompts,
+        "max_tokens": 1,
+        "temperature": 0,
+        "prompt_logprobs": max(top, 1),
+        "logprobs": max(top, 1),
+        "return_token_ids": True,
+        "return_tokens_as_token_ids": True,
+    }
+
+
+def _line(choice: Mapping[str, Any], *, after: bool) -> Line:
     tokens = list(choice["prompt_token_ids"])
     pieces: dict[int, str] = {}
     line = Line(index=choice["index"], tokens=tokens, pieces=pieces)
+    line.logprobs, line.ranks, line.likeliest = [], [], []
     places = choice.get("prompt_logprobs") or [None] * len(tokens)
     for token, place in zip(tokens, places, strict=True):
         _add(line, token, place or {})
