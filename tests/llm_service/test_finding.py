@@ -12,7 +12,6 @@ import pytest
 from noibo.assembly import open_lookup, open_store
 from noibo.errors import (
     BadModelFile,
-    EngineMissing,
     InvalidRequest,
     LicenceRefused,
     ModelPathNotFound,
@@ -123,21 +122,52 @@ def test_a_projector_beside_it_goes_along_and_is_no_model(tmp_path: Path) -> Non
     assert (found.model.path, found.model.projector) == (path, projector)
 
 
-def test_a_checkpoint_wants_an_engine_and_the_command_is_named(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+def checkpoint(folder: Path) -> Path:
+    """One of a single weight."""
+    folder.mkdir(parents=True, exist_ok=True)
+    said = {"model_type": "llama", "max_position_embeddings": 4096}
+    (folder / "config.json").write_bytes(msgspec.json.encode(said))
     header = msgspec.json.encode({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}})
     weights = len(header).to_bytes(8, "little") + header + bytes(4)
-    (tmp_path / "model.safetensors").write_bytes(weights)
-    for said in (tmp_path, tmp_path / "model.safetensors"):
-        with pytest.raises(EngineMissing, match="noibo engines install transformers"):
-            find(said)
-    small_gguf(tmp_path / "small.gguf", "Q4_1")
-    assert find(tmp_path).quantisation == "Q4_1"  # what can be run wins
+    (folder / "model.safetensors").write_bytes(weights)
+    return folder
+
+
+def test_a_checkpoint_is_run_by_transformers_which_rounds_as_it_loads(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "models" / "gpt-oss")
+    for said in (folder, folder / "model.safetensors", tmp_path / "models"):
+        found = find(said)
+        assert (found.model.engine, found.model.path) == ("transformers", folder)
+        assert (found.model.trained_context, found.quantisation) == (4096, "")
+    assert find(folder, 8).model.options == {"load_in": "8bit"}
+    assert find(folder, 4).model.options == {"load_in": "nf4"}
+    assert find(folder, 16).model.options == {}
+
+
+def test_where_a_gguf_lies_beside_a_checkpoint_it_is_taken(tmp_path: Path) -> None:
+    checkpoint(tmp_path)
+    path = small_gguf(tmp_path / "small.gguf", "Q4_1")
+    assert find(tmp_path).model.path == path
+
+
+def test_two_checkpoints_are_named(tmp_path: Path) -> None:
+    checkpoint(tmp_path / "one")
+    checkpoint(tmp_path / "two")
+    with pytest.raises(InvalidRequest, match="2 models: one, two"):
+        find(tmp_path)
+
+
+def test_a_checkpoint_in_the_store_is_one_too(tmp_path: Path) -> None:
+    open_store(load()).add(checkpoint(tmp_path / "small"), "small:1b")
+    found = find("small:1b", 4)
+    assert (found.model.engine, found.quantisation) == ("transformers", "nf4")
 
 
 def test_half_a_checkpoint_is_not_blamed_on_an_engine(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"x")
     with pytest.raises(BadModelFile, match=r"config\.json"):
+        find(tmp_path / "model.safetensors")
+    with pytest.raises(ModelPathNotFound):
         find(tmp_path)
 
 
@@ -157,7 +187,7 @@ def test_nothing_there_is_also_a_file_not_found(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_and_a_broken_file_say_so(tmp_path: Path) -> None:
-    with pytest.raises(ModelPathNotFound, match="no GGUF file"):
+    with pytest.raises(ModelPathNotFound, match="no model in"):
         find(tmp_path)
     (tmp_path / "broken.gguf").write_bytes(b"no model")
     with pytest.raises(ModelPathNotFound, match=r"Left out: broken\.gguf"):

@@ -11,15 +11,24 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 import pytest
 
 from noibo.engines.worker import State
-from noibo.errors import EngineError, InvalidRequest, NoiboError, ShuttingDown, WorkerDied
+from noibo.errors import (
+    EngineError,
+    EngineMissing,
+    InvalidRequest,
+    NoiboError,
+    ShuttingDown,
+    WorkerDied,
+)
 from noibo.llm_service import Answer, LLMService, llm_service
 from noibo.llm_service.room import Room
+from tests.llm_service.test_finding import checkpoint
 from tests.running import clean_environment
 
 pytestmark = pytest.mark.anyio
@@ -106,6 +115,13 @@ async def test_another_model_takes_the_place_of_the_first(loaded: LLMService, ec
     await asyncio.gather(loaded.load_model(), loaded.load_model())
     assert loaded.generate_answer("Hello") == "of the other"
     assert not psutil.pid_exists(before)
+
+
+@pytest.mark.skipif(find_spec("transformers") is not None, reason="it is installed")
+async def test_a_checkpoint_without_its_engine_names_the_command(tmp_path: Path) -> None:
+    with LLMService(checkpoint(tmp_path / "small")) as service:
+        with pytest.raises(EngineMissing, match="noibo engines install transformers"):
+            await service.load_model()
 
 
 # ── asking ──────────────────────────────────────────────────────────────────

@@ -14,8 +14,15 @@ from typing import TYPE_CHECKING, Final
 
 from noibo.engines.engine import Model
 from noibo.engines.lookup import ModelLookup
-from noibo.errors import BadReference, InvalidRequest, ModelNotFound, ModelPathNotFound
-from noibo.llm_service.gguf_files import GgufFile, checkpoint_missing, files_in, one_file
+from noibo.errors import (
+    BadReference,
+    InvalidRequest,
+    ModelNotFound,
+    ModelPathNotFound,
+    NoiboError,
+)
+from noibo.llm_service import checkpoints
+from noibo.llm_service.gguf_files import GgufFile, Inside, look_into, one_file
 from noibo.llm_service.quantised import Variant, Wish, choose
 from noibo.modelstore import catalog
 from noibo.modelstore.store import Store
@@ -48,7 +55,7 @@ class Finder:
     async def find(self, said: str, wish: Wish) -> Found:
         """What `said` means; empty: the folder models/llm where there is one, else the default
         model. Raises `ModelPathNotFound`, `BadModelFile`, `InvalidRequest` for a folder with
-        several, `EngineMissing` for a checkpoint, `QuantisationMissing`."""
+        several, `QuantisationMissing`."""
         said = said or usual(self._tree)
         path = path_of(said)
         if path is None:
@@ -60,31 +67,35 @@ class Finder:
             return self._in_folder(path, wish)
         if not path.exists():
             raise _nothing(said)
+        if path.suffix.lower() == ".safetensors":
+            return self._checkpoint(path.parent, wish)
         return self._of_file(path, wish)
 
     def _of_file(self, path: Path, wish: Wish) -> Found:
         here = one_file(path)
         if not wish.bits:
             return self._found(here)
-        others = [one for one in files_in(path.parent, depth=0)[0] if one.is_like(here)]
+        others = [one for one in look_into(path.parent, depth=0).files if one.is_like(here)]
         return self._chosen([here, *(one for one in others if one.path != here.path)], wish)
 
     def _in_folder(self, path: Path, wish: Wish) -> Found:
-        files, left_out = files_in(path)
+        inside = look_into(path)
+        files = inside.files
         if not files:
-            if any(path.glob("*.safetensors")):
-                raise checkpoint_missing(path)
-            why = f" Left out: {'; '.join(left_out[:3])}." if left_out else ""
-            raise ModelPathNotFound(
-                f"There is no GGUF file in {path}.{why}",
-                next_step=f"{_SETUP}; or put a GGUF file there.",
-            )
+            if len(inside.checkpoints) == 1:
+                return self._checkpoint(inside.checkpoints[0], wish)
+            raise _no_model(path, inside)
         alike = all(one.is_like(files[0]) for one in files)
         if wish.bits and alike:
             return self._chosen(files, wish)
         if len(files) > 1:
-            raise _several(path, files)
+            raise _several(path, [one.path for one in files])
         return self._found(files[0])
+
+    def _checkpoint(self, folder: Path, wish: Wish) -> Found:
+        model, licence = checkpoints.read(folder)
+        self._store.require_allowed(licence, str(folder))
+        return Found(*checkpoints.rounded(model, wish))
 
     def _chosen(self, files: Sequence[GgufFile], wish: Wish) -> Found:
         rows = {Variant(one.path.name, one.quantisation): one for one in files}
@@ -103,8 +114,8 @@ class Finder:
         if model.path is None:
             note = f"{model.name} has no file here: how its weights are held is not ours to choose."
             return Found(model, note=note if wish.bits else "")
-        if model.format != "gguf":
-            raise checkpoint_missing(model.path)
+        if model.engine == checkpoints.ENGINE:
+            return Found(*checkpoints.rounded(model, wish))
         chosen, note = await asyncio.to_thread(self._variant, model.name, wish)
         if chosen.name != model.name:
             model = await self._lookup.resolve(chosen.name)
@@ -174,11 +185,21 @@ def _nothing(said: str) -> ModelPathNotFound:
     )
 
 
-def _several(path: Path, files: Sequence[GgufFile]) -> InvalidRequest:
-    names = [str(one.path.relative_to(path)) for one in files]
+def _no_model(path: Path, inside: Inside) -> NoiboError:
+    """What is said of a folder without a GGUF file."""
+    if inside.checkpoints:
+        return _several(path, inside.checkpoints)
+    why = f" Left out: {'; '.join(inside.left_out[:3])}." if inside.left_out else ""
+    return ModelPathNotFound(
+        f"There is no model in {path}.{why}", next_step=f"{_SETUP}; or put a GGUF file there."
+    )
+
+
+def _several(path: Path, models: Sequence[Path]) -> InvalidRequest:
+    names = [str(one.relative_to(path)) for one in models]
     more = " …" if len(names) > 6 else ""
     return InvalidRequest(
-        f"{path} holds {len(files)} models: {', '.join(names[:6])}{more}.",
+        f"{path} holds {len(names)} models: {', '.join(names[:6])}{more}.",
         param="model_path",
         next_step=f"Name one: LLM_MODEL_PATH={path / names[0]}. Of one model in several "
         "quantisations, LOAD_IN_4BIT=true or LOAD_IN_8BIT=true says which.",

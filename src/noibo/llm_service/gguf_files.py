@@ -1,4 +1,4 @@
-"""GGUF models that lie in a folder or are named outright, and checkpoints that are none of them."""
+"""GGUF models that lie in a folder or are named outright."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from noibo.engines.engine import Model
-from noibo.errors import BadModelFile, BadReference, EngineMissing, NoiboError
-from noibo.modelstore.checkpoint import CONFIG
+from noibo.errors import BadReference
 from noibo.modelstore.gguf.model_info import ModelInfo, inspect_model
 from noibo.modelstore.importing import model_folder
 from noibo.modelstore.importing.found_model import DAMAGE, FoundModel, Place, phrase
@@ -68,7 +67,7 @@ class GgufFile:
         part = Part.of(self.path.name)
         projectors = [path for role, _, path in self.files if role == "projector"]
         return Model(
-            name=_name(part.stem if part else self.path.stem),
+            name=name_of(part.stem if part else self.path.stem),
             engine=engine,
             path=self.path,
             parameters=self.facts.parameters or 0,
@@ -81,47 +80,45 @@ class GgufFile:
 
 def one_file(path: Path) -> GgufFile:
     """The model of a file that was named. Raises `BadModelFile` for what is none, for a later part
-    of one and where a part is missing; `EngineMissing` for weights of a checkpoint."""
-    if path.suffix.lower() == ".safetensors":
-        raise checkpoint_missing(path.parent)
+    of one and where a part is missing."""
     return GgufFile.read(path, [_file(one, path) for one in files_of(path)])
 
 
-def files_in(folder: Path, depth: int = DEPTH) -> tuple[list[GgufFile], list[str]]:
-    """The GGUF models in a folder, and what looks like one and is left out, with the reason."""
-    found, left_out = [], []
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What lies in a folder: GGUF models, folders of checkpoints, and what looks like a model and
+    is left out, with the reason."""
+
+    files: Sequence[GgufFile]
+    checkpoints: Sequence[Path]
+    left_out: Sequence[str]
+
+
+def look_into(folder: Path, depth: int = DEPTH) -> Inside:
+    """What lies there, and in the folders below."""
+    found: list[GgufFile] = []
+    checkpoints: list[Path] = []
+    left_out: list[str] = []
     for one in model_folder.find(Place("a folder", folder), Look(), depth=depth):
         if not isinstance(one, FoundModel):
             left_out.append(f"{one.name} ({one.why})")
-        elif one.path.suffix.lower() == ".gguf":
+        elif one.path.suffix.lower() != ".gguf":
+            checkpoints.append(one.path)
+        else:
             try:
                 files = [(each.role, each.name, each.path) for each in one.files]
                 found.append(GgufFile.read(one.path, files))
             except DAMAGE as fault:
                 left_out.append(f"{one.path.name} ({phrase(fault)})")
-    return found, left_out
-
-
-def checkpoint_missing(folder: Path) -> NoiboError:
-    """What is said of a checkpoint of Hugging Face, which llama.cpp does not run."""
-    if not (folder / CONFIG).is_file():
-        return BadModelFile(
-            f"{folder} holds safetensors and no {CONFIG}: not a whole checkpoint.",
-            next_step="Fetch it again, or take a GGUF file of the same model.",
-        )
-    return EngineMissing(
-        f"{folder} is a checkpoint of Hugging Face (safetensors), which the engine transformers "
-        "runs; that is not installed.",
-        next_step="`noibo engines install transformers`; or take a GGUF of the same model, which "
-        f"needs no more than noibo: `noibo search {folder.name}`.",
-    )
+    return Inside(found, checkpoints, left_out)
 
 
 def _file(one: ModelFile, path: Path) -> tuple[Role, str, Path]:
     return one.role, one.name, path.parent / one.name
 
 
-def _name(stem: str) -> str:
+def name_of(stem: str) -> str:
+    """A model's name by that of its file or folder."""
     try:
         return str(Reference.from_file_name(stem))
     except BadReference:  # of signs only
