@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from noibo.cli.catalog_view import Language
 from noibo.cli.recommend import Use, recommend
 from noibo.errors import UsageError
 from tests.running import run_noibo
@@ -35,6 +36,14 @@ def test_each_with_why_and_the_exact_next_command(capsys: pytest.CaptureFixture[
     for about in ("fits", "speed", "quality", "vietnamese", "licence", "next"):
         assert out.count(f"\n   {about:<10}  ") == 2
     assert "No processor was named" in out
+
+
+def test_in_vietnamese(capsys: pytest.CaptureFixture[str]) -> None:
+    said = asked(capsys, hardware="RTX 3060 12GB, 32GB", lang=Language.vi, limit=1)
+    why = said["models"][0]["why"]
+    assert "nằm trọn trên GPU" in why["fits"]
+    assert "kinh doanh" in why["licence"]
+    assert said["models"][0]["command"].startswith("noibo pull ")
 
 
 def test_as_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import os
+from pathlib import Path
+
 import pytest
 
+from noibo import hardware, serving
 from noibo.hardware.machine import Gpu
 from noibo.hardware.offload import Device, Usable, advice, ask_engine, read_devices, unused
+from noibo.settings import load
 
 GIB = 2**30
 CARD = Gpu("NVIDIA GeForce RTX 3090", "nvidia", 24 * GIB)
@@ -49,3 +55,26 @@ def test_a_gpu_that_is_used_is_not_idle() -> None:
 
 def test_a_gpu_within_a_processor_is_not_worth_another_build() -> None:
     assert unused((Gpu("Intel graphics", "intel", 8 * GIB, shared_memory=True),), Usable()) is None
+
+
+@pytest.fixture
+def nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tool that tells of a card, on the path."""
+    tool = tmp_path / "bin" / "nvidia-smi"
+    tool.parent.mkdir()
+    heading = "name, memory.total [MiB], memory.free [MiB], driver_version, mig.mode.current"
+    row = "NVIDIA GeForce RTX 3090, 24576, 24000, 570.86.10, [N/A]"
+    tool.write_text(f"#!/bin/sh\necho '{heading}'\necho '{row}'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.mark.usefixtures("nvidia_smi")
+def test_a_server_that_starts_logs_a_gpu_that_lies_idle(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(hardware.gpus, "suspected", lambda system: True)
+    with caplog.at_level(logging.WARNING):
+        serving._tell_of_an_idle_gpu(load())
+    assert "There is NVIDIA GeForce RTX 3090" in caplog.text
+    assert "`noibo engines install cuda`" in caplog.text

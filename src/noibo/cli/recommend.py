@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from noibo.cli.catalog_view import Language
 from noibo.cli.context import settings
 from noibo.cli.note import Note
 from noibo.cli.table import print_paragraph
@@ -42,6 +43,7 @@ def recommend(
     ] = None,
     parallel: Annotated[int, typer.Option(min=1, max=256, help="Callers at the same time.")] = 1,
     limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 5,
+    lang: Annotated[Language, typer.Option(help="Language of the reasons.")] = Language.en,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say which models suit this machine, and why."""
@@ -67,9 +69,9 @@ def recommend(
     here = frozenset(str(one.reference) for one in stored)
     found = recommendation(load(), machine, wanted, here, correction)
     if json:
-        print(jsonlib.dumps(_as_json(found, remarks, limit), indent=2, ensure_ascii=False))
+        print(jsonlib.dumps(_as_json(found, remarks, limit, lang), indent=2, ensure_ascii=False))
         return
-    _print(found, remarks, limit)
+    _print(found, remarks, limit, lang)
 
 
 def _described(text: str) -> tuple[Hardware, Correction, list[str]]:
@@ -103,14 +105,14 @@ def _this(tree: Settings) -> tuple[Hardware, Correction, list[str]]:
     return machine, Correction(memory, read, written), said
 
 
-def _print(found: Recommendation, remarks: list[str], limit: int) -> None:
+def _print(found: Recommendation, remarks: list[str], limit: int, lang: Language) -> None:
     print(f"{found.machine}: {found.tier.name} tier, good for {found.tier.good_for}.")
     for line in remarks:
         print_paragraph(f"! {line}")
     if not found.picks:
         print(f"\nNothing of the catalogue that is for {found.wanted.use} fits there.")
     for number, pick in enumerate(found.picks[:limit], start=1):
-        _print_pick(number, pick, found)
+        _print_pick(number, pick, found, lang)
     if found.beside is not None:
         print(f"\nTo search your documents with, beside it: `{found.command(found.beside)}`")
     if found.above is not None and found.above_pick is not None:
@@ -119,17 +121,22 @@ def _print(found: Recommendation, remarks: list[str], limit: int) -> None:
     print("\nOrdered by size, age and bits, not by tests: `noibo bench` measures.")
 
 
-def _print_pick(number: int, pick: Pick, found: Recommendation) -> None:
+def _print_pick(number: int, pick: Pick, found: Recommendation, lang: Language) -> None:
     from noibo.engines.recommend.reasons import reasons
+    from noibo.engines.recommend.words import WORDS
+
+    words = WORDS[lang.value]
 
     mark = "" if pick.fit.verdict == "runs well" else f"  ({pick.fit.verdict})"
     print(f"\n{number}. {pick.candidate.name}{mark}")
-    for about, said in reasons(pick).items():
-        print(f"   {about:<10}  {said}")
-    print(f"   {'next':<10}  {found.command(pick)}")
+    for about, said in reasons(pick, lang.value).items():
+        print(f"   {words.about[about]:<10}  {said}")
+    print(f"   {words.about['next']:<10}  {found.command(pick)}")
 
 
-def _as_json(found: Recommendation, remarks: list[str], limit: int) -> dict[str, Any]:
+def _as_json(
+    found: Recommendation, remarks: list[str], limit: int, lang: Language
+) -> dict[str, Any]:
     return {
         "machine": found.machine,
         "tier": found.tier.name,
@@ -137,8 +144,8 @@ def _as_json(found: Recommendation, remarks: list[str], limit: int) -> dict[str,
         "context": found.wanted.context,
         "parallel": found.wanted.parallel,
         "notes": remarks,
-        "models": [_row(pick, found) for pick in found.picks[:limit]],
-        "embedding": found.beside and _row(found.beside, found),
+        "models": [_row(pick, found, lang) for pick in found.picks[:limit]],
+        "embedding": found.beside and _row(found.beside, found, lang),
         "next_tier": found.above
         and {
             "name": found.above.name,
@@ -148,7 +155,7 @@ def _as_json(found: Recommendation, remarks: list[str], limit: int) -> dict[str,
     }
 
 
-def _row(pick: Pick, found: Recommendation) -> dict[str, Any]:
+def _row(pick: Pick, found: Recommendation, lang: Language) -> dict[str, Any]:
     from noibo.engines.recommend.reasons import reasons
 
     one = pick.candidate
@@ -168,6 +175,6 @@ def _row(pick: Pick, found: Recommendation) -> dict[str, Any]:
         "licence": one.licence.id,
         "licence_kind": one.licence.kind,
         "here": found.is_here(pick),
-        "why": reasons(pick),
+        "why": reasons(pick, lang.value),
         "command": found.command(pick),
     }

@@ -13,6 +13,7 @@ from noibo.engines.recommend.reasons import reasons
 from noibo.engines.recommend.recommendation import predictor, recommendation
 from noibo.engines.recommend.tiers import TIERS, next_tier, tier_of
 from noibo.engines.recommend.use import USES, Use, context_for, is_vietnamese, speaks_vietnamese
+from noibo.engines.recommend.words import WORDS
 from noibo.hardware.described import described
 from noibo.modelstore.catalog import Catalog, load
 
@@ -242,6 +243,16 @@ def test_licences_that_are_not_allowed_are_not_recommended() -> None:
     wanted = Wanted("vision", 4096, allowed=("permissive",))
     kinds = {one.licence.kind for one in candidates(catalogue(), wanted)}
     assert kinds == {"permissive"}
+
+
+def test_both_languages_say_the_same_things() -> None:
+    english, vietnamese = WORDS["en"], WORDS["vi"]
+    assert set(english.about) == set(vietnamese.about)
+    assert set(english.licences) == set(vietnamese.licences)
+    for pick in (*ranked(MINIMUM), *ranked("CPU 16GB"), *ranked(OPTIMAL, "vietnamese", WITH_VLLM)):
+        said, cau = reasons(pick), reasons(pick, "vi")
+        assert set(said) == set(cau) <= set(english.about)
+        assert re.findall(r"[\d.]+ GB", said["fits"]) == re.findall(r"[\d.]+ GB", cau["fits"])
 
 
 def test_every_reason_is_given_in_one_line() -> None:

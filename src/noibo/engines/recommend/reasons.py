@@ -9,77 +9,66 @@ from noibo.engines.recommend.candidate import SERVED_BY
 from noibo.engines.recommend.quality import loss
 from noibo.engines.recommend.ranking import Pick
 from noibo.engines.recommend.use import is_vietnamese, speaks_vietnamese
+from noibo.engines.recommend.words import WORDS, Language, Words
 from noibo.modelstore.catalog.entry import Model
 
-_LOSSES: Final = (
-    (0.02, "loses nothing to speak of"),
-    (0.12, "loses hardly anything"),
-    (0.35, "is the usual compromise"),
-    (9.0, "loses a good deal: it fits no better"),
-)
-_LICENCES: Final = {
-    "permissive": "free for business",
-    "copyleft": "free for business, changes under the same licence",
-    "rail": "free for business, harmful uses excepted",
-    "llama": "business below 700 million users",
-    "gemma": "business under Google's list of uses",
-    "community": "business under conditions",
-    "non-commercial": "not for business",
-    "research": "for research only",
-}
+_LITTLE: Final = (0.02, 0.12, 0.35)  # doublings lost, up to which each of the words holds
 
 
-def reasons(pick: Pick) -> dict[str, str]:
+def reasons(pick: Pick, lang: Language = "en") -> dict[str, str]:
     """What to know of it, by what it is about."""
-    return dict(_lines(pick))
+    return dict(_lines(pick, WORDS[lang]))
 
 
-def _lines(pick: Pick) -> Iterator[tuple[str, str]]:
+def _lines(pick: Pick, words: Words) -> Iterator[tuple[str, str]]:
     model, candidate = pick.candidate.model, pick.candidate
-    yield "fits", _fits(pick)
-    if speed := _speed(pick):
+    yield "fits", _fits(pick, words)
+    if speed := _speed(pick, words):
         yield "speed", speed
-    how = _how_good(loss(model, candidate.quantisation))
-    yield "quality", f"{size_of(model)} of {model.released[:7]}; {candidate.quantisation} {how}"
-    yield "vietnamese", vietnamese(model)
-    kind = candidate.licence.kind
-    yield "licence", f"{candidate.licence.name}: {_LICENCES.get(kind, 'read it first')}"
+    lost = loss(model, candidate.quantisation)
+    yield (
+        "quality",
+        words.quality.format(
+            size=size_of(model),
+            released=model.released[:7],
+            quantisation=candidate.quantisation,
+            loss=words.losses[sum(lost > most for most in _LITTLE)],
+        ),
+    )
+    yield "vietnamese", _vietnamese(model, words)
+    means = words.licences.get(candidate.licence.kind, words.read_first)
+    yield "licence", f"{candidate.licence.name}: {means}"
     if candidate.quantisation in SERVED_BY:
-        yield "engine", f"run by {candidate.engine}, the fastest for many callers on this card"
+        yield "engine", words.engine.format(engine=candidate.engine)
     if candidate.gated:
-        yield "access", "its maker wants a sign-in and an accepted licence first"
+        yield "access", words.gated
 
 
-def _fits(pick: Pick) -> str:
+def _fits(pick: Pick, words: Words) -> str:
     takes, left = _gb(pick.fit.memory.middle), _gb(pick.spare)
     if pick.whole_on_gpu:
-        return f"takes {takes}, whole on the GPU with {left} to spare"
-    if pick.fit.gpu_layers:
-        layers = (pick.fit.ask.model.info and pick.fit.ask.model.info.layers) or 0
-        on_gpu = f"{pick.fit.gpu_layers} of {layers} layers on the GPU"
-        return f"takes {takes}, {on_gpu}, the rest in memory with {left} to spare"
+        return words.whole.format(takes=takes, left=left)
+    if some := pick.fit.gpu_layers:
+        info = pick.fit.ask.model.info
+        layers = (info and info.layers) or 0
+        return words.part.format(takes=takes, left=left, some=some, all=layers)
     tight = f" ({pick.fit.why})" if pick.fit.verdict == "tight" else ""
-    return f"takes {takes} of the memory, {left} to spare{tight}"
+    return words.memory.format(takes=takes, left=left) + tight
 
 
-def _speed(pick: Pick) -> str:
+def _speed(pick: Pick, words: Words) -> str:
     said = []
     if pick.decode:
-        said.append(f"about {pick.decode:.0f} tokens/s")
+        said.append(words.decode.format(rate=pick.decode))
     if pick.prefill:
-        said.append(f"reads prompts at {pick.prefill:,.0f} tokens/s")
+        said.append(words.prefill.format(rate=pick.prefill))
     return ", ".join(said)
 
 
-def _how_good(lost: float) -> str:
-    return next(words for most, words in _LOSSES if lost <= most)
-
-
-def vietnamese(model: Model) -> str:
-    """What its maker says of Vietnamese."""
+def _vietnamese(model: Model, words: Words) -> str:
     if is_vietnamese(model):
-        return "made for it"
-    return "named by its maker" if speaks_vietnamese(model) else "not named by its maker"
+        return words.made_for
+    return words.named if speaks_vietnamese(model) else words.not_named
 
 
 def size_of(model: Model) -> str:
