@@ -42,7 +42,7 @@ _EN: Final = Words(
         "next": "next",
     },
     whole="takes {takes}, whole on the GPU with {left} to spare",
-    part="takes {takes}, {some} of {all} layers on the GPU, the rest beside it with {left} to spare",
+    part="takes {takes}, {some} of {all} layers on the GPU, the rest in memory, {left} to spare",
     memory="takes {takes} of the memory, {left} to spare",
     decode="about {rate:.0f} tokens/s",
     prefill="reads prompts at {rate:,.0f} tokens/s",
