@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.gateway.test_tls import Signed
 from tests.running import RunningServer, clean_environment, run_noibo, until
 
 SHORT = ("--rounds", "2", "--requests", "4", "--concurrency", "1,2", "--tokens", "8")
@@ -140,3 +141,26 @@ def test_a_server_that_dies_midway_costs_nothing_that_was_measured(
     assert "no server answers" in err
     assert "was asked no more: unreachable" in out
     assert json.loads(path.read_text())["measured"][0]["answers"] > 50
+
+
+@pytest.mark.heavy
+def test_a_server_of_ours_with_tls_and_keys_is_benched_without_asking_for_either(
+    home: Path, tmp_path: Path
+) -> None:
+    own = Signed(tmp_path, "own")
+    with RunningServer(home, NOIBO_SERVER_REQUIRE_KEY="1", **own.settings()) as server:
+        done = run_noibo("bench", "echo", *SHORT, home=home)
+        assert (done.returncode, done.stderr) == (0, "")
+        refused = run_noibo("bench", "--vs", server.url, "--vs-model", "echo", home=home)
+    assert refused.returncode == 9
+    assert "certificate" in refused.stderr.lower()
+
+
+@pytest.mark.heavy
+def test_a_refused_key_names_the_option_for_it(home: Path) -> None:
+    with RunningServer(home, NOIBO_SERVER_REQUIRE_KEY="1") as server:
+        vs = ("--vs", server.url, "--vs-model", "echo", "--vs-key-env", "WRONG")
+        done = run_noibo("bench", *vs, *SHORT, home=home, WRONG="sk-hunter2")
+    assert done.returncode == 4
+    assert "--vs-key-env" in done.stderr
+    assert "hunter2" not in done.stderr + done.stdout

@@ -24,6 +24,7 @@ class Badly:
         self.heard: list[dict[str, Any]] = []
         self.most = self._now = 0
         self.url = ""
+        self._lines: list[object] = []
         self._runner = web.AppRunner(self._app(), shutdown_timeout=0.1)
 
     def _app(self) -> web.Application:
@@ -62,6 +63,11 @@ class Badly:
         refusal = self._refusal(request, body, model)
         if refusal is not None:
             return refusal
+        if model == "once" and request.transport is not None:
+            if request.protocol in self._lines:
+                request.transport.abort()
+                return web.Response()
+            self._lines.append(request.protocol)
         if model == "never":
             await asyncio.Event().wait()
         if model == "whole":

@@ -141,6 +141,12 @@ async def test_the_right_key_opens(server: Badly) -> None:
     assert len(bench.standings[0].answers) == 16
 
 
+async def test_a_kept_connection_that_the_server_closes_is_no_failure(server: Badly) -> None:
+    bench = await benched(side(server, "once"))
+    assert len(bench.standings[0].answers) == 16
+    assert not any(cell.failures for cell in bench.standings[0].cells.values())
+
+
 async def test_single_failures_are_counted_beside_the_answers(server: Badly) -> None:
     plan = replace(PLAN, concurrency=(1,), requests=9)
     bench = await benched(side(server, "sometimes"), plan=plan)

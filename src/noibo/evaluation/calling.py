@@ -20,6 +20,7 @@ from noibo.evaluation.hearing import Failed, Hearing, refusal
 from noibo.evaluation.sides import Dialect, Side
 
 CONNECT_S: Final = 10.0
+SOON_S: Final = 1.0  # a server that closes within it has done nothing yet
 _MOST_READ: Final = 2**16  # bytes of an error
 
 
@@ -40,17 +41,22 @@ class Line:
         self._side = side
         self._since = since
         self._url = require_loopback(side.chat_url)
-        connector = aiohttp.TCPConnector(limit=0, ssl=side.tls or True, force_close=False)
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            headers={"Content-Type": "application/json", **side.headers},
+        self._patience_s = patience_s
+        self._kept, self._fresh = self._session(kept=True), self._session(kept=False)
+
+    def _session(self, *, kept: bool) -> aiohttp.ClientSession:
+        tls = self._side.tls or True
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=tls, force_close=not kept),
+            headers={"Content-Type": "application/json", **self._side.headers},
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=patience_s, sock_connect=CONNECT_S),
+            timeout=aiohttp.ClientTimeout(total=self._patience_s, sock_connect=CONNECT_S),
             trust_env=False,
         )
 
     async def ask(self, question: Question) -> Answer | Failure:
-        """The answer, or how it failed."""
+        """The answer, or how it failed. A connection that was kept and that the server closes just
+        then has asked nothing: it is asked again, once, by another."""
         body = msgspec.json.encode(
             {
                 "model": self._side.model,
@@ -58,16 +64,30 @@ class Line:
                 **question.dialect.fields(question.tokens),
             }
         )
-        hearing = Hearing(self._now(), question.tokens)
-        try:
-            return await self._hear(body, hearing)
-        except Failed as failed:
-            return Failure(failed.kind, str(failed), self._now())
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
-            return Failure(kind_of(exc), f"{type(exc).__name__}: {exc}".rstrip(": "), self._now())
+        got, unasked = await self._try(self._kept, body, question.tokens)
+        if unasked:
+            got, _ = await self._try(self._fresh, body, question.tokens)
+        return got
 
-    async def _hear(self, body: bytes, hearing: Hearing) -> Answer | Failure:
-        async with self._session.post(self._url, data=body, allow_redirects=False) as response:
+    async def _try(
+        self, session: aiohttp.ClientSession, body: bytes, tokens: int
+    ) -> tuple[Answer | Failure, bool]:
+        """What came of it, and whether it was closed before anything could be asked."""
+        began = self._now()
+        hearing = Hearing(began, tokens)
+        try:
+            return await self._hear(session, body, hearing), False
+        except Failed as failed:
+            return Failure(failed.kind, str(failed), self._now()), False
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
+            kind, soon = kind_of(exc), self._now() - began < SOON_S
+            failure = Failure(kind, f"{type(exc).__name__}: {exc}".rstrip(": "), self._now())
+            return failure, kind is Kind.BROKE_OFF and soon and not hearing.begun
+
+    async def _hear(
+        self, session: aiohttp.ClientSession, body: bytes, hearing: Hearing
+    ) -> Answer | Failure:
+        async with session.post(self._url, data=body, allow_redirects=False) as response:
             if response.status != 200:
                 said = await response.content.read(_MOST_READ)
                 failure = refusal(response.status, said, response.headers.get("Retry-After", ""))
@@ -81,7 +101,7 @@ class Line:
     async def models(self) -> list[str] | Failure:
         """Names of the models it has."""
         try:
-            async with self._session.get(self._side.models_url, allow_redirects=False) as response:
+            async with self._kept.get(self._side.models_url, allow_redirects=False) as response:
                 said = await response.content.read(2**22)
                 if response.status != 200:
                     return refusal(response.status, said)
@@ -93,7 +113,8 @@ class Line:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._session.close()
+        await self._kept.close()
+        await self._fresh.close()
 
     async def __aenter__(self) -> Line:
         return self

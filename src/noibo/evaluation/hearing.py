@@ -76,9 +76,11 @@ class Hearing:
         self._usage = _Usage()
         self._model = self._finish = ""
         self._ended = False
+        self.begun = False  # anything came
 
     def feed(self, chunk: bytes, moment: float) -> None:
         """Bytes that came at a moment. Raises `Failed`."""
+        self.begun = True
         try:
             whole = self._buffer.feed(chunk)
         except ValueError as exc:
