@@ -19,7 +19,9 @@ Whole = Annotated[int, msgspec.Meta(ge=0)]
 Wait = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 Tries = Annotated[int, msgspec.Meta(ge=0, le=10)]
 ContextPolicy = Literal["", "refuse", "drop_oldest", "summarise"]
-EngineName = Literal["", "llama_cpp", "llama_server", "ollama", "remote", "transformers", "vllm"]
+EngineName = Literal[
+    "", "llama_cpp", "llama_server", "ollama", "remote", "transformers", "openvino", "vllm"
+]
 
 ELSEWHERE: Final = frozenset({"ollama", "remote"})  # engines that ask another program
 OLLAMAS_PLACE: Final = "http://127.0.0.1:11434"
@@ -71,10 +73,10 @@ class ModelSettings:
         "As engine.default; or ollama, remote: no file here, another program on this machine is "
         "asked, at base_url.",
     )
-    load_in: Literal["", "8bit", "nf4", "int8"] = _key(
+    load_in: Literal["", "8bit", "nf4"] = _key(
         "",
         "Of a checkpoint run by transformers: its weights are rounded as they are loaded, to 8bit "
-        "or nf4 (by bitsandbytes), or int8 (for vectors on a processor); empty: as they are.",
+        "or nf4, by bitsandbytes; empty: as they are.",
     )
     dtype: Literal["", "float32", "float16", "bfloat16"] = _key(
         "", "Of such a checkpoint: what is computed in; empty: what it is stored in."

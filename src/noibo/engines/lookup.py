@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from noibo.engines.engine import Model
-from noibo.engines.hosted.folder import chat_template
+from noibo.engines.hosted.folder import chat_template, engine_for
 from noibo.errors import ModelNotFound, NoiboError
 from noibo.model_settings import ELSEWHERE, USE, USES, ModelSettings, UseSettings
 from noibo.modelstore.gguf.model_info import ModelInfo, describe
@@ -20,7 +20,7 @@ from noibo.modelstore.store import Store
 
 ECHO = Model("echo", "echo")
 FRESH_FOR_S = 1.0
-OF_FORMATS = {"safetensors": "transformers"}  # where nobody says which engine
+CHECKPOINT = "safetensors"
 
 
 @dataclass(slots=True)
@@ -111,7 +111,7 @@ class ModelLookup:
         info = self._header(stored.path) if facts.format == "gguf" else None
         return Model(
             name=str(stored.reference),
-            engine=self._engine_of(str(stored.reference), facts.format),
+            engine=self._engine_of(str(stored.reference), stored.path, facts.format),
             path=stored.path,
             parameters=facts.parameters or 0,
             trained_context=facts.context_length or (info and info.context_length) or 0,
@@ -125,9 +125,13 @@ class ModelLookup:
             options=self._loading.get(str(stored.reference), {}),
         )
 
-    def _engine_of(self, name: str, form: str) -> str:
-        """As set for it; the usual one for GGUF, and the one that runs checkpoints for those."""
-        return self._engines.get(name) or (OF_FORMATS.get(form) or self._default_engine)
+    def _engine_of(self, name: str, path: Path, form: str) -> str:
+        """As set for it; the usual one for GGUF, and one that runs checkpoints for those."""
+        if name in self._engines or form != CHECKPOINT:
+            return self._engines.get(name, self._default_engine)
+        with contextlib.suppress(OSError, NoiboError):  # which says so when it is to be run
+            return engine_for(path)
+        return "transformers"
 
     def _header(self, path: Path) -> ModelInfo | None:
         """What the file's header says, read once for each state of the file; None where it cannot
@@ -160,7 +164,7 @@ class ModelLookup:
 
 def _template_beside(path: Path, form: str) -> str | None:
     """The chat template that lies in a checkpoint's folder."""
-    if form != "safetensors":
+    if form != CHECKPOINT:
         return None
     with contextlib.suppress(OSError, ValueError, NoiboError):
         return chat_template(path) or None

@@ -13,6 +13,7 @@ from typing import Any, Final
 from noibo.errors import BadModelFile, NotSupported
 
 CONFIG: Final = "config.json"
+ENCODERS: Final = ("bert", "xlm-roberta", "roberta")  # that OpenVINO runs
 LARGEST: Final = 16 * 2**20  # bytes of a file that is read whole
 _POOLING: Final = {
     "pooling_mode_cls_token": "cls",
@@ -117,6 +118,12 @@ def _pooling(path: Path) -> str:
     said = path / "1_Pooling" / CONFIG
     config = _object(said) if said.is_file() else {}
     return next((how for name, how in _POOLING.items() if config.get(name)), "mean")
+
+
+def engine_for(path: Path) -> str:
+    """Which engine runs a checkpoint, where nobody says so. Raises as `Folder.of`."""
+    folder = Folder.of(path)
+    return "transformers" if folder.writes or folder.kind not in ENCODERS else "openvino"
 
 
 def chat_template(path: Path) -> str:

@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final
 
 from noibo.engines.hosted.python_model import Json, Unreadable
@@ -18,17 +19,26 @@ _BYTE: Final = re.compile(r"<0x([0-9A-F]{2})>")
 class Words:
     """The vocabulary of a folder. `size`: tokens that the model scores."""
 
-    def __init__(self, tokenizer: Any, size: int, ends: Sequence[int], template: str) -> None:
-        self._tokenizer = tokenizer
-        self._backend = tokenizer.backend_tokenizer
+    def __init__(self, backend: Any, size: int) -> None:
+        self._backend = backend
         self._lock = threading.Lock()  # it is told how to treat marks, call by call
-        self._template = template or None
         self.size = size
-        self.ends = frozenset(ends)
-        added = tokenizer.added_tokens_decoder
-        self._added = {token: str(one).encode() for token, one in added.items()}
+        self.ends: frozenset[int] = frozenset()
+        backend.no_truncation()
+        backend.no_padding()
+        added = backend.get_added_tokens_decoder()
+        self._added: dict[int, bytes] = {
+            token: one.content.encode() for token, one in added.items()
+        }
         self.silent = frozenset(token for token, one in added.items() if one.special)
         self._by_bytes = "ByteLevel" in json.dumps(json.loads(self._backend.to_str())["decoder"])
+
+    @classmethod
+    def of(cls, folder: Path, size: int) -> Words:
+        """By the folder's tokenizer.json alone. Raises what the library raises."""
+        from tokenizers import Tokenizer
+
+        return cls(Tokenizer.from_file(str(folder / "tokenizer.json")), size)
 
     def tokenise(self, text: str, *, special: bool = True, marks: bool = True) -> list[int]:
         with self._lock:
@@ -37,9 +47,9 @@ class Words:
         return found
 
     def piece(self, token: int) -> bytes:
-        if (said := self._added.get(token)) is not None:
-            return said
-        text = self._backend.id_to_token(token)
+        if (own := self._added.get(token)) is not None:
+            return own
+        text: str | None = self._backend.id_to_token(token)
         if text is None:  # the model scores more tokens than there are
             return b""
         if self._by_bytes:
@@ -47,6 +57,22 @@ class Words:
         if byte := _BYTE.fullmatch(text):
             return bytes.fromhex(byte[1])
         return text.replace(SPACE, " ").encode()
+
+    def chat(self, messages: Sequence[Json], tools: Sequence[Json], options: Json) -> str:
+        raise Unreadable("a model that embeds has no chats.")
+
+    def guide(self) -> Any:
+        raise NotImplementedError
+
+
+class ChatWords(Words):
+    """That of a model that writes: it ends answers, and has a chat template."""
+
+    def __init__(self, tokenizer: Any, size: int, ends: Sequence[int], template: str) -> None:
+        super().__init__(tokenizer.backend_tokenizer, size)
+        self._tokenizer = tokenizer
+        self._template = template or None
+        self.ends = frozenset(ends)
 
     def chat(self, messages: Sequence[Json], tools: Sequence[Json], options: Json) -> str:
         options = {"add_generation_prompt": True} | options

@@ -14,6 +14,8 @@ from noibo.errors import EngineMissing
 
 NEEDED: Final = ("torch", "transformers", "accelerate")
 ROUNDING: Final = "bitsandbytes"
+OF_OPENVINO: Final = ("openvino", "tokenizers")
+INSTALL_OPENVINO: Final = "`pip install 'noibo[embeddings]'`."
 INSTALL: Final = "`noibo engines install transformers`."
 
 
@@ -31,10 +33,20 @@ def find(environment: Callable[[], Environment | None], *, also: tuple[str, ...]
     made = environment()
     if made is not None and made.usable:
         return Installed(f"transformers {made.version} ({made.build})", str(made.interpreter))
-    missing = [one for one in (*NEEDED, *also) if importlib.util.find_spec(one) is None]
+    _require("transformers", (*NEEDED, *also), INSTALL)
+    return Installed("transformers " + importlib.metadata.version("transformers"))
+
+
+def find_openvino() -> str:
+    """Its version. Raises `EngineMissing`."""
+    _require("openvino", OF_OPENVINO, INSTALL_OPENVINO)
+    return "openvino " + importlib.metadata.version("openvino")
+
+
+def _require(engine: str, packages: tuple[str, ...], next_step: str) -> None:
+    missing = [one for one in packages if importlib.util.find_spec(one) is None]
     if missing:
         raise EngineMissing(
-            f"The engine transformers is not installed: there is no {' and no '.join(missing)}.",
-            next_step=INSTALL,
+            f"The engine {engine} is not installed: there is no {' and no '.join(missing)}.",
+            next_step=next_step,
         )
-    return Installed("transformers " + importlib.metadata.version("transformers"))

