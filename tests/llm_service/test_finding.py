@@ -216,7 +216,7 @@ def test_a_known_model_names_the_pull_that_brings_it(tmp_path: Path) -> None:
 
 def test_what_has_no_file_here_says_that_bits_are_not_ours() -> None:
     assert find("echo").note == ""
-    assert "no file here" in find("echo", 8).note
+    assert "for its engine, echo" in find("echo", 8).note
 
 
 def test_the_allowed_licences_hold_for_files_too(

@@ -119,9 +119,9 @@ async def test_another_model_takes_the_place_of_the_first(loaded: LLMService, ec
 
 @pytest.mark.skipif(find_spec("transformers") is not None, reason="it is installed")
 async def test_a_checkpoint_without_its_engine_names_the_command(tmp_path: Path) -> None:
-    with LLMService(checkpoint(tmp_path / "small")) as service:
-        with pytest.raises(EngineMissing, match="noibo engines install transformers"):
-            await service.load_model()
+    service = LLMService(checkpoint(tmp_path / "small"))
+    with service, pytest.raises(EngineMissing, match="noibo engines install transformers"):
+        await service.load_model()
 
 
 # ── asking ──────────────────────────────────────────────────────────────────
@@ -347,7 +347,7 @@ async def test_a_cache_is_cleared_only_where_it_has_grown(
 
 async def test_what_was_chosen_for_the_gpu_is_taken_by_the_next_load(loaded: LLMService) -> None:
     said = loaded.optimize_for_gpu(use_quantization=True, load_in_8bit=True, load_in_4bit=False)
-    assert "no file here" in said
+    assert "for its engine, echo" in said
     await loaded.load_model()
     info = loaded.get_model_info()
     assert (info["load_in_8bit"], info["note"]) == (True, said)

@@ -8,13 +8,12 @@ from typing import Final
 
 from noibo.engines.engine import Model
 from noibo.engines.hosted.folder import chat_template
-from noibo.engines.lookup import OF_FORMATS
 from noibo.llm_service.gguf_files import name_of
 from noibo.llm_service.quantised import Wish
 from noibo.modelstore.manifest import Licence
 from noibo.modelstore.runnable import describe_files, files_of
 
-ENGINE: Final = OF_FORMATS["safetensors"]
+ENGINE: Final = "transformers"
 _LOAD_IN: Final = {8: "8bit", 4: "nf4"}  # bitsandbytes' two, as `load_in_8bit` has always meant
 
 

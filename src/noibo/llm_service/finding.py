@@ -111,11 +111,11 @@ class Finder:
             model = await self._lookup.resolve(said)
         except (ModelNotFound, BadReference):
             raise _nothing(said) from None
-        if model.path is None:
-            note = f"{model.name} has no file here: how its weights are held is not ours to choose."
-            return Found(model, note=note if wish.bits else "")
         if model.engine == checkpoints.ENGINE:
             return Found(*checkpoints.rounded(model, wish))
+        if model.path is None or model.format != "gguf":
+            note = f"How the weights of {model.name} are held is for its engine, {model.engine}."
+            return Found(model, note=note if wish.bits else "")
         chosen, note = await asyncio.to_thread(self._variant, model.name, wish)
         if chosen.name != model.name:
             model = await self._lookup.resolve(chosen.name)
