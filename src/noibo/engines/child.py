@@ -31,9 +31,9 @@ def read_config(port: Callable[[], int] | None = None) -> dict[str, Any]:
     config = json.loads(line)
     assert isinstance(config, dict)  # noqa: S101 - our own parent wrote it
     if port is not None:
-        config["port"] = port()
+        config["listens_on"] = port()
     if "isolation" in config:
-        config["isolation"]["port"] = config.get("port", 0)
+        config["isolation"]["port"] = config.get("listens_on", 0)
         announce("isolated", **room.enter(config["isolation"]).as_facts())
     threading.Thread(target=_wait_for_parent_to_go, daemon=True).start()  # no thread before that
     return config

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 
 from noibo import settings
-from noibo.engines.chat_template import thinks_by_itself
 from noibo.engines.engine import Launch, Model, Speed, Support, Verb
 from noibo.engines.llama_cpp.adapter import LlamaCpp
 from noibo.engines.llama_cpp.devices import EngineDevices
@@ -43,14 +42,7 @@ class LlamaServer(LlamaCpp):
         launch = super().launch(model, size, limits, speed)
         program = binary.find(self._path)
         build = binary.build_of(program)
-        template = str(launch.config["template"] or launch.config["own_template"])
-        switched = "enable_thinking" in template
-        config = {
-            **launch.config,
-            "program": str(program),
-            "build": asdict(build),
-            "thinks": thinks_by_itself(template) if switched else None,
-        }
+        config = {**launch.config, "program": str(program), "build": asdict(build)}
         placement = {**launch.placement, "program": str(build)}
         return replace(
             launch,

@@ -35,7 +35,8 @@ def main() -> None:
     config = read_config(_free_port)
     build = Build(**config["build"])
     announce("progress", note=f"loading {config['alias']}")
-    port = config["port"]
+    port = config["listens_on"]
+    config["thinks"] = _thinks(config["template"] or config["own_template"])
     environment = bare_environment() | {KEY_VARIABLE: config["api_key"]}
     if config["template"]:
         Path(TEMPLATE_FILE).write_text(config["template"], encoding="utf-8")
@@ -56,6 +57,15 @@ def main() -> None:
         fail(f"{config['program']} could not be run: {exc}")
     _pass_on(process, config, f"http://127.0.0.1:{port}")
     _end_as(process.wait())
+
+
+def _thinks(template: str) -> bool | None:
+    """Whether its model thinks without being told to; None for one that has no switch for it."""
+    if "enable_thinking" not in template:
+        return None
+    from noibo.engines.chat_template import thinks_by_itself  # Jinja: not in every worker
+
+    return thinks_by_itself(template)
 
 
 def _pass_on(process: subprocess.Popen[str], config: dict[str, Any], url: str) -> None:

@@ -33,9 +33,9 @@ GAUGES: Final[dict[str, tuple[Labels, str]]] = {
     "noibo_worker_memory_bytes": (_MODEL, "Memory that it holds."),
     "noibo_worker_peak_memory_bytes": (_MODEL, "The most that it held since it started."),
     "noibo_worker_predicted_memory_bytes": (_MODEL, "What was expected of it before it started."),
-    "noibo_upstream_breaker": (
-        ("address",),
-        "Of a server elsewhere that is asked: 0 closed, 1 half-open, 2 open (left alone).",
+    "noibo_upstreams": (
+        ("breaker",),
+        "Servers elsewhere that are asked, by their breaker: one that is open is left alone.",
     ),
     "noibo_memory_budget_bytes": ((), "What all workers may hold (memory.budget)."),
     "noibo_memory_held_bytes": ((), "What they hold."),
@@ -64,7 +64,7 @@ def look(services: Services) -> dict[str, Numbers]:
         "noibo_background_responses_running": _one(services.backgrounds.running),
         **_queue(services),
         **_workers(services),
-        "noibo_upstream_breaker": _breakers(services),
+        "noibo_upstreams": _upstreams(services),
     }
 
 
@@ -88,13 +88,10 @@ def _workers(services: Services) -> dict[str, Numbers]:
     return found
 
 
-def _breakers(services: Services) -> Numbers:
-    found = {
-        worker.reach.url: worker.reach.breaker.state
-        for worker in services.supervisor.workers()
-        if worker.reach is not None
-    }
-    return [((url,), _BREAKERS.index(state)) for url, state in found.items()]
+def _upstreams(services: Services) -> Numbers:
+    asked = {one.reach.breaker for one in services.supervisor.workers() if one.reach is not None}
+    states = Counter(breaker.state for breaker in asked)
+    return [((state,), states[state]) for state in _BREAKERS]
 
 
 def _queue(services: Services) -> dict[str, Numbers]:
