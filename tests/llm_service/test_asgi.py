@@ -15,7 +15,9 @@ import httpx2
 import psutil
 import pytest
 
-from tests.running import clean_environment, run_noibo, until
+from noibo.llm_service import LLMService
+from noibo.settings import load
+from tests.running import RunningServer, clean_environment, run_noibo, until
 
 pytestmark = pytest.mark.heavy
 ROOT = Path(__file__).parent.parent.parent
@@ -73,6 +75,18 @@ def test_a_service_in_the_lifespan_of_an_application(home: Path) -> None:
         assert server.process.wait(60) in {0, -signal.SIGTERM}
         assert not psutil.pid_exists(pid)
         assert "Traceback" not in server.log.read_text()
+
+
+def test_a_service_asks_a_model_of_another_server(home: Path, server: RunningServer) -> None:
+    lines = ['[models."there"]', 'engine = "remote"', f'base_url = "{server.url}/v1"']
+    own = home.parent / "own.toml"
+    own.write_text("\n".join([*lines, 'model = "echo"']))
+    with LLMService("there", tree=load(config=own)) as service:
+        answer = service.generate_answer("Xin chào")
+        assert (answer, answer.taken.tokens) == ("Xin chào", 2)
+        assert "its engine, remote" in service.optimize_for_gpu(load_in_8bit=True)
+        info = service.get_model_info()
+        assert (info["loaded"], info["pid"], info["gpu_memory_allocated"]) == (True, 0, 0.0)
 
 
 def test_noibos_own_application_answers_and_stops_its_workers(home: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from noibo.engines.engine import Model
 from noibo.errors import ContextExceeded, EngineError
 from noibo.gateway.callers import Caller
 from noibo.gateway.engine_events import NONSENSE, counted, decoded
@@ -35,9 +36,12 @@ class Question:
     config: GenerationConfig
     limited: bool
 
-    def request(self, model: str) -> Request:
-        """What it asks of the pipeline. The model stays loaded afterwards."""
+    def request(self, model: str, *, foreign: bool) -> Request:
+        """What it asks of the pipeline. The model stays loaded afterwards. A `foreign` engine gets
+        what OpenAI's API has no word for only where a program has said it: it may refuse it."""
         said: Json = {"model": model, "messages": self.messages, **self.config.fields()}
+        if foreign and self.config.top_k == GenerationConfig().top_k:
+            del said["top_k"]
         return Request(
             path=_CHAT,
             fields={name: body.raw(value) for name, value in said.items()},
@@ -51,17 +55,18 @@ class Question:
         )
 
 
-async def ask(pipeline: Pipeline, model: str, question: Question, tell: Tell) -> Answer:
+async def ask(pipeline: Pipeline, model: Model, question: Question, tell: Tell) -> Answer:
     """The answer; `tell` is given each piece of it as it comes. Raises `ContextExceeded` where the
     prompt, or with it the answer that was asked for, does not fit; and what engines raise."""
+    foreign = pipeline.supervisor.engine(model.engine).foreign
     try:
-        return await _ask(pipeline, question.request(model), tell)
+        return await _ask(pipeline, question.request(model.name, foreign=foreign), tell)
     except ContextExceeded as error:
         left = error.window - error.prompt
         if question.limited or error.wanted is None or left < 1:
             raise
     shorter = replace(question, config=replace(question.config, max_tokens=left))
-    return await _ask(pipeline, shorter.request(model), tell)
+    return await _ask(pipeline, shorter.request(model.name, foreign=foreign), tell)
 
 
 async def _ask(pipeline: Pipeline, request: Request, tell: Tell) -> Answer:

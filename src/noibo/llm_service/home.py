@@ -84,7 +84,7 @@ class Home:
     async def ask(self, question: Question, tell: Tell) -> Answer:
         """The answer to one question; leaving ends the work for it."""
         with self._asked():
-            return await ask(self._pipeline, self.found.model.name, question, tell)
+            return await ask(self._pipeline, self.found.model, question, tell)
 
     @contextlib.contextmanager
     def _asked(self) -> Iterator[None]:
