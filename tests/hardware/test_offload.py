@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,15 @@ CUDA = """ggml_cuda_init: found 1 CUDA devices:
 def test_the_installed_engine_answers() -> None:
     found = ask_engine()
     assert (found.problem, found.code) == ("", 0)
+
+
+def test_an_engine_that_dies_without_a_word_is_a_problem(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nkill -ILL $$\n")
+    python.chmod(0o755)
+    found = ask_engine(str(python))
+    assert found.code == -signal.SIGILL
+    assert found.problem and not found.devices
 
 
 def test_gpus_are_told_from_processors_whatever_a_driver_writes_before() -> None:

@@ -64,7 +64,9 @@ def ask_engine(python: str = "") -> Usable:
     except subprocess.TimeoutExpired:
         return Usable(problem=f"it did not answer within {PATIENCE_S:.0f} s", code=-1)
     if done.returncode:
-        return Usable(problem=done.stderr, code=done.returncode)
+        return Usable(
+            problem=done.stderr.strip() or "it ended without a word", code=done.returncode
+        )
     return read_devices(done.stdout)
 
 
