@@ -36,7 +36,7 @@ def print_report(report: Report) -> None:
 
 def _columns(callers: Sequence[int]) -> list[Column]:
     heads = [f"{many} at once" for many in callers]
-    return [Column("", most=40), *(Column(head, most=24) for head in heads)]
+    return [Column("", most=26), *(Column(head, most=22) for head in heads)]
 
 
 def _figures(report: Report, rows: Sequence[Measured]) -> list[list[str]]:
