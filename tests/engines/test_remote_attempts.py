@@ -144,12 +144,20 @@ async def test_a_server_that_is_not_there_is_left_alone_after_a_while() -> None:
         assert up.worker.facts()["placement"]["breaker"] == "open"
 
 
-@pytest.mark.parametrize("status", [400, 401, 404, 422, 429])
+@pytest.mark.parametrize("status", [400, 401, 404, 422, 429, 500, 501])
 async def test_refusals_and_busy_answers_do_not_open_it(status: int) -> None:
     async with reached(in_turn(whole(status, {}, Retry_After="60"))) as (_, up):
         for _ in range(FAILURES + 1):
             assert (await said(up))[0] == status
         assert up.worker.facts()["placement"]["breaker"] == "closed"
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+async def test_a_server_that_is_overrun_for_long_is_left_alone(status: int) -> None:
+    async with reached(in_turn(whole(status, {})), retries=0) as (_, up):
+        for _ in range(FAILURES):
+            assert (await said(up))[0] == status
+        assert up.worker.facts()["placement"]["breaker"] == "open"
 
 
 async def test_callers_who_leave_do_not_open_it() -> None:

@@ -54,7 +54,6 @@ class Upstream:
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if worker.key:
             self._headers["Authorization"] = f"Bearer {worker.key}"
-        self._post = self._post_here if worker.reach is None else self._post_there
         # elsewhere each attempt has its own time
         self._patience_s = worker.patience_s if worker.reach is None else None
 
@@ -99,28 +98,12 @@ class Upstream:
             said = await response.read()
         return self._document(response, said)
 
-    def _post_here(
-        self, path: str, fields: Mapping[str, Any]
-    ) -> Coroutine[Any, Any, line.Response]:
-        """The answer of a worker of ours, of which nothing is read yet."""
-        if self._worker.launch.dialect is not None:
-            return self._post_translated(self._worker.launch.dialect, path, fields)
+    def _post(self, path: str, fields: Mapping[str, Any]) -> Coroutine[Any, Any, line.Response]:
+        """The answer, of which nothing is read yet."""
+        if self._worker.reach is not None:
+            return self._post_there(path, fields)
         body = msgspec.json.encode(fields)
         return self._session.post(self._worker.url + path, body, self._headers)
-
-    async def _post_translated(
-        self, dialect: Dialect, path: str, fields: Mapping[str, Any]
-    ) -> line.Response:
-        """The same of one that is asked in other words."""
-
-        async def fetch(place: str, body: bytes) -> line.Response:
-            url = dialect.address(self._worker.url, place)
-            if not body:
-                return await self._session.get(url, self._headers)
-            return await self._session.post(url, body, self._headers)
-
-        question = await dialect.question(path, fields, fetch, None)
-        return question.told(await fetch(question.path, question.body))
 
     async def _post_there(self, path: str, fields: Mapping[str, Any]) -> line.Response:
         """The same of a server elsewhere, which is asked again where that makes sense."""

@@ -10,10 +10,9 @@ import msgspec
 
 from noibo.engines import line
 from noibo.engines.remote.breaker import Permit
+from noibo.engines.remote.waits import OVERRUN
 from noibo.errors import EngineError
 from noibo.wire.body import UNREADABLE
-
-NOT_BUILT = 501  # it is well, and cannot do that
 
 
 class Answer(line.Response):
@@ -22,7 +21,7 @@ class Answer(line.Response):
     def __init__(self, inner: line.Response, permit: Permit) -> None:
         self.status, self.headers = inner.status, inner.headers
         self._inner, self._permit = inner, permit
-        if inner.status >= 500 and inner.status != NOT_BUILT:
+        if inner.status in OVERRUN:
             permit.failed()
         elif inner.status >= 300:
             permit.answered()
