@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json as jsonlib
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -50,28 +51,43 @@ def recommend(
     from noibo.assembly import open_engines, open_store
     from noibo.engines.memory.machine import amount
     from noibo.engines.recommend.candidate import Wanted
-    from noibo.engines.recommend.recommendation import recommendation
+    from noibo.engines.recommend.recommendation import Here, recommendation
     from noibo.engines.recommend.use import context_for
     from noibo.modelstore.catalog import load
 
     tree = settings()
-    machine, correction, remarks = _described(hardware) if hardware else _this(tree)
+    machine, correction, remarks = _this(tree) if hardware is None else _described(hardware)
+    engines = _installed(tree)
     may = amount(tree.memory.budget, machine.memory_bytes, "memory.budget")
     wanted = Wanted(
         use.value,
         context or context_for(use.value),
         parallel,
         tuple(tree.licences.allowed),
-        frozenset(open_engines(tree)),
+        engines if hardware is None else frozenset(open_engines(tree)),
         may / machine.memory_bytes,
     )
-    stored = open_store(tree).list() if hardware is None else []
-    here = frozenset(str(one.reference) for one in stored)
+    here = Here()
+    if hardware is None:
+        here = Here(frozenset(str(one.reference) for one in open_store(tree).list()), engines)
     found = recommendation(load(), machine, wanted, here, correction)
     if json:
         print(jsonlib.dumps(_as_json(found, remarks, limit, lang), indent=2, ensure_ascii=False))
         return
     _print(found, remarks, limit, lang)
+
+
+def _installed(tree: Settings) -> frozenset[str]:
+    """Engines that can be started now; on another machine any can be installed."""
+    from noibo.assembly import open_engines
+    from noibo.errors import EngineError
+
+    found = {"llama_cpp"}  # it comes with noibo
+    for name, engine in open_engines(tree).items():
+        with contextlib.suppress(EngineError):
+            engine.available()
+            found.add(name)
+    return frozenset(found)
 
 
 def _described(text: str) -> tuple[Hardware, Correction, list[str]]:

@@ -10,7 +10,7 @@ import pytest
 from noibo.engines.recommend.candidate import Candidate, Wanted, candidates
 from noibo.engines.recommend.ranking import Pick, rank, spare
 from noibo.engines.recommend.reasons import reasons
-from noibo.engines.recommend.recommendation import predictor, recommendation
+from noibo.engines.recommend.recommendation import Here, predictor, recommendation
 from noibo.engines.recommend.tiers import TIERS, next_tier, tier_of
 from noibo.engines.recommend.use import USES, Use, context_for, is_vietnamese, speaks_vietnamese
 from noibo.engines.recommend.words import WORDS
@@ -289,7 +289,7 @@ def test_a_whole_recommendation_for_documents() -> None:
 def test_what_is_here_is_run_and_not_fetched_again() -> None:
     first = ranked("CPU 16GB", "embedding")[0].candidate.name
     wanted = Wanted("embedding", 512)
-    found = recommendation(catalogue(), described("CPU 16GB"), wanted, frozenset({first}))
+    found = recommendation(catalogue(), described("CPU 16GB"), wanted, Here(frozenset({first})))
     assert found.command(found.picks[0]) == f"noibo run {first}"
     assert found.command(found.picks[1]).startswith("noibo pull ")
 

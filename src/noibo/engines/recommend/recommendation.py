@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from noibo.engines.fit.fit import BUDGET, judge
 from noibo.engines.memory.correction import NONE, Correction
-from noibo.engines.recommend.candidate import SERVED_BY, Wanted, candidates
+from noibo.engines.recommend.candidate import Wanted, candidates
 from noibo.engines.recommend.ranking import Pick, Predict, rank
 from noibo.engines.recommend.tiers import Tier, next_tier, tier_of
 from noibo.engines.recommend.use import context_for
@@ -18,9 +18,17 @@ GIB = 2**30
 
 
 @dataclass(frozen=True, slots=True)
+class Here:
+    """What is on the machine already: names of models in the store, engines that are installed."""
+
+    models: frozenset[str] = frozenset()
+    engines: frozenset[str] = frozenset({"llama_cpp"})
+
+
+@dataclass(frozen=True, slots=True)
 class Recommendation:
     """`picks` are the best first; `beside` an embedding model for documents; `above` the next tier
-    of hardware and what would be first there. `here` are the names of models in the store."""
+    of hardware and what would be first there."""
 
     machine: str
     wanted: Wanted
@@ -29,26 +37,26 @@ class Recommendation:
     beside: Pick | None = None
     above: Tier | None = None
     above_pick: Pick | None = None
-    here: frozenset[str] = frozenset()
+    here: Here = Here()
 
     def is_here(self, pick: Pick) -> bool:
         """True if it need not be fetched."""
-        return pick.candidate.name in self.here
+        return pick.candidate.name in self.here.models
 
     def command(self, pick: Pick) -> str:
         """What to type next."""
         if self.is_here(pick):
             return f"noibo run {pick.candidate.name}"
-        first = f"noibo engines install {pick.candidate.engine} && "
-        needs = pick.candidate.quantisation in SERVED_BY
-        return (first if needs else "") + pick.candidate.command
+        engine = pick.candidate.engine
+        first = "" if engine in self.here.engines else f"noibo engines install {engine} && "
+        return first + pick.candidate.command
 
 
 def recommendation(
     catalog: Catalog,
     machine: Hardware,
     wanted: Wanted,
-    here: frozenset[str] = frozenset(),
+    here: Here = Here(),
     correction: Correction = NONE,
 ) -> Recommendation:
     """What suits the machine. `correction` is what was learned of it."""
