@@ -102,8 +102,24 @@ class Upstream:
         """The answer, of which nothing is read yet."""
         if self._worker.reach is not None:
             return self._post_there(path, fields)
+        if self._worker.launch.dialect is not None:
+            return self._post_translated(self._worker.launch.dialect, path, fields)
         body = msgspec.json.encode(fields)
         return self._session.post(self._worker.url + path, body, self._headers)
+
+    async def _post_translated(
+        self, dialect: Dialect, path: str, fields: Mapping[str, Any]
+    ) -> line.Response:
+        """The same of a worker of ours that is asked in other words."""
+
+        async def fetch(place: str, body: bytes) -> line.Response:
+            url = dialect.address(self._worker.url, place)
+            if not body:
+                return await self._session.get(url, self._headers)
+            return await self._session.post(url, body, self._headers)
+
+        question = await dialect.question(path, fields, fetch, None)
+        return question.told(await fetch(question.path, question.body))
 
     async def _post_there(self, path: str, fields: Mapping[str, Any]) -> line.Response:
         """The same of a server elsewhere, which is asked again where that makes sense."""
