@@ -61,7 +61,8 @@ def main() -> None:
 async def _serve(config: Json, model: OpenVinoEmbedder) -> None:
     shell = Shell(config, vectors=Vectors(model))
     await shell.in_thread(lambda: model.embed([[0] * 16]))  # all of it is in memory
-    ready(config, url=await serve(shell))
+    url, _ = await serve(shell)
+    ready(config, url=url)
     await asyncio.Event().wait()
 
 

@@ -53,9 +53,12 @@ class Vocabulary(Protocol):
 class Writer(Protocol):
     """A model that says what comes next. It keeps the state of one text that it has read."""
 
-    vocabulary: Vocabulary
     context: int  # tokens of a text
     usual: Mapping[str, float]  # how its makers draw tokens: temperature, top_p, top_k
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Its tokens."""
 
     def read(self, tokens: Sequence[int], *, each: bool = False) -> Scores:
         """Read on; the scores of what comes after the last token, as one row, or after `each`."""
@@ -67,8 +70,11 @@ class Writer(Protocol):
 class Embedder(Protocol):
     """A model that gives vectors."""
 
-    vocabulary: Vocabulary
     context: int  # tokens of an input
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Its tokens."""
 
     def embed(self, inputs: Sequence[Sequence[int]]) -> Scores:
         """A vector of length 1 for each input, read side by side: of similar length, best."""

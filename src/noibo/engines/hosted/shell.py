@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -275,12 +275,14 @@ def _piece(said: bytes) -> str | list[int]:
         return list(said)
 
 
-async def serve(shell: Shell, extend: Sequence[Callable[[web.Application], None]] = ()) -> str:
-    """Listen on loopback; the address."""
+async def serve(
+    shell: Shell, extend: Sequence[Callable[[web.Application], None]] = ()
+) -> tuple[str, Callable[[], Awaitable[None]]]:
+    """Listen on loopback; the address, and what ends it."""
     app = shell.app()
     for add in extend:
         add(app)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    return f"http://127.0.0.1:{runner.addresses[0][1]}"
+    return f"http://127.0.0.1:{runner.addresses[0][1]}", runner.cleanup

@@ -43,13 +43,13 @@ def main() -> None:
 
 async def _serve(config: dict[str, Any], model: Any, *, embeds: bool) -> None:
     if embeds:
-        url = await serve(Shell(config, vectors=Vectors(model)))
+        url, _ = await serve(Shell(config, vectors=Vectors(model)))
     else:
         reader = Reader(model, config["batch"])
         shell = Shell(config, reader)
         scores = HostedScores(reader, config["api_key"], shell.thread)
         await shell.in_thread(lambda: _warm(reader))
-        url = await serve(shell, [scores.add_to])
+        url, _ = await serve(shell, [scores.add_to])
     ready(config, url=url)
     await asyncio.Event().wait()
 
