@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from noibo.engines.fit.ask import Ask, in_quantisation
-from noibo.engines.fit.fit import AS_ONE_READS, Fit, gigabytes, judge
+from noibo.engines.fit.judge import AS_ONE_READS, Fit, gigabytes, judge
 from noibo.engines.llama_cpp.adapter import LEAST_CONTEXT, may_round
 from noibo.engines.memory.correction import Correction
 from noibo.hardware.machine import Hardware
