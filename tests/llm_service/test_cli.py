@@ -49,8 +49,6 @@ def test_setup_writes_what_it_says_and_asks_before_it_overwrites(
     ("arguments", "code", "said"),
     [
         (("./none.gguf",), 3, "Model path not found"),
-        (("smollm2:135m",), 4, "offline"),
-        (("qwen3:235b",), 8, "--yes"),
         (("echo", "--max-length", "-5"), 2, "max-length"),
     ],
 )
@@ -60,6 +58,14 @@ def test_a_setup_that_fails_writes_nothing(
     done = run_noibo("llm", "setup", *arguments, home=home, **NOWHERE)
     assert done.returncode == code, done.stderr
     assert said in done.stderr
+    assert not (home / "noibo.toml").exists()
+
+
+def test_what_cannot_be_had_or_will_not_run_is_not_written_down(home: Path) -> None:
+    for model, code, said in (("smollm2:135m", 4, "offline"), ("qwen3:235b", 8, "--yes")):
+        done = run_noibo("llm", "setup", model, home=home, **NOWHERE)
+        assert done.returncode == code, done.stderr
+        assert said in done.stderr
     assert not (home / "noibo.toml").exists()
 
 
@@ -83,7 +89,8 @@ def test_a_test_tells_what_it_saw(home: Path) -> None:
 def test_on_a_real_model(home: Path, smollm2_gguf: Path, tmp_path: Path) -> None:
     (tmp_path / "smollm2.gguf").symlink_to(smollm2_gguf)
     assert run_noibo("llm", "setup", str(tmp_path / "smollm2.gguf"), home=home).returncode == 0
-    done = run_noibo("llm", "test", "--max-tokens", "12", "--json", home=home)
+    one = {"NOIBO_ENGINE_THREADS": "1"}
+    done = run_noibo("llm", "test", "--max-tokens", "12", "--json", home=home, **one)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["tokens_per_second"] > 0

@@ -23,6 +23,7 @@ def real(smollm2_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NOIBO_HOME", str(folder / "home"))
         patch.setenv("NOIBO_ENGINE_PARALLEL", "1")
+        patch.setenv("NOIBO_ENGINE_THREADS", "1")  # two wait for each other where others run too
         patch.setenv("MAX_LENGTH", "512")
         with LLMService(folder) as service:
             service.update_generation_config(temperature=0, seed=1)
@@ -57,11 +58,12 @@ async def test_a_stream_says_what_the_whole_answer_says(real: LLMService) -> Non
 
 
 async def test_what_is_told_of_it(real: LLMService) -> None:
+    real.generate_answer("Count to ten.", max_tokens=8)
     info = real.get_model_info()
     assert (info["quantization"], info["device"], info["engine"]) == ("Q4_1", "cpu", "llama_cpp")
     assert info["parameters"] == 134_515_008
     assert (info["max_length"], info["trained_context"], info["parallel"]) == (512, 8192, 1)
-    assert 0.1 < info["memory_allocated"] < 1.0
+    assert 0.01 < info["memory_allocated"] < 1.0  # pages that others have too count by share
     assert info["gpu_memory_allocated"] == 0.0
     assert info["tokens_per_second"] > 0
 

@@ -32,7 +32,7 @@ def outputs(code: str, home: Path, **environ: str) -> tuple[str, str]:
     mark = f"{os.environ['PATH']}{os.pathsep}{home / 'mark'}"
     done = subprocess.run(
         [sys.executable, "-W", "error::DeprecationWarning", str(RUNNER)],
-        env=clean_environment(home) | {"PATH": mark} | environ,
+        env=clean_environment(home) | {"PATH": mark, "NOIBO_ENGINE_THREADS": "1"} | environ,
         input=code,
         capture_output=True,
         text=True,

@@ -41,9 +41,11 @@ def set_up(
     fresh = replace(tree, llm=replace(tree.llm, **values))
     wish = Wish.of(fresh.llm)
     said = model or tree.llm.model_path or usual(tree)
-    named = said if path_of(said) else _in_bits(said, wish)
+    there = path_of(said) is not None
+    named = said if there else _in_bits(said, wish)
+    found = _found(fresh, said, wish) if there else None  # what is wrong with it is said at once
     require_room(fresh, look_at(tree), named, all_the_same=overwrite)
-    found = _found(fresh, named, wish)
+    found = found or _found(fresh, named, wish)
     print(f"Model: {found.model.name} {found.quantisation}, {size_text(found.model.bytes)}.")
     if found.note:
         print(f"Note: {found.note}")
