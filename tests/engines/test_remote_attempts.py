@@ -248,6 +248,23 @@ async def test_who_waits_to_ask_again_holds_no_slot(home: Path) -> None:
             await supervisor.close()
 
 
+async def test_two_questions_on_one_lease_give_it_back_once(home: Path) -> None:
+    model = Model("near", "remote", format="remote")
+    refuse, answer = whole(503, {}), whole(200, {"data": []})
+    async with peer(in_turn(refuse, refuse, answer)) as there, new_session() as session:
+        supervisor = supervisor_of(home, f"{there.url}/v1", parallel=1)
+        try:
+            lease = supervisor.lease(Claim(model))
+            async with lease as worker:
+                up = Upstream(worker, session, lease)
+                asked = (up.ask(Verb.EMBED, "/v1/embeddings", {"input": one}) for one in "ab")
+                assert await asyncio.gather(*asked) == [{"data": []}] * 2
+                assert worker.leases == 1
+            assert [one.leases for one in supervisor.workers()] == [0]
+        finally:
+            await supervisor.close()
+
+
 async def test_who_leaves_while_it_waits_gives_nothing_back_twice(home: Path) -> None:
     model = Model("near", "remote", format="remote")
     async with peer(in_turn(whole(503, {}, Retry_After="3"))) as there, new_session() as session:
@@ -293,10 +310,13 @@ async def test_a_chat_is_counted_by_vllm_where_there_is_no_call_for_it() -> None
 
 
 async def test_a_server_that_cannot_tokenise_is_said_to_be_one() -> None:
-    async with reached(in_turn(whole(404, {}))) as (_, up):
+    async with reached(in_turn(whole(404, {}))) as (there, up):
         with pytest.raises(EngineRefused, match="another server") as error:
             await up.tokenise("a")
+        with pytest.raises(NotSupported, match="another server"):
+            await up.tokenise("b")
     assert error.value.status == 501
+    assert len(there.asked) == 1  # it is not asked for what it was found not to have
 
 
 # ── where it may be, and with what key ──────────────────────────────────────

@@ -7,13 +7,14 @@ and how its answer is told.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
 
 from noibo.engines import line
 from noibo.engines.remote.answer import Document, Told, itself, refusal
+from noibo.errors import NotSupported
 
 # Asks what has to be known first: where, and with which body; an empty one gets.
 Fetch: TypeAlias = Callable[[str, bytes], Awaitable[line.Response]]
@@ -54,10 +55,13 @@ class Dialect(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OpenAi:
-    """OpenAI's API: what goes there is as it came, but for the model's name."""
+    """OpenAI's API: what goes there is as it came, but for the model's name. Calls for tokens it
+    has not: llama-server has them, and vLLM in other words. What both know goes to both. `missing`:
+    calls that the server was found not to have."""
 
     model: str
     looks: str = "/v1/models"
+    missing: set[str] = field(default_factory=set)
 
     async def question(
         self, path: str, fields: Mapping[str, Any], fetch: Fetch, keep_alive: float | None
@@ -65,7 +69,9 @@ class OpenAi:
         named = {**fields, "model": self.model}
         if path not in _OF_TOKENS:
             return Question(path, msgspec.json.encode(named))
-        return _of_tokens(path, {name: _plain(value) for name, value in named.items()})
+        if path in self.missing:
+            raise NotSupported(_cannot(path))
+        return self._of_tokens(path, {name: _plain(value) for name, value in named.items()})
 
     def address(self, url: str, path: str) -> str:
         """OpenAI's paths begin where the address ends; others at its root."""
@@ -78,49 +84,55 @@ class OpenAi:
         there = "" if self.model in names or not names else f", {self.model} not among them"
         return f"{len(names)} model{'s' * (len(names) != 1)}{there}"
 
+    def _of_tokens(self, path: str, fields: Mapping[str, Any]) -> Question:
+        if path == "/tokenize":
+            return self._question(path, path, {**fields, **_for_vllm(fields)}, _tokens)
+        if path == "/detokenize":
+            return self._question(path, path, fields, _text)
+        if path == "/apply-template":
+            return self._question(path, path, fields, lambda said: {"prompt": said["prompt"]})
+        asked = {**fields, "add_generation_prompt": True}
+        vllms = self._question(
+            path, "/tokenize", asked, lambda said: {"input_tokens": said["count"]}
+        )
+
+        def otherwise(status: int, said: bytes) -> Question | None:
+            return vllms if status in NO_SUCH_CALL else None
+
+        plain = self._question(path, path, fields, lambda said: said)
+        return replace(plain, otherwise=otherwise)
+
+    def _question(
+        self, path: str, asked: str, fields: Mapping[str, Any], tell: Callable[[Any], Any]
+    ) -> Question:
+        """`path` as noibo calls it, `asked` as it is called there."""
+
+        def told(answer: line.Response) -> line.Response:
+            if answer.status in NO_SUCH_CALL:
+                answer.close()
+                self.missing.add(path)
+                return refusal(501, _cannot(path), "not_supported")
+            return answer if answer.status != 200 else Told(answer, Document(tell))
+
+        return Question(asked, msgspec.json.encode(fields), told)
+
+
+def _cannot(path: str) -> str:
+    return (
+        f"The model is at another server, which has no {path}: it cannot be asked to tokenise. "
+        "vLLM and llama-server have that call, OpenAI's API has not."
+    )
+
 
 def _plain(value: Any) -> Any:
     return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
 
 
-def _of_tokens(path: str, fields: Mapping[str, Any]) -> Question:
-    """Calls that OpenAI's API has not: llama-server has them, and vLLM in other words. What both
-    know goes to both."""
-    if path == "/tokenize":
-        content = fields.get("content", "")
-        more: dict[str, Any] = {"add_special_tokens": bool(fields.get("add_special"))}
-        more |= {"prompt": content} if isinstance(content, str) else {}
-        more |= {"return_token_strs": True} if fields.get("with_pieces") else {}
-        return _question(path, {**fields, **more}, _tokens)
-    if path == "/detokenize":
-        return _question(
-            path, fields, lambda said: {"content": said.get("content", said.get("prompt"))}
-        )
-    if path == "/apply-template":
-        return _question(path, fields, lambda said: {"prompt": said["prompt"]})
-    asked = {**fields, "add_generation_prompt": True}
-    vllms = _question("/tokenize", asked, lambda said: {"input_tokens": said["count"]})
-
-    def otherwise(status: int, said: bytes) -> Question | None:
-        return vllms if status in NO_SUCH_CALL else None
-
-    return replace(_question(path, fields, lambda said: said), otherwise=otherwise)
-
-
-def _question(path: str, fields: Mapping[str, Any], tell: Callable[[Any], Any]) -> Question:
-    return Question(path, msgspec.json.encode(fields), lambda answer: _told(path, answer, tell))
-
-
-def _told(path: str, answer: line.Response, tell: Callable[[Any], Any]) -> line.Response:
-    if answer.status in NO_SUCH_CALL:
-        answer.close()
-        return refusal(
-            501,
-            f"The model is at another server, which has no {path}: it cannot be asked to tokenise. "
-            "vLLM and llama-server have that call, OpenAI's API has not.",
-            "not_supported",
-        )
-    return answer if answer.status != 200 else Told(answer, Document(tell))
+def _for_vllm(fields: Mapping[str, Any]) -> dict[str, Any]:
+    content = fields.get("content", "")
+    more: dict[str, Any] = {"add_special_tokens": bool(fields.get("add_special"))}
+    more |= {"prompt": content} if isinstance(content, str) else {}
+    return more | ({"return_token_strs": True} if fields.get("with_pieces") else {})
 
 
 def _tokens(said: Any) -> Any:
@@ -130,3 +142,7 @@ def _tokens(said: Any) -> Any:
         return {"tokens": said["tokens"]}
     both = zip(said["tokens"], pieces, strict=True)
     return {"tokens": [{"id": token, "piece": piece} for token, piece in both]}
+
+
+def _text(said: Any) -> Any:
+    return {"content": said.get("content", said.get("prompt"))}
