@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from noibo.engines.fit import this_machine as tested
-from noibo.engines.fit.this_machine import FILE_NAME, FRESH_FOR_S, Found, this_machine
+from noibo.engines.fit.this_machine import (
+    FILE_NAME,
+    FRESH_FOR_S,
+    FRESH_IF_BUSY_S,
+    Found,
+    this_machine,
+)
 from noibo.hardware.machine import Hardware
 from noibo.hardware.offload import Device, Usable
 from tests.engines.fit.machines import card, machine
@@ -23,6 +29,7 @@ def probed(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         return machine(32, free=1)
 
     monkeypatch.setattr(tested, "probe", probe)
+    monkeypatch.setattr(tested, "is_busy", lambda: False)
     monkeypatch.setattr(tested, "ask_engine", Usable)
     return times
 
@@ -35,6 +42,18 @@ def test_it_is_measured_once_a_day_and_for_each_build(tmp_path: Path, probed: li
     assert len(probed) == 3
     this_machine(home, tmp_path, "2", now=lambda: 1e9 - 60)  # a clock that went back
     assert len(probed) == 4
+
+
+def test_the_best_counts_and_what_a_busy_machine_says_not_for_long(
+    tmp_path: Path, probed: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tested, "is_busy", lambda: True)
+    this_machine(tmp_path, tmp_path, "1", now=lambda: 1e9)
+    slow = machine(32, bandwidth=10e9, flops=900e9)
+    monkeypatch.setattr(tested, "probe", lambda **rest: slow)
+    assert this_machine(tmp_path, tmp_path, "1", now=lambda: 1e9 + 60).hardware.flops == 800e9
+    later = this_machine(tmp_path, tmp_path, "1", now=lambda: 1e9 + FRESH_IF_BUSY_S + 1)
+    assert (later.hardware.bandwidth, later.hardware.flops) == (50e9, 900e9)
 
 
 def test_what_is_free_is_asked_each_time(tmp_path: Path, probed: list[float]) -> None:
