@@ -86,21 +86,20 @@ class Badly:
     def _refusal(
         self, request: web.Request, body: dict[str, Any], model: str
     ) -> web.StreamResponse | None:
-        def no(status: int, said: str) -> web.Response:
-            headers = {"Location": "http://10.0.0.1/", "Retry-After": "0"}
-            return web.json_response({"error": {"message": said}}, status=status, headers=headers)
-
-        if model in REFUSALS:
-            return no(REFUSALS[model], f"{model} says no")
-        if model == "locked" and request.headers.get("Authorization") != f"Bearer {KEY}":
-            return no(401, "wrong key")
-        if model == "strict" and "ignore_eos" in body:
-            return no(400, "unknown field ignore_eos")
-        if model == "newest" and ("max_tokens" in body or "ignore_eos" in body):
-            return no(400, "use max_completion_tokens")
-        if model == "sometimes" and self.asked[model] % 3 == 0:
-            return no(500, "not this time")
-        return None
+        asked, key = self.asked[model], request.headers.get("Authorization")
+        whys = {
+            "locked": (401, "wrong key", key != f"Bearer {KEY}"),
+            "strict": (400, "unknown field ignore_eos", "ignore_eos" in body),
+            "newest": (400, "use max_completion_tokens", "max_completion_tokens" not in body),
+            "starting": (503, "loading the model", asked < 3),
+            "sometimes": (500, "not this time", asked % 3 == 0),
+        }
+        status, said, refused = whys.get(model, (REFUSALS.get(model), "no", model in REFUSALS))
+        if not refused:
+            return None
+        headers = {"Location": "http://10.0.0.1/", "Retry-After": "0"}
+        error = {"error": {"message": said}}
+        return web.json_response(error, status=status or 500, headers=headers)
 
     async def _words(
         self, request: web.Request, response: web.StreamResponse, body: dict[str, Any]

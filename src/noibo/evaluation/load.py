@@ -90,18 +90,14 @@ class Bench:
 
     async def _first(self, standing: Standing, line: Line, text: str) -> Answer | Failure:
         """The first answer, in the first dialect that is not refused; else the first refusal."""
-        told: Failure | None = None
-        for dialect in DIALECTS:
-            got = await line.ask(Question(text, PROBE_TOKENS, dialect))
-            if isinstance(got, Answer):
-                standing.dialect = dialect
-                return got
-            told = told or got
-            if got.kind is not Kind.BAD_REQUEST:
+        told = await _patiently(line, Question(text, PROBE_TOKENS, standing.dialect))
+        got = told
+        for dialect in DIALECTS[1:]:
+            if isinstance(got, Answer) or got.kind is not Kind.BAD_REQUEST:
                 break
-        if told is None:
-            raise AssertionError("there is a dialect")
-        return told
+            standing.dialect = dialect
+            got = await _patiently(line, Question(text, PROBE_TOKENS, dialect))
+        return got if isinstance(got, Answer) else told
 
     def _set_words(self, standing: Standing) -> None:
         """All sides get as many words: those that make the wanted tokens at the first that counts
@@ -221,6 +217,16 @@ class Callers:
                 tokens / passed if passed > 0 else 0.0,
             )
         )
+
+
+async def _patiently(line: Line, question: Question) -> Answer | Failure:
+    """An answer, also of a server that is just starting, or has no time at this moment."""
+    for misses in range(1, LEAST_MISSES):
+        got = await line.ask(question)
+        if isinstance(got, Answer) or got.kind not in {Kind.SERVER, Kind.TOO_MANY}:
+            return got
+        await asyncio.sleep(pause_s(got, misses))
+    return await line.ask(question)
 
 
 def pause_s(failure: Failure, misses: int) -> float:
