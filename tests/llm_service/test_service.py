@@ -117,6 +117,19 @@ async def test_another_model_takes_the_place_of_the_first(loaded: LLMService, ec
     assert not psutil.pid_exists(before)
 
 
+async def test_an_answer_under_way_ends_before_another_model_is_loaded(
+    echo: Echo, service: LLMService
+) -> None:
+    echo(delay_ms=20, text=WORDS)
+    await service.load_model()
+    task = asyncio.create_task(service.generate_answer_async("Hello"))
+    await eventually(lambda: answering(service) == 1)
+    echo(text="of the other")
+    await service.load_model()
+    assert await task == WORDS
+    assert service.generate_answer("Hello") == "of the other"
+
+
 @pytest.mark.skipif(find_spec("transformers") is not None, reason="it is installed")
 async def test_a_checkpoint_without_its_engine_names_the_command(tmp_path: Path) -> None:
     service = LLMService(checkpoint(tmp_path / "small"))

@@ -7,14 +7,13 @@ from typing import Final
 
 from noibo.assembly import look_at_machine, open_lookup
 from noibo.cli.note import Note
+from noibo.engines.engine import Model
 from noibo.engines.fit.ask import Ask, of_choice, of_model
 from noibo.engines.fit.fit import Fit, predict
 from noibo.engines.fit.this_machine import Found as Here
 from noibo.engines.memory.machine import amount
 from noibo.engines.recommend.recommendation import summary
 from noibo.errors import ModelNotFound, NoRoom
-from noibo.llm_service.finding import path_of
-from noibo.llm_service.gguf_files import one_file
 from noibo.llm_service.home import sized
 from noibo.modelstore import catalog
 from noibo.modelstore.origin import Named, parse
@@ -35,9 +34,12 @@ def look_at(tree: Settings) -> Here:
     return here
 
 
-def require_room(tree: Settings, here: Here, said: str, *, all_the_same: bool) -> None:
-    """Say how well it will run, where that can be known. Raises `NoRoom` for what will not."""
-    ask = _ask(tree, said)
+def require_room(
+    tree: Settings, here: Here, said: str, model: Model | None, *, all_the_same: bool
+) -> None:
+    """Say how well it will run, where that can be known. `model`: what is meant, where it was found
+    already. Raises `NoRoom` for what will not run."""
+    ask = _ask(tree, said, model)
     if ask is None:
         return
     machine = here.for_models
@@ -53,24 +55,18 @@ def require_room(tree: Settings, here: Here, said: str, *, all_the_same: bool) -
         )
 
 
-def _ask(tree: Settings, said: str) -> Ask | None:
+def _ask(tree: Settings, said: str, model: Model | None) -> Ask | None:
     """The model as it would be loaded: of what is here by its header, else by the catalogue; None
     where neither knows it."""
-    path = path_of(said)
-    if path is not None:
-        if not path.is_file():
-            return None
-        model = one_file(path).model(tree.engine.default)
-    else:
-        try:
-            model = asyncio.run(open_lookup(tree).resolve(said))
-        except ModelNotFound:
-            origin = parse(said)
-            choice = catalog.load().find(origin.reference) if isinstance(origin, Named) else None
-            return of_choice(choice, tree.engine) if choice and not choice.api_only else None
-        if model.path is None or model.format != "gguf":
-            return None
-    return of_model(model, sized(tree, model).engine)
+    try:
+        found = model or asyncio.run(open_lookup(tree).resolve(said))
+    except ModelNotFound:
+        origin = parse(said)
+        choice = catalog.load().find(origin.reference) if isinstance(origin, Named) else None
+        return of_choice(choice, tree.engine) if choice and not choice.api_only else None
+    if found.path is None or found.format != "gguf":
+        return None
+    return of_model(found, sized(tree, found).engine)
 
 
 def _verdict(said: str, fit: Fit) -> str:

@@ -44,7 +44,8 @@ def set_up(
     there = path_of(said) is not None
     named = said if there else _in_bits(said, wish)
     found = _found(fresh, said, wish) if there else None  # what is wrong with it is said at once
-    require_room(fresh, look_at(tree), named, all_the_same=overwrite)
+    model_there = found.model if found else None
+    require_room(fresh, look_at(tree), named, model_there, all_the_same=overwrite)
     found = found or _found(fresh, named, wish)
     print(f"Model: {found.model.name} {found.quantisation}, {size_text(found.model.bytes)}.")
     if found.note:
