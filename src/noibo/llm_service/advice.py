@@ -36,7 +36,7 @@ _STEPS: Final[Mapping[type[NoiboError], str]] = {
     "or `noibo llm test`.",
 }
 SLOW: Final = 5.0  # tokens a second: slower than one reads
-SPARE: Final = 1.1  # of a worker's memory
+SPARE: Final = 0.1  # of what the worker holds should be free
 
 
 @contextlib.contextmanager
@@ -62,7 +62,7 @@ def hints(info: Mapping[str, Any]) -> tuple[str, ...]:
             f"{rate:.1f} tokens a second is slow: fewer bits (LOAD_IN_4BIT=true), a smaller model "
             "(`noibo llm setup MODEL`), a smaller max_tokens; or a GPU."
         )
-    if info["loaded"] and info["ram_available"] < (SPARE - 1) * info["memory_allocated"]:
+    if info["loaded"] and info["ram_available"] < SPARE * info["memory_allocated"]:
         said.append(
             "Hardly any memory is left: close something, take fewer bits (LOAD_IN_4BIT=true), or a "
             "shorter context (MAX_LENGTH)."
