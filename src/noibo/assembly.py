@@ -72,6 +72,7 @@ def open_engines(settings: Settings) -> dict[str, Engine]:
     from noibo.engines.echo import Echo
     from noibo.engines.environments.environment import Environments
     from noibo.engines.hosted.adapter import Transformers
+    from noibo.engines.hosted.openvino_adapter import OpenVino
     from noibo.engines.llama_cpp.adapter import LlamaCpp
     from noibo.engines.llama_cpp.devices import EngineDevices
     from noibo.engines.llama_server.adapter import LlamaServer
@@ -88,6 +89,7 @@ def open_engines(settings: Settings) -> dict[str, Engine]:
         LlamaServer(settings.engine.llama_server),
         Ollama(models, breakers),
         Remote(models, breakers),
+        OpenVino(),
         Transformers(lambda: environments.get("transformers")),
         Vllm(lambda: environments.get("vllm")),
         Echo(),
