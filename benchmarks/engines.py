@@ -138,10 +138,15 @@ def run(
 def _print(results: dict[str, Any]) -> None:
     for name in ("engines", "through_noibo"):
         lines = [[_cell(value) for value in row.values()] for row in results[name]]
-        table([list(results[name][0]), *lines])
+        table([[_head(key, name) for key in results[name][0]], *lines])
         print(flush=True)
     for note in results["notes"]:
         print(f"  {note}", flush=True)
+
+
+def _head(key: str, of: str) -> str:
+    """A figure's name with its unit; ratios have none."""
+    return f"{key} {BY_KEY[key].unit}" if key in BY_KEY and of == "engines" else key
 
 
 def _cell(value: Any) -> object:
