@@ -73,9 +73,14 @@ def test_the_key_is_in_no_command_line(tmp_path: Path, model: Model) -> None:
 def test_a_processor_is_budgeted_and_a_gpu_takes_what_it_is_told(
     tmp_path: Path, model: Model
 ) -> None:
-    on_cpu = engine(tmp_path, "cpu").need(model, Size(4096, 4), LIMITS)
-    assert on_cpu.kv == 4 * 4096 * 2 * 30 * 192 * 4  # keys and values of float32
-    assert on_cpu.weights > model.bytes
+    half = replace(model, options={"vllm": VllmSettings(dtype="bfloat16")})
+    whole = replace(model, options={"vllm": VllmSettings(dtype="float32")})
+    in_half, in_whole = (
+        engine(tmp_path, "cpu").need(one, Size(4096, 4), LIMITS) for one in (half, whole)
+    )
+    assert in_half.kv == 4 * 4096 * 2 * 30 * 192 * 2  # keys and values of each token
+    assert in_half.weights == model.bytes
+    assert (in_whole.kv, in_whole.weights) == (2 * in_half.kv, 2 * in_half.weights)
     on_gpu = engine(tmp_path, "cuda").need(model, Size(4096, 64), LIMITS)
     assert (on_gpu.weights, on_gpu.kv) == (0, 0)
     launch = engine(tmp_path, "cuda").launch(model, Size(4096, 64), LIMITS, Speed())

@@ -16,6 +16,7 @@ from noibo.model_settings import VllmSettings
 PYTHON = "/h/engines/vllm/bin/python"
 CUDA = Build("cuda", "0.11.2", PYTHON)
 CPU = Build("cpu", "0.32.0", PYTHON)
+WITH_AMX = Build("cpu", "0.32.0", PYTHON, amx=True)
 MODEL = Model("qwen3:8b", "vllm", Path("/m/qwen"), format="safetensors")
 SIZE = Size(8192, 64)
 
@@ -80,11 +81,17 @@ def test_vectors_by_the_options_name_of_each_version() -> None:
 def test_a_processor_gets_bytes_for_state_and_compiles_nothing() -> None:
     assert said(CPU, VllmSettings(), size=Size(4096, 4)) == (
         "--model /m/qwen --served-model-name qwen3:8b --max-model-len 4096 --max-num-seqs 4 "
-        "--kv-cache-memory-bytes 1073741824 --dtype float32 --enable-prefix-caching "
-        "--enforce-eager --max-logprobs 50"
+        "--kv-cache-memory-bytes 1073741824 --enable-prefix-caching --enforce-eager "
+        "--max-logprobs 50"
     )
     assert "--enforce-eager" not in said(CPU, VllmSettings(eager=False))
     assert "--enforce-eager" in said(CUDA, VllmSettings(eager=True))
+
+
+def test_where_amx_is_listed_a_processor_computes_in_float32_unless_told() -> None:
+    assert "--dtype float32" in said(WITH_AMX, VllmSettings())
+    assert "--dtype bfloat16" in said(WITH_AMX, VllmSettings(dtype="bfloat16"))
+    assert "--dtype" not in said(Build("cuda", "0.11.2", PYTHON, amx=True), VllmSettings())
 
 
 def test_further_options_go_last_word_by_word() -> None:

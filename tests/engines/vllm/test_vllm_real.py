@@ -96,7 +96,7 @@ def test_who_leaves_frees_its_place(server: RunningServer) -> None:
 
 
 def ask_workers(server: RunningServer) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = httpx2.get(f"{server.url}/noibo/workers", timeout=60).json()
+    found: list[dict[str, Any]] = httpx2.get(f"{server.url}/noibo/v1/workers", timeout=60).json()
     return found
 
 

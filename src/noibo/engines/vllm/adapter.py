@@ -6,6 +6,7 @@ once. It is asked in its own words where they differ from llama.cpp's: see `dial
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,8 @@ from noibo.engines.vllm.arguments import Build, arguments, variables
 from noibo.engines.vllm.dialect import Vllm as Dialect
 from noibo.engines.vllm.placed import placed
 from noibo.errors import EngineMissing, NotSupported
+from noibo.hardware import instructions
+from noibo.hardware.system import System
 from noibo.model_settings import VllmSettings
 from noibo.wire import body
 
@@ -103,7 +106,7 @@ class Vllm:
         build = self._build()
         if build.on_gpu:
             return Need(base=PROCESS["cuda"])
-        held = _held(model)
+        held = _held(model, build)
         return Need(held.weights, _state(held, size), BUFFERS, PROCESS["cpu"])
 
     def launch(self, model: Model, size: Size, limits: settings.Engine, speed: Speed) -> Launch:
@@ -119,8 +122,9 @@ class Vllm:
             "tensor_parallel": own.tensor_parallel,
             "pipeline_parallel": own.pipeline_parallel,
             "quantization": own.quantization,
+            "dtype": own.dtype or build.dtype,
         }
-        state = _state(_held(model), size)
+        state = _state(_held(model, build), size)
         config = {
             "alias": model.name,
             "python": build.python,
@@ -177,7 +181,12 @@ class Vllm:
 
     def _build(self) -> Build:
         found = self._installed()
-        return Build(found.build, found.version, str(found.interpreter))
+        return Build(found.build, found.version, str(found.interpreter), _lists_amx())
+
+
+@functools.cache
+def _lists_amx() -> bool:
+    return any(name.startswith("AMX") for name in instructions.listed(System()))
 
 
 def _own(model: Model) -> VllmSettings:
@@ -196,10 +205,12 @@ def _folder(model: Model) -> Folder:
     return Folder.of(model.path)
 
 
-def _held(model: Model) -> _Held:
+def _held(model: Model, build: Build) -> _Held:
     folder = _folder(model)
-    each = 4 if folder.dtype == "float32" else 2
-    return _Held(2 * folder.layers * folder.keys * each, model.bytes)
+    dtype = _own(model).dtype or build.dtype
+    dtype = folder.dtype if dtype in {"", "auto"} else dtype
+    each, stored = (4 if one == "float32" else 2 for one in (dtype, folder.dtype))
+    return _Held(2 * folder.layers * folder.keys * each, model.bytes * each // stored)
 
 
 def _state(held: _Held, size: Size) -> int:
