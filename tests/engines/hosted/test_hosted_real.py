@@ -61,6 +61,10 @@ def post(server: RunningServer, path: str, **body: Any) -> Any:
     return answer.json()
 
 
+def rows(path: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
 def scored(server: RunningServer, model: str, text: str) -> list[float]:
     asked = {"prompt": text, "max_tokens": 0, "echo": True, "logprobs": 0}
     found = post(server, "/v1/completions", model=model, **asked)
@@ -155,15 +159,15 @@ def test_vectors_are_those_of_the_package_they_came_from(hosted: RunningServer) 
 def test_vietnamese_questions_find_their_passages(hosted: RunningServer, shared: Path) -> None:
     """Of 60 passages; the share is that of the model, not of what runs it."""
     place = shared / "rag" / "xquad"
-    passages = [json.loads(line) for line in (place / "vi_corpus.jsonl").open()][:60]
+    passages = rows(place / "vi_corpus.jsonl")[:60]
     known = {one["_id"] for one in passages}
-    pairs = [line.split("\t")[:3] for line in (place / "vi_qrels.tsv").open()]
+    pairs = [line.split("\t")[:3] for line in (place / "vi_qrels.tsv").read_text().splitlines()]
     right = {
         pair[0]: next(one for one in pair[1:] if one in known)
         for pair in pairs
         if known & set(pair[1:])
     }
-    questions = [json.loads(line) for line in (place / "vi_queries.jsonl").open()]
+    questions = rows(place / "vi_queries.jsonl")
     questions = [one for one in questions if one["_id"] in right][:60]
 
     def vectors(texts: list[str]) -> Any:

@@ -97,7 +97,7 @@ class Transformers:
         rate = speed.prefill_rate or estimated_rate(model.parameters, threads)
         device_map = option("device_map", "")
         placement = {
-            "device": "cpu" if device_map == "cpu" else "auto",
+            "device": "cpu" if found.on_cpu or device_map == "cpu" else "gpu",
             "threads": threads,
             "ctx_size": size.context,
             "parallel": 1,
@@ -110,7 +110,7 @@ class Transformers:
             "alias": model.name,
             "verb": model.verb.value,
             "path": str(model.path),
-            "device_map": device_map,
+            "device_map": device_map or ("" if found.on_cpu else "auto"),
             "pooling": folder.pooling,
             "template": with_tools(model.chat_template) or model.template or "",
         }

@@ -21,10 +21,12 @@ INSTALL: Final = "`noibo engines install transformers`."
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What was found. `python`: the interpreter that has it, empty: noibo's own."""
+    """What was found. `python`: the interpreter that has it, empty: noibo's own. `on_cpu`: its
+    build of torch knows no GPU."""
 
     version: str
     python: str = ""
+    on_cpu: bool = False
 
 
 def find(environment: Callable[[], Environment | None], *, also: tuple[str, ...] = ()) -> Installed:
@@ -32,9 +34,11 @@ def find(environment: Callable[[], Environment | None], *, also: tuple[str, ...]
     installs what is missing."""
     made = environment()
     if made is not None and made.usable:
-        return Installed(f"transformers {made.version} ({made.build})", str(made.interpreter))
+        version = f"transformers {made.version} ({made.build})"
+        return Installed(version, str(made.interpreter), on_cpu=made.build == "cpu")
     _require("transformers", (*NEEDED, *also), INSTALL)
-    return Installed("transformers " + importlib.metadata.version("transformers"))
+    version = "transformers " + importlib.metadata.version("transformers")
+    return Installed(version, on_cpu=importlib.metadata.version("torch").endswith("+cpu"))
 
 
 def find_openvino() -> str:

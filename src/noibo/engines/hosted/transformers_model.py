@@ -62,9 +62,9 @@ class TransformersWriter:
             self._state, self._length = None, 0
             return True
         try:
-            self._state.crop(length)
-        except (AttributeError, NotImplementedError, ValueError):
-            return False
+            self._state.crop(length - self._length)  # less than nothing: that many from the end
+        except (AttributeError, NotImplementedError, RuntimeError, ValueError):
+            return False  # a window that has moved on, a state that is no list of tokens
         self._length = length
         return bool(self._state.get_seq_length() == length)
 
