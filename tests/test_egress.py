@@ -125,6 +125,8 @@ def test_nothing_else_in_noibo_makes_outbound_connections() -> None:
         "engines/line.py",  # workers: require_loopback
         "evaluation/calling.py",  # what is benched: require_loopback
         "engines/echo_process.py",  # listens on loopback
+        "engines/hosted/scores.py",  # listens on loopback
+        "engines/hosted/shell.py",  # listens on loopback
         "engines/llama_cpp/score_process.py",  # listens on loopback
         "engines/llama_server/process.py",  # looks for a free port on loopback
         "engines/isolation/refusals.py",  # names of sockets that a worker may not have
