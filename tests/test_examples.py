@@ -80,7 +80,8 @@ def test_a_file_of_ones_own_on_another_port(home: Path, smollm2_gguf: Path) -> N
 
 @pytest.mark.heavy
 def test_a_model_in_a_program(home: Path, model_store: Path) -> None:
-    environ = clean_environment(home) | {"NOIBO_STORE_PATH": str(model_store)}
+    own = {"NOIBO_STORE_PATH": str(model_store), "NOIBO_ENGINE_THREADS": "1"}
+    environ = clean_environment(home) | own
     command = [sys.executable, str(EXAMPLES / "llm_service.py")]
     done = subprocess.run(
         command, env=environ, capture_output=True, text=True, timeout=120, check=False
