@@ -20,7 +20,7 @@ from tests.conftest import CACHE
 PLACE: Final = CACHE / "vllm"
 VERSION: Final = "0.32.0"
 WANTED: Final = "NOIBO_TEST_VLLM"
-ASKED_FOR: Final = os.environ.get(WANTED, "")  # before the tests' own environment is emptied
+ASKED_FOR: Final = os.environ.pop(WANTED, "")  # it is no setting of noibo's
 BESIDE_TORCH: Final = ("torchvision", "torchaudio", "torchcodec")
 # vLLM reads checkpoints: this makes one of the GGUF that the other tests use.
 CONVERT: Final = """

@@ -44,7 +44,8 @@ def main() -> None:
     port = _free_port()
     if config["template"]:
         Path(TEMPLATE_FILE).write_text(config["template"], encoding="utf-8")
-    own = {name: os.environ[name] for name in ("HOME", "TMPDIR") if name in os.environ}
+    folder = str(Path.cwd())  # the worker's own
+    own = {"HOME": folder, "TMPDIR": folder}
     environment = bare_environment() | own | config["variables"]
     environment |= {KEY_VARIABLE: config["api_key"]}
     where = ["--host", "127.0.0.1", "--port", str(port)]
