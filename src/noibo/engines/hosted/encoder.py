@@ -96,8 +96,8 @@ class _Graph:
 
     def _embedded(self, ids: Node) -> Node:
         name = "embeddings."
-        table = op.constant(self._weights[_WORDS].astype(np.float16))  # never held in 32 bits
-        words = op.convert(op.gather(table, ids, _axes(0)), np.float32)
+        table = self._held(_WORDS)
+        words = op.gather(table, ids, _axes(0))
         length = op.gather(op.shape_of(ids), op.constant(np.int64(1)), op.constant(np.int64(0)))
         behind = self._config["pad_token_id"] + 1 if self._config["model_type"] in _AFTER_PAD else 0
         first = op.constant(np.int64(behind))

@@ -41,4 +41,5 @@ def need_of(model: Model, folder: Folder, size: Size, loading: Loading) -> Need:
     compute = rows * FLOAT * (2 * folder.inner + 8 * folder.width) + scores
     # what was read to be rounded is freed, and not given back to the system
     read = ROUNDING + parameters * each if loading.load_in else 0
-    return Need(weights, kv, 2 * compute, PROCESS + read, kept=kv // 4)
+    # the state grows with the text that is read, and is joined anew with each token
+    return Need(weights, 0, 2 * compute, PROCESS + read, kept=kv + kv // 4)

@@ -13,7 +13,7 @@ from noibo import settings
 from noibo.engines.engine import Fields, Launch, Model, Speed, Support, Verb
 from noibo.engines.hosted import installed
 from noibo.engines.hosted.folder import ENCODERS, Folder
-from noibo.engines.hosted.memory import MIB, TOKENS
+from noibo.engines.hosted.memory import FLOAT, MIB, TOKENS
 from noibo.engines.memory.size import Need, Size, Use
 from noibo.engines.tuning import threads_for
 from noibo.errors import NotSupported
@@ -63,13 +63,11 @@ class OpenVino:
         folder = self._folder(model)
         parameters = model.parameters or model.bytes // STORED
         words = folder.vocabulary * folder.width
-        # matrices are held as they are stored, and again in the order they are multiplied in
-        weights = STORED * (words + 2 * max(parameters - words, 0))
+        # matrices as they are stored, and again in the order they are multiplied in; measured
+        weights = FLOAT * words + 2 * STORED * max(parameters - words, 0)
         rows = max(TOKENS, size.context)
-        compute = rows * 4 * (2 * folder.inner + 8 * folder.width)
-        return Need(
-            weights, 0, 2 * compute, PROCESS + A_WORD * folder.vocabulary, kept=weights // 2
-        )
+        compute = rows * FLOAT * (2 * folder.inner + 8 * folder.width)
+        return Need(weights, 0, 0, PROCESS + A_WORD * folder.vocabulary, kept=2 * compute)
 
     def launch(self, model: Model, size: Size, limits: settings.Engine, speed: Speed) -> Launch:
         self.available()
