@@ -115,6 +115,29 @@ def test_an_answer_fits_its_schema(hosted: RunningServer) -> None:
     assert json.loads(found["choices"][0]["message"]["content"])["city"] in {"Huế", "Hà Nội"}
 
 
+def test_tools_are_told_through_the_template_and_a_call_that_must_be_is_made(
+    hosted: RunningServer,
+) -> None:
+    parameters = {
+        "type": "object",
+        "properties": {"city": {"enum": ["Huế", "Hà Nội"]}},
+        "required": ["city"],
+        "additionalProperties": False,
+    }
+    tools = [{"type": "function", "function": {"name": "weather", "parameters": parameters}}]
+    messages = [{"role": "user", "content": "How is the weather in Huế?"}]
+    asked = {"model": "plain", "messages": messages, "tools": tools}
+    shown = post(hosted, "/apply-template", **asked)
+    found = post(hosted, "/v1/chat/completions", **asked, tool_choice="required", max_tokens=60)[
+        "choices"
+    ][0]
+    assert '"weather"' in shown["prompt"]
+    (call,) = found["message"]["tool_calls"]
+    assert call["function"]["name"] == "weather"
+    assert json.loads(call["function"]["arguments"])["city"] in {"Huế", "Hà Nội"}
+    assert found["finish_reason"] == "tool_calls"
+
+
 def test_what_it_cannot_do_is_refused(hosted: RunningServer) -> None:
     asked = {"model": "plain", "prompt": "a", "mirostat": 2}
     answer = httpx2.post(hosted.url + "/v1/completions", json=asked, timeout=600)
