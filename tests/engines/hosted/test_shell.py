@@ -6,6 +6,7 @@ import asyncio
 import base64
 import itertools
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ import pytest
 
 from noibo.engines.engine import Model
 from noibo.engines.hosted import forms
+from noibo.engines.hosted.python_model import Scores
 from noibo.errors import InvalidRequest
 from tests.engines.hosted.bigram import Bigram, Counted
 from tests.engines.hosted.shells import running
@@ -287,3 +289,27 @@ async def test_vectors_come_in_order_however_they_were_read() -> None:
     assert (status, said["error"]["param"]) == (400, "input")
     assert too_long == 400
     assert writing == 501
+
+
+async def test_what_a_library_raises_is_told_and_the_next_answer_is_right(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    class Failing(Bigram):
+        fails = False
+
+        def read(self, tokens: Sequence[int], *, each: bool = False) -> Scores:
+            if self.fails:
+                raise RuntimeError("out of memory on device 0")
+            return super().read(tokens, each=each)
+
+    model = Failing()
+    async with running(model) as asker:
+        before = await asker.text(prompt="The ", max_tokens=5, temperature=0)
+        model.fails = True
+        status, said = await asker.post("/v1/completions", prompt="The model")
+        model.fails = False
+        after = await asker.text(prompt="The ", max_tokens=5, temperature=0)
+    assert (status, said["error"]["type"]) == (500, "server_error")
+    assert "out of memory on device 0" in said["error"]["message"]
+    assert "Traceback" in capfd.readouterr().err
+    assert before == after

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import traceback
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -93,6 +94,11 @@ class Shell:
             error = {"message": message, "type": "not_supported_error", "code": 501}
             return web.json_response({"error": error}, status=501)
         return response
+
+    def _failure(self, exc: Exception) -> Refused:
+        """What the library raised, as an answer; the log gets all of it."""
+        traceback.print_exception(exc)
+        return Refused(f"{self._engine} failed: {exc}", status=500, kind="server_error")
 
     async def in_thread(self, call: Callable[[], T]) -> T:
         """The result of what touches the model."""
@@ -230,8 +236,10 @@ class Shell:
                     loop.call_soon_threadsafe(made.put_nowait, event)
             except Stopped:
                 pass
-            except Exception as exc:  # noqa: BLE001 - told to who waits
-                last = exc
+            except Refused as refused:
+                last = refused
+            except Exception as exc:  # noqa: BLE001 - whatever the library raises
+                last = self._failure(exc)
             finally:
                 loop.call_soon_threadsafe(made.put_nowait, last)
 
@@ -259,12 +267,20 @@ class Shell:
         stop = threading.Event()
         self._busy += 1
         try:
-            answer = await self.in_thread(lambda: vectors.answer(document(said), stop))
+            answer = await self.in_thread(lambda: self._vectors_of(vectors, said, stop))
         finally:
             stop.set()
             self._busy -= 1
         body = msgspec.json.encode({"model": self._alias} | answer)
         return web.Response(body=body, content_type="application/json")
+
+    def _vectors_of(self, vectors: Vectors, said: bytes, stop: threading.Event) -> Json:
+        try:
+            return vectors.answer(document(said), stop)
+        except (Refused, Stopped):
+            raise
+        except Exception as exc:  # whatever the library raises
+            raise self._failure(exc) from exc
 
 
 def _piece(said: bytes) -> str | list[int]:
