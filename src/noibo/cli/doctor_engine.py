@@ -33,7 +33,7 @@ from noibo.settings import Settings
 LINES_TOLD: Final = 3
 OTHER_BUILD: Final = (
     "This build uses instructions that this processor does not have: build it here, "
-    "`python -m pip install --force-reinstall --no-deps --no-binary xllamacpp xllamacpp`."
+    "`noibo engines install native`."
 )
 REINSTALL: Final = (
     "Install it again: `python -m pip install --force-reinstall --no-deps xllamacpp`."

@@ -9,7 +9,7 @@ import typer
 
 from noibo.cli.background import connect
 from noibo.cli.context import settings
-from noibo.cli.engines_install import install, remove
+from noibo.cli.engines_install import install, print_installed, remove
 from noibo.cli.table import Column, print_paragraph, print_table
 from noibo.errors import ServerUnreachable
 from noibo.settings import Settings
@@ -52,6 +52,7 @@ def list_engines(json: Annotated[bool, typer.Option("--json", help="Print JSON."
         print(msgspec.json.format(msgspec.json.encode(found)).decode())
         return
     _print(found)
+    print_installed(tree)
 
 
 async def _look(tree: Settings) -> Engines:

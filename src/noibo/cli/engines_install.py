@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from noibo.cli.amounts import seconds, size
+from noibo.cli.amounts import ago, seconds, size
 from noibo.cli.background import connect
 from noibo.cli.context import settings
+from noibo.cli.table import Column, print_table
 from noibo.errors import NoiboError, ServerUnreachable
 from noibo.modelstore.printable import shown
 from noibo.settings import Settings
@@ -30,6 +31,13 @@ STAGES: Final = {
     "install": "Installing",
     "try": "Asking for a first answer of",
 }
+_INSTALLED: Final = [
+    Column("installed"),
+    Column("version"),
+    Column("for", most=30),
+    Column("trusted"),
+    Column("size"),
+]
 _WIDTH: Final = 100
 _EVERY_S: Final = 0.2
 
@@ -68,6 +76,29 @@ def remove(build: Annotated[str, typer.Argument(help=BUILDS)]) -> None:
     environments.remove(build)
     freed = f": {size(known.bytes)} are free" if known else ""
     print(f"Removed {known or build}{freed}.")
+
+
+def print_installed(tree: Settings) -> None:
+    """The builds that were installed and have answered, and which of llama.cpp's is used."""
+    from noibo.engines.environments.choice import Choice
+    from noibo.engines.environments.environment import Environments
+    from noibo.engines.supervision.builds import Builds
+
+    environments = Environments(tree.home)
+    used = Choice(environments, Builds(tree.home))()
+    rows = [
+        [
+            f"{one.name} (used)" if used and one.name == used.name else one.name,
+            f"{one.package} {one.version}",
+            shown(", ".join(one.devices) or one.build),
+            f"{ago(one.trusted_at)} ago" if one.usable else f"Python {one.python}: not used",
+            size(one.bytes),
+        ]
+        for one in environments.all()
+    ]
+    if rows:
+        print()
+        print_table(_INSTALLED, rows)
 
 
 def _prepared(tree: Settings, build: str, *, anyway: bool) -> tuple[Recipe, Installer]:
