@@ -99,6 +99,14 @@ def test_arm_is_named_by_its_extensions() -> None:
     assert not any("AVX" in one for one in said)
 
 
+def test_nothing_is_compiled_for_a_processor_that_could_not_be_tried() -> None:
+    with pytest.raises(EngineError, match="could not be tried"):
+        recipe("native", Around())
+    made = recipe("native", Around(instructions=lambda: WIDE))
+    assert "-DGGML_AVX512=ON" in made.variables["CMAKE_ARGS"].split()
+    assert made.options[:2] == ("--no-binary", "xllamacpp")
+
+
 def test_the_instructions_are_tried_only_to_compile() -> None:
     def die() -> tuple[str, ...]:
         raise AssertionError

@@ -111,7 +111,13 @@ def _cuda_for(found: list[Gpu]) -> str:
 
 
 def _compiled(around: Around) -> Recipe:
-    arguments = cmake_arguments(around.instructions(), arm=around.arm)
+    runs = around.instructions()
+    if not runs and not around.arm:
+        raise EngineError(
+            "It could not be tried which instruction sets run here, so nothing is compiled for it.",
+            next_step="`noibo hardware` says what stands in the way.",
+        )
+    arguments = cmake_arguments(runs, arm=around.arm)
     return Recipe(
         "native",
         "llama_cpp",
