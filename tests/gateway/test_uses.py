@@ -134,6 +134,8 @@ def test_uses_are_listed_and_shown_and_unknown_ones_refused(server: RunningServe
         assert client.models.retrieve("use:code").id == "use:code"
         with pytest.raises(openai.NotFoundError, match="no use 'poems'"):
             client.chat.completions.create(model="use:poems", messages=HELLO)  # type: ignore[arg-type]
+    tags = {row["name"] for row in httpx2.get(f"{server.url}/api/tags").json()["models"]}
+    assert {"near", "use:code"} <= tags
     shown = httpx2.post(f"{server.url}/api/show", json={"model": "use:code"})
     assert shown.status_code == 200
 
