@@ -202,3 +202,14 @@ def test_vietnamese_questions_find_their_passages(hosted: RunningServer, shared:
     best = [passages[place]["_id"] for place in scores.argmax(axis=1)]
     hits = [one == right[question["_id"]] for one, question in zip(best, questions, strict=True)]
     assert np.mean(hits) > 0.8
+
+
+def test_its_workers_are_closed_off_and_reach_nobody(hosted: RunningServer) -> None:
+    post(hosted, "/v1/embeddings", model="e5", input="query: nhà")
+    post(hosted, "/v1/completions", model="plain", prompt="a", max_tokens=1)
+    with hosted.client() as client:
+        kept = {row.engine: row.placement["isolation"] for row in client.workers()}
+    assert kept.keys() == {"openvino", "transformers"}
+    for engine, isolation in kept.items():
+        assert isolation["files"], engine
+        assert isolation["network"] == "tcp+udp", engine
