@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from noibo.engines.isolation import room
@@ -20,15 +21,19 @@ from noibo.engines.isolation import room
 PR_SET_PDEATHSIG = 1
 
 
-def read_config() -> dict[str, Any]:
-    """Take the configuration, tie this process's life to the parent's, and close it off."""
+def read_config(port: Callable[[], int] | None = None) -> dict[str, Any]:
+    """Take the configuration, tie this process's life to the parent's, and close it off. `port`
+    chooses the one that is to be listened on, where that must be known before."""
     line = sys.stdin.buffer.readline()
     if not line:
         sys.exit("No configuration came on standard input: this program is started by noibo.")
     _ask_kernel_to_kill_us()
     config = json.loads(line)
     assert isinstance(config, dict)  # noqa: S101 - our own parent wrote it
+    if port is not None:
+        config["listens_on"] = port()
     if "isolation" in config:
+        config["isolation"]["port"] = config.get("listens_on", 0)
         announce("isolated", **room.enter(config["isolation"]).as_facts())
     threading.Thread(target=_wait_for_parent_to_go, daemon=True).start()  # no thread before that
     return config

@@ -36,9 +36,9 @@ class Contexts:
         tokens = max(tokens, self._loaded(model.seat))
         if not tokens:
             return model
-        made = self._made.get(model.name)
+        made = self._made.get(model.seat)
         if made is None or made[0] is not model or made[1].context != tokens:
-            made = self._made[model.name] = (model, dataclasses.replace(model, context=tokens))
+            made = self._made[model.seat] = (model, dataclasses.replace(model, context=tokens))
         return made[1]
 
     @contextlib.contextmanager

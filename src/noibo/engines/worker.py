@@ -25,9 +25,9 @@ import psutil
 
 from noibo import settings
 from noibo.egress import require_loopback
-from noibo.engines.engine import Engine, Launch, Model
+from noibo.engines.engine import Engine, Launch, Model, Reach
 from noibo.engines.faults import Fault, Kind, diagnose, kernel_kills
-from noibo.engines.memory.machine import Machine
+from noibo.engines.memory.machine import Machine, family
 from noibo.engines.prefill import measure_prefill
 from noibo.engines.process import LONGEST_LINE, MOST_WRITTEN, ChildProcess, Event
 from noibo.errors import EngineError, OutOfMemory, WorkerDied, WorkerStartFailed
@@ -74,7 +74,7 @@ class Made(Enum):
 class Worker:
     """A child process with an address, a key, and callers that lease it."""
 
-    pauses: tuple[float, ...] = ()  # before it is asked again, where it is not there or overrun
+    reach: Reach | None = None  # where it is, if it is a program that is not ours
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class Worker:
         self._move(State.STARTING)
         self.started_at = self.used_at = time.time()
         self.began = time.monotonic()
-        process = ChildProcess(self.launch.module, self._hear)
+        process = ChildProcess(self.launch.module, self._hear, self.launch.python)
         self._kills = kernel_kills()
         try:
             await process.start(dict(self.launch.config) | {"api_key": self.key}, self._isolation())
@@ -153,8 +153,10 @@ class Worker:
             return None
         return {
             "reads": [str(path) for path in self.launch.reads],
+            "runs": [str(path) for path in self.launch.runs],
             "memory_bytes": self.most_bytes,
             "open_files": OPEN_FILES,
+            "talks": self.launch.talks,
         }
 
     @property
@@ -328,10 +330,6 @@ class Worker:
         """Where it answers what noibo calls `path`."""
         return self.url + path
 
-    def asked(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The fields of a request as this worker is to get them."""
-        return fields
-
     def refusal(self, status: int, error: EngineError) -> EngineError:
         """What a caller is told where it answered with `status`, which reads as `error`."""
         return error
@@ -396,7 +394,8 @@ class Worker:
 
 
 class _Progress:
-    """Whether a process did anything since last asked; `moved_at` is when it last did.
+    """Whether a process, or one that it started, did anything since last asked; `moved_at` is when
+    it last did.
 
     While nobody looked (this process was stopped, or the machine slept) no time has passed: what
     stood still then was not the worker alone."""
@@ -410,13 +409,16 @@ class _Progress:
         """What it did; `tokens` it has said so far. A process that is gone did nothing."""
         before_s, self._looked_at = self._looked_at, time.monotonic()
         self.moved_at += max(self._looked_at - before_s - LONGEST_LOOK_S, 0.0)
-        try:
-            process = psutil.Process(self._pid)
-            times = process.cpu_times()
-            used = round(times.user + times.system, 1)
-            now = (used, process.memory_info().rss >> 20, tokens)
-        except psutil.Error:
+        used, held = 0.0, 0
+        for pid in family(self._pid):
+            with contextlib.suppress(psutil.Error):
+                process = psutil.Process(pid)
+                times = process.cpu_times()
+                used += times.user + times.system
+                held += process.memory_info().rss
+        if not held:
             return Made.NOTHING
+        now = (round(used, 1), held >> 20, tokens)
         before, self._seen = self._seen, now
         if now == before:
             return Made.NOTHING

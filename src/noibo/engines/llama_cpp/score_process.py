@@ -63,11 +63,13 @@ class Job:
 class ScoreServer:
     """Answers one request after the other: a second one would only slow the first."""
 
-    def __init__(self, model: LlamaModel, key: str) -> None:
+    def __init__(
+        self, model: LlamaModel, key: str, thread: ThreadPoolExecutor | None = None
+    ) -> None:
         self._model = model
         self._key = key
         self._scorer = Scorer(model)
-        self._thread = ThreadPoolExecutor(1)
+        self._thread = thread or ThreadPoolExecutor(1)
         self._busy = 0
 
     def app(self) -> web.Application:

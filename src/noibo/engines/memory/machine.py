@@ -41,17 +41,17 @@ class Machine:
 
     def held_by(self, pid: int) -> int:
         """Bytes a process and its children hold: shared pages by their share. 0 once it is gone."""
-        return sum(_share(self.root, one) for one in _family(pid))
+        return sum(_share(self.root, one) for one in family(pid))
 
     def mapped_by(self, pid: int) -> int:
         """Of that, pages of files: the system counts them as available, since it can read them
         again. 0 where it does not say."""
-        return sum(_mapped(one) for one in _family(pid))
+        return sum(_mapped(one) for one in family(pid))
 
     def held_alone(self, pid: int) -> int:
         """The same with every shared page as its own: what it holds when the other worker of the
         same file has gone, and so what is to be expected of the next one like it."""
-        return sum(_resident(one) for one in _family(pid))
+        return sum(_resident(one) for one in family(pid))
 
 
 def _share(root: Path, pid: int) -> int:
@@ -82,11 +82,11 @@ def _mapped(pid: int) -> int:
         return 0
 
 
-def _family(pid: int) -> Iterator[int]:
+def family(pid: int) -> Iterator[int]:
     """A process and all that it started."""
     yield pid
     for child in _children(pid):
-        yield from _family(child)
+        yield from family(child)
 
 
 def _children(pid: int) -> list[int]:

@@ -13,11 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from noibo.engines.faults import Kind
+from noibo.engines.fit.speeds import Speeds
 from noibo.engines.memory.book import Book
 from noibo.engines.memory.machine import Machine
 from noibo.engines.memory.size import Use
 from noibo.engines.remote.reached import Reached
 from noibo.engines.supervision.builds import Builds
+from noibo.engines.supervision.gpu_required import require_part, with_gpu
 from noibo.engines.supervision.plan import Plan, Planner
 from noibo.engines.supervision.seat import Seat
 from noibo.engines.supervision.setbacks import Setbacks
@@ -38,6 +40,7 @@ class Lives:
     builds: Builds
     tuning: Tuning
     book: Book
+    speeds: Speeds
     machine: Machine
     times: Times
     on_end: Callable[[Worker], None]
@@ -50,6 +53,8 @@ class Lives:
         try:
             plan = await asyncio.to_thread(self.planner.plan, model)
             await asyncio.to_thread(self.builds.require_sound, plan.engine)
+            if plan.limits.require_gpu:
+                plan = await asyncio.to_thread(with_gpu, plan)
         except NoiboError as error:
             seat.error = error
         except Exception as error:  # noqa: BLE001 - logged, and told to who waits
@@ -69,6 +74,9 @@ class Lives:
         try:
             await worker.start()
             rate = await worker.prove()
+            if plan.limits.require_gpu:
+                placement, python = worker.facts()["placement"], rung.launch.python
+                await asyncio.to_thread(require_part, seat.name, placement, python)
         except BaseException as error:
             await asyncio.shield(worker.stop())
             seat.empty()
@@ -92,8 +100,16 @@ class Lives:
         rung = plan.rungs[number]
         if worker.held_bytes and worker.process is not None:
             alone = self.machine.held_alone(worker.process.pid)
-            self.book.measured(rung.key, plan.engine.name, rung.need, alone)
+            self.book.measured(rung.key, plan.engine.name, rung.need, alone, plan.model.name)
             seat.bytes = worker.held_bytes + rung.need.kept
+        self._note_speed(worker)
+
+    def _note_speed(self, worker: Worker) -> None:
+        """Keep what its log says of how fast it was."""
+        if worker.process is not None:
+            threads = worker.launch.placement.get("threads", 0)
+            log = worker.process.log()
+            self.speeds.note(worker.model, worker.launch.size, threads, log)
 
     def _start_failed(
         self, seat: Seat, plan: Plan, number: int, worker: Worker, error: NoiboError
@@ -133,7 +149,8 @@ class Lives:
         seat.crashed = False
 
     def note_use(self, seat: Seat, worker: Worker) -> None:
-        """Keep how a worker that goes has been used. Once for each."""
+        """Keep how a worker that goes has been used, and how fast it was. Once for each."""
+        self._note_speed(worker)
         self.book.used(
             seat.name,
             Use(

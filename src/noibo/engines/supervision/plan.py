@@ -79,6 +79,20 @@ class Plan:
         return number
 
 
+def limits_of(tree: Settings, name: str) -> Limits:
+    """The engine's settings with what is set for this model alone."""
+    own = tree.models.get(name)
+    if own is None:
+        return tree.engine
+    return replace(
+        tree.engine,
+        ctx_size=own.ctx_size or tree.engine.ctx_size,
+        parallel=own.parallel or tree.engine.parallel,
+        kv_type=own.kv_type or tree.engine.kv_type,
+        require_gpu=tree.engine.require_gpu if own.require_gpu is None else own.require_gpu,
+    )
+
+
 class Planner:
     """Makes plans. Reads files: not for the event loop."""
 
@@ -109,7 +123,7 @@ class Planner:
     def plan(self, model: Model) -> Plan:
         """How `model` would be run. Raises what the engine says against it."""
         engine = self.engine(model.engine)
-        limits = self._limits(model.name)
+        limits = limits_of(self._tree, model.name)
         version = engine.available()
         speed_key = f"{engine.name} {version} {model.path} threads={threads_for(limits.threads)}"
         rate = self._tuning.prefill_rate(speed_key)
@@ -126,18 +140,6 @@ class Planner:
         """The most that the state of idle conversations may take in one worker."""
         total = self._machine.total()
         return amount(self._tree.memory.conversations, total, "memory.conversations")
-
-    def _limits(self, name: str) -> Limits:
-        """The engine's settings with what is set for this model alone."""
-        own = self._tree.models.get(name)
-        if own is None:
-            return self._tree.engine
-        return replace(
-            self._tree.engine,
-            ctx_size=own.ctx_size or self._tree.engine.ctx_size,
-            parallel=own.parallel or self._tree.engine.parallel,
-            kv_type=own.kv_type or self._tree.engine.kv_type,
-        )
 
     def _rung(self, engine: Engine, model: Model, launch: Launch) -> Rung:
         what = f"{model.path or model.name} {model.verb.value} {model.bytes}"

@@ -92,7 +92,8 @@ class Conversation(Exchange):
             await self._unload(model)
             await self._nothing(reply, "unload")
             return
-        require_able(turn, asked, model)
+        if not self._services.supervisor.engine(model.engine).foreign:  # that says it itself
+            require_able(turn, asked, model)
         model = await self._with_context(model, reply, held)
         if turn.empty:
             async with self._worker(asked.keep_alive):
