@@ -430,6 +430,12 @@ def bare_environment() -> dict[str, str]:
     return bare | {"PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
 
 
+def tell_libraries(variables: Mapping[str, str]) -> None:
+    """Set what libraries read of the environment, in a worker's own process, before they are
+    imported."""
+    os.environ.update(variables)
+
+
 def full_environment() -> dict[str, str]:
     """The user's whole environment, for a program that is the user's own (pip)."""
     return dict(os.environ)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from noibo.engines.engine import Model
-from noibo.engines.hosted.folder import Folder
+from noibo.engines.hosted.folder import folder_of
 from noibo.engines.llama_cpp.embed import only_embeds
 from noibo.engines.thinking import Thinking
 from noibo.engines.tool_template import tells_tools
@@ -83,7 +83,7 @@ def _is_encoder(model: Model) -> bool:
     if model.path is None or model.format != "safetensors":
         return False
     try:
-        return not Folder.of(model.path).writes
+        return not folder_of(model).writes
     except (OSError, NoiboError):
         return False  # why is for the engine to say
 

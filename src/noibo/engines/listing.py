@@ -38,11 +38,12 @@ async def listed(
 
 def _row(engine: Engine) -> EngineRow:
     version = install = ""
+    gpus: tuple[str, ...] = ()
     try:
         version = engine.available()
+        gpus = engine.gpus() if isinstance(engine, LlamaCpp) else ()
     except EngineError as error:
         install = f"{error.message} {error.next_step}".strip()
-    gpus = engine.gpus() if isinstance(engine, LlamaCpp) and version else ()
     return EngineRow(
         name=engine.name,
         version=version,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from noibo.engines.engine import Model
-from noibo.engines.hosted.folder import chat_template, engine_for
+from noibo.engines.hosted.folder import FOLDER, Folder, chat_template
 from noibo.errors import ModelNotFound, NoiboError
 from noibo.model_settings import ELSEWHERE, USE, USES, ModelSettings, UseSettings
 from noibo.modelstore.gguf.model_info import ModelInfo, describe
@@ -109,9 +109,10 @@ class ModelLookup:
         self._store.require_allowed(stored.manifest.licence, str(stored.reference))
         facts, defaults = stored.facts, stored.defaults
         info = self._header(stored.path) if facts.format == "gguf" else None
+        folder = _folder(stored.path) if facts.format == CHECKPOINT else None
         return Model(
             name=str(stored.reference),
-            engine=self._engine_of(str(stored.reference), stored.path, facts.format),
+            engine=self._engine_of(str(stored.reference), facts.format, folder),
             path=stored.path,
             parameters=facts.parameters or 0,
             trained_context=facts.context_length or (info and info.context_length) or 0,
@@ -122,16 +123,15 @@ class ModelLookup:
             defaults=defaults,
             info=info,
             bytes=stored.size,
-            options=self._loading.get(str(stored.reference), {}),
+            options=self._loading.get(str(stored.reference), {})
+            | ({FOLDER: folder} if folder else {}),
         )
 
-    def _engine_of(self, name: str, path: Path, form: str) -> str:
+    def _engine_of(self, name: str, form: str, folder: Folder | None) -> str:
         """As set for it; the usual one for GGUF, and one that runs checkpoints for those."""
         if name in self._engines or form != CHECKPOINT:
             return self._engines.get(name, self._default_engine)
-        with contextlib.suppress(OSError, NoiboError):  # which says so when it is to be run
-            return engine_for(path)
-        return "transformers"
+        return folder.engine if folder else "transformers"  # which says what is wrong with it
 
     def _header(self, path: Path) -> ModelInfo | None:
         """What the file's header says, read once for each state of the file; None where it cannot
@@ -160,6 +160,14 @@ class ModelLookup:
                 name = (await self.resolve(USE + use)).name
                 rows[USE + use] = rows.get(name, self._begun_at)
         return list(rows.items())
+
+
+def _folder(path: Path) -> Folder | None:
+    """What a checkpoint's folder says; None where it cannot be read: why is for the engine to
+    say."""
+    with contextlib.suppress(OSError, NoiboError):
+        return Folder.of(path)
+    return None
 
 
 def _template_beside(path: Path, form: str) -> str | None:

@@ -14,7 +14,7 @@ from noibo.engines.engine import Model, Speed, Verb
 from noibo.engines.environments.environment import PYTHON, RECORD, Environments
 from noibo.engines.hosted import installed
 from noibo.engines.hosted.adapter import Transformers
-from noibo.engines.hosted.folder import Folder, chat_template, engine_for
+from noibo.engines.hosted.folder import Folder, chat_template
 from noibo.engines.hosted.openvino_adapter import OpenVino
 from noibo.engines.memory.size import Size, Use
 from noibo.errors import BadModelFile, EngineMissing, NotSupported
@@ -106,9 +106,11 @@ def test_numbers_out_of_all_bounds_are_no_numbers(tmp_path: Path) -> None:
 
 
 def test_encoders_are_for_openvino_and_all_else_for_transformers(tmp_path: Path) -> None:
-    assert engine_for(folder(tmp_path / "a")) == "transformers"
-    assert engine_for(folder(tmp_path / "b", ENCODER)) == "openvino"
-    assert engine_for(folder(tmp_path / "c", ENCODER | {"model_type": "t5"})) == "transformers"
+    assert Folder.of(folder(tmp_path / "a")).engine == "transformers"
+    assert Folder.of(folder(tmp_path / "b", ENCODER)).engine == "openvino"
+    assert (
+        Folder.of(folder(tmp_path / "c", ENCODER | {"model_type": "t5"})).engine == "transformers"
+    )
 
 
 def test_a_template_is_found_beside_the_tokenizer_and_alone(tmp_path: Path) -> None:

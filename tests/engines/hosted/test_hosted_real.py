@@ -95,6 +95,16 @@ def test_a_chat_is_streamed_with_its_template_and_counted(hosted: RunningServer)
     assert said[0] == said[1] != ""
 
 
+@pytest.mark.parametrize("model", ["plain", "e5"])
+def test_tokens_and_texts_become_each_other(hosted: RunningServer, model: str) -> None:
+    text = "Hà Nội, ngày 2 tháng 9."
+    asked = {"model": model, "content": text, "with_pieces": True}
+    pieces = post(hosted, "/tokenize", **asked)["tokens"]
+    ids = [one["id"] for one in pieces]
+    assert post(hosted, "/detokenize", model=model, tokens=ids)["content"].strip() == text
+    assert len(pieces) < len(text.encode())
+
+
 def test_an_answer_fits_its_schema(hosted: RunningServer) -> None:
     schema = {
         "type": "object",

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from noibo.engines.abilities import Abilities
+from noibo.engines.hosted.folder import FOLDER
 from noibo.engines.lookup import ModelLookup
 from noibo.engines.thinking import Thinking
 from noibo.errors import SettingsError
@@ -57,7 +58,8 @@ async def test_what_is_set_for_a_model_wins_and_goes_along(store: Store) -> None
     }
     lookup = ModelLookup(store, "", "llama_cpp", models=models)
     writer, encoder = [await lookup.resolve(name) for name in ("writer", "encoder")]
-    assert writer.options == {"load_in": "nf4", "dtype": "float32"}
+    assert (writer.options["load_in"], writer.options["dtype"]) == ("nf4", "float32")
+    assert writer.options[FOLDER].layers == 30  # read with it, not while others wait
     assert encoder.engine == "transformers"
 
 

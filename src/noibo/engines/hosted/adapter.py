@@ -14,7 +14,7 @@ from noibo import settings
 from noibo.engines.engine import TRUE, Fields, Launch, Model, Speed, Support, Verb
 from noibo.engines.environments.environment import Environment
 from noibo.engines.hosted import forms, installed
-from noibo.engines.hosted.folder import Folder
+from noibo.engines.hosted.folder import Folder, folder_of
 from noibo.engines.hosted.memory import LARGEST_BATCH, Loading, need_of
 from noibo.engines.llama_cpp.adapter import SHORTEST_CONTEXT, WITH_USAGE, context_size
 from noibo.engines.memory.ladder import rungs
@@ -147,7 +147,7 @@ class Transformers:
                 f"{model.name} is {model.format}, which transformers does not run here.",
                 next_step="Run it by llama_cpp: leave out its engine in noibo.toml.",
             )
-        return Folder.of(model.path)
+        return folder_of(model)
 
 
 def _dtype(model: Model, folder: Folder) -> str:

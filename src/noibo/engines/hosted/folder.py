@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from noibo.engines.engine import Model
 from noibo.errors import BadModelFile, NotSupported
 
 CONFIG: Final = "config.json"
 ENCODERS: Final = ("bert", "xlm-roberta", "roberta")  # that OpenVINO runs
+FOLDER: Final = "folder"  # where a model's options have what was read of it
 LARGEST: Final = 16 * 2**20  # bytes of a file that is read whole
 _POOLING: Final = {
     "pooling_mode_cls_token": "cls",
@@ -38,6 +40,11 @@ class Folder:
     keys: int  # numbers of keys, and of values, in a layer for a token
     vocabulary: int
     positions: int
+
+    @property
+    def engine(self) -> str:
+        """Which one runs it, where nobody says so."""
+        return "transformers" if self.writes or self.kind not in ENCODERS else "openvino"
 
     @classmethod
     def of(cls, path: Path) -> Folder:
@@ -79,6 +86,16 @@ def _read(path: Path, _changed: int) -> Folder:
     )
 
 
+def folder_of(model: Model) -> Folder:
+    """What its lookup has read, else what its folder says now. Raises as `Folder.of`."""
+    found = model.options.get(FOLDER)
+    if isinstance(found, Folder):
+        return found
+    if model.path is None:
+        raise BadModelFile(f"{model.name} has no folder.")
+    return Folder.of(model.path)
+
+
 def _require_safetensors(path: Path) -> None:
     if any(path.glob("*.safetensors")):
         return
@@ -118,12 +135,6 @@ def _pooling(path: Path) -> str:
     said = path / "1_Pooling" / CONFIG
     config = _object(said) if said.is_file() else {}
     return next((how for name, how in _POOLING.items() if config.get(name)), "mean")
-
-
-def engine_for(path: Path) -> str:
-    """Which engine runs a checkpoint, where nobody says so. Raises as `Folder.of`."""
-    folder = Folder.of(path)
-    return "transformers" if folder.writes or folder.kind not in ENCODERS else "openvino"
 
 
 def chat_template(path: Path) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from noibo import settings
 from noibo.engines.engine import Fields, Launch, Model, Speed, Support, Verb
 from noibo.engines.hosted import installed
-from noibo.engines.hosted.folder import ENCODERS, Folder
+from noibo.engines.hosted.folder import ENCODERS, Folder, folder_of
 from noibo.engines.hosted.memory import FLOAT, MIB, TOKENS
 from noibo.engines.memory.size import Need, Size, Use
 from noibo.engines.tuning import threads_for
@@ -112,7 +112,7 @@ class OpenVino:
         return False
 
     def _folder(self, model: Model) -> Folder:
-        folder = Folder.of(model.path) if model.path and model.format == "safetensors" else None
+        folder = folder_of(model) if model.path and model.format == "safetensors" else None
         if folder is None or folder.kind not in ENCODERS or folder.writes:
             raise NotSupported(
                 f"{model.name} is no encoder that OpenVINO runs here.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import Any
 
 from noibo.engines.child import announce, fail, read_config, ready
@@ -11,6 +10,7 @@ from noibo.engines.hosted.reader import Reader
 from noibo.engines.hosted.scores import HostedScores
 from noibo.engines.hosted.shell import Shell, serve
 from noibo.engines.hosted.vectors import Vectors
+from noibo.settings import tell_libraries
 
 # No library here reaches for a network, counts who uses it, or draws progress into the log.
 SETTINGS = {
@@ -25,7 +25,7 @@ SETTINGS = {
 
 def main() -> None:
     config = read_config()
-    os.environ.update(SETTINGS | {"OMP_NUM_THREADS": str(config["threads"])})
+    tell_libraries(SETTINGS | {"OMP_NUM_THREADS": str(config["threads"])})
     announce("progress", note="importing transformers")
     try:
         from noibo.engines.hosted import transformers_model as models

@@ -6,7 +6,6 @@ once. It is asked in its own words where they differ from llama.cpp's: see `dial
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ import msgspec
 from noibo import settings
 from noibo.engines.engine import TRUE, Fields, Launch, Model, Speed, Support, Verb
 from noibo.engines.environments.environment import Environment
+from noibo.engines.environments.native import lists_amx
 from noibo.engines.hosted.folder import Folder
 from noibo.engines.llama_cpp.adapter import LEAST_CONTEXT, SHORTEST_CONTEXT, context_size, slots_for
 from noibo.engines.memory.ladder import rungs
@@ -27,8 +27,6 @@ from noibo.engines.vllm.arguments import Build, arguments, variables
 from noibo.engines.vllm.dialect import Vllm as Dialect
 from noibo.engines.vllm.placed import placed
 from noibo.errors import EngineMissing, NotSupported
-from noibo.hardware import instructions
-from noibo.hardware.system import System
 from noibo.model_settings import VllmSettings
 from noibo.wire import body
 
@@ -181,12 +179,7 @@ class Vllm:
 
     def _build(self) -> Build:
         found = self._installed()
-        return Build(found.build, found.version, str(found.interpreter), _lists_amx())
-
-
-@functools.cache
-def _lists_amx() -> bool:
-    return any(name.startswith("AMX") for name in instructions.listed(System()))
+        return Build(found.build, found.version, str(found.interpreter), lists_amx())
 
 
 def _own(model: Model) -> VllmSettings:
