@@ -7,7 +7,6 @@ to others.
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import random
 from collections.abc import Awaitable, Callable, Mapping

@@ -23,7 +23,7 @@ async def look(session: line.Session, reach: Reach, *, named: bool = True) -> tu
     try:
         async with (
             asyncio.timeout(PATIENCE_S),
-            await session.get(url, headers, PATIENCE_S) as response,
+            await session.get(url, headers, line.Waits(PATIENCE_S)) as response,
         ):
             said = await response.read()
     except TimeoutError:

@@ -98,7 +98,8 @@ async def rerank_documents(request: Request) -> Response:
     services = inquiry.services
     model = await services.resolve(inquiry.model)
     if services.supervisor.engine(model.engine).foreign:
-        return Relay(services.pipeline, inquiry.as_it_is("/v1/rerank"), services.settings.queue)
+        handed_on = inquiry.as_it_is("/v1/rerank", model)
+        return Relay(services.pipeline, handed_on, services.settings.queue)
     asked = await inquiry.parsed(rerank.parse)
 
     async def work(told: Told) -> tuple[str, Any]:

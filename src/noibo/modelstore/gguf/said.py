@@ -48,8 +48,9 @@ class Said:
     def real(self, key: str) -> float | None:
         """A finite number, not negative."""
         value = self._get(key)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return float(value) if is_number and 0 <= value < 1e9 else None
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return None
+        return float(value) if 0 <= value < 1e9 else None
 
     def flags(self, key: str) -> tuple[int, ...]:
         """As `numbers`, or one truth for each layer as 0 or 1."""
