@@ -198,8 +198,8 @@ def _folder(model: Model) -> Folder:
 
 
 def _held(model: Model) -> _Held:
-    folder, dtype = _folder(model), _own(model).dtype
-    dtype = folder.dtype if dtype in {"", "auto"} else dtype
+    folder, said = _folder(model), _own(model).dtype
+    dtype = folder.dtype if said in {"", "auto"} else said
     each, stored = (4 if one == "float32" else 2 for one in (dtype, folder.dtype))
     return _Held(2 * folder.layers * folder.keys * each, model.bytes * each // stored)
 
