@@ -29,7 +29,7 @@ def command(index: Index, *words: str, **more: str) -> subprocess.Popen[str]:
     own = {"NOIBO_FETCH_ENGINE_INDEX": f"{index.url}/whl/{{build}}", "NOIBO_SERVER_PORT": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", "noibo", "engines", *words],
-        env=plain | pip_alone(index) | own | more,
+        env={**plain, **pip_alone(index), **own, **more},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

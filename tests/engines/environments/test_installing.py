@@ -14,7 +14,7 @@ from noibo import settings
 from noibo.egress import Door
 from noibo.engines.engine import Launch, Speed
 from noibo.engines.environments.environment import Environments
-from noibo.engines.environments.installing import Installer
+from noibo.engines.environments.installing import Installer, Trial
 from noibo.engines.environments.pip_words import Step
 from noibo.engines.environments.recipe import BESIDE_TORCH, Around, Recipe, recipe
 from noibo.engines.environments.trial import Answered, LlamaTrial
@@ -66,7 +66,7 @@ def trial(tmp_path: Path, smollm2_gguf: Path) -> LlamaTrial:
 @pytest.fixture
 def installer(home: Path, trial: LlamaTrial, index: Index) -> Installer:
     door = Door(record=home / "egress.jsonl")
-    trials = {"llama_cpp": trial, "transformers": lambda folder: Answered()}
+    trials: dict[str, Trial] = {"llama_cpp": trial, "transformers": lambda folder: Answered()}
     return Installer(Environments(home), door, [f"{index.url}/simple"], trials)
 
 

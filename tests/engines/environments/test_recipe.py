@@ -50,7 +50,7 @@ def test_a_build_for_a_gpu_that_is_not_here_is_refused(name: str, other: Vendor 
 
 def test_every_card_but_apples_has_vulkan() -> None:
     for vendor in ("amd", "intel", "nvidia"):
-        assert recipe("vulkan", around(vendor)).build == "vulkan"  # type: ignore[arg-type]
+        assert recipe("vulkan", around(vendor)).build == "vulkan"
 
 
 def test_vllm_is_the_one_for_what_is_here() -> None:

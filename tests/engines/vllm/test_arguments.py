@@ -16,7 +16,6 @@ from noibo.model_settings import VllmSettings
 PYTHON = "/h/engines/vllm/bin/python"
 CUDA = Build("cuda", "0.11.2", PYTHON)
 CPU = Build("cpu", "0.32.0", PYTHON)
-WITH_AMX = Build("cpu", "0.32.0", PYTHON, amx=True)
 MODEL = Model("qwen3:8b", "vllm", Path("/m/qwen"), format="safetensors")
 SIZE = Size(8192, 64)
 
@@ -86,12 +85,6 @@ def test_a_processor_gets_bytes_for_state_and_compiles_nothing() -> None:
     )
     assert "--enforce-eager" not in said(CPU, VllmSettings(eager=False))
     assert "--enforce-eager" in said(CUDA, VllmSettings(eager=True))
-
-
-def test_where_amx_is_listed_a_processor_computes_in_float32_unless_told() -> None:
-    assert "--dtype float32" in said(WITH_AMX, VllmSettings())
-    assert "--dtype bfloat16" in said(WITH_AMX, VllmSettings(dtype="bfloat16"))
-    assert "--dtype" not in said(Build("cuda", "0.11.2", PYTHON, amx=True), VllmSettings())
 
 
 def test_further_options_go_last_word_by_word() -> None:

@@ -43,9 +43,13 @@ def ask(server: RunningServer, path: str, **body: Any) -> Any:
 
 
 def test_it_answers_right(server: RunningServer) -> None:
+    said = ask(
+        server, "/v1/completions", prompt="The capital of France is", max_tokens=1, temperature=0
+    )
+    assert said["choices"][0]["text"] == " Paris"
     said = ask(server, "/v1/chat/completions", messages=QUESTION, max_tokens=8, temperature=0)
-    assert "Paris" in said["choices"][0]["message"]["content"]
     assert said["usage"]["prompt_tokens"] == 37
+    assert said["usage"]["completion_tokens"] == 8
 
 
 def test_it_scores_a_given_text(server: RunningServer) -> None:

@@ -6,12 +6,8 @@ it is used. AMX is never compiled in: it was seen to be listed, to be allowed, a
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Collection
 from typing import Final
-
-from noibo.hardware import instructions
-from noibo.hardware.system import System
 
 # A set, as `noibo.hardware.instructions` names it, and ggml's switch for it.
 SWITCHES: Final = {
@@ -46,12 +42,6 @@ def cmake_arguments(runs: Collection[str], *, arm: bool = False) -> tuple[str, .
     switches |= {"GGML_AVX512": wide, "GGML_AMX_TILE": False, "GGML_AMX_INT8": False}
     switches |= {"GGML_AMX_BF16": False}
     return (*off, *(f"-D{name}={'ON' if on else 'OFF'}" for name, on in switches.items()))
-
-
-@functools.cache
-def lists_amx() -> bool:
-    """Whether this processor says that it has AMX: then what runs by it is not to be trusted."""
-    return any(name.startswith("AMX") for name in instructions.listed(System()))
 
 
 def build_name(arguments: Collection[str]) -> str:

@@ -82,7 +82,8 @@ class Pip:
                 self._step = read(line, self._step)
                 if not line.startswith("Progress "):
                     lines.append(line)
-                tell(self._step)
+                if self._step.what:
+                    tell(self._step)
             if pip.code:
                 raise failure(packages[0], list(lines))
 

@@ -17,7 +17,6 @@ import msgspec
 from noibo import settings
 from noibo.engines.engine import TRUE, Fields, Launch, Model, Speed, Support, Verb
 from noibo.engines.environments.environment import Environment
-from noibo.engines.environments.native import lists_amx
 from noibo.engines.hosted.folder import Folder
 from noibo.engines.llama_cpp.adapter import LEAST_CONTEXT, SHORTEST_CONTEXT, context_size, slots_for
 from noibo.engines.memory.ladder import rungs
@@ -104,7 +103,7 @@ class Vllm:
         build = self._build()
         if build.on_gpu:
             return Need(base=PROCESS["cuda"])
-        held = _held(model, build)
+        held = _held(model)
         return Need(held.weights, _state(held, size), BUFFERS, PROCESS["cpu"])
 
     def launch(self, model: Model, size: Size, limits: settings.Engine, speed: Speed) -> Launch:
@@ -120,9 +119,9 @@ class Vllm:
             "tensor_parallel": own.tensor_parallel,
             "pipeline_parallel": own.pipeline_parallel,
             "quantization": own.quantization,
-            "dtype": own.dtype or build.dtype,
+            "dtype": own.dtype,
         }
-        state = _state(_held(model, build), size)
+        state = _state(_held(model), size)
         config = {
             "alias": model.name,
             "python": build.python,
@@ -179,7 +178,7 @@ class Vllm:
 
     def _build(self) -> Build:
         found = self._installed()
-        return Build(found.build, found.version, str(found.interpreter), lists_amx())
+        return Build(found.build, found.version, str(found.interpreter))
 
 
 def _own(model: Model) -> VllmSettings:
@@ -198,10 +197,9 @@ def _folder(model: Model) -> Folder:
     return Folder.of(model.path)
 
 
-def _held(model: Model, build: Build) -> _Held:
-    folder = _folder(model)
-    dtype = _own(model).dtype or build.dtype
-    dtype = folder.dtype if dtype in {"", "auto"} else dtype
+def _held(model: Model) -> _Held:
+    folder, said = _folder(model), _own(model).dtype
+    dtype = folder.dtype if said in {"", "auto"} else said
     each, stored = (4 if one == "float32" else 2 for one in (dtype, folder.dtype))
     return _Held(2 * folder.layers * folder.keys * each, model.bytes * each // stored)
 

@@ -31,23 +31,15 @@ _OURS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """Which vLLM: for `cuda` or `cpu`, of what version, run by which Python. `amx`: the processor
-    lists AMX, which vLLM then reads conversations in bfloat16 with."""
+    """Which vLLM: for `cuda` or `cpu`, of what version, run by which Python."""
 
     kind: str
     version: str
     python: str
-    amx: bool = False
 
     @property
     def on_gpu(self) -> bool:
         return self.kind != "cpu"
-
-    @property
-    def dtype(self) -> str:
-        """What is computed in where nobody says; empty: as the checkpoint is stored. On a virtual
-        machine that lists AMX bfloat16 gave wrong answers, and no error: vLLM 0.32, measured."""
-        return "float32" if self.amx and not self.on_gpu else ""
 
     @property
     def number(self) -> tuple[int, ...]:
@@ -92,8 +84,8 @@ def _loaded(build: Build, own: VllmSettings, size: Size) -> list[str]:
     said = []
     if own.quantization:
         said += ["--quantization", own.quantization]
-    if dtype := own.dtype or build.dtype:
-        said += ["--dtype", dtype]
+    if own.dtype:
+        said += ["--dtype", own.dtype]
     kv = own.kv_dtype or ("fp8" if size.kv_type == "q8_0" and build.on_gpu else "")
     if kv:
         said += ["--kv-cache-dtype", kv]
