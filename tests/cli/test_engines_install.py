@@ -68,11 +68,14 @@ def test_install_and_remove(index: Index, home: Path, model_store: Path) -> None
 
 
 @pytest.mark.heavy
-def test_ctrl_c_ends_pip_and_leaves_nothing(index: Index, home: Path, model_store: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_pip_and_leaves_nothing(
+    index: Index, home: Path, model_store: Path, number: signal.Signals
+) -> None:
     index.held.add(FILE)
     process = command(index, "install", "vulkan", "--anyway", NOIBO_STORE_PATH=str(model_store))
     assert index.waits.wait(60)  # pip is in the middle of it
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     told = process.communicate(timeout=60)[1]  # pip holds no pipe any more
     assert process.returncode == 130
     assert "Stopped. Nothing of it is left" in told

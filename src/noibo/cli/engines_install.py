@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
+import signal
 import sys
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -53,7 +56,7 @@ def install(
     made, installer = _prepared(tree, build, anyway=anyway)
     began = time.monotonic()
     try:
-        with _Told(began) as told:
+        with _ended_as_by_ctrl_c(), _Told(began) as told:
             found = installer.install(made, told)
     except KeyboardInterrupt:
         print("Stopped. Nothing of it is left; what was there before is.", file=sys.stderr)
@@ -107,7 +110,7 @@ def _prepared(tree: Settings, build: str, *, anyway: bool) -> tuple[Recipe, Inst
     from noibo.assembly import open_door, open_store
     from noibo.engines.environments.environment import Environments
     from noibo.engines.environments.installing import Installer
-    from noibo.engines.environments.recipe import Around, recipe
+    from noibo.engines.environments.recipe import Around, recipe, replaces_pypi
     from noibo.engines.environments.trial import LlamaTrial, try_program
     from noibo.engines.llama_cpp.adapter import LlamaCpp
     from noibo.hardware import instructions
@@ -124,7 +127,7 @@ def _prepared(tree: Settings, build: str, *, anyway: bool) -> tuple[Recipe, Inst
         arm=platform.machine().lower() in {"aarch64", "arm64"},
         index=tree.fetch.engine_index,
         engine=_wanted(),
-        own_index=pip.indexes != (pip_settings.PYPI,),
+        own_index=replaces_pypi(pip.indexes),
         anyway=anyway,
     )
     made = recipe(build, around)
@@ -134,8 +137,21 @@ def _prepared(tree: Settings, build: str, *, anyway: bool) -> tuple[Recipe, Inst
     trials: dict[str, Any] = {"llama_cpp": llama}
     for engine in ("vllm", "transformers"):
         trials[engine] = lambda folder, engine=engine: try_program(engine, folder)
-    indexes = (*pip.indexes, *pip.find_links)
-    return made, Installer(Environments(tree.home), open_door(tree), indexes, trials)
+    return made, Installer(Environments(tree.home), open_door(tree), pip, trials)
+
+
+@contextlib.contextmanager
+def _ended_as_by_ctrl_c() -> Iterator[None]:
+    """A polite end from elsewhere, and that of the terminal, leave nothing either."""
+    known = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    ours = [one for one in known if signal.getsignal(one) == signal.SIG_DFL]  # not under nohup
+    for one in ours:
+        signal.signal(one, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for one in ours:
+            signal.signal(one, signal.SIG_DFL)
 
 
 def _wanted() -> str:

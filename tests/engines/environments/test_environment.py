@@ -16,7 +16,7 @@ from noibo.engines.environments.environment import (
     interpreter_of,
 )
 from noibo.engines.supervision.builds import Builds
-from noibo.errors import NotFound, UsageError
+from noibo.errors import EngineError, NotFound, UsageError
 
 
 def record(name: str, *, devices: tuple[str, ...] = (), **more: object) -> Environment:
@@ -65,15 +65,63 @@ def test_one_that_fails_leaves_the_former_as_it_was(environments: Environments) 
 
 
 def test_what_a_killed_process_left_is_swept_away(environments: Environments) -> None:
-    gone = subprocess.Popen(["true"])
-    gone.wait()
-    left = environments.folder / f".making-{gone.pid}-native-abc"
+    left = environments.folder / f".making-{killed()}-native-abc"
     ours = environments.folder / f".making-{os.getpid()}-cuda-abc"
     for one in (left, ours):
         one.mkdir(parents=True)
     with environments.making("vulkan"):
         assert not left.exists()
         assert ours.exists()  # of a process that lives
+
+
+def test_one_name_is_for_one_process_at_a_time(environments: Environments, tmp_path: Path) -> None:
+    other = Environments(tmp_path)
+    put(environments, record("native"))
+    with environments.making("native"):
+        with pytest.raises(EngineError, match="Another process"), other.making("native"):
+            pass
+        with pytest.raises(EngineError, match="Another process"):
+            other.remove("native")
+        put(other, record("cuda"))  # another name is free
+    assert [one.name for one in other.all()] == ["cuda", "native"]
+    other.remove("native")
+
+
+def killed() -> int:
+    """The number of a process that is gone."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    return gone.pid
+
+
+def test_what_was_set_aside_for_one_that_never_came_is_put_back(environments: Environments) -> None:
+    put(environments, record("native"), content="old")
+    aside = environments.folder / f".making-{killed()}-old-abc"
+    aside.mkdir()
+    (environments.folder / "native").rename(aside / "native")
+    with environments.making("vulkan"):
+        assert [one.name for one in environments.all()] == ["native"]
+        assert not aside.exists()
+
+
+def test_what_has_a_follower_is_not_put_back(environments: Environments) -> None:
+    put(environments, record("native", version="2"), content="new")
+    aside = environments.folder / f".making-{killed()}-old-abc"
+    (aside / "native").mkdir(parents=True)
+    with environments.making("vulkan"):
+        (found,) = environments.all()
+        assert found.interpreter.read_text() == "new"
+        assert not aside.exists()
+
+
+def test_what_was_to_be_removed_is_not_put_back(environments: Environments) -> None:
+    put(environments, record("native"))
+    aside = environments.folder / f".making-{killed()}-gone-abc"
+    aside.mkdir()
+    (environments.folder / "native").rename(aside / "native")  # half of it is deleted by now
+    with environments.making("vulkan"):
+        assert environments.all() == []
+        assert not aside.exists()
 
 
 @pytest.mark.parametrize("said", [b"", b"{", b"[]", b'{"name": "native"}', b"\xff" * 9])

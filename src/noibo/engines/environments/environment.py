@@ -17,12 +17,15 @@ from typing import Final
 
 import msgspec
 import psutil
+from filelock import FileLock, Timeout
 
 from noibo.engines.environments.recipe import NAMES, OF_LLAMA_CPP, require_name
-from noibo.errors import NotFound, StoreError
+from noibo.errors import EngineError, NotFound, StoreError
 
 RECORD: Final = "noibo.json"
 _UNFINISHED: Final = ".making-"
+_OLD: Final = "old-"  # what is put back where its maker was killed
+_GONE: Final = "gone-"
 PYTHON: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -67,6 +70,7 @@ class Environments:
 
     def __init__(self, home: Path) -> None:
         self.folder = home / "engines"
+        self._home = home
 
     def all(self) -> Sequence[Environment]:
         """All that are trusted."""
@@ -91,16 +95,15 @@ class Environments:
 
     @contextlib.contextmanager
     def making(self, name: str) -> Iterator[Path]:
-        """A folder to make one in; gone at the end, unless it was kept."""
-        self._sweep()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        folder = Path(
-            tempfile.mkdtemp(prefix=f"{_UNFINISHED}{os.getpid()}-{name}-", dir=self.folder)
-        )
-        try:
-            yield folder
-        finally:
-            _delete(folder)
+        """A folder to make one in; gone at the end, unless it was kept. Raises `EngineError` where
+        another process is at it."""
+        with self._held(name):
+            self._sweep()
+            folder = self._new(f"{name}-")
+            try:
+                yield folder
+            finally:
+                _delete(folder)
 
     def keep(self, made: Path, record: Environment) -> Environment:
         """From now on it is the one of its name; a former one goes."""
@@ -108,29 +111,49 @@ class Environments:
         record = msgspec.structs.replace(record, folder="", bytes=size)
         (made / RECORD).write_bytes(msgspec.json.format(msgspec.json.encode(record)))
         target = self.folder / record.name
-        with self._set_aside(target):
+        with self._set_aside(target, _OLD):
             made.rename(target)
         return msgspec.structs.replace(record, folder=str(target))
 
     def remove(self, name: str) -> Environment | None:
-        """Delete one, trusted or not; what was known of it. Raises `NotFound`."""
-        known, target = self.get(require_name(name)), self.folder / name
-        if not target.exists():
-            raise NotFound(
-                f"{name} is not installed.", next_step="`noibo engines list` shows what is."
-            )
-        with self._set_aside(target):
-            pass
-        return known
+        """Delete one, trusted or not; what was known of it. Raises `NotFound`, and `EngineError`
+        where another process is at it."""
+        with self._held(require_name(name)):
+            self._sweep()
+            known, target = self.get(name), self.folder / name
+            if not target.exists():
+                raise NotFound(
+                    f"{name} is not installed.", next_step="`noibo engines list` shows what is."
+                )
+            with self._set_aside(target, _GONE):
+                pass
+            return known
 
     @contextlib.contextmanager
-    def _set_aside(self, target: Path) -> Iterator[None]:
+    def _held(self, name: str) -> Iterator[None]:
+        """Alone with the one of that name, among all processes."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self._home / f"engine-{name}.lock", timeout=0):
+                yield
+        except Timeout:
+            raise EngineError(
+                f"Another process is installing or removing {name}.",
+                next_step="Wait until it has ended; then the same command again.",
+            ) from None
+
+    def _new(self, what: str) -> Path:
+        prefix = f"{_UNFINISHED}{os.getpid()}-{what}"
+        return Path(tempfile.mkdtemp(prefix=prefix, dir=self.folder))
+
+    @contextlib.contextmanager
+    def _set_aside(self, target: Path, what: str) -> Iterator[None]:
         """Away with what is there, or back with it where the body fails. A rename is at once; to
         delete takes seconds, in which nobody must find half of it."""
         if not target.exists():
             yield
             return
-        aside = Path(tempfile.mkdtemp(prefix=f"{_UNFINISHED}{os.getpid()}-old-", dir=self.folder))
+        aside = self._new(what)
         try:
             target.rename(aside / target.name)
         except OSError as exc:
@@ -148,11 +171,20 @@ class Environments:
             _delete(aside)
 
     def _sweep(self) -> None:
-        """Delete what was left by a process that was killed in the middle."""
+        """Delete what was left by a process that was killed in the middle; but what it had set
+        aside for a new one that never came is put back."""
         for folder in self.folder.glob(f"{_UNFINISHED}*"):
-            maker = folder.name.removeprefix(_UNFINISHED).partition("-")[0]
-            if maker.isdecimal() and not psutil.pid_exists(int(maker)):
-                _delete(folder)
+            maker, _, what = folder.name.removeprefix(_UNFINISHED).partition("-")
+            if not maker.isdecimal() or psutil.pid_exists(int(maker)):
+                continue
+            if what.startswith(_OLD):
+                self._put_back(folder)
+            _delete(folder)
+
+    def _put_back(self, aside: Path) -> None:
+        for former in aside.iterdir():
+            with contextlib.suppress(OSError):  # another one is there by now
+                former.rename(self.folder / former.name)
 
 
 def _delete(folder: Path) -> None:

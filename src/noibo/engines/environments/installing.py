@@ -15,29 +15,30 @@ from noibo.engines.environments.pip_words import Step
 from noibo.engines.environments.recipe import Recipe
 from noibo.engines.environments.trial import Answered
 from noibo.modelstore.disk import require_space
+from noibo.modelstore.index.pip_settings import PipSettings
 
 Trial = Callable[[Path], Answered]
 
 
 @dataclass(frozen=True, slots=True)
 class Installer:
-    """Installs by recipes. `indexes`: what pip asks where a recipe names no index of its own;
-    `trials`: of each engine, what has it answer."""
+    """Installs by recipes. `pip`: how the user has set it, and what it asks where a recipe names no
+    index of its own; `trials`: of each engine, what has it answer."""
 
     environments: Environments
     door: Door
-    indexes: Sequence[str]
+    pip: PipSettings
     trials: Mapping[str, Trial]
 
     def install(self, recipe: Recipe, tell: Tell) -> Environment:
-        """Raises `EgressRefused`, `DiskFull`, `FetchError`, `DigestMismatch`, `EngineUnusable`;
-        then all is as it was before."""
+        """Raises `EgressRefused`, `DiskFull`, `FetchError`, `DigestMismatch`, `EngineUnusable`, and
+        `EngineError` where another process installs it; then all is as it was before."""
         passed = self._leave(recipe)
         self.environments.folder.mkdir(parents=True, exist_ok=True)
         require_space(self.environments.folder, recipe.bytes)
         with self.environments.making(recipe.name) as room:
             made = room / "environment"
-            version = self._fill(recipe, Pip(made), _Noted(passed, tell))
+            version = self._fill(recipe, Pip(made, self.pip, recipe.index), _Noted(passed, tell))
             tell(Step("try", f"{recipe.package} {version}"))
             answered = self.trials[recipe.engine](made)
             record = Environment(
@@ -55,7 +56,8 @@ class Installer:
 
     def _leave(self, recipe: Recipe) -> Pass:
         """Ask the door for all that pip is told to ask; each is written down."""
-        named = [recipe.index] if recipe.index else [*self.indexes, *_urls(recipe.options)]
+        own = [*self.pip.indexes, *self.pip.find_links, *_urls(recipe.options)]
+        named = [recipe.index] if recipe.index else own
         places = [url for url in named if url.startswith(("http://", "https://"))]
         passed = self.door.open(Purpose.ENGINE_PACKAGES, map(Destination.of, places))
         for url in places:
@@ -66,8 +68,7 @@ class Installer:
         """The environment with its packages; the version of the one it is made for."""
         tell(Step("find", "an environment"))
         pip.make()
-        index = ("--index-url", recipe.index) if recipe.index else ()
-        pip.install(recipe.packages, (*index, *recipe.options), recipe.variables, tell)
+        pip.install(recipe.packages, recipe.options, recipe.variables, tell)
         if recipe.without and "+cpu" in pip.version_of("torch"):
             unwanted = [name for name in recipe.without if pip.version_of(name)]
             if unwanted:

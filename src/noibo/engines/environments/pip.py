@@ -3,22 +3,22 @@ all that it started when nobody wants it any more."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
-import os
 import re
-import signal
 import subprocess
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-import psutil
-
 from noibo import settings
+from noibo.engines.environments.bound import Bound
 from noibo.engines.environments.environment import interpreter_of
+from noibo.engines.environments.handed import handed, plain_name
 from noibo.engines.environments.pip_words import Step, failure, read
 from noibo.errors import EngineError
+from noibo.modelstore.index.pip_settings import PipSettings
 
 LINES_KEPT: Final = 60
 _TELLS_BYTES: Final = (24, 1)  # pip's version since which it writes its progress for programs
@@ -26,16 +26,17 @@ _SERVES_OTHERS: Final = (22, 3)  # since which it installs into another environm
 # Options of the user's that lead somewhere else than where it was told to install.
 _ELSEWHERE: Final = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_DRY_RUN", "PIP_LOG")
 _NOISE: Final = ("PIP_QUIET", "PIP_VERBOSE", "PIP_PROGRESS_BAR", "PIP_NO_INPUT")
-_PATIENCE_S: Final = 60.0
 
 Tell = Callable[[Step], None]
 
 
 class Pip:
-    """Installs into the environment at `folder`."""
+    """Installs into the environment at `folder`. `said`: how the user has set pip; `index`: the
+    only place it may ask, empty: those of the user."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, said: PipSettings, index: str = "") -> None:
         self._folder = folder
+        self._told = handed(said, index)
         self._own = _version() >= _SERVES_OTHERS
         self._step = Step("find")
 
@@ -77,7 +78,8 @@ class Pip:
         bar = "raw" if shows else "off"
         words = ["install", "--no-input", "--progress-bar", bar, "--disable-pip-version-check"]
         lines: deque[str] = deque(maxlen=LINES_KEPT)
-        with _Running([*self._pip(), *words, *options, *packages], self._set(variables)) as pip:
+        command = [*self._pip(), *words, *options, *packages]
+        with self._running(command, variables) as pip:
             for line in pip.lines():
                 self._step = read(line, self._step)
                 if not line.startswith("Progress "):
@@ -90,7 +92,7 @@ class Pip:
     def uninstall(self, packages: Sequence[str]) -> None:
         """Take packages away; those that are not there are passed over."""
         words = ["uninstall", "--yes", "--disable-pip-version-check"]
-        with _Running([*self._pip(), *words, *packages], self._set({})) as pip:
+        with self._running([*self._pip(), *words, *packages], {}) as pip:
             lines = list(pip.lines())
             if pip.code:
                 raise failure(packages[0], lines)
@@ -113,63 +115,25 @@ class Pip:
             return [there, "-P", "-m", "pip"]
         return [settings.python_executable(), "-P", "-m", "pip", "--python", there]
 
+    @contextlib.contextmanager
+    def _running(self, command: Sequence[str], variables: Mapping[str, str]) -> Iterator[Bound]:
+        with contextlib.ExitStack() as leaving:
+            try:
+                bound = leaving.enter_context(Bound(command, self._set(variables)))
+            except OSError as exc:
+                raise EngineError(f"pip could not be run: {exc}.") from exc
+            yield bound
+
     def _set(self, variables: Mapping[str, str]) -> dict[str, str]:
-        """The user's environment (indexes, proxy, compiler), with room for what pip unpacks beside
-        the environment: the same disk, and gone with it."""
+        """The user's environment (proxy, compiler) and pip's settings by name, with room for what
+        pip unpacks beside the environment: the same disk, and gone with it."""
         room = self._folder.parent / "unpacked"
         room.mkdir(exist_ok=True)
-        passed = (*_ELSEWHERE, *_NOISE, "PYTHONPATH", "PYTHONHOME")
-        whole = {k: v for k, v in settings.full_environment().items() if k not in passed}
-        return whole | {"TMPDIR": str(room), "PYTHONUNBUFFERED": "1"} | dict(variables)
-
-
-class _Running:
-    """A process that is gone when this is left, with all that it started."""
-
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        self._command, self._environment = command, environment
-        self.code: int | None = None
-
-    def __enter__(self) -> _Running:
-        try:
-            self._process = subprocess.Popen(
-                self._command,
-                env=dict(self._environment),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                start_new_session=True,  # Ctrl-C is for us: we end it
-            )
-        except OSError as exc:
-            raise EngineError(f"pip could not be run: {exc}.") from exc
-        return self
-
-    def lines(self) -> Iterator[str]:
-        """All that it says, as it says it; then its exit code is known."""
-        assert self._process.stdout is not None  # noqa: S101 - we asked for the pipe
-        for line in self._process.stdout:
-            yield line.rstrip("\r\n")
-        self.code = self._process.wait(_PATIENCE_S)
-
-    def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            self._end()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-
-    def _end(self) -> None:
-        try:
-            if hasattr(os, "killpg"):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            else:
-                for one in psutil.Process(self._process.pid).children(recursive=True):
-                    one.kill()
-                self._process.kill()
-        except (ProcessLookupError, PermissionError, psutil.Error):
-            self._process.kill()
-        self._process.wait()
+        passed = {*_ELSEWHERE, *_NOISE, *self._told, "PYTHONPATH", "PYTHONHOME"}
+        full = settings.full_environment()
+        whole = {name: value for name, value in full.items() if plain_name(name) not in passed}
+        told = {name: value for name, value in self._told.items() if value}
+        return whole | told | {"TMPDIR": str(room), "PYTHONUNBUFFERED": "1"} | dict(variables)
 
 
 def _version() -> tuple[int, ...]:

