@@ -90,7 +90,7 @@ def test_a_service_asks_a_model_of_another_server(home: Path, server: RunningSer
 
 
 def test_noibos_own_application_answers_and_stops_its_workers(home: Path) -> None:
-    with uvicorn("noibo.asgi:app", home) as server:
+    with uvicorn("noibo.asgi:app", home, NOIBO_LOG_FORMAT="json") as server:
         body = {"model": "echo", "messages": [{"role": "user", "content": "Xin chào"}]}
         answer = httpx2.post(server.url + "/v1/chat/completions", json=body, timeout=60).json()
         assert answer["choices"][0]["message"]["content"] == "Xin chào"
@@ -98,7 +98,9 @@ def test_noibos_own_application_answers_and_stops_its_workers(home: Path) -> Non
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(60) in {0, -signal.SIGTERM}
         assert not worker.is_running()
-        assert "Traceback" not in server.log.read_text()
+        logged = server.log.read_text()
+        assert "Traceback" not in logged
+        assert '"logger":"noibo.' in logged  # as a server's own: without what exceptions say
 
 
 def test_what_came_through_a_proxy_needs_a_key(home: Path) -> None:

@@ -45,6 +45,38 @@ def test_setup_writes_what_it_says_and_asks_before_it_overwrites(
     assert "says so already" in same.stdout
 
 
+PLACE = {"LLM_MODEL_PATH": "models/llm"}  # as the seed has it, before a model is there
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_where_the_variable_names_a_place_without_a_model_the_default_one_is_set_up(
+    home: Path, tmp_path: Path, model_store: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if there:
+        (tmp_path / "models" / "llm").mkdir(parents=True)
+    store = {"NOIBO_STORE_PATH": str(model_store)}
+    done = run_noibo("llm", "setup", home=home, **PLACE, **NOWHERE, **store)
+    assert done.returncode == 0, done.stderr
+    assert "The default model is set up instead: smollm2:135m." in done.stdout
+    assert "unset it, or set LLM_MODEL_PATH=smollm2:135m" in done.stdout
+    assert load().llm.model_path == "smollm2:135m"
+    named = run_noibo("llm", "setup", "smollm2:135m", home=home, **PLACE, **NOWHERE, **store)
+    assert "says so already" in named.stdout
+    assert "set LLM_MODEL_PATH=smollm2:135m" in named.stdout
+    settled = {"LLM_MODEL_PATH": "smollm2:135m"}
+    quiet = run_noibo("llm", "setup", home=home, **settled, **NOWHERE, **store)
+    assert "LLM_MODEL_PATH" not in quiet.stdout
+
+
+def test_a_folder_is_never_fetched_as_somebodys_model(home: Path) -> None:
+    done = run_noibo("llm", "setup", home=home, **PLACE, **NOWHERE)
+    assert done.returncode == 4
+    assert "is set up instead: smollm2:135m" in done.stdout
+    assert "offline" in done.stderr
+    assert "models/llm:latest" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -79,11 +111,14 @@ def test_a_test_tells_what_it_saw(home: Path) -> None:
     done = run_noibo("llm", "test", "echo", "--json", home=home)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert told["passed"] == {"load": True, "answer": True, "stream": True}
+    assert set(told["passed"]) == {"load", "answer", "stream", "performance"}
+    assert all(told["passed"].values())
+    assert (told["answered"], told["mean_s"] > 0) == (5, True)
     assert told["pieces"] > 1
     assert told["info"]["loaded"] is True
     spoken = run_noibo("llm", "test", home=home, LLM_MODEL_PATH="echo")
-    assert "3 of 3 tests passed." in spoken.stdout
+    assert "5 of 5 questions answered" in spoken.stdout
+    assert "4 of 4 tests passed." in spoken.stdout
 
 
 def test_on_a_real_model(home: Path, smollm2_gguf: Path, tmp_path: Path) -> None:

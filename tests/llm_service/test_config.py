@@ -30,6 +30,15 @@ def test_names_of_transformers_mean_the_same() -> None:
     assert GenerationConfig().updated(do_sample=True) == GenerationConfig()
 
 
+def test_after_none_drawing_again_is_at_the_usual_temperature() -> None:
+    greedy = GenerationConfig().updated(do_sample=False)
+    assert greedy.updated(do_sample=True).temperature == GenerationConfig().temperature
+    assert greedy.updated(do_sample=True, temperature=0.3).temperature == 0.3
+    assert greedy.updated(temperature=0.3, do_sample=True).temperature == 0.3
+    own = GenerationConfig().updated(temperature=0.2)
+    assert own.updated(do_sample=True).temperature == 0.2
+
+
 @pytest.mark.parametrize(
     ("name", "near"),
     [("temprature", "temperature"), ("top_pp", "top_p"), ("max_tokns", "max_tokens")],

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from noibo import settings
-from noibo.errors import SettingsError
+from noibo.errors import InvalidRequest, SettingsError
 from noibo.llm_service import LLMService
+from noibo.llm_service.quantised import Wish
 
 SEED = {
     "LLM_MODEL_PATH": "models/llm",
@@ -104,15 +105,41 @@ def test_a_bad_variable_is_told_by_the_first_call_and_not_by_the_import(
         service.generate_answer("Hello")
 
 
-def test_what_the_seeds_class_has_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_seeds_class_has_can_be_set(tmp_path: Path) -> None:
     service = LLMService("models/llm")
     service.max_length = 2048
-    service.model_path = "other"
-    assert (service.max_length, service.model_path, service.use_quantization) == (
-        2048,
-        "other",
-        True,
-    )
+    service.model_path = str(tmp_path)
+    tree = service._settings()
+    assert (tree.llm.max_length, tree.llm.model_path) == (2048, str(tmp_path))
+    service.load_in_8bit = True
+    assert Wish.of(service._settings().llm).bits == 8
+    service.load_in_8bit, service.load_in_4bit = False, True
+    assert Wish.of(service._settings().llm).bits == 4
+    service.use_quantization = False
+    assert Wish.of(service._settings().llm).bits == 16
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_length", "4096"),
+        ("max_length", -1),
+        ("max_length", True),
+        ("use_quantization", "true"),
+        ("load_in_8bit", 1),
+        ("load_in_4bit", None),
+        ("model_path", b"models"),
+    ],
+)
+def test_a_value_that_cannot_be_set_is_refused_and_nothing_changes(
+    name: str, value: object
+) -> None:
+    service = LLMService("models/llm")
+    before = service._settings().llm
+    with pytest.raises(InvalidRequest, match=name) as caught:
+        setattr(service, name, value)
+    assert caught.value.param == name
+    assert service._settings().llm == before
 
 
 def test_without_a_word_it_is_the_usual_folder_else_the_default_model(

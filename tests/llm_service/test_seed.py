@@ -18,7 +18,7 @@ RUNNER = Path(__file__).with_name("seed_runner.py")
 # So that a small model says no more than there is time for: the code's own limits stay in it.
 HELLO = "from noibo.llm_service import llm_service\n"
 SHORT = HELLO + 'llm_service.update_generation_config(stop=[".", "\\n", ","])\n'
-SHOWN = "\nprint('said', repr(answer))\n"
+RESULTS = ("answer", "answer", "code", "translation")  # what each use case calls its own
 
 
 def run(code: str, home: Path, **environ: str) -> str:
@@ -68,9 +68,20 @@ def test_its_script(home: Path) -> None:
 
 @pytest.mark.heavy
 def test_its_four_use_cases_load_by_themselves(home: Path) -> None:
-    shown = "print(len(answer), len(code), len(translation))\n"
-    code = HELLO + "".join(seed_code.USE_CASES) + shown
-    assert all(int(length) > 20 for length in run(code, home, LLM_MODEL_PATH="echo").split())
+    """The echo says what it was asked: question and context of each."""
+    parts = zip(seed_code.USE_CASES, RESULTS, strict=True)
+    code = HELLO + "".join(f"{case}\nprint('said', repr({name}))\n" for case, name in parts)
+    told = run(code, home, LLM_MODEL_PATH="echo").splitlines()
+    asked = (
+        ("What is the capital of Vietnam?", "Hanoi is the capital of Vietnam."),
+        ("Nội dung chính của tài liệu là gì?", "Thành phố nằm bên sông Hồng."),
+        ("Viết function Python để sort array", "Python programming best practices"),
+        ("Dịch sang tiếng Anh: Xin chào", "Translation task"),
+    )
+    for said, (question, context) in zip(told, asked, strict=True):
+        assert said.startswith("said ")
+        assert question in said
+        assert context in said
 
 
 @pytest.mark.heavy
@@ -88,10 +99,17 @@ def test_all_of_it_on_a_real_model_in_the_folder_it_names(
     folder = tmp_path / "models" / "llm"
     folder.mkdir(parents=True)
     (folder / "SmolLM2-135M-Instruct-Q4_1.gguf").symlink_to(smollm2_gguf)
-    code = SHORT + seed_code.BASIC + SHOWN + seed_code.ADVANCED + "".join(seed_code.USE_CASES)
-    said = run(code + SHOWN, home, LLM_MODEL_PATH=str(folder), MAX_LENGTH="2048")
-    assert said.count("said '") == 2
-    assert "said ''" not in said
+    results = ("answer", "answer", *RESULTS)
+    blocks = (SHORT + seed_code.BASIC, seed_code.ADVANCED, *seed_code.USE_CASES)
+    code = "".join(
+        f"{block}\nprint('said', {name}.taken.tokens, len({name}))\n"
+        for block, name in zip(blocks, results, strict=True)
+    )
+    said = run(code, home, LLM_MODEL_PATH=str(folder), MAX_LENGTH="2048")
+    told = [line.split()[1:] for line in said.splitlines() if line.startswith("said ")]
+    assert len(told) == len(results)
+    assert all(int(tokens) > 0 for tokens, _ in told)
+    assert sum(int(length) > 0 for _, length in told) > 3  # one may begin with what ends it
 
 
 @pytest.mark.heavy

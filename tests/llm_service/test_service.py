@@ -81,6 +81,42 @@ print(json.dumps([sorted(sys.modules), threading.active_count()]))
     assert not home.exists()
 
 
+@pytest.mark.heavy
+def test_what_the_first_question_imports_is_not_imported_on_the_event_loop(home: Path) -> None:
+    code = """
+import asyncio, json, sys, threading
+from noibo.llm_service import LLMService
+
+seen = {True: [], False: []}
+
+def note(event, arguments):
+    if event == "import" and arguments[0].startswith("noibo."):
+        seen[threading.current_thread() is threading.main_thread()].append(arguments[0])
+
+async def main():
+    said = [piece async for piece in service.generate_answer_with_streaming("Hello")]
+    seen["said"] = said + [await service.generate_answer_async("there")]
+
+sys.addaudithook(note)
+with LLMService("echo") as service:
+    asyncio.run(main())
+print(json.dumps(seen))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=clean_environment(home),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    assert seen["said"] == ["Hello", "there"]
+    assert "noibo.llm_service.asking" in seen["false"]
+    assert seen["true"] == []
+
+
 async def test_callers_that_come_together_share_one_load(service: LLMService) -> None:
     assert not service.is_loaded
     await asyncio.gather(*(service.load_model() for _ in range(5)))
@@ -102,6 +138,25 @@ async def test_a_load_that_fails_says_why_and_can_be_tried_again(echo: Echo) -> 
         echo()
         await service.load_model()
         assert service.generate_answer("Hello") == "Hello"
+
+
+async def test_after_a_load_that_failed_what_is_chosen_then_is_asked(
+    echo: Echo, service: LLMService
+) -> None:
+    echo(start_fails="of too large a model")
+    with pytest.raises(NoiboError, match="of too large a model"):
+        await service.load_model()
+    echo(text="of a smaller one")
+    assert service.generate_answer("Hello") == "of a smaller one"
+
+
+async def test_a_load_under_way_is_not_cut_off_by_another(echo: Echo, service: LLMService) -> None:
+    echo(start_delay_s=0.5)
+    first = asyncio.create_task(service.load_model())
+    await eventually(lambda: service._room is not None and service._room.home is not None)
+    echo(text="of the other")
+    await asyncio.gather(first, service.load_model())
+    assert service.generate_answer("Hello") == "of the other"
 
 
 def test_an_answer_before_the_load_loads_by_itself(service: LLMService) -> None:
@@ -327,6 +382,24 @@ async def test_who_is_asked_while_it_is_cleaned_up_is_told(echo: Echo, service: 
     await service.cleanup()
     with pytest.raises(ShuttingDown, match="cleanup"):
         await task
+
+
+async def test_cleaning_up_while_another_model_takes_the_place_leaves_nothing(
+    echo: Echo, service: LLMService
+) -> None:
+    echo(delay_ms=20, text=" ".join(["word"] * 3000))
+    await service.load_model()
+    pid, room = pid_of(service), room_of(service)
+    asked = asyncio.create_task(service.generate_answer_async("Hello"))
+    await eventually(lambda: answering(service) == 1)
+    echo(text="of the other")
+    loading = asyncio.create_task(service.load_model())
+    await eventually(lambda: room.home is None)  # it waits for the end of the answer
+    await service.cleanup()
+    assert not psutil.pid_exists(pid)
+    for task in (asked, loading):
+        with pytest.raises(ShuttingDown, match="cleanup"):
+            await task
 
 
 async def test_a_service_that_nobody_has_any_more_is_unloaded() -> None:

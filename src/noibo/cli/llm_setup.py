@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,12 +15,12 @@ from noibo.cli.context import settings
 from noibo.cli.llm_fit import look_at, require_room
 from noibo.cli.llm_table import table_of, with_table
 from noibo.cli.models import fetch_if_missing
-from noibo.errors import ModelNotFound, SettingsError
+from noibo.errors import BadReference, ModelNotFound, ModelPathNotFound, SettingsError
 from noibo.llm_service.finding import Finder, Found, path_of, usual
 from noibo.llm_service.quantised import Wish
 from noibo.modelstore import catalog
 from noibo.modelstore.disk import write_atomically
-from noibo.modelstore.origin import Named, parse
+from noibo.modelstore.origin import Named, Registry, parse
 from noibo.modelstore.progress import size_text
 from noibo.settings import Settings
 
@@ -40,7 +41,7 @@ def set_up(
         values["max_length"] = max_length
     fresh = replace(tree, llm=replace(tree.llm, **values))
     wish = Wish.of(fresh.llm)
-    said = model or tree.llm.model_path or usual(tree)
+    said = model or _meant(fresh, wish)
     there = path_of(said) is not None
     named = said if there else _in_bits(said, wish)
     found = _found(fresh, said, wish) if there else None  # what is wrong with it is said at once
@@ -51,7 +52,49 @@ def set_up(
     if found.note:
         print(f"Note: {found.note}")
     _write(tree, {"model_path": _kept(found, said), **values}, overwrite=overwrite)
+    if said != tree.llm.model_path:
+        values["model_path"] = _kept(found, said)
+    for line in what_wins(tree, values):
+        print(line)
     print("Next: noibo llm test")
+
+
+def _meant(tree: Settings, wish: Wish) -> str:
+    """The model that the settings mean: the default one where they name a place without any, as
+    `LLM_MODEL_PATH=models/llm` does before anything is there."""
+    said = tree.llm.model_path or usual(tree)
+    if not is_place(said):
+        return said
+    try:
+        asyncio.run(Finder(tree, open_store(tree), open_lookup(tree)).find(said, wish))
+    except ModelPathNotFound as error:
+        print(f"{error.message} The default model is set up instead: {tree.default_model}.")
+        return tree.default_model
+    return said
+
+
+def is_place(said: str) -> bool:
+    """Whether a path is meant. `models/llm` might be a model of somebody named models; in the
+    settings it is a folder, and a model is named with its tag or its host."""
+    if path_of(said) is not None:
+        return True
+    try:
+        origin = parse(said)
+    except BadReference:
+        return True
+    if not isinstance(origin, Named | Registry) or ":" in said or "/" not in said:
+        return False
+    return "." not in origin.reference.host or isinstance(origin, Named)
+
+
+def what_wins(tree: Settings, values: Mapping[str, Any]) -> Iterator[str]:
+    """Variables that say something else than what is written, and go before it."""
+    for name, value in values.items():
+        source = tree.sources[f"llm.{name}"]
+        if source in {"default", str(tree.file)} or getattr(tree.llm, name) == value:
+            continue
+        text = str(value).lower() if isinstance(value, bool) else value
+        yield f"{source} goes before noibo.toml: unset it, or set {source}={text}"
 
 
 def _found(tree: Settings, said: str, wish: Wish) -> Found:

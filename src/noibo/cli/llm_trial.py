@@ -15,6 +15,13 @@ from noibo.llm_service import LLMService
 QUESTION: Final = "Thủ đô của Việt Nam là gì?"
 CONTEXT: Final = "Hà Nội là thủ đô của Việt Nam."
 STREAMED: Final = "Say hello in one short sentence."
+QUESTIONS: Final = (
+    "Trí tuệ nhân tạo là gì?",
+    "What is machine learning?",
+    "Viết function Python để sort array.",
+    "Dịch sang tiếng Anh: Xin chào",
+    "Name three uses of a language model.",
+)
 
 
 @dataclass(slots=True)
@@ -29,6 +36,8 @@ class Trial:
     stream_s: float = 0.0
     streamed: str = ""
     pieces: int = 0
+    answered: int = 0  # of the questions asked one after the other
+    mean_s: float = 0.0  # of those answers
     tokens_per_second: float = 0.0
     info: dict[str, Any] = field(default_factory=dict)
 
@@ -39,6 +48,7 @@ class Trial:
             "load": bool(self.info.get("loaded")),
             "answer": bool(self.answer.strip()),
             "stream": bool(self.streamed.strip()),
+            "performance": self.answered == len(QUESTIONS),
         }
 
 
@@ -67,9 +77,20 @@ async def _try(service: LLMService, max_tokens: int) -> Trial:
             trial.streamed += piece
             trial.pieces += 1
         trial.stream_s = clock() - began
+        trial.answered, trial.mean_s = await _asked(service, max_tokens)
         trial.info = service.get_model_info()
     trial.model = trial.info["model_name"]
     return trial
+
+
+async def _asked(service: LLMService, max_tokens: int) -> tuple[int, float]:
+    """One question after the other: how many are answered, and seconds of an answer at the mean."""
+    taken = []
+    for question in QUESTIONS:
+        answer = await service.generate_answer_async(question, None, max_tokens)
+        if answer.strip():
+            taken.append(answer.taken.seconds)
+    return len(taken), sum(taken) / max(len(taken), 1)
 
 
 def _say(trial: Trial) -> None:
@@ -91,6 +112,10 @@ def _say(trial: Trial) -> None:
         f"the first of {trial.pieces} pieces after {trial.stream_first_s:.2f} s"
     )
     print(f"      {STREAMED}\n      {harmless(trial.streamed).strip()}")
+    print(
+        f"{marks['performance']}  {trial.answered} of {len(QUESTIONS)} questions answered, "
+        f"{trial.mean_s:.2f} s each at the mean"
+    )
     for hint in info["advice"]:
         print(f"note  {hint}")
     print(f"{sum(passed.values())} of {len(passed)} tests passed.")

@@ -47,13 +47,20 @@ class GenerationConfig:
         values: dict[str, Any] = {}
         for name, value in changes.items():
             if name == "do_sample":  # transformers' word for it
-                values |= {} if value else {"temperature": 0.0}
+                values = self._sampled(bool(value), values)
                 continue
             key = _SAME.get(name, name)
             if key not in kinds:
                 raise _unknown(name, (*kinds, *_SAME, "do_sample"))
-            values[key] = _checked(name, value, kinds[key])
+            values[key] = checked(name, value, kinds[key])
         return dataclasses.replace(self, **values)
+
+    def _sampled(self, draws: bool, values: dict[str, Any]) -> dict[str, Any]:
+        """The values with the temperature that `do_sample` means: the usual one, where it was 0."""
+        if not draws:
+            return {**values, "temperature": 0.0}
+        usual = {} if self.temperature else {"temperature": GenerationConfig().temperature}
+        return {**usual, **values}
 
     def fields(self) -> dict[str, Any]:
         """The fields of a request."""
@@ -62,7 +69,8 @@ class GenerationConfig:
         return {name: value for name, value in said.items() if value is not None and value != ()}
 
 
-def _checked(name: str, value: Any, kind: Any) -> Any:
+def checked(name: str, value: Any, kind: Any) -> Any:
+    """The value, where it is of its kind. Raises `InvalidRequest`."""
     if name == "stop" and isinstance(value, str):
         value = (value,)
     try:

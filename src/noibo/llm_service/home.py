@@ -48,6 +48,7 @@ class Home:
         self._idle = asyncio.Event()
         self._idle.set()
         self._at_start: tuple[int, int] = (0, 0)  # a worker's process, and bytes it held when ready
+        self._closing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         session = await self._leaving.enter_async_context(new_session())
@@ -58,7 +59,13 @@ class Home:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await self._leaving.aclose()
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop the worker. Whoever comes meanwhile shares it, and whoever goes does not end it."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._leaving.aclose())
+        await asyncio.shield(self._closing)
 
     async def _resolve(self, name: str) -> Model:
         return self.found.model
@@ -74,12 +81,14 @@ class Home:
         return worker if worker and worker.state is State.READY else None
 
     async def ready(self) -> None:
-        """Wait until it can be asked. Raises why it cannot; whoever comes meanwhile shares it."""
+        """Wait until it can be asked. Raises why it cannot; whoever comes meanwhile shares it. No
+        other model takes its place before that."""
         claim = Claim(self.found.model, keep_alive=math.inf, answers=False)
-        async with self._supervisor.lease(claim) as worker:
-            pid = worker.process.pid if worker.process else 0
-            if pid and pid != self._at_start[0]:
-                self._at_start = pid, await asyncio.to_thread(Machine().held_by, pid)
+        with self._asked():
+            async with self._supervisor.lease(claim) as worker:
+                pid = worker.process.pid if worker.process else 0
+                if pid and pid != self._at_start[0]:
+                    self._at_start = pid, await asyncio.to_thread(Machine().held_by, pid)
 
     async def ask(self, question: Question, tell: Tell) -> Answer:
         """The answer to one question; leaving ends the work for it."""
@@ -98,8 +107,9 @@ class Home:
                 self._idle.set()
 
     async def finished(self) -> None:
-        """Wait for the end of what is being answered."""
-        await self._idle.wait()
+        """Wait for the end of what is being loaded and answered."""
+        while self._asks:  # who has loaded it asks it next, before anybody else is woken
+            await self._idle.wait()
 
     async def clear(self) -> int:
         """Start the worker anew where it has grown and nobody is answered; bytes that came back."""

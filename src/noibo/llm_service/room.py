@@ -33,6 +33,8 @@ class Room:
 
     def __init__(self) -> None:
         self.home: Home | None = None
+        self._homes: list[Home] = []  # that one, and those that are left and not closed yet
+        self._work: set[asyncio.Task[Any]] = set()  # that was submitted and is under way
         self._pid = os.getpid()
         self._guard = threading.Lock()
         self._left = False
@@ -85,15 +87,18 @@ class Room:
             home = self.home
             if home is None or not home.is_for(own, found.model):
                 await self._leave_home()
-                home = await Home(own, found).__aenter__()
+                home = Home(own, found)
+                self._homes.append(home)
+                await home.__aenter__()
             home.found = found
             self.home = home
         await home.ready()
         return home
 
     async def answer(self, tree: Settings, question: Question, tell: Tell) -> Answer:
-        """The answer, after the model was loaded where it is not."""
-        home = self.home or await self.load(tree)
+        """The answer, after the model was loaded where it is not: by what the settings say now, so
+        that a smaller one can be chosen after a load that failed."""
+        home = self.home if self.home and self.home.worker else await self.load(tree)
         return await home.ask(question, tell)
 
     async def clear(self) -> int:
@@ -110,7 +115,12 @@ class Room:
         except asyncio.CancelledError:
             self.home = home
             raise
-        await asyncio.shield(home.__aexit__())
+        await self._close(home)
+
+    async def _close(self, home: Home) -> None:
+        await home.close()
+        if home in self._homes:
+            self._homes.remove(home)
 
     # ── the life of it ──────────────────────────────────────────────────────
 
@@ -121,10 +131,18 @@ class Room:
 
     async def _stay(self) -> None:
         await self._closing.wait()
-        if self.home is not None:
-            await self.home.__aexit__()
+        for task in self._work:
+            task.cancel()
+        if self._work:  # first: a load that goes on would open a home that nobody closes
+            await asyncio.wait(self._work)
+        for home in tuple(self._homes):
+            await self._close(home)
 
     async def _until_left(self, work: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.current_task()
+        if task is not None:
+            self._work.add(task)
+            task.add_done_callback(self._work.discard)
         try:
             return await work
         except (asyncio.CancelledError, ShuttingDown, WorkerDied):
@@ -146,8 +164,8 @@ class Room:
         with contextlib.suppress(RuntimeError):  # its loop is closed
             self._loop.call_soon_threadsafe(stand)
             still.wait(1.0)
-        if self.home is not None:
-            self.home.kill()
+        for home in tuple(self._homes):
+            home.kill()
 
 
 def _left() -> ShuttingDown:

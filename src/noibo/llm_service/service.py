@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator
 from concurrent.futures import Future
 from dataclasses import asdict, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, get_type_hints
 
 from noibo.errors import ModelNotFound
 from noibo.llm_service.advice import advised, hints
@@ -110,8 +110,7 @@ class LLMService:
         """The answer, when it is whole; loads the model if nobody has. It holds up whoever calls
         it: on an event loop with other work, await `generate_answer_async`. Raises
         `ContextExceeded` where question, context and answer are longer than the window."""
-        asked = self._asked(question, context, max_tokens, temperature)
-        room = self._opened()
+        room, asked = self._begun(question, context, max_tokens, temperature)
         with advised():
             answer = _result(room.submit(room.answer(self._settings(), asked, _nobody)))
         return self._noted(answer)
@@ -124,9 +123,10 @@ class LLMService:
         temperature: float | None = None,
     ) -> Answer:
         """The same without holding the event loop up. Cancelling it ends the work."""
-        asked = self._asked(question, context, max_tokens, temperature)
         with advised():
-            room = await asyncio.to_thread(self._opened)
+            room, asked = await asyncio.to_thread(
+                self._begun, question, context, max_tokens, temperature
+            )
             work = room.submit(room.answer(self._settings(), asked, _nobody))
             return self._noted(await asyncio.wrap_future(work))
 
@@ -141,8 +141,9 @@ class LLMService:
         """The answer in pieces, as they are written; with `words_per_second`, whole words at that
         pace. The engine is not held up by a slow reader. Leaving the loop ends the work."""
         pause = pause_of(words_per_second)
-        asked = self._asked(question, context, max_tokens, temperature)
-        room = await asyncio.to_thread(self._opened)
+        room, asked = await asyncio.to_thread(
+            self._begun, question, context, max_tokens, temperature
+        )
         async with contextlib.aclosing(self._pieces(room, asked)) as pieces:
             async for piece in paced(pieces, pause):
                 yield piece
@@ -254,17 +255,34 @@ class LLMService:
         """As `optimize_for_gpu` was told, or the settings; so are the next two."""
         return self._settings().llm.use_quantization
 
+    @use_quantization.setter
+    def use_quantization(self, on: bool) -> None:
+        self._set(use_quantization=on)
+
     @property
     def load_in_8bit(self) -> bool:
         return self._settings().llm.load_in_8bit
+
+    @load_in_8bit.setter
+    def load_in_8bit(self, on: bool) -> None:
+        self._set(load_in_8bit=on)
 
     @property
     def load_in_4bit(self) -> bool:
         return self._settings().llm.load_in_4bit
 
+    @load_in_4bit.setter
+    def load_in_4bit(self, on: bool) -> None:
+        self._set(load_in_4bit=on)
+
     def _set(self, **changes: Any) -> None:
-        tree = self._settings()
-        self._tree = replace(tree, llm=replace(tree.llm, **changes))
+        """Raises `InvalidRequest` for a value that cannot be; then nothing changes."""
+        from noibo.llm_service.config import checked
+        from noibo.settings import Llm
+
+        kinds, tree = get_type_hints(Llm, include_extras=True), self._settings()
+        values = {name: checked(name, value, kinds[name]) for name, value in changes.items()}
+        self._tree = replace(tree, llm=replace(tree.llm, **values))
 
     def _settings(self) -> Settings:
         """Read when they are first wanted. Raises `SettingsError` for what cannot be."""
@@ -296,6 +314,14 @@ class LLMService:
         return Question(
             messages(question, context, config.system), config, limited=max_tokens is not None
         )
+
+    def _begun(
+        self, question: str, context: Context, max_tokens: int | None, temperature: float | None
+    ) -> tuple[Room, Question]:
+        """Where it is asked, and what. The first time, what is imported for it takes a second: not
+        for an event loop."""
+        asked = self._asked(question, context, max_tokens, temperature)
+        return self._opened(), asked
 
     def _opened(self) -> Room:
         """The room that the model is run in: made for the first caller."""
