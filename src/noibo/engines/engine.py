@@ -148,6 +148,11 @@ TRUE = msgspec.Raw(b"true")
 FORMS = ("response_format", "json_schema", "grammar", "tools")
 
 
+def plain(value: Any) -> Any:
+    """What a field says; one that is decoded already is what it is."""
+    return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
+
+
 class Engine(Protocol):
     """An adapter. One instance serves every model of its engine."""
 

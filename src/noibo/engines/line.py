@@ -13,7 +13,7 @@ import socket
 import ssl
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -134,16 +134,18 @@ class Session:
         self._idle: defaultdict[tuple[str, int, bool], list[_Line]] = defaultdict(list)
         self._closed = False
 
-    async def post(
+    def post(
         self, url: str, data: bytes, headers: Mapping[str, str], waits: Waits = USUAL
-    ) -> Response:
+    ) -> Coroutine[Any, Any, Response]:
         """The answer to a request with a body. Raises `EgressRefused` for a name that does not lead
         to this machine, and `Silent`, then or while it is read, where too little comes of it."""
-        return await self._ask("POST", url, data, headers, waits)
+        return self._ask("POST", url, data, headers, waits)
 
-    async def get(self, url: str, headers: Mapping[str, str], waits: Waits = USUAL) -> Response:
+    def get(
+        self, url: str, headers: Mapping[str, str], waits: Waits = USUAL
+    ) -> Coroutine[Any, Any, Response]:
         """The answer to one without."""
-        return await self._ask("GET", url, b"", headers, waits)
+        return self._ask("GET", url, b"", headers, waits)
 
     async def _ask(
         self, method: str, url: str, data: bytes, headers: Mapping[str, str], waits: Waits
@@ -172,9 +174,10 @@ class Session:
         loop = asyncio.get_running_loop()
         context = _context() if place.tls else None
         key = place.host, place.port, place.tls
+        is_number = is_own(place.host)  # else it is a name, which may lead anywhere
         try:
             async with asyncio.timeout(connect_s):
-                hosts = [place.host] if is_own(place.host) else await _own_addresses(place)
+                hosts = [place.host] if is_number else await _own_addresses(place)
                 for host in hosts:
                     try:
                         transport, line = await loop.create_connection(
@@ -192,7 +195,7 @@ class Session:
             failed = Unreachable(str(exc))
             failed.errno = exc.errno
             raise failed from exc
-        if not is_own(str(transport.get_extra_info("peername")[0])):
+        if not is_number and not is_own(str(transport.get_extra_info("peername")[0])):
             line.drop()
             raise EgressRefused(f"{place.named} is not on this machine.")
         return line

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ import msgspec
 from noibo.engines import line
 from noibo.engines.engine import Fields, Support, Verb
 from noibo.engines.remote import waits
-from noibo.engines.remote.attempts import Attempts
+from noibo.engines.remote.attempts import OWN_FAULTS, Attempts
 from noibo.engines.remote.reached import Reached
 from noibo.engines.worker import Worker
 from noibo.errors import ContextExceeded, EngineError, NoiboError, NotSupported, WorkerDied
@@ -50,13 +49,9 @@ class Upstream:
         self._worker = worker
         self._session = session
         self._lease = lease
-        self._asking = 0  # questions under way at a server elsewhere
-        self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-        if worker.key:
-            self._headers["Authorization"] = f"Bearer {worker.key}"
+        self._asking = 0  # questions under way, until they are answered
         # elsewhere each attempt has its own time
         self._patience_s = worker.patience_s if worker.reach is None else None
-        self._waits = line.Waits(first_s=self._patience_s)  # then it is seen what our own do
 
     def generate(self, path: str, fields: Fields) -> Generation:
         """A request that the engine has prepared: `async with` posts it, and gives the open,
@@ -65,15 +60,24 @@ class Upstream:
         return Generation(self, path, fields)
 
     async def begin(self, path: str, fields: Fields) -> line.Response:
-        """Post a request; the response, of which only the head is read. It is to be closed."""
+        """Post a request; the response, of which only the head is read. It is to be ended."""
         worker = self._worker
         worker.owed += 1
+        self._asking += 1
         try:
             return await self._post(path, fields)
-        except ConnectionError as exc:
-            raise await self.reason(exc) from exc
+        except BaseException as exc:
+            self._asking -= 1
+            if isinstance(exc, ConnectionError):
+                raise await self.reason(exc) from exc
+            raise
         finally:
             worker.owed -= 1
+
+    def end(self, response: line.Response) -> None:
+        """Hear no more of a response that was begun."""
+        self._asking -= 1
+        response.close()
 
     async def chunks(self, response: line.Response) -> AsyncIterator[bytes]:
         """What comes of an open response, as it comes. Whoever takes long over a chunk does not
@@ -111,34 +115,32 @@ class Upstream:
             return self._post_there(path, fields)
         if self._worker.launch.dialect is not None:
             return self._post_translated(self._worker.launch.dialect, path, fields)
-        body = msgspec.json.encode(fields)
-        return self._session.post(self._worker.url + path, body, self._headers, self._waits)
+        worker, body = self._worker, msgspec.json.encode(fields)
+        return self._session.post(worker.url + path, body, worker.headers, worker.waits)
 
     async def _post_translated(
         self, dialect: Dialect, path: str, fields: Mapping[str, Any]
     ) -> line.Response:
         """The same of a worker of ours that is asked in other words."""
+        worker = self._worker
 
-        async def fetch(place: str, body: bytes) -> line.Response:
-            url = dialect.address(self._worker.url, place)
+        def fetch(place: str, body: bytes) -> Coroutine[Any, Any, line.Response]:
+            url = dialect.address(worker.url, place)
             if not body:
-                return await self._session.get(url, self._headers, self._waits)
-            return await self._session.post(url, body, self._headers, self._waits)
+                return self._session.get(url, worker.headers, worker.waits)
+            return self._session.post(url, body, worker.headers, worker.waits)
 
         question = await dialect.question(path, fields, fetch, None)
         return question.told(await fetch(question.path, question.body))
 
-    async def _post_there(self, path: str, fields: Mapping[str, Any]) -> line.Response:
+    def _post_there(
+        self, path: str, fields: Mapping[str, Any]
+    ) -> Coroutine[Any, Any, line.Response]:
         """The same of a server elsewhere, which is asked again where that makes sense."""
         worker = self._worker
         assert isinstance(worker, Reached)  # noqa: S101 - it has a reach
         keep_alive = self._lease.keep_alive if self._lease else None
-        self._asking += 1
-        try:
-            attempts = Attempts(worker, self._session, self._headers, self._rest)
-            return await attempts.post(path, fields, keep_alive)
-        finally:
-            self._asking -= 1
+        return Attempts(worker, self._session, self._rest).post(path, fields, keep_alive)
 
     async def _rest(self, seconds: float) -> None:
         """Wait, and let others have the slot meanwhile, unless something else goes on in it."""
@@ -149,13 +151,13 @@ class Upstream:
 
     async def look(self, path: str) -> Any:
         """Get one JSON document."""
-        async with (
-            self._mapped(),
-            self._not_for_ever(),
-            await self._session.get(self._worker.address(path), self._headers) as response,
-        ):
+        async with self._mapped(), self._not_for_ever(), await self._got(path) as response:
             said = await response.read()
         return self._document(response, said)
+
+    def _got(self, path: str) -> Coroutine[Any, Any, line.Response]:
+        worker = self._worker
+        return self._session.get(worker.address(path), worker.headers, worker.waits)
 
     def refusal(self, response: line.Response, said: bytes) -> NoiboError:
         """What a caller is told of an answer that is none."""
@@ -193,7 +195,7 @@ class Upstream:
         with contextlib.suppress(TimeoutError, ConnectionError, *NONSENSE):
             async with (
                 asyncio.timeout(BRIEF_S),
-                await self._session.get(url, self._headers) as response,
+                await self._session.get(url, self._worker.headers) as response,
             ):
                 slots = msgspec.json.decode(await response.read())
                 return sum(bool(slot["is_processing"]) for slot in slots)
@@ -208,12 +210,15 @@ class Upstream:
         """A request of which nothing is ever heard (a chat template that turns in a circle) fails,
         and its worker is replaced when it has finished the others."""
         worker = self._worker
+        self._asking += 1
         try:
             with worker.owing():
                 async with asyncio.timeout(self._patience_s):
                     yield
         except TimeoutError:
             raise worker.silent(worker.patience_s) from None
+        finally:
+            self._asking -= 1
 
     @contextlib.asynccontextmanager
     async def _mapped(self) -> AsyncIterator[None]:
@@ -230,9 +235,9 @@ class Upstream:
             return self._worker.silent(exc.seconds)
         if not isinstance(exc, line.Unreachable):
             return await self._worker.died()
-        if exc.errno in {errno.EMFILE, errno.ENFILE}:
+        if exc.errno in OWN_FAULTS:
             return EngineError(
-                "The server has no file descriptor left to ask the worker by.",
+                "The server has no file descriptor left to ask the worker by, or no port.",
                 next_step="Try again, with fewer connections, or raise `ulimit -n`.",
                 retry_after_s=1.0,
             )
@@ -257,6 +262,6 @@ class Generation:
 
     async def __aexit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
         if self._response is not None:
-            self._response.close()
+            self._upstream.end(self._response)
         if isinstance(exc, ConnectionError):
             raise await self._upstream.reason(exc) from exc

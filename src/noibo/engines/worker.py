@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import secrets
 import time
@@ -27,6 +28,7 @@ from noibo import settings
 from noibo.egress import require_loopback
 from noibo.engines.engine import Engine, Launch, Model, Reach
 from noibo.engines.faults import Fault, Kind, diagnose, kernel_kills
+from noibo.engines.line import Waits
 from noibo.engines.memory.machine import Machine, family
 from noibo.engines.prefill import measure_prefill
 from noibo.engines.process import LONGEST_LINE, MOST_WRITTEN, ChildProcess, Event
@@ -107,6 +109,8 @@ class Worker:
         self.expected_bytes = launch.need.at_start
         self.tokens_in = self.tokens_reused = self.tokens_out = 0
         self.prompts = self.longest_tokens = 0
+        self.patience_s = BUSY * limits.answer_stall_s  # a request may hear nothing for so long
+        self.waits = Waits(first_s=self.patience_s)  # then it is seen what it does
         self._limits = limits
         self._kills = 0
         self._on_end = on_end
@@ -309,10 +313,11 @@ class Worker:
         placed = self._placed.get("context")
         return placed if isinstance(placed, int) else self.launch.size.context
 
-    @property
-    def patience_s(self) -> float:
-        """How long a request may hear nothing at all of a worker that is busy."""
-        return BUSY * self._limits.answer_stall_s
+    @functools.cached_property
+    def headers(self) -> dict[str, str]:
+        """What each request to it says of itself."""
+        key = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        return {"Content-Type": "application/json", "Accept-Encoding": "identity"} | key
 
     @contextlib.contextmanager
     def owing(self) -> Iterator[None]:

@@ -16,7 +16,8 @@ from noibo.wire.body import UNREADABLE
 
 
 class Answer(line.Response):
-    """An answer as it comes. That it comes, or does not, is told to who gave leave to ask."""
+    """An answer as it comes. That its first byte comes, or does not, is told to who gave leave to
+    ask: what breaks off after it says nothing of the next answer."""
 
     def __init__(self, inner: line.Response, permit: Permit) -> None:
         self.status, self.headers = inner.status, inner.headers
@@ -33,10 +34,12 @@ class Answer(line.Response):
             self._permit.failed()
             raise
         self._permit.answered()
+        self.piece = self._inner.piece  # type: ignore[method-assign] # all is told
         return said
 
     async def read(self) -> bytes:
-        return await whole_of(self)
+        said = await self.piece()
+        return said + await self._inner.read() if said else said
 
     def close(self) -> None:
         self._permit.let_go()
@@ -74,8 +77,8 @@ class Translator(Protocol):
 class Told(line.Response):
     """An answer in other words."""
 
-    def __init__(self, inner: line.Response, translator: Translator, status: int = 0) -> None:
-        self.status, self.headers = status or inner.status, inner.headers
+    def __init__(self, inner: line.Response, translator: Translator) -> None:
+        self.status, self.headers = inner.status, inner.headers
         self._inner, self._translator = inner, translator
         self._ended = False
 

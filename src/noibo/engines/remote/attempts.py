@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import errno
 import random
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from noibo.engines import line
@@ -21,7 +22,16 @@ from noibo.engines.remote.dialect import Question
 if TYPE_CHECKING:
     from noibo.engines.remote.reached import Reached
 
-OWN_FAULTS: Final = frozenset({errno.EMFILE, errno.ENFILE})  # of this machine, not of that server
+# Of this machine, not of that server: it has no file descriptor left, or no port.
+OWN_FAULTS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL})
+
+
+class _NotNow(Exception):
+    """An answer to what has to be known first, which says nothing of that."""
+
+    def __init__(self, response: line.Response) -> None:
+        super().__init__(f"status {response.status}")
+        self.response = response
 
 
 class Attempts:
@@ -31,13 +41,12 @@ class Attempts:
         self,
         worker: Reached,
         session: line.Session,
-        headers: Mapping[str, str],
         rest: Callable[[float], Awaitable[None]],
     ) -> None:
         self._worker = worker
         self._session = session
-        self._headers = headers
         self._rest = rest
+        self._sent_at = 0.0
 
     async def post(
         self, path: str, fields: Mapping[str, Any], keep_alive: float | None = None
@@ -67,23 +76,28 @@ class Attempts:
             tried += 1
             try:
                 if question is None:
-                    question = await dialect.question(path, fields, self._send, keep_alive)
+                    question = await dialect.question(path, fields, self._learn, keep_alive)
                 response = await self._send(question.path, question.body)
+                if response.status < 400:
+                    return question.told(Answer(response, permit))
+                response, other = await _reconsidered(question, response)
             except (line.Unreachable, line.Broken) as failed:
                 begun = isinstance(failed, line.Broken) and failed.begun
                 if begun or not self._may_again(tried):
                     raise
                 pause = waits.backoff(tried, random.random())  # noqa: S311 - no secret
+            except _NotNow as refused:
+                wanted = self._pause(refused.response, tried)
+                if wanted is None:
+                    return Answer(refused.response, permit)
+                pause = wanted
             else:
-                if response.status >= 400 and question.otherwise is not None:
-                    response, other = await _reconsidered(question, response)
-                    if other is not None:
-                        question = other
-                        continue
+                if other is not None:
+                    question = other
+                    continue
                 wanted = self._pause(response, tried)
                 if wanted is None:
                     return question.told(Answer(response, permit))
-                response.close()
                 pause = wanted
             await self._rest(pause)
 
@@ -93,24 +107,42 @@ class Attempts:
         return tried <= worker.reach.patience.retries and worker.breaker.state == "closed"
 
     def _pause(self, response: line.Response, tried: int) -> float | None:
+        """Seconds until it is asked again after such an answer, which is closed then; None: it is
+        not."""
         if not self._may_again(tried):
             return None
-        return waits.pause(response.status, response.headers, tried, random.random())  # noqa: S311
+        worked = time.monotonic() - self._sent_at > line.SOON_S
+        chance = random.random()  # noqa: S311 - no secret
+        pause = waits.pause(response.status, response.headers, tried, chance, worked=worked)
+        if pause is not None:
+            response.close()
+        return pause
 
-    async def _send(self, path: str, body: bytes) -> line.Response:
+    async def _learn(self, path: str, body: bytes) -> line.Response:
+        """An answer to what a dialect has to know first. Raises `_NotNow` for one that is judged as
+        the answer to the question itself would be."""
+        response = await self._send(path, body)
+        status = response.status
+        if status in waits.NO_TIME or status in waits.REFUSES_US or 300 <= status < 400:
+            raise _NotNow(response)
+        return response
+
+    def _send(self, path: str, body: bytes) -> Coroutine[Any, Any, line.Response]:
         """One attempt. Raises `line.Silent` where nothing comes in time."""
-        reach = self._worker.reach
-        url, waits = reach.dialect.address(reach.url, path), reach.patience.waits
+        worker, self._sent_at = self._worker, time.monotonic()
+        url = worker.address(path)
         if body:
-            return await self._session.post(url, body, self._headers, waits)
-        return await self._session.get(url, self._headers, waits)
+            return self._session.post(url, body, worker.headers, worker.waits)
+        return self._session.get(url, worker.headers, worker.waits)
 
 
 async def _reconsidered(
     question: Question, response: line.Response
 ) -> tuple[line.Response, Question | None]:
-    """A refusal, read, and what to ask instead."""
+    """A refusal, and what to ask instead; it is read where that says."""
+    if question.otherwise is None:
+        return response, None
     async with response:
         said = await response.read()
-    other = question.otherwise(response.status, said) if question.otherwise else None
+    other = question.otherwise(response.status, said)
     return Said(response.status, response.headers, said), other

@@ -4,9 +4,10 @@
        ▲                              │                            │         twice as long
        └──────────────────(any answer)┴────────────────────────────┘
 
-What counts is what says that the server is ill: nobody there, a connection that breaks, silence, a
-status of 502, 503 or 504. A refusal (400, 401, 404, 422) and a word to come later (429) are
-answers; so is 500, which may be of one request or one model, and the others must not pay for it.
+What counts is what says that the server is ill: nobody there, a connection that breaks or silence
+before the first byte of an answer, a status of 502, 503 or 504. A refusal (400, 401, 404, 422) and
+a word to come later (429) are answers; so is 500, which may be of one request or one model, and the
+others must not pay for it. What breaks off in an answer is told to who asked, and counts as one.
 Half-open, one request goes through as a trial. A trial that is given up, for whatever reason, says
 nothing and makes place for the next; one of which nothing is heard does so too, after a while.
 """

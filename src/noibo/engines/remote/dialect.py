@@ -7,23 +7,27 @@ and how its answer is told.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
 
 from noibo.engines import line
+from noibo.engines.engine import plain
 from noibo.engines.remote.answer import Document, Told, itself, refusal
 from noibo.errors import NotSupported
+from noibo.wire.body import UNREADABLE
 
 # Asks what has to be known first: where, and with which body; an empty one gets.
 Fetch: TypeAlias = Callable[[str, bytes], Awaitable[line.Response]]
-NO_SUCH_CALL: Final = frozenset({404, 405, 501})
+NO_SUCH_CALL: Final = frozenset({405, 501})  # and a 404 that says so
 _COUNT: Final = "/v1/chat/completions/input_tokens"
 _OF_TOKENS: Final = frozenset({"/tokenize", "/detokenize", "/apply-template", _COUNT})
+# How a 404 in OpenAI's shape begins where it is of the address: llama-server's, and OpenAI's own.
+_OF_NO_CALL: Final = ("File Not Found", "Invalid URL")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Question:
     """What a server is sent, below its address. `told` tells its answer; `otherwise` is given a
     status and what was said with it, and says what to ask instead, if anything."""
@@ -53,25 +57,27 @@ class Dialect(Protocol):
         """What was got there, in a few words."""
 
 
-@dataclass(frozen=True, slots=True)
 class OpenAi:
     """OpenAI's API: what goes there is as it came, but for the model's name. Calls for tokens it
     has not: llama-server has them, and vLLM in other words. What both know goes to both. `missing`:
     calls that the server was found not to have."""
 
-    model: str
-    looks: str = "/v1/models"
-    missing: set[str] = field(default_factory=set)
+    looks = "/v1/models"
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        self.missing: set[str] = set()
+        self._named = msgspec.Raw(msgspec.json.encode(model))
 
     async def question(
         self, path: str, fields: Mapping[str, Any], fetch: Fetch, keep_alive: float | None
     ) -> Question:
-        named = {**fields, "model": self.model}
+        named = {**fields, "model": self._named}
         if path not in _OF_TOKENS:
             return Question(path, msgspec.json.encode(named))
         if path in self.missing:
             raise NotSupported(_cannot(path))
-        return self._of_tokens(path, {name: _plain(value) for name, value in named.items()})
+        return self._of_tokens(path, {name: plain(value) for name, value in named.items()})
 
     def address(self, url: str, path: str) -> str:
         """OpenAI's paths begin where the address ends; others at its root."""
@@ -97,24 +103,28 @@ class OpenAi:
         )
 
         def otherwise(status: int, said: bytes) -> Question | None:
-            return vllms if status in NO_SUCH_CALL else None
+            return vllms if _has_no_call(status, said) else None
 
-        plain = self._question(path, path, fields, lambda said: said)
-        return replace(plain, otherwise=otherwise)
+        plainly = self._question(path, path, fields, lambda said: said)
+        return replace(plainly, otherwise=otherwise)
 
     def _question(
         self, path: str, asked: str, fields: Mapping[str, Any], tell: Callable[[Any], Any]
     ) -> Question:
         """`path` as noibo calls it, `asked` as it is called there."""
 
-        def told(answer: line.Response) -> line.Response:
-            if answer.status in NO_SUCH_CALL:
-                answer.close()
+        def otherwise(status: int, said: bytes) -> Question | None:
+            if _has_no_call(status, said):
                 self.missing.add(path)
+            return None
+
+        def told(answer: line.Response) -> line.Response:
+            if answer.status >= 400 and path in self.missing:
+                answer.close()
                 return refusal(501, _cannot(path), "not_supported")
             return answer if answer.status != 200 else Told(answer, Document(tell))
 
-        return Question(asked, msgspec.json.encode(fields), told)
+        return Question(asked, msgspec.json.encode(fields), told, otherwise)
 
 
 def _cannot(path: str) -> str:
@@ -124,8 +134,18 @@ def _cannot(path: str) -> str:
     )
 
 
-def _plain(value: Any) -> Any:
-    return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
+def _has_no_call(status: int, said: bytes) -> bool:
+    """Whether an answer means that there is no such call, and not that there is no such model: of
+    that a 404 in OpenAI's shape tells."""
+    if status != 404:
+        return status in NO_SUCH_CALL
+    try:
+        found = msgspec.json.decode(said)
+    except UNREADABLE:
+        return True
+    error = found.get("error", found) if isinstance(found, dict) else None
+    message = error.get("message") if isinstance(error, dict) else None
+    return not isinstance(message, str) or message.startswith(_OF_NO_CALL)
 
 
 def _for_vllm(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import msgspec
 
 from noibo.engines import line
 from noibo.engines.engine import Reach
+from noibo.engines.remote.waits import BUSY
 from noibo.wire.body import UNREADABLE
 
 PATIENCE_S: Final = 2.0
@@ -36,7 +37,8 @@ async def look(session: line.Session, reach: Reach, *, named: bool = True) -> tu
         return True, _words(reach, said, named=named)
     if response.status in {401, 403}:
         return False, f"refuses noibo's key (status {response.status})"
-    return response.status < 500, f"answers with status {response.status}"
+    busy = response.status == BUSY  # it is there; any other may be one that knows no models
+    return busy, f"answers with status {response.status}"
 
 
 def _words(reach: Reach, said: bytes, *, named: bool) -> str:

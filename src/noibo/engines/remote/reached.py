@@ -9,16 +9,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from noibo import settings
 from noibo.engines.engine import Engine, Launch, Model, Reach
 from noibo.engines.memory.machine import Machine
 from noibo.engines.remote.breaker import Breaker, Open
+from noibo.engines.remote.waits import REFUSES_US
 from noibo.engines.worker import State, Worker
 from noibo.errors import EngineError, UpstreamFailed
-
-_REFUSES_US: Final = frozenset({401, 403, 407})
 
 
 class Reached(Worker):
@@ -38,6 +37,8 @@ class Reached(Worker):
         assert launch.reach is not None  # noqa: S101 - what it is made of
         self.reach = launch.reach
         self.key = launch.reach.key
+        self.waits = launch.reach.patience.waits
+        self._addresses: dict[str, str] = {}
 
     async def start(self) -> None:
         """There is nothing to wait for."""
@@ -60,7 +61,10 @@ class Reached(Worker):
         """It holds no memory of which anything is known here."""
 
     def address(self, path: str) -> str:
-        return self.reach.dialect.address(self.url, path)
+        found = self._addresses.get(path)
+        if found is None:
+            found = self._addresses[path] = self.reach.dialect.address(self.url, path)
+        return found
 
     async def died(self) -> EngineError:
         return UpstreamFailed(
@@ -86,7 +90,7 @@ class Reached(Worker):
 
     def refusal(self, status: int, error: EngineError) -> EngineError:
         """What it said no to was noibo's own key, or its place: not the caller's doing."""
-        if status in _REFUSES_US:
+        if status in REFUSES_US:
             return UpstreamFailed(
                 f"{self.model.name} is reached at {self.url}, which refuses noibo's own key "
                 f"(status {status}).",

@@ -9,6 +9,9 @@ from typing import Final
 
 BUSY: Final = 429
 OVERRUN: Final = frozenset({502, 503, 504})  # it, or what stands behind it, cannot answer now
+NO_TIME: Final = OVERRUN | {BUSY}
+NOT_BEGUN: Final = frozenset({BUSY, 503})  # it says that it did nothing
+REFUSES_US: Final = frozenset({401, 403, 407})  # noibo and its key, not the caller
 FIRST_S: Final = 0.1
 GROWTH: Final = 4.0
 LONGEST_S: Final = 5.0  # longer is for the caller to wait: it is told how long
@@ -37,9 +40,12 @@ def backoff(tried: int, chance: float) -> float:
     return pause * (0.5 + 0.5 * chance)
 
 
-def pause(status: int, headers: Mapping[str, str], tried: int, chance: float) -> float | None:
-    """Seconds until it is asked again after an answer of that status; None: it is not."""
-    if status != BUSY and status not in OVERRUN:
+def pause(
+    status: int, headers: Mapping[str, str], tried: int, chance: float, *, worked: bool = False
+) -> float | None:
+    """Seconds until it is asked again after an answer of that status; None: it is not. `worked`: it
+    took so long to say it that it may have done what was asked."""
+    if status not in (NOT_BEGUN if worked else NO_TIME):
         return None
     wanted = asked_for(headers.get("retry-after", ""))
     if wanted is None:
