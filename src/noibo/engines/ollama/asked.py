@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
+from noibo.engines.engine import plain
+from noibo.engines.ollama.facts import object_of
 from noibo.errors import InvalidRequest
 from noibo.wire.body import UNREADABLE, Json
 
@@ -45,7 +47,10 @@ NOT_THERE: Final[Mapping[str, tuple[Any, ...]]] = {
     "modalities": (["text"],),
     "web_search_options": (),
     "x_echo": (),
+    "truncate": (False,),
+    "shift": (False,),
 }
+CUTS: Final = frozenset({"truncate", "shift"})
 # Without effect on an answer, or done by noibo: not for Ollama.
 PASSED_OVER: Final = frozenset(
     {
@@ -82,14 +87,15 @@ class Asked:
 
 def read(path: str, fields: Mapping[str, Any], model: str, *, levels: bool) -> Asked:
     """What a chat or a completion asks for. Raises `InvalidRequest`."""
-    said = {name: _plain(value) for name, value in fields.items()}
+    said = {name: plain(value) for name, value in fields.items()}
     said = {name: value for name, value in said.items() if value is not None}
     for name, harmless in NOT_THERE.items():
         if name in said and said[name] not in harmless:
-            raise _refusal(name, "Ollama has no such thing")
+            why = "a prompt is never cut in silence" if name in CUTS else "Ollama has no such thing"
+            raise _refusal(name, why)
     chat = path.endswith("/chat/completions")
     asked = Asked({"model": model}, chat, streamed=bool(said.get("stream")))
-    asked.with_usage = bool(_object(said.get("stream_options")).get("include_usage"))
+    asked.with_usage = bool(object_of(said.get("stream_options")).get("include_usage"))
     asked.body |= {"stream": asked.streamed, "truncate": False, "shift": False}
     _take_options(asked, said)
     _take_chat(asked, said) if chat else _take_prompt(asked, said)
@@ -97,7 +103,7 @@ def read(path: str, fields: Mapping[str, Any], model: str, *, levels: bool) -> A
     _take_thinking(asked, said, levels)
     _take_scores(asked, said)
     new = {one: value for one, value in said.items() if one not in _KNOWN}
-    asked.body |= new  # of Ollama's own, or of a newer one
+    asked.body = new | asked.body  # of Ollama's own, or of a newer one: noibo's word goes first
     return asked
 
 
@@ -105,10 +111,13 @@ _KNOWN: Final = PASSED_OVER | OPTIONS.keys() | NOT_THERE.keys() | frozenset(LIMI
 
 
 def _take_options(asked: Asked, said: Json) -> None:
-    asked.options = {**_object(said.get("options"))}
+    asked.options = {**object_of(said.get("options"))}
     asked.options |= {OPTIONS[name]: said[name] for name in OPTIONS if name in said}
-    limit = next((said[name] for name in LIMITS if name in said), None)
-    if isinstance(limit, int) and limit >= 0:
+    for name in LIMITS:
+        if name in said and type(said[name]) is not int:
+            raise _refusal(name, "it is no whole number")
+    limit = next((said[name] for name in LIMITS if name in said), -1)
+    if limit >= 0:
         asked.limit = asked.options["num_predict"] = limit
     if stop := said.get("stop"):
         asked.options["stop"] = [stop] if isinstance(stop, str) else stop
@@ -183,7 +192,7 @@ def _picture(said: Any, place: str) -> str:
 
 
 def _call(call: Any, place: str, index: int, names: dict[str, str]) -> Json:
-    function = _object(_object(call).get("function"))
+    function = object_of(object_of(call).get("function"))
     arguments = function.get("arguments") or "{}"
     if isinstance(arguments, str):
         try:
@@ -215,11 +224,11 @@ def _take_prompt(asked: Asked, said: Json) -> None:
 
 def _take_form(asked: Asked, said: Json) -> None:
     form = said.get("response_format")
-    kind = _object(form).get("type", "text")
+    kind = object_of(form).get("type", "text")
     if kind == "json_object":
         asked.body["format"] = "json"
     elif kind == "json_schema":
-        asked.body["format"] = _object(_object(form).get("json_schema")).get("schema") or "json"
+        asked.body["format"] = object_of(object_of(form).get("json_schema")).get("schema") or "json"
     elif kind != "text":
         raise _refusal("response_format", f"Ollama knows no {kind}")
     if "json_schema" in said:
@@ -227,7 +236,7 @@ def _take_form(asked: Asked, said: Json) -> None:
 
 
 def _take_thinking(asked: Asked, said: Json, levels: bool) -> None:
-    kwargs = _object(said.get("chat_template_kwargs"))
+    kwargs = object_of(said.get("chat_template_kwargs"))
     if isinstance(wanted := kwargs.get("enable_thinking"), bool):
         asked.body["think"] = wanted
     effort = said.get("reasoning_effort") or kwargs.get("reasoning_effort")
@@ -253,21 +262,13 @@ def _take_scores(asked: Asked, said: Json) -> None:
 
 def inputs(fields: Mapping[str, Any], model: str) -> Json:
     """A request for vectors. Raises `InvalidRequest`."""
-    said = {name: _plain(value) for name, value in fields.items()}
+    said = {name: plain(value) for name, value in fields.items()}
     given = said.get("input")
     texts = [given] if isinstance(given, str) else given
     if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts) or not texts:
         raise _refusal("input", "Ollama reads a text or a list of texts, no tokens")
     more = {"dimensions": said["dimensions"]} if said.get("dimensions") else {}
     return {"model": model, "input": texts, "truncate": False} | more
-
-
-def _plain(value: Any) -> Any:
-    return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
-
-
-def _object(value: Any) -> Json:
-    return value if isinstance(value, dict) else {}
 
 
 def _refusal(name: str, why: str) -> InvalidRequest:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from noibo.engines import line
+from noibo.engines.engine import plain
 from noibo.engines.ollama import asked as ollama_asked
 from noibo.engines.ollama import told as ollama_told
 from noibo.engines.ollama.asked import Asked
@@ -23,6 +24,7 @@ from noibo.wire.body import UNREADABLE, Json
 CHAT: Final = "/v1/chat/completions"
 COMPLETION: Final = "/v1/completions"
 EMBEDDINGS: Final = "/v1/embeddings"
+LOAD: Final = "/api/generate"  # without a prompt: have the model loaded, or unloaded
 MOST_INPUT: Final = 8192  # tokens of a text to be embedded, where the model was trained for more
 
 
@@ -48,13 +50,17 @@ class Ollama:
     async def question(
         self, path: str, fields: Mapping[str, Any], fetch: Fetch, keep_alive: float | None
     ) -> Question:
-        if path not in {CHAT, COMPLETION, EMBEDDINGS}:
+        if path not in {CHAT, COMPLETION, EMBEDDINGS, LOAD}:
             raise NotSupported(
                 f"{self.model} is a model of Ollama, whose API has nothing like {path}.",
                 next_step="Ask a model that runs in noibo.",
             )
+        stays: Json = {} if keep_alive is None else {"keep_alive": _seconds(keep_alive)}
+        if path == LOAD and keep_alive == 0:
+            return self._load(stays)
         facts = self._facts or await self._look(fetch)
-        stays = {} if keep_alive is None else {"keep_alive": _seconds(keep_alive)}
+        if path == LOAD:  # as large as the first request will want it
+            return self._load(stays | {"options": {"num_ctx": self._window.size}})
         if path == EMBEDDINGS:
             return self._vectors(fields, facts, stays)
         asked = ollama_asked.read(path, fields, self.model, levels=facts.levels)
@@ -71,11 +77,21 @@ class Ollama:
         shown = await _document(await fetch("/api/show", named))
         version = await _document(await fetch("/api/version", b""))
         running = await _document(await fetch("/api/ps", b""))
+        if self._facts is not None:  # others asked meanwhile, and the window may have grown
+            return self._facts
         facts = self._facts = Facts.of(version, shown, running, self.model)
         refuses = facts.version >= REFUSES_SINCE
         loaded = max(facts.loaded, facts.num_ctx)
         self._window = Window.of(facts.trained, refuses, loaded, self._context)
         return facts
+
+    def _load(self, more: Json) -> Question:
+        body = {"model": self.model, "stream": False} | more
+
+        def tell(answer: line.Response) -> line.Response:
+            return answer if answer.status == 200 else Told(answer, Refusal(answer.status, 0))
+
+        return Question(LOAD, msgspec.json.encode(body), tell)
 
     def _generation(self, path: str, asked: Asked, tokens: int = 0) -> Question:
         window = self._window
@@ -104,7 +120,7 @@ class Ollama:
         body = ollama_asked.inputs(fields, self.model) | stays
         longest = self._context or min(facts.trained or MOST_INPUT, MOST_INPUT)
         body["options"] = {"num_ctx": longest}
-        packed = _text(fields.get("encoding_format")) == "base64"
+        packed = plain(fields.get("encoding_format")) == "base64"
 
         def tell(answer: line.Response) -> line.Response:
             if answer.status != 200:
@@ -135,7 +151,7 @@ class Refusal(Document):
 
 async def _document(response: line.Response) -> Json:
     """What it says of itself. Raises `EngineRefused` with its reason; what an old one has not is
-    empty."""
+    empty. What says nothing of the model (it has no time, …) does not come here."""
     async with response:
         said = await response.read()
     if response.status == 404 and b"not found" not in said.replace(b"page not found", b""):
@@ -153,7 +169,3 @@ async def _document(response: line.Response) -> Json:
 
 def _seconds(keep_alive: float) -> float | int:
     return -1 if keep_alive == float("inf") else keep_alive
-
-
-def _text(value: Any) -> Any:
-    return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value

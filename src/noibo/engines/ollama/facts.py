@@ -37,11 +37,11 @@ class Facts:
     @classmethod
     def of(cls, version: Json, shown: Json, running: Json, model: str) -> Facts:
         """Of `/api/version`, `/api/show` and `/api/ps`."""
-        info = _object(shown.get("model_info"))
+        info = object_of(shown.get("model_info"))
         trained = info.get(f"{info.get('general.architecture')}.context_length")
         set_by = _NUM_CTX.search(str(shown.get("parameters") or ""))
-        thinking = _object(shown.get("thinking")).get("values")
-        family = str(_object(shown.get("details")).get("family") or "")
+        thinking = object_of(shown.get("thinking")).get("values")
+        family = str(object_of(shown.get("details")).get("family") or "")
         return cls(
             version_of(version),
             trained if isinstance(trained, int) else 0,
@@ -65,5 +65,6 @@ def full(name: str) -> str:
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
-def _object(value: Any) -> Json:
+def object_of(value: Any) -> Json:
+    """An object, or an empty one for what is none."""
     return value if isinstance(value, dict) else {}

@@ -158,17 +158,36 @@ class Lines:
         self._teller = teller
         self._rest = bytearray()
         self._ended = False
+        self._error: EngineError | None = None  # to be raised
 
     def feed(self, chunk: bytes) -> bytes:
+        if self._error is not None:
+            raise self._error
         self._rest += chunk
         if len(self._rest) > MOST_LINE:
             raise EngineError(f"Ollama sent a line of more than {MOST_LINE >> 20} MiB.")
+        if b"\n" not in chunk:
+            return b""
         *lines, rest = bytes(self._rest).split(b"\n")
-        if len(lines):
-            self._rest = bytearray(rest)
-        return b"".join(map(self._event, lines))
+        self._rest = bytearray(rest)
+        return self._events(lines)
+
+    def _events(self, lines: list[bytes]) -> bytes:
+        """Those of whole lines. An error waits for the next call where some were before it."""
+        told = []
+        for line in lines:
+            try:
+                told.append(self._event(line))
+            except EngineError as error:
+                if not any(told):
+                    raise
+                self._error = error
+                break
+        return b"".join(told)
 
     def end(self) -> bytes:
+        if self._error is not None:
+            raise self._error
         line, self._rest = bytes(self._rest), bytearray()
         return self._event(line)
 
