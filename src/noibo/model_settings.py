@@ -35,6 +35,12 @@ def _key(default: Any, doc: str) -> Any:
     return field(default=default, metadata={"doc": doc})
 
 
+def _elsewhere(default: Any, doc: str, *, secret: bool = False) -> Any:
+    """Of a model that another program has."""
+    said = {"doc": f"Of a model elsewhere: {doc}", "elsewhere": True, "secret": secret}
+    return field(default=default, repr=not secret, metadata=said)
+
+
 class VllmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How vLLM runs a model: `[models."NAME"] vllm = { tensor_parallel = 2 }`. `tensor_parallel`
     GPUs hold each layer together, `pipeline_parallel` groups of them hold layers one after another;
@@ -89,35 +95,25 @@ class ModelSettings:
         "Of such a checkpoint run by vllm: tensor_parallel, pipeline_parallel, quantization, "
         "gpu_memory, prefix_caching, dtype, kv_dtype, lora, lora_rank, eager, extra.",
     )
-    base_url: str = _key(
+    base_url: str = _elsewhere(
         "",
-        "Of a model elsewhere: where it is, as http://127.0.0.1:8000/v1; of Ollama's, empty: "
-        "http://127.0.0.1:11434.",
+        "where it is, as http://127.0.0.1:8000/v1; of Ollama's, empty: http://127.0.0.1:11434.",
     )
-    api_key: str = field(
-        default="",
-        repr=False,
-        metadata={
-            "doc": "Of a model elsewhere: the key that is wanted there; or env:NAME, a variable "
-            "that has it; or keyring:SERVICE/USER, where the system's keyring has it.",
-            "secret": True,
-        },
+    api_key: str = _elsewhere(
+        "",
+        "the key that is wanted there; or env:NAME, a variable that has it; or "
+        "keyring:SERVICE/USER, where the system's keyring has it.",
+        secret=True,
     )
-    model: str = _key("", "Of a model elsewhere: its name there; empty: the same as here.")
-    connect_s: Wait = _key(
-        10.0, "Of a model elsewhere: seconds in which a connection is to be made."
-    )
-    first_s: Wait = _key(
+    model: str = _elsewhere("", "its name there; empty: the same as here.")
+    connect_s: Wait = _elsewhere(10.0, "seconds in which a connection is to be made.")
+    first_s: Wait = _elsewhere(
         0.0,
-        "Of a model elsewhere: seconds until the first byte of an answer is to come; 0: five times "
+        "seconds until the first byte of an answer is to come; 0: five times "
         "engine.answer_stall_s.",
     )
-    stall_s: Wait = _key(
-        0.0, "Of a model elsewhere: seconds that an answer may stand still; 0: as first_s."
-    )
-    retries: Tries = _key(
-        2, "Of a model elsewhere: times it is asked again where it is not there, or has no time."
-    )
+    stall_s: Wait = _elsewhere(0.0, "seconds that an answer may stand still; 0: as first_s.")
+    retries: Tries = _elsewhere(2, "times it is asked again where it is not there, or has no time.")
 
     @property
     def loading(self) -> dict[str, Any]:
@@ -140,9 +136,7 @@ class UseSettings:
 
 
 _OF_MODELS_ELSEWHERE: Final = tuple(
-    leaf.name
-    for leaf in dataclasses.fields(ModelSettings)
-    if leaf.metadata["doc"].startswith("Of a model elsewhere")
+    leaf.name for leaf in dataclasses.fields(ModelSettings) if leaf.metadata.get("elsewhere")
 )
 
 
@@ -188,8 +182,13 @@ def _require_place_in_keyring(table: str, said: str) -> None:
         )
 
 
-def check_uses(uses: Mapping[str, UseSettings], models: Mapping[str, ModelSettings]) -> None:
-    """Raise `SettingsError` for a use that leads nowhere, or against what is said of its model."""
+def check_uses(
+    uses: Mapping[str, UseSettings],
+    models: Mapping[str, ModelSettings],
+    aliases: Mapping[str, str],
+) -> None:
+    """Raise `SettingsError` for a use that leads nowhere, or to a use, or against what is said of
+    its model."""
     for use, own in uses.items():
         table = f"[uses.{use}]"
         if use not in USES:
@@ -200,15 +199,21 @@ def check_uses(uses: Mapping[str, UseSettings], models: Mapping[str, ModelSettin
             raise SettingsError(
                 f"{table} names no model.", next_step='Add model = "smollm2:135m", say.'
             )
-        of_model = models.get(own.model, ModelSettings())
+        name = aliases.get(own.model, own.model)
+        if name.startswith(USE):  # else two could lead to each other
+            raise SettingsError(
+                f"{table} names {own.model}, which stands for {name}: no use leads to a use.",
+                next_step=f"Name the model itself in {table}, or in [aliases].",
+            )
+        of_model = models.get(name, ModelSettings())
         if own.engine == "remote" and of_model.engine != "remote":
             raise SettingsError(
-                f"{table}: nothing says where {own.model} is.",
-                next_step=f'Write [models."{own.model}"] with engine = "remote" and base_url.',
+                f"{table}: nothing says where {name} is.",
+                next_step=f'Write [models."{name}"] with engine = "remote" and base_url.',
             )
         if of_model.elsewhere and own.engine not in {"", of_model.engine}:
             raise SettingsError(
-                f'{table}: {own.model} is asked for by {of_model.engine} ([models."{own.model}"]), '
+                f'{table}: {name} is asked for by {of_model.engine} ([models."{name}"]), '
                 f"and cannot be run by {own.engine}.",
                 next_step=f'Leave out engine = "{own.engine}".',
             )

@@ -374,8 +374,8 @@ def load(
         for name, own in _tables(written.pop("models", {}), "models", ModelSettings, str(path))
     }
     uses = dict(_tables(written.pop("uses", {}), "uses", UseSettings, str(path)))
-    check_uses(uses, models)
     aliases = _aliases(written.pop("aliases", {}), str(path))
+    check_uses(uses, models, aliases)
     for name, value in _flatten(written):
         if name not in known:
             raise _unknown(name, known, str(path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as jsonlib
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from noibo.cli.context import settings
@@ -47,7 +48,11 @@ def _value(tree: Settings, name: str) -> Any:
 def _of_models(tree: Settings) -> list[tuple[str, Any, str]]:
     """What is different for single models: the tables `[models."NAME"]`."""
     return [
-        (f'models."{model}".{key.name}', "(set)" if key.secret else value, str(tree.file))
+        (
+            f'models."{model}".{key.name}',
+            "(set)" if key.secret else msgspec.to_builtins(value),
+            str(tree.file),
+        )
         for model, own in tree.models.items()
         for key in keys(ModelSettings)
         if (value := getattr(own, key.name)) != key.default

@@ -86,8 +86,9 @@ class ModelLookup:
                 next_step=f"Here: {', '.join(USE + one for one in self._uses) or 'none'}. "
                 + (f'Set [uses.{use}] model = "…" in noibo.toml.' if use in USES else ""),
             )
-        known = own.model in self._declared or own.engine not in ELSEWHERE
-        model = await self.resolve(own.model) if known else Model(own.model, "")
+        named = self._aliases.get(own.model, own.model)
+        known = named in self._declared or own.engine not in ELSEWHERE
+        model = await self.resolve(own.model) if known else Model(named, "")
         if own.engine in {"", model.engine}:
             return model
         made = self._apart.get(use)
