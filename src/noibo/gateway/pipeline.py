@@ -262,11 +262,9 @@ class Pipeline:
         told: Callable[[Ticket], None],
         leaving: contextlib.AsyncExitStack,
     ) -> Stream:
-        waits: list[Ticket] = []
         record = current()
 
         def tell(ticket: Ticket) -> None:
-            waits.append(ticket)
             record.waits(ticket)
             told(ticket)
 
@@ -278,9 +276,8 @@ class Pipeline:
         if fitted := await self._fitting(request, model).fit(upstream, fields):
             cut = fitted.after(cut)
         response = await leaving.enter_async_context(upstream.generate(request.path, fields))
-        waited = waits[0].waited_s if waits else 0.0
-        chunks = upstream.chunks(response)
-        return Stream(upstream, response, chunks, Tokens(upstream.worker), waited, choices, cut)
+        tokens, chunks = Tokens(upstream.worker), upstream.chunks(response)
+        return Stream(upstream, response, chunks, tokens, lease.waited_s, choices, cut)
 
     def policy(self, request: Request, model: Model, wish: Wish) -> Policy:
         """What becomes of it where it is too long."""
@@ -354,7 +351,7 @@ class HandedOn:
         except BaseException as exc:
             await self._lease.__aexit__(type(exc))
             raise
-        waited, chunks = self._lease.ticket.waited_s, upstream.chunks(response)
+        waited, chunks = self._lease.waited_s, upstream.chunks(response)
         self._stream = Stream(upstream, response, chunks, Tokens(upstream.worker), waited)
         return self._stream
 
