@@ -65,6 +65,8 @@ def enter(wanted: Mapping[str, Any]) -> Kept:
         missing.append("network: its processes talk to each other by sockets")
         return Kept(files=abi > 0, abi=abi, missing=tuple(missing))
     closed = _tried(lambda: seccomp.refuse(refusals.at_the_door()), "system calls, UDP", missing)
+    if closed and wanted.get("runs"):  # `settle` reaches this process, and not what it has started
+        missing.append("new sockets, once it serves: its program runs already")
     tcp = closed or abi >= TCP_SINCE
     if not tcp:
         missing.append(f"TCP: it needs seccomp, or Landlock ABI {TCP_SINCE} (Linux 6.7)")

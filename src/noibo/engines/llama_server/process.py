@@ -1,7 +1,8 @@
 """The child process that runs the user's llama-server. Started by `noibo.engines.worker` only.
 
-It closes itself off first, and what it starts is closed off with it. It stays beside the program to
-pass on what that says, to tell when it serves, and to end as it ended.
+It closes itself off first, and what it starts is closed off with it; not from new sockets, as other
+workers are when they serve: then the program runs already. It stays beside the program to pass on
+what that says, to tell when it serves, and to end as it ended.
 """
 
 from __future__ import annotations
