@@ -11,11 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from noibo.cli.bench_files import Files
+from noibo.errors import UsageError
+from tests.evaluation.made import report, round_of, standing
 from tests.gateway.test_tls import Signed
 from tests.running import RunningServer, clean_environment, run_noibo, until
 
 SHORT = ("--rounds", "2", "--requests", "4", "--concurrency", "1,2", "--tokens", "8")
-LONG = ("--rounds", "90", "--seconds", "0.3", "--concurrency", "1,2")
+# Rounds of so many requests, however fast the machine, and more of them than anybody waits for.
+LONG = ("--rounds", "100000", "--requests", "20", "--concurrency", "1,2", "--tokens", "16")
+ROUND = 20 * 2 * 16  # tokens
 
 
 @pytest.mark.parametrize(
@@ -37,6 +42,18 @@ def test_what_cannot_be_measured_is_said_before_anything_starts(
     assert (done.returncode, done.stdout) == (code, "")
     assert said in done.stderr
     assert not (home / "server.json").exists()
+
+
+def test_a_file_that_cannot_be_written_any_more_costs_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = report(standing("a", round_of(1)))
+    files = Files(tmp_path / "gone" / "x.json", tmp_path / "x.csv", None, "en")
+    with pytest.raises(UsageError, match="cannot be written") as caught:
+        files.write(made)
+    assert caught.value.next_step
+    assert (tmp_path / "x.csv").read_text().startswith("side,")
+    assert capsys.readouterr().out == f"Written: {tmp_path / 'x.csv'}\n"
 
 
 def test_where_nobody_listens_the_command_that_shows_it_is_named(home: Path, port: int) -> None:
@@ -118,13 +135,13 @@ def test_ctrl_c_prints_and_writes_what_was_measured(
 ) -> None:
     path = tmp_path / "bench.json"
     process = benching(home, "echo", "--json", str(path))
-    until(lambda: written(server) > 40_000, "some rounds are through")
+    until(lambda: written(server) > 4 * ROUND, "three rounds are through")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "")
     assert "Stopped after " in out
     found = json.loads(path.read_text())
-    assert 0 < found["rounds_done"] < 90
+    assert 3 <= found["rounds_done"] < 100_000
     assert found["measured"][0]["figures"]["rate"]["value"] > 0
 
 
@@ -134,13 +151,13 @@ def test_a_server_that_dies_midway_costs_nothing_that_was_measured(
 ) -> None:
     path = tmp_path / "bench.json"
     process = benching(home, "--vs", server.url, "--vs-model", "echo", "--json", str(path))
-    until(lambda: written(server) > 40_000, "some rounds are through")
+    until(lambda: written(server) > 4 * ROUND, "three rounds are through")
     server.process.kill()
     out, err = process.communicate(timeout=60)
     assert process.returncode == 9, err
     assert "no server answers" in err
     assert "was asked no more: unreachable" in out
-    assert json.loads(path.read_text())["measured"][0]["answers"] > 50
+    assert json.loads(path.read_text())["measured"][0]["answers"] >= 3 * 20
 
 
 @pytest.mark.heavy

@@ -13,6 +13,10 @@ from aiohttp import web
 
 KEY = "sk-right"
 REFUSALS = {"busy": 429, "broken": 500, "elsewhere": 302, "gone": 404}
+WRONG = {
+    "garbage": b"data: <html>\n\n",
+    "told": b'data: {"error": {"message": "ran out of memory"}}\n\n',
+}
 
 
 class Badly:
@@ -42,8 +46,21 @@ class Badly:
     async def stop(self) -> None:
         await self._runner.cleanup()
 
-    async def _models(self, request: web.Request) -> web.Response:
-        return web.json_response({"data": [{"id": "well"}, {"id": "gone"}]})
+    async def _models(self, request: web.Request) -> web.StreamResponse:
+        """In two pieces, the second a moment later."""
+        pieces = b'{"data": [{"id": "well"}, ', b'{"id": "un\\u001bsafe"}]}'
+        return await self._halting(request, 200, *pieces)
+
+    async def _halting(
+        self, request: web.Request, status: int, first: bytes, second: bytes
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(status=status)
+        response.content_type = "application/json"
+        await response.prepare(request)
+        await response.write(first)
+        await asyncio.sleep(0.05)
+        await response.write(second)
+        return response
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -68,17 +85,16 @@ class Badly:
                 request.transport.abort()
                 return web.Response()
             self._lines.append(request.protocol)
+        if model == "halting":
+            return await self._halting(request, 500, b'{"error": {"message": "half ', b'a word"}}')
         if model == "never":
             await asyncio.Event().wait()
         if model == "whole":
             return web.json_response({"choices": [{"message": {"content": "hi"}}]})
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        if model == "garbage":
-            await response.write(b"data: <html>\n\n")
-            return response
-        if model == "told":
-            await response.write(b'data: {"error": {"message": "ran out of memory"}}\n\n')
+        if model in WRONG:
+            await response.write(WRONG[model])
             return response
         await self._words(request, response, body)
         return response
@@ -90,6 +106,7 @@ class Badly:
         whys = {
             "locked": (401, "wrong key", key != f"Bearer {KEY}"),
             "strict": (400, "unknown field ignore_eos", "ignore_eos" in body),
+            "old": (400, "unknown field stream_options", "stream_options" in body),
             "newest": (400, "use max_completion_tokens", "max_completion_tokens" not in body),
             "starting": (503, "loading the model", asked < 3),
             "sometimes": (500, "not this time", asked % 3 == 0),

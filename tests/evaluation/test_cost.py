@@ -31,7 +31,7 @@ def test_where_nothing_was_written_nothing_is_priced(rate: float | None) -> None
 
 
 def test_a_service_is_paid_for_what_was_read_too() -> None:
-    cost = bought(Tariff(read=0.15, written=0.60), read=2_000, written=1_000)
+    cost = bought(Tariff(read=0.15, written=0.60), read=2_000, billed=1_000, written=1_000)
     assert cost is not None
     assert cost.per_million == pytest.approx(0.60 + 2 * 0.15)
-    assert bought(Tariff(1, 1), 100, 0) is None
+    assert bought(Tariff(1, 1), 100, 0, 0) is None

@@ -76,9 +76,9 @@ def test_a_thought_is_the_first_token_and_the_answer_is_told_apart(name: str) ->
 def test_thoughts_that_a_server_keeps_to_itself_are_no_tokens_of_the_stream() -> None:
     usage = {"completion_tokens": 50, "completion_tokens_details": {"reasoning_tokens": 48}}
     kept = heard(event({"content": "a"}), event({"content": "b"}), event(None, usage=usage), END)
-    assert kept.tokens == 2
+    assert (kept.tokens, kept.billed) == (2, 50)
     shown = heard(event({"reasoning": "a"}), event({"content": "b"}), event(None, usage=usage), END)
-    assert shown.tokens == 50
+    assert (shown.tokens, shown.billed) == (50, 50)
 
 
 def test_a_tool_call_is_an_answer() -> None:
@@ -145,6 +145,12 @@ def test_a_refusal_says_what_the_server_said_and_no_more_than_a_line_of_it() -> 
     assert refusal(500, b'{"detail": "x"}').said == "HTTP 500: x"
     assert len(refusal(500, b"<html>" * 1000).said) < 230
     assert refusal(503, b"[1]", "Mon").retry_after_s is None
+
+
+def test_what_a_server_says_cannot_drive_the_terminal() -> None:
+    said = refusal(500, b'{"error": {"message": "\\u001b]0;owned\\u0007 \\u202eno"}}').said
+    assert said == r"HTTP 500: \x1b]0;owned\x07 \u202eno"
+    assert "\x1b" not in str(failed(b"data: \x1b[2Jno\n\n"))
 
 
 def test_every_fault_of_the_http_client_has_a_kind_of_its_own() -> None:

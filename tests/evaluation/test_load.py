@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 
 from noibo.evaluation.answer import Failure, Kind
-from noibo.evaluation.calling import Line
+from noibo.evaluation.calling import Line, Question
 from noibo.evaluation.load import Bench, pause_s
 from noibo.evaluation.notes import notes
 from noibo.evaluation.rounds import Plan, Progress
-from noibo.evaluation.sides import Side
+from noibo.evaluation.sides import Dialect, Side
 from noibo.evaluation.theirs import found
 from noibo.evaluation.wanted import Wanted
 from tests.evaluation.badly import KEY, Badly, badly
@@ -98,6 +98,21 @@ async def test_what_a_server_does_not_take_is_left_out_and_told(
     assert len(bench.standings[0].answers) == 16
     assert not any(cell.failures for cell in bench.standings[0].cells.values())
     assert note in said(bench)
+
+
+async def test_a_server_that_refuses_only_stream_options_writes_as_long_as_asked(
+    server: Badly,
+) -> None:
+    bench = await benched(side(server, "old"))
+    assert bench.standings[0].dialect == Dialect(usage=False)
+    assert len(bench.standings[0].answers) == 16
+
+
+async def test_a_refusal_that_comes_in_pieces_is_read_whole(server: Badly) -> None:
+    async with Line(side(server, "halting"), 5.0) as line:
+        got = await line.ask(Question("Hi", 4, Dialect()))
+    assert isinstance(got, Failure)
+    assert got.said == "HTTP 500: half a word"
 
 
 async def test_thoughts_are_the_first_tokens(server: Badly) -> None:
@@ -203,7 +218,7 @@ async def test_nobody_listens(server: Badly) -> None:
 async def test_a_model_must_be_named_where_there_are_several(server: Badly) -> None:
     from noibo.errors import UsageError
 
-    with pytest.raises(UsageError, match="2 models: well, gone"):
+    with pytest.raises(UsageError, match=r"2 models: well, un\\x1bsafe"):
         await found(Wanted(server.url).side({}))
     named = await found(Wanted(server.url, "well").side({}))
     assert named.name.startswith("well @ 127.0.0.1:")

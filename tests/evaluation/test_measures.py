@@ -50,7 +50,7 @@ def test_what_came_after_the_callers_were_busy_is_not_in_the_rate() -> None:
     one.busy_until = 1.0
     row = only(standing("a", one, callers=2))
     assert value(row, "rate") == pytest.approx(10 + 5)
-    assert value(row, "answers_rate") == pytest.approx(1.0)
+    assert value(row, "answers_rate") == pytest.approx(1.5)
     assert row.figures["latency_p50"].n == 2
 
 
@@ -104,6 +104,17 @@ def test_a_service_costs_what_its_tariff_says() -> None:
     assert cost is not None
     assert cost.per_million == pytest.approx(2.0 + 12.8)
     assert cost.electricity is None
+
+
+def test_hidden_thoughts_are_paid_for_and_unknown_prompts_have_no_price() -> None:
+    one = standing("a", round_of(1, billed=50))
+    one.side = replace(one.side, tariff=Tariff(1.0, 2.0))
+    cost = only(one).cost
+    assert cost is not None
+    assert cost.per_million == pytest.approx(5 * 2.0 + 12.8)
+    got = one.cells[1].rounds[0].answers
+    got[0] = replace(got[0], prompt_tokens=None)
+    assert only(one).cost is None
 
 
 def test_an_answer_of_one_piece_has_no_pace() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from noibo.errors import EgressRefused, ServerUnreachable, Unauthorized, UsageError
 from noibo.evaluation.answer import Failure, Kind
 from noibo.evaluation.rounds import Plan
 from noibo.evaluation.sides import DIALECTS, Side, address
-from noibo.evaluation.theirs import error_of
+from noibo.evaluation.theirs import error_of, found
 from noibo.evaluation.wanted import Wanted, tariff
 
 
@@ -90,11 +92,18 @@ def test_a_plan_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None
         Plan(**wrong)  # type: ignore[arg-type]
 
 
-def test_each_dialect_asks_for_less_that_a_server_could_refuse() -> None:
-    assert DIALECTS[0].fields(7)["max_tokens"] == 7
-    assert all("ignore_eos" not in dialect.fields(7) for dialect in DIALECTS[1:])
-    assert "max_completion_tokens" in DIALECTS[2].fields(7)
+def test_each_dialect_leaves_out_what_some_servers_refuse() -> None:
+    every = DIALECTS[0].fields(7)
+    assert every["max_tokens"] == 7
+    assert every.keys() - DIALECTS[1].fields(7).keys() == {"ignore_eos"}
+    assert every.keys() - DIALECTS[2].fields(7).keys() == {"stream_options"}
+    assert "max_completion_tokens" in DIALECTS[3].fields(7)
     assert set(DIALECTS[-1].fields(7)) == {"stream", "max_tokens"}
+
+
+def test_a_name_from_another_server_cannot_drive_the_terminal() -> None:
+    side = asyncio.run(found(Side("", "http://127.0.0.1:1/v1", "m\x1b[2J")))
+    assert side.name == r"m\x1b[2J @ 127.0.0.1:1"
 
 
 def test_failures_become_errors_that_say_what_to_do() -> None:

@@ -119,9 +119,11 @@ def bench(
         raise typer.Exit(130)
     done = run.bench.rounds_done
     report = reported(run.bench.standings, plan, machine, place(currency), done)
-    files.write(report)
-    print_report(report)
-    files.tell()
+    try:
+        print_report(report)
+        sys.stdout.flush()
+    finally:  # each is told, whatever becomes of the other
+        files.write(report)
     run.raise_what_failed()
     if stopped:
         raise typer.Exit(130)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -34,23 +35,36 @@ class Files:
                 if not there:
                     path.unlink()
             except OSError as exc:
-                raise UsageError(
-                    f"{path} cannot be written ({exc.strerror}).", next_step="Name another file."
-                ) from exc
+                raise _unwritable(path, exc) from exc
 
     def write(self, report: Report) -> None:
-        """Write what was asked for."""
-        if self._json:
-            self._json.write_bytes(as_json(report))
-        if self._csv:
-            self._csv.write_text(as_csv(report), encoding="utf-8")
-        if self._html:
-            self._html.write_text(as_html(report, self._language), encoding="utf-8")
+        """Write what was asked for, and say where it is. Raises `UsageError` for the first that
+        cannot be written; the others are."""
+        failed: UsageError | None = None
+        for path, made in self._made(report):
+            try:
+                path.write_bytes(made())
+            except OSError as exc:
+                failed = failed or _unwritable(path, exc)
+            else:
+                print(f"Written: {path}")
+        if failed is not None:
+            raise failed
 
-    def tell(self) -> None:
-        """Say where they are."""
-        for path in filter(None, (self._json, self._csv, self._html)):
-            print(f"Written: {path}")
+    def _made(self, report: Report) -> Iterator[tuple[Path, Callable[[], bytes]]]:
+        if self._json:
+            yield self._json, lambda: as_json(report)
+        if self._csv:
+            yield self._csv, lambda: as_csv(report).encode()
+        if self._html:
+            yield self._html, lambda: as_html(report, self._language).encode()
+
+
+def _unwritable(path: Path, exc: OSError) -> UsageError:
+    return UsageError(
+        f"{path} cannot be written ({exc.strerror}).",
+        next_step="Make room there, or name another file.",
+    )
 
 
 def place(currency: str) -> Place:

@@ -18,10 +18,12 @@ from noibo.egress import require_loopback
 from noibo.evaluation.answer import Answer, Failure, Kind
 from noibo.evaluation.hearing import Failed, Hearing, refusal
 from noibo.evaluation.sides import Dialect, Side
+from noibo.modelstore.printable import shown
 
 CONNECT_S: Final = 10.0
 SOON_S: Final = 1.0  # a server that closes within it has done nothing yet
 _MOST_READ: Final = 2**16  # bytes of an error
+_MOST_LISTED: Final = 2**22  # bytes of a list of models
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +82,15 @@ class Line:
         except Failed as failed:
             return Failure(failed.kind, str(failed), self._now()), False
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
-            kind, soon = kind_of(exc), self._now() - began < SOON_S
-            failure = Failure(kind, f"{type(exc).__name__}: {exc}".rstrip(": "), self._now())
-            return failure, kind is Kind.BROKE_OFF and soon and not hearing.begun
+            failure, soon = _fault(exc, self._now()), self._now() - began < SOON_S
+            return failure, failure.kind is Kind.BROKE_OFF and soon and not hearing.begun
 
     async def _hear(
         self, session: aiohttp.ClientSession, body: bytes, hearing: Hearing
     ) -> Answer | Failure:
         async with session.post(self._url, data=body, allow_redirects=False) as response:
             if response.status != 200:
-                said = await response.content.read(_MOST_READ)
+                said = await _read(response.content, _MOST_READ)
                 failure = refusal(response.status, said, response.headers.get("Retry-After", ""))
                 return replace(failure, at=self._now())
             if response.content_type == "application/json":
@@ -102,12 +103,12 @@ class Line:
         """Names of the models it has."""
         try:
             async with self._kept.get(self._side.models_url, allow_redirects=False) as response:
-                said = await response.content.read(2**22)
+                said = await _read(response.content, _MOST_LISTED)
                 if response.status != 200:
                     return refusal(response.status, said)
                 return [str(card["id"]) for card in msgspec.json.decode(said)["data"]]
         except (aiohttp.ClientError, OSError, TimeoutError) as exc:
-            return Failure(kind_of(exc), f"{type(exc).__name__}: {exc}".rstrip(": "))
+            return _fault(exc)
         except (ValueError, KeyError, TypeError, RecursionError):
             return Failure(Kind.GARBAGE, "its list of models cannot be read")
 
@@ -124,6 +125,20 @@ class Line:
 
     def _now(self) -> float:
         return time.perf_counter() - self._since
+
+
+async def _read(content: aiohttp.StreamReader, most: int) -> bytes:
+    """What comes, up to so many bytes: a single `read` gives what has come so far."""
+    said = bytearray()
+    while len(said) < most and (part := await content.read(most - len(said))):
+        said += part
+    return bytes(said)
+
+
+def _fault(exc: BaseException, at: float = 0.0) -> Failure:
+    """A fault of the connection. Its words may be those of the server."""
+    said = f"{type(exc).__name__}: {exc}".rstrip(": ")
+    return Failure(kind_of(exc), shown(said), at)
 
 
 # The first that fits; every fault that aiohttp can raise is one of these.

@@ -70,8 +70,9 @@ def at_home(machine: Machine, rate: float | None) -> Cost | None:
     return Cost(electricity + wear, electricity, wear)
 
 
-def bought(tariff: Tariff, read: int, written: int) -> Cost | None:
-    """For the mix of tokens that was measured; None where nothing was written."""
+def bought(tariff: Tariff, read: int, billed: int, written: int) -> Cost | None:
+    """For the mix of tokens that was measured: `billed` are those that the service counts as
+    written, `written` those that came. None where nothing was written."""
     if written <= 0:
         return None
-    return Cost(tariff.written + tariff.read * read / written)
+    return Cost((tariff.written * billed + tariff.read * read) / written)

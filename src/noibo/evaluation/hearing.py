@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from noibo.evaluation.answer import Answer, Failure, Kind
+from noibo.modelstore.printable import shown
 from noibo.wire import sse
 
 MOST_SAID = 200  # characters of what a server says that are kept
@@ -138,6 +139,7 @@ class Hearing:
             thought=self._thought,
             prompt_tokens=usage.prompt_tokens,
             cached_tokens=(usage.prompt_tokens_details or _Details()).cached_tokens,
+            billed=usage.completion_tokens or 0,
             finish=self._finish,
             model=self._model,
         )
@@ -185,4 +187,5 @@ def told(error: Any) -> str:
 
 def _short(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= MOST_SAID else line[: MOST_SAID - 1] + "…"
+    cut = line if len(line) <= MOST_SAID else line[: MOST_SAID - 1] + "…"
+    return shown(cut, MOST_SAID)  # it is printed, and nobody vouches for it

@@ -48,8 +48,9 @@ def _counts(one: Round) -> bool:
     return one.whole and bool(one.answers) and one.seconds > 0
 
 
-def _ended(one: Round) -> float:
-    return float(sum(answer.ended <= one.busy_until for answer in one.answers))
+def _answered(one: Round) -> float:
+    """Answers in that time; of those that were under way at its end the part that had come."""
+    return sum(answer.tokens_until(one.busy_until) / answer.tokens for answer in one.answers)
 
 
 FIGURES: Final = (
@@ -61,7 +62,7 @@ FIGURES: Final = (
     Figure("stall_p50", "s", False, _quantile(lambda answer: answer.stall_s, 0.5)),
     Figure("caller_rate", "tok/s", True, _quantile(lambda answer: answer.rate, 0.5)),
     Figure("rate", "tok/s", True, _per_second(lambda one: one.tokens)),
-    Figure("answers_rate", "1/s", True, _per_second(_ended)),
+    Figure("answers_rate", "1/s", True, _per_second(_answered)),
     Figure("latency_p50", "s", False, _quantile(lambda answer: answer.latency_s, 0.5)),
     Figure("latency_p99", "s", False, _quantile(lambda answer: answer.latency_s, 0.99)),
 )
@@ -128,5 +129,9 @@ def _cost(standing: Standing, cell: Cell, rate: float | None, machine: Machine) 
     tariff = standing.side.tariff
     if tariff is None:
         return at_home(machine, rate)
-    read = sum(answer.prompt_tokens or 0 for answer in cell.answers)
-    return bought(tariff, read, sum(answer.tokens for answer in cell.answers))
+    read = [answer.prompt_tokens for answer in cell.answers]
+    counted = [tokens for tokens in read if tokens is not None]
+    if len(counted) < len(read):
+        return None  # what was not counted was not free
+    billed = sum(answer.billed or answer.tokens for answer in cell.answers)
+    return bought(tariff, sum(counted), billed, sum(answer.tokens for answer in cell.answers))

@@ -115,6 +115,7 @@ def _round(one: Round) -> dict[str, Any]:
                 "stall_s": answer.stall_s,
                 "tokens": answer.tokens,
                 "by_usage": answer.by_usage,
+                "billed": answer.billed,
                 "pieces": len(answer.pieces),
                 "prompt_tokens": answer.prompt_tokens,
                 "cached_tokens": answer.cached_tokens,

@@ -49,9 +49,10 @@ class Plan:
 
 @dataclass(slots=True)
 class Round:
-    """One round of one side. From `began` to `busy_until` all callers were busy: rates are of that
-    time. `cpu_share` of one core is what the bench took itself, `late_s` how late it was served at
-    the p99. A round that was not `whole` tells nothing of rates: what was under way is lost."""
+    """One round of one side. From `began` to `busy_until` all callers asked, or waited after a
+    failure: rates are of that time. `cpu_share` of one core is what the bench took itself, `late_s`
+    how late it was served at the p99. A round that was not `whole` tells nothing of rates: what was
+    under way is lost."""
 
     number: int
     began: float = 0.0

@@ -71,6 +71,7 @@ class Dialect:
 DIALECTS: Final = (
     Dialect(),
     Dialect(ignore_eos=False),
+    Dialect(usage=False),
     Dialect(ignore_eos=False, temperature=False, limit="max_completion_tokens"),
     Dialect(ignore_eos=False, temperature=False, usage=False),
 )

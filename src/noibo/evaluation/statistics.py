@@ -24,7 +24,7 @@ LEAST_RESAMPLES: Final = 200
 SEED: Final = 20_261_123
 LEVEL: Final = 0.95
 LEAST_VALUES: Final = 5  # fewer say nothing of how they spread
-LEAST_ROUNDS: Final = 4
+LEAST_ROUNDS: Final = 4  # of fewer nobody knows how much the machine drifts between them
 _AT_ONCE: Final = 2_000_000  # numbers drawn at once: 16 MB
 _MOST_DRAWN: Final = 40_000_000  # numbers drawn for one estimate
 
@@ -190,7 +190,7 @@ def estimate(sample: Sample) -> Estimate:
     value = sample.value()
     if value is None:
         return Estimate(None, n=sample.n, lacks=0)
-    if sample.n < sample.least_for_interval:
+    if not _spreads(sample):
         return Estimate(value, n=sample.n)
     random = np.random.default_rng(SEED)
     low, high = _within(sample.draws(_picks(sample, random, _resamples(sample.n)), random))
@@ -204,7 +204,7 @@ def ratio(ours: Sample, theirs: Sample) -> Estimate:
     above, below, n = ours.value(), theirs.value(), min(ours.n, theirs.n)
     if above is None or not below:
         return Estimate(None, n=n, lacks=0)
-    if ours.n < ours.least_for_interval or theirs.n < theirs.least_for_interval:
+    if not (_spreads(ours) and _spreads(theirs)):
         return Estimate(above / below, n=n)
     random = np.random.default_rng(SEED)
     many = _resamples(max(ours.n, theirs.n))
@@ -223,6 +223,11 @@ def _too_few(sample: Sample) -> Estimate | None:
     if sample.n == 0:
         return Estimate(None, lacks=0)
     return Estimate(None, n=sample.n, lacks=sample.least) if sample.n < sample.least else None
+
+
+def _spreads(sample: Sample) -> bool:
+    """Whether it shows how sure it is: by its values, and by the rounds that they come from."""
+    return sample.n >= sample.least_for_interval and sample.rounds >= LEAST_ROUNDS
 
 
 def _resamples(n: int) -> int:

@@ -17,6 +17,7 @@ from noibo.errors import (
 from noibo.evaluation.answer import Failure, Kind
 from noibo.evaluation.calling import Line
 from noibo.evaluation.sides import Side
+from noibo.modelstore.printable import shown
 
 PATIENCE_S: Final = 15.0  # for a list of models
 _TOLD: Final = 8  # models of another server that a message names
@@ -27,7 +28,7 @@ async def found(side: Side) -> Side:
     say which model is meant."""
     if not side.model:
         side = replace(side, model=await _only_model(side))
-    return replace(side, name=f"{side.model} @ {urlsplit(side.base_url).netloc}")
+    return replace(side, name=f"{shown(side.model)} @ {urlsplit(side.base_url).netloc}")
 
 
 async def _only_model(side: Side) -> str:
@@ -41,7 +42,7 @@ async def _only_model(side: Side) -> str:
             next_step="Name one: --vs-model NAME.",
         )
     if len(got) != 1:
-        names = ", ".join(got[:_TOLD]) + (" …" if len(got) > _TOLD else "")
+        names = ", ".join(map(shown, got[:_TOLD])) + (" …" if len(got) > _TOLD else "")
         raise UsageError(
             f"{side.base_url} has {len(got)} models{': ' * bool(got)}{names}.",
             next_step="Name one: --vs-model NAME.",
