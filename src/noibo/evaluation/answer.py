@@ -44,8 +44,8 @@ class Failure:
 class Answer:
     """A whole answer. `pieces` are the moments of its pieces, thoughts among them; `said` is the
     moment of the first that is no thought, None where all were. `by_usage`: `tokens` are as the
-    server counted them; else each piece is taken for one. `billed`: with the thoughts that it counts
-    and keeps to itself; 0 where it counts nothing."""
+    server counted them; else each piece is taken for one. `billed`: with the thoughts that it
+    counts and keeps to itself; 0 where it counts nothing."""
 
     began: float
     ended: float
