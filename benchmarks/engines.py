@@ -127,6 +127,7 @@ def run(
         with all_sides(wanted, folder) as sides:
             bench = asyncio.run(measure(sides, plan))
     results = {
+        "versions": {host.name: host.version for host in wanted},
         "engines": rows(measured(bench.standings, Machine())),
         "through_noibo": parts(bench.standings),
         "notes": [note_text(note, "en") for note in notes(bench.standings, plan)],
@@ -140,6 +141,8 @@ def _print(results: dict[str, Any]) -> None:
         lines = [[_cell(value) for value in row.values()] for row in results[name]]
         table([[_head(key, name) for key in results[name][0]], *lines])
         print(flush=True)
+    for name, version in results["versions"].items():
+        print(f"  {name}: {version}", flush=True)
     for note in results["notes"]:
         print(f"  {note}", flush=True)
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import queue
 import sys
 import threading
+import traceback
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,18 +24,21 @@ CACHE_GB = 1
 BATCH = 512  # tokens in one step
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Asked:
-    """One request: what goes to the pipeline, and where its tokens go; None is their end."""
+    """One request: what goes to the pipeline, and where its tokens go; None is their end, and
+    `fault` why there are no more."""
 
     ids: Any
     config: Any
     tokens: asyncio.Queue[list[int] | None] = field(default_factory=asyncio.Queue)
     left: bool = False
+    fault: str = ""
 
 
 class Engine:
-    """The pipeline and the one thread that may touch it."""
+    """The pipeline and the one thread that may touch it. Where that fails, all who wait are told
+    and the process ends: who answers nobody any more is not measured as slow."""
 
     def __init__(self, path: str) -> None:
         scheduler = openvino_genai.SchedulerConfig()
@@ -44,14 +49,33 @@ class Engine:
         self.tokenizer = self._pipeline.get_tokenizer()
         self._new: queue.Queue[Asked] = queue.Queue()
         self._running: list[tuple[Asked, Any]] = []
+        self._waiting: set[Asked] = set()  # all that are asked and not answered; the loop's own
         self._numbers = itertools.count()
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        threading.Thread(target=self._steps, daemon=True).start()
+        threading.Thread(target=self._live, daemon=True).start()
 
     def ask(self, asked: Asked) -> None:
+        self._waiting.add(asked)
         self._new.put(asked)
+
+    def leave(self, asked: Asked) -> None:
+        asked.left = True
+        self._waiting.discard(asked)
+
+    def _live(self) -> None:
+        try:
+            self._steps()
+        except Exception as exc:  # noqa: BLE001 - whatever it is, nobody is answered any more
+            traceback.print_exc()
+            self._loop.call_soon_threadsafe(self._fail, f"{type(exc).__name__}: {exc}")
+
+    def _fail(self, why: str) -> None:
+        for asked in self._waiting:
+            asked.fault = why
+            asked.tokens.put_nowait(None)
+        self._loop.call_later(1.0, os._exit, 1)  # when they have read it
 
     def _steps(self) -> None:
         while True:
@@ -119,13 +143,16 @@ class Host:
         await response.prepare(request)
         try:
             written = await self._stream(response, asked)
+            if asked.fault:
+                await self._event(response, error={"message": asked.fault})
+                return response
             usage = {"prompt_tokens": asked.ids.shape[1], "completion_tokens": written}
             await self._event(response, choices=[], usage=usage)
             await response.write(b"data: [DONE]\n\n")
         except ConnectionError:
             pass  # whoever asked has left
         finally:
-            asked.left = True
+            self._engine.leave(asked)
         return response
 
     async def _stream(self, response: web.StreamResponse, asked: Asked) -> int:
@@ -139,6 +166,8 @@ class Host:
                 piece, said = text[len(said) :], text
                 choice = {"index": 0, "delta": {"content": piece}, "finish_reason": None}
                 await self._event(response, choices=[choice])
+        if asked.fault:
+            return len(ids)
         full = len(ids) >= asked.config.max_new_tokens
         choice = {"index": 0, "delta": {}, "finish_reason": "length" if full else "stop"}
         await self._event(response, choices=[choice])
