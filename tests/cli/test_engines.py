@@ -50,7 +50,8 @@ def test_where_nothing_is_elsewhere_nothing_is_looked_at(home: Path) -> None:
         (200, b"<html>", (True, "answers")),
         (401, {}, (False, "refuses noibo's key (status 401)")),
         (500, {}, (False, "answers with status 500")),
-        (404, {}, (True, "answers with status 404")),
+        (404, {}, (False, "answers with status 404")),  # base_url is another than its own
+        (429, {}, (True, "answers with status 429")),
     ],
 )
 async def test_a_look_is_one_light_request(

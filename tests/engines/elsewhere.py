@@ -22,7 +22,7 @@ from noibo.engines.upstream import Upstream, new_session
 from noibo.model_settings import ModelSettings
 
 CHAT = "/v1/chat/completions"
-LIMITS = settings.Engine(answer_stall_s=2.0)
+LIMITS = settings.Engine(answer_stall_s=2.0, ctx_size=1024)  # that is for engines of ours
 
 
 @dataclass
@@ -114,9 +114,8 @@ async def upstream(
     table = {model: ModelSettings(engine=kind, base_url=url, **own)}  # type: ignore[arg-type]
     adapter = engine(table)
     described = Model(model, kind, format=kind)
-    limits = LIMITS if not own.get("ctx_size") else settings.Engine(ctx_size=own["ctx_size"])
-    size = adapter.sizes(described, limits, Use(), 0)[0]
-    worker = Reached(adapter, described, adapter.launch(described, size, limits, Speed()), limits)
+    size = adapter.sizes(described, LIMITS, Use(), 0)[0]
+    worker = Reached(adapter, described, adapter.launch(described, size, LIMITS, Speed()), LIMITS)
     await worker.start()
     async with new_session(keeps=True) as session:
         yield Upstream(worker, session)

@@ -15,9 +15,11 @@ import pytest
 from noibo.engines.engine import Verb
 from noibo.engines.ollama import asked as ollama_asked
 from noibo.engines.ollama.adapter import Ollama
+from noibo.engines.ollama.dialect import LOAD
 from noibo.engines.ollama.facts import Facts, full, version_of
 from noibo.engines.ollama.told import Lines, Teller
 from noibo.engines.ollama.window import FRAME, USUAL, Window
+from noibo.engines.remote.breaker import FAILURES
 from noibo.errors import (
     ContextExceeded,
     EngineError,
@@ -25,6 +27,7 @@ from noibo.errors import (
     InvalidRequest,
     NoiboError,
     NotSupported,
+    UpstreamFailed,
 )
 from noibo.wire import openai
 from noibo.wire.openai import Assembler
@@ -323,6 +326,62 @@ async def test_a_model_that_is_not_there_is_said_to_be() -> None:
     assert "ollama pull" in error.value.next_step
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("status", [302, 401])
+async def test_before_the_question_too_it_is_noibo_that_is_refused(status: int) -> None:
+    async def refuses(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(whole(status, {"error": "who are you?"}))
+
+    async with reached(refuses, Ollama) as (there, up):
+        with pytest.raises(UpstreamFailed, match=f"status {status}"):
+            await up.ask(Verb.EMBED, "/v1/embeddings", {"input": "a"})
+    assert there.paths() == ["/api/show"]
+
+
+@pytest.mark.anyio
+async def test_one_that_has_no_time_to_say_what_it_is_is_asked_again() -> None:
+    replay, busy = Replay("chat_whole.json"), [502, 503]
+
+    async def answer(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        if busy:
+            writer.write(whole(busy.pop(), {}, Retry_After="0"))
+        else:
+            await replay(asked, writer)
+
+    async with reached(answer, Ollama) as (there, up):
+        assert (await said(up))[0] == 200
+    assert there.paths().count("/api/show") == 3
+
+
+@pytest.mark.anyio
+async def test_one_that_never_has_time_to_say_it_is_left_alone() -> None:
+    async def busy(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(whole(503, {}))
+
+    async with reached(busy, Ollama, retries=0) as (_, up):
+        for _ in range(FAILURES):
+            assert (await said(up))[0] == 503
+        assert up.worker.facts()["placement"]["breaker"] == "open"
+
+
+@pytest.mark.anyio
+async def test_those_who_ask_first_side_by_side_share_one_window() -> None:
+    long = [{"role": "user", "content": "x" * 15_000}]
+    async with reached(Replay("chat_whole.json"), Ollama) as (there, up):
+        await asyncio.gather(said(up, messages=long, max_tokens=100), said(up), said(up))
+        await said(up)
+    assert generations(there)[-1]["options"]["num_ctx"] == 8192
+
+
+@pytest.mark.anyio
+async def test_it_is_loaded_as_large_as_it_will_be_used() -> None:
+    replay = Replay("chat_whole.json", loaded=8192)
+    async with reached(replay, Ollama) as (there, up):
+        await up.ask(Verb.GENERATE, LOAD, {})
+    (body,) = generations(there)
+    assert body == {"model": "near", "stream": False, "options": {"num_ctx": 8192}}
+
+
 def test_windows_grow_by_powers_of_two_up_to_what_was_trained() -> None:
     window = Window.of(100_000, True, 0, 0)
     assert window.hold(300, 0, 100) == USUAL
@@ -413,6 +472,11 @@ def test_forms_and_thinking_have_its_names() -> None:
         ("tool_choice", "required"),
         ("functions", [{"name": "f"}]),
         ("web_search_options", {}),
+        ("truncate", True),
+        ("shift", True),
+        ("max_tokens", "5"),
+        ("max_tokens", 5.5),
+        ("max_completion_tokens", True),
         ("response_format", {"type": "grammar"}),
         ("messages", []),
         ("messages", [{"role": "user", "content": [{"type": "input_audio"}]}]),
@@ -440,6 +504,13 @@ def test_what_asks_for_nothing_is_passed_over(field: str, value: Any) -> None:
     assert field not in native(**{field: value})
 
 
+def test_noibos_word_goes_before_what_a_caller_says_besides() -> None:
+    body = native(COMPLETION, prompt="a", raw=False, shift=False, its_own=1)
+    assert (body["raw"], body["shift"], body["its_own"]) == (True, False, 1)
+    form = {"type": "json_object"}
+    assert native(response_format=form, format={"type": "string"})["format"] == "json"
+
+
 @pytest.mark.parametrize("prompt", [[1, 2], ["a", "b"], 5])
 def test_a_prompt_is_one_text(prompt: Any) -> None:
     with pytest.raises(InvalidRequest, match="prompt"):
@@ -461,6 +532,15 @@ def test_lines_that_are_no_json_are_its_failure() -> None:
     asked = ollama_asked.read(CHAT, raw(messages=HELLO, stream=True), "t", levels=False)
     with pytest.raises(EngineError, match="not understood"):
         Lines(Teller(asked, "t", 4096)).feed(b"<html>\n")
+
+
+def test_what_was_said_before_a_line_that_is_no_json_is_told() -> None:
+    asked = ollama_asked.read(CHAT, raw(messages=HELLO, stream=True), "t", levels=False)
+    lines, good = Lines(Teller(asked, "t", 4096)), b'{"message": {"content": "Hi"}}\n'
+    (event,) = events(lines.feed(good + b"<html>\n" + good))
+    assert event["choices"][0]["delta"]["content"] == "Hi"
+    with pytest.raises(EngineError, match="not understood"):
+        lines.end()
 
 
 @pytest.mark.parametrize(

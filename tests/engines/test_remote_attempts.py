@@ -12,18 +12,24 @@ from typing import Any
 import pytest
 
 from noibo import settings
+from noibo.engines import line
 from noibo.engines.engine import Model, Verb
 from noibo.engines.line import Session
 from noibo.engines.memory.book import Book
 from noibo.engines.remote.adapter import Remote
+from noibo.engines.remote.attempts import Attempts
 from noibo.engines.remote.breaker import FAILURES
+from noibo.engines.remote.dialect import OpenAi
+from noibo.engines.remote.reached import Reached
 from noibo.engines.supervision.claim import Claim
 from noibo.engines.supervision.supervisor import Supervisor
+from noibo.engines.supervision.ticket import Ticket
 from noibo.engines.tuning import Tuning
 from noibo.engines.upstream import Upstream, new_session
 from noibo.errors import EgressRefused, EngineRefused, NotSupported, UpstreamFailed
 from noibo.model_settings import ModelSettings
 from tests.engines.elsewhere import (
+    CHAT,
     CHUNKED,
     HELLO,
     Asked,
@@ -35,6 +41,7 @@ from tests.engines.elsewhere import (
     upstream,
     whole,
 )
+from tests.engines.supervised import Holder, eventually
 
 pytestmark = pytest.mark.anyio
 OK = {"choices": []}
@@ -68,14 +75,41 @@ async def test_it_is_not_asked_for_ever() -> None:
         assert len(there.asked) == 2
 
 
+async def pauses(up: Upstream) -> list[float]:
+    """For how long it is left alone before it answers: nobody waits for that here."""
+    found: list[float] = []
+
+    async def rest(seconds: float) -> None:
+        found.append(seconds)
+
+    worker = up.worker
+    assert isinstance(worker, Reached)
+    attempts = Attempts(worker, up._session, rest)
+    async with await attempts.post(CHAT, raw(messages=HELLO)) as response:
+        assert response.status == 200
+    return found
+
+
 async def test_retry_after_is_waited_for_as_a_number_and_as_a_date() -> None:
     past = "Wed, 21 Oct 2015 07:28:00 GMT"
-    first = whole(429, {}, Retry_After="0")
-    async with reached(in_turn(first, whole(503, {}, Retry_After=past), whole(200, OK))) as (
-        _there,
-        up,
-    ):
-        assert (await said(up))[0] == 200
+    busy = whole(429, {}, Retry_After="3"), whole(503, {}, Retry_After=past)
+    async with reached(in_turn(*busy, whole(200, OK))) as (_, up):
+        assert await pauses(up) == [3.0, 0.0]
+
+
+@pytest.mark.parametrize(("status", "asked"), [(502, 1), (504, 1), (503, 2), (429, 2)])
+async def test_what_it_may_have_worked_on_is_not_asked_again(
+    monkeypatch: pytest.MonkeyPatch, status: int, asked: int
+) -> None:
+    monkeypatch.setattr(line, "SOON_S", 0.05)
+
+    async def slow(_: Asked, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.1)
+        writer.write(whole(status, {}))
+
+    async with reached(slow, retries=1) as (there, up):
+        assert (await said(up))[0] == status
+        assert len(there.asked) == asked
 
 
 async def test_what_is_too_long_to_wait_for_is_told_to_the_caller() -> None:
@@ -122,6 +156,15 @@ async def test_silence_ends_in_its_time_before_and_within_an_answer() -> None:
                 with pytest.raises(UpstreamFailed, match=r"said nothing for 0\.2 s"):
                     await said(up)
             assert len(there.asked) == 1
+
+
+async def test_a_look_has_its_time_too() -> None:
+    async def silent(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        """Says nothing."""
+
+    async with reached(silent, first_s=0.1) as (_, up), asyncio.timeout(5):
+        with pytest.raises(UpstreamFailed, match=r"said nothing for 0\.1 s"):
+            await up.look("/props")
 
 
 # ── the breaker ─────────────────────────────────────────────────────────────
@@ -189,8 +232,12 @@ async def test_a_caller_who_leaves_a_trial_does_not_take_it_along() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await said(up, hold=True)
-        with pytest.raises(NotSupported):  # a trial that was never sent
-            await up.ask(Verb.SCORE, "/score", {})
+        assert up.worker.reach is not None
+        dialect = up.worker.reach.dialect
+        assert isinstance(dialect, OpenAi)
+        dialect.missing.add("/tokenize")
+        with pytest.raises(NotSupported, match="has no /tokenize"):  # a trial that was never sent
+            await up.tokenise("a")
         healthy.set()
         assert (await said(up))[0] == 200
         assert up.worker.facts()["placement"]["breaker"] == "closed"
@@ -281,6 +328,53 @@ async def test_who_leaves_while_it_waits_gives_nothing_back_twice(home: Path) ->
             await supervisor.close()
 
 
+async def test_a_second_wait_is_told_and_both_count(home: Path) -> None:
+    model, told = Model("near", "remote", format="remote"), list[Ticket]()
+    busy = whole(503, {}, Retry_After="0")
+    async with peer(in_turn(busy, whole(200, OK))) as there, new_session() as session:
+        supervisor = supervisor_of(home, f"{there.url}/v1", parallel=1)
+        try:
+            lease = supervisor.lease(Claim(model), told.append)
+            async with lease as worker:
+                before = len(told)
+                other = Holder(supervisor, model)
+                await eventually(lambda: other.ticket is not None)
+                asking = asyncio.create_task(said(Upstream(worker, session, lease)))
+                await eventually(lambda: len(told) > before)  # the slot is the other's
+                await other.end()
+                assert (await asking)[0] == 200
+                assert lease.waited_s == pytest.approx(sum(one.waited_s for one in told))
+        finally:
+            await supervisor.close()
+
+
+async def test_an_open_answer_keeps_its_slot_while_another_question_waits(home: Path) -> None:
+    model = Model("near", "remote", format="remote")
+    vectors = in_turn(whole(503, {}, Retry_After="0"), whole(200, {"data": []}))
+
+    async def answer(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        if asked.path == CHAT:
+            writer.write(CHUNKED + chunk(b"data: {}\n\n"))  # and it is not the end
+        else:
+            await vectors(asked, writer)
+
+    async with peer(answer) as there, new_session() as session:
+        supervisor = supervisor_of(home, f"{there.url}/v1", parallel=1)
+        try:
+            lease = supervisor.lease(Claim(model))
+            async with lease as worker, asyncio.timeout(20):
+                up = Upstream(worker, session, lease)
+                other = Holder(supervisor, model)
+                await eventually(lambda: other.ticket is not None)
+                async with up.generate(CHAT, raw(messages=HELLO)) as response:
+                    assert await response.piece()
+                    found = await up.ask(Verb.EMBED, "/v1/embeddings", {"input": "a"})
+                    assert (found, other.worker) == ({"data": []}, None)
+            await (await other.began()).end()
+        finally:
+            await supervisor.close()
+
+
 # ── what it can be asked besides ────────────────────────────────────────────
 
 
@@ -309,14 +403,33 @@ async def test_a_chat_is_counted_by_vllm_where_there_is_no_call_for_it() -> None
         assert there.paths() == ["/v1/chat/completions/input_tokens", "/tokenize"]
 
 
-async def test_a_server_that_cannot_tokenise_is_said_to_be_one() -> None:
-    async with reached(in_turn(whole(404, {}))) as (there, up):
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, {}),
+        (404, {"detail": "Not Found"}),
+        (404, {"error": {"message": "File Not Found", "type": "not_found_error", "code": 404}}),
+        (405, {"error": {"message": "Method Not Allowed"}}),
+    ],
+)
+async def test_a_server_that_cannot_tokenise_is_said_to_be_one(status: int, body: Any) -> None:
+    async with reached(in_turn(whole(status, body))) as (there, up):
         with pytest.raises(EngineRefused, match="another server") as error:
             await up.tokenise("a")
         with pytest.raises(NotSupported, match="another server"):
             await up.tokenise("b")
     assert error.value.status == 501
     assert len(there.asked) == 1  # it is not asked for what it was found not to have
+
+
+async def test_a_model_that_is_not_there_makes_no_call_missing() -> None:
+    error = {"message": "The model `near` does not exist.", "type": "NotFoundError", "code": 404}
+    answers = in_turn(whole(404, {"error": error}), whole(200, {"tokens": [1]}))
+    async with reached(answers) as (_, up):
+        with pytest.raises(EngineRefused, match="does not exist") as refused:
+            await up.tokenise("a")
+        assert refused.value.status == 404
+        assert await up.tokenise("a") == [1]
 
 
 # ── where it may be, and with what key ──────────────────────────────────────

@@ -79,6 +79,15 @@ async def test_a_model_of_ollama_needs_no_table_of_its_own(home: Path) -> None:
     assert (reach.url, reach.model) == ("http://127.0.0.1:11434", "qwen2.5-coder")
 
 
+async def test_with_an_engine_too_a_use_may_name_an_alias(home: Path) -> None:
+    text = '[aliases]\ncoder = "qwen2.5-coder"\n[uses.code]\nmodel = "coder"\nengine = "ollama"'
+    model = await open_lookup(tree_of(home, text)).resolve("use:code")
+    assert (model.name, model.engine) == ("qwen2.5-coder", "ollama")
+    there = REMOTE.replace("big", '"qwen2.5-coder"')
+    named = text.replace("ollama", "remote") + "\n" + there
+    assert (await open_lookup(tree_of(home, named)).resolve("use:code")).engine == "remote"
+
+
 async def test_another_engine_runs_it_beside_the_models_own(lookup: ModelLookup) -> None:
     own, other = await lookup.resolve("echo"), await lookup.resolve("use:rerank")
     assert (other.name, other.engine) == ("echo", "llama_server")
@@ -136,11 +145,16 @@ REMOTE = '[models.big]\nengine = "remote"\nbase_url = "http://127.0.0.1:1/v1"\n'
         ('[uses.poems]\nmodel = "a"', "no use 'poems'"),
         ('[uses.chat]\nengine = "ollama"', "names no model"),
         ('[uses.chat]\nmodel = "use:code"', "names no model"),
+        ('[aliases]\nsmall = "use:chat"\n[uses.chat]\nmodel = "small"', "no use leads to a use"),
         ('[uses.chat]\nmodel = "a"\nengine = "remote"', "nothing says where"),
         ('[uses.chat]\nmodel = "a"\nengine = "vroom"', "no good"),
         ('[uses.chat]\nmodel = "a"\nmdl = "b"', "Unknown setting"),
         ("uses = 5", "not a table"),
         (REMOTE + '[uses.chat]\nmodel = "big"\nengine = "llama_cpp"', "cannot be run by"),
+        (
+            REMOTE + '[aliases]\nb = "big"\n[uses.chat]\nmodel = "b"\nengine = "ollama"',
+            "big is asked for by remote",
+        ),
     ],
 )
 def test_a_table_that_leads_nowhere_is_refused(home: Path, text: str, said: str) -> None:

@@ -40,6 +40,13 @@ class Scripted:
             await self.answer(asked, writer)
 
 
+class Loading(Replay):
+    """An Ollama that is asked for nothing but to load a model, or to unload it."""
+
+    async def _answer(self, writer: asyncio.StreamWriter) -> None:
+        writer.write(whole(200, {"model": "near", "response": "", "done": True}))
+
+
 class Loop:
     """An event loop in a thread, on which the replayed Ollama lives."""
 
@@ -181,6 +188,32 @@ def test_ollamas_clients_get_its_answer_as_from_itself(
     body = asked_of(replayed)
     assert (body["think"], body["keep_alive"]) == (True, 600)
     assert body["tools"][0]["function"]["name"] == "get_weather"
+
+
+@pytest.mark.parametrize(
+    ("path", "more"), [("/api/generate", {}), ("/api/chat", {"messages": []})]
+)
+def test_ollamas_clients_load_and_unload_its_models(
+    server: RunningServer, replayed: Scripted, path: str, more: dict[str, Any]
+) -> None:
+    replayed.answer = Loading("chat_whole.json")
+    for kept, seconds, reason in (("5m", 300, "load"), (0, 0, "unload")):
+        body = {"model": "near", "keep_alive": kept, "stream": False} | more
+        answer = httpx2.post(server.url + path, json=body)
+        assert answer.status_code == 200, answer.text
+        assert (answer.json()["done"], answer.json()["done_reason"]) == (True, reason)
+        there = asked_of(replayed)
+        assert (there["model"], there["keep_alive"]) == ("near", seconds)
+        assert not {"prompt", "messages"} & there.keys()
+    with server.client() as client:
+        assert "near" not in [worker.model for worker in client.workers()]
+
+
+def test_a_model_of_another_server_is_loaded_by_that(server: RunningServer) -> None:
+    for kept, reason in (("5m", "load"), (0, "unload")):  # nobody is there, and nobody is asked
+        body = {"model": "gone", "keep_alive": kept}
+        answer = httpx2.post(f"{server.url}/api/generate", json=body)
+        assert (answer.status_code, answer.json()["done_reason"]) == (200, reason)
 
 
 def test_anthropics_clients_get_it(server: RunningServer, replayed: Scripted) -> None:
