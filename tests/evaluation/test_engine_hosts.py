@@ -7,8 +7,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-
 from benchmarks.engine_hosts import MARK, Host, _made, started
+
 from tests.running import until
 
 pytestmark = pytest.mark.heavy  # importing it is
