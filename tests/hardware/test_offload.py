@@ -11,7 +11,15 @@ import pytest
 
 from noibo import hardware, serving
 from noibo.hardware.machine import Gpu
-from noibo.hardware.offload import Device, Usable, advice, ask_engine, read_devices, unused
+from noibo.hardware.offload import (
+    Device,
+    Usable,
+    advice,
+    ask_engine,
+    read_devices,
+    unused,
+    vendors,
+)
 from noibo.settings import load
 
 GIB = 2**30
@@ -38,6 +46,31 @@ def test_an_engine_that_dies_without_a_word_is_a_problem(tmp_path: Path) -> None
 def test_gpus_are_told_from_processors_whatever_a_driver_writes_before() -> None:
     found = read_devices(CUDA.replace("\n [", " ["))
     assert found.devices == (Device("CUDA0", CARD.name, 25438126080, 25000000000),)
+
+
+VULKAN = """[["Vulkan0", "AMD Radeon 780M (RADV PHOENIX)", "GGML_BACKEND_DEVICE_TYPE_IGPU", 16, 15],
+ ["Vulkan1", "NVIDIA GeForce RTX 3090", "GGML_BACKEND_DEVICE_TYPE_GPU", 24, 23]]"""
+
+
+def test_a_gpu_within_a_processor_counts_where_there_is_no_other_as_llama_cpp_has_it() -> None:
+    text = VULKAN.replace("\n", "")
+    assert [one.name for one in read_devices(text).devices] == ["Vulkan1"]
+    (inside,) = read_devices(text.partition('["Vulkan1"')[0].rstrip(", ") + "]").devices
+    assert (inside.name, inside.integrated) == ("Vulkan0", True)
+
+
+@pytest.mark.parametrize(
+    ("name", "description", "vendor"),
+    [
+        ("CUDA0", "NVIDIA GeForce RTX 3090", "nvidia"),
+        ("ROCm0", "gfx1100", "amd"),
+        ("Vulkan0", "AMD Radeon RX 7900 XTX (RADV NAVI31)", "amd"),
+        ("Vulkan0", "Intel(R) Arc(tm) A770 Graphics (DG2)", "intel"),
+        ("MTL0", "Apple M2", "apple"),
+    ],
+)
+def test_whose_gpus_can_be_used(name: str, description: str, vendor: str) -> None:
+    assert vendors(Usable((Device(name, description),))) == {vendor}
 
 
 @pytest.mark.parametrize("text", ["", "[]]", "hello", "{}", '[["x"]]', "[1]", "null"])

@@ -11,7 +11,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import Final
 
-from noibo.hardware.machine import Gpu
+from noibo.hardware.machine import Gpu, Vendor
 from noibo.settings import bare_environment, python_executable
 
 PATIENCE_S: Final = 60.0
@@ -26,16 +26,24 @@ print(json.dumps([
 ]))
 """
 BUILDS: Final = {"nvidia": "cuda", "amd": "rocm", "intel": "vulkan"}
+_WORDS: Final[dict[Vendor, tuple[str, ...]]] = {
+    "nvidia": ("cuda", "nvidia", "geforce", "quadro", "tesla"),
+    "amd": ("rocm", "amd", "radeon"),
+    "intel": ("sycl", "intel"),
+    "apple": ("metal", "mtl", "apple"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A GPU as the engine names it: `CUDA0`, `Vulkan0`, `Metal`."""
+    """A GPU as the engine names it: `CUDA0`, `Vulkan0`, `Metal`. `integrated`: it is part of the
+    processor, and takes the machine's memory."""
 
     name: str
     description: str
     memory_bytes: int = 0
     free_bytes: int = 0
+    integrated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +79,30 @@ def ask_engine(python: str = "") -> Usable:
 
 
 def read_devices(text: str) -> Usable:
-    """The devices in the last line of what the child said: a driver may have written before it."""
+    """The devices in the last line of what the child said: a driver may have written before it. As
+    llama.cpp does, those within a processor are taken only where there is no other."""
     try:
         rows = json.loads(text.strip().splitlines()[-1])
-        found = [Device(row[0], row[1], row[3], row[4]) for row in rows if "GPU" in row[2].upper()]
+        found = [
+            Device(row[0], row[1], row[3], row[4], "IGPU" in row[2].upper())
+            for row in rows
+            if "GPU" in row[2].upper()
+        ]
     except (ValueError, IndexError, TypeError, KeyError, AttributeError):
         return Usable(problem="it said no list of devices", code=-1)
-    return Usable(tuple(found))
+    own = [one for one in found if not one.integrated]
+    return Usable(tuple(own or found))
+
+
+def vendors(usable: Usable) -> frozenset[Vendor]:
+    """Whose GPUs the engine can use: by a device's name, or by what it is called where a build
+    (Vulkan) takes any."""
+    found: set[Vendor] = set()
+    for one in usable.devices:
+        for vendor, words in _WORDS.items():
+            if any(word in f"{one.name} {one.description}".lower() for word in words):
+                found.add(vendor)
+    return frozenset(found)
 
 
 def unused(gpus: tuple[Gpu, ...], usable: Usable) -> Gpu | None:

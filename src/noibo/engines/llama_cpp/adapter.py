@@ -20,8 +20,8 @@ from noibo import settings
 from noibo.engines.engine import TRUE, Fields, Launch, Model, Speed, Support, Verb
 from noibo.engines.environments.choice import Built, build_name, no_other
 from noibo.engines.llama_cpp import embed, schema, score_plan
-from noibo.engines.llama_cpp.devices import Devices, none
-from noibo.engines.llama_cpp.offload import left, load_of, place
+from noibo.engines.llama_cpp.devices import Devices, EngineDevices, none
+from noibo.engines.llama_cpp.offload import Offload, left, load_of, place
 from noibo.engines.memory.estimate import cache_mib, checkpoints, need_of
 from noibo.engines.memory.ladder import rungs
 from noibo.engines.memory.placement import placed
@@ -29,6 +29,8 @@ from noibo.engines.memory.size import USUAL_SLOTS, Need, Size, Use
 from noibo.engines.tool_template import with_tools
 from noibo.engines.tuning import batch_tokens, estimated_rate, threads_for
 from noibo.errors import EngineMissing, NotSupported
+from noibo.hardware.offload import Device as Named
+from noibo.hardware.offload import Usable
 from noibo.modelstore.parts import Part
 
 LONGEST_DEFAULT_CONTEXT = 4096
@@ -69,6 +71,18 @@ class LlamaCpp:
     def gpus(self) -> tuple[str, ...]:
         """GPUs that it can use, by its own names. May take a second."""
         return tuple(device.name for device in self._devices())
+
+    def usable(self) -> Usable:
+        """The same as its build says it now, or why it says nothing. Takes a second."""
+        if isinstance(self._devices, EngineDevices):
+            return self._devices.ask()
+        named = [Named(one.name, one.name, one.free, one.free) for one in self._devices()]
+        return Usable(tuple(named))
+
+    def look_again(self) -> None:
+        """What is free on GPUs is another amount now."""
+        if isinstance(self._devices, EngineDevices):
+            self._devices.forget()
 
     def serving(self, model: Model, verb: Verb) -> Model:
         if self.verbs[verb] is Support.NONE:
@@ -179,14 +193,20 @@ class LlamaCpp:
 
     def _offloaded(self, model: Model, need: Need) -> tuple[Need, dict[str, Any]]:
         """What is left of the need for the machine's memory, and what goes to which GPU: nothing is
-        said where the engine has none, or where the worker places by itself."""
+        said where the engine has none, or where the worker places by itself. Of a model whose
+        header says too little none goes, and that is said: else all of it would."""
         devices = () if model.verb is Verb.SCORE else self._devices()
-        load = load_of(model, need, _length(model.projector))
-        if not devices or load is None:
+        if not devices:
             return need, {}
-        found = place(load, devices)
-        told = {"layers": found.layers, "split": list(found.split), "main": found.main_gpu}
-        if any(device.shared for device in devices) or not found.layers:
+        load = load_of(model, need, _length(model.projector))
+        found = place(load, devices) if load else Offload()
+        told = {
+            "layers": found.layers,
+            "split": list(found.split),
+            "main": found.main_gpu,
+            "projector": found.projector,
+        }
+        if load is None or not found.layers or any(device.shared for device in devices):
             return need, told
         return left(need, load, found), told
 

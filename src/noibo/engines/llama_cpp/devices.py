@@ -2,7 +2,8 @@
 
 It is asked in a process of its own, since a GPU's library may be of another driver and end whoever
 loads it; and only where there are signs of a GPU, as that takes a second. What is free there is
-believed for a moment: one plan asks it for each of its sizes.
+believed for a moment, as one plan asks it for each of its sizes, and no longer than until a worker
+comes or goes.
 """
 
 from __future__ import annotations
@@ -42,16 +43,32 @@ class EngineDevices:
         self._now = now
         self._found: tuple[Device, ...] = ()
         self._until = float("-inf")
+        self._forgotten = 0
 
     def __call__(self) -> tuple[Device, ...]:
         """What there is, in the engine's order."""
         if self._now() >= self._until:
+            forgotten = self._forgotten
             self._found = self._look() if self._may_have() else ()
-            self._until = self._now() + FRESH_FOR_S
+            if forgotten == self._forgotten:  # not while it was asked
+                self._until = self._now() + FRESH_FOR_S
         return self._found
+
+    def forget(self) -> None:
+        """What is free is another amount now: the next one is told anew. From any thread."""
+        self._forgotten += 1
+        self._until = float("-inf")
+
+    def ask(self) -> Usable:
+        """What the engine says, asked now."""
+        return self._ask()
 
     def _look(self) -> tuple[Device, ...]:
         return tuple(
-            Device(one.name, one.free_bytes or one.memory_bytes, one.name.startswith(_OF_APPLE))
+            Device(
+                one.name,
+                one.free_bytes or one.memory_bytes,
+                one.integrated or one.name.startswith(_OF_APPLE),
+            )
             for one in self._ask().devices
         )

@@ -104,7 +104,7 @@ def _place(xllamacpp: Any, params: Any, gpu: dict[str, Any]) -> None:
         return
     params.n_gpu_layers = gpu["layers"]
     params.main_gpu = gpu["main"]
-    params.mmproj_use_gpu = gpu["layers"] > 0
+    params.mmproj_use_gpu = gpu["projector"]
     if gpu["split"]:
         room = len(params.tensor_split)
         params.tensor_split = [*gpu["split"], *[0.0] * room][:room]
