@@ -14,6 +14,7 @@ from noibo.engines.llama_cpp.adapter import LlamaCpp
 from noibo.engines.llama_cpp.offload import Device
 from noibo.engines.memory.book import Book
 from noibo.engines.memory.machine import Machine
+from noibo.engines.memory.placement import placed
 from noibo.engines.supervision.gpu_required import advice, require_part, with_gpu
 from noibo.engines.supervision.plan import Plan, Planner
 from noibo.engines.tuning import Tuning
@@ -26,6 +27,7 @@ from tests.running import RunningServer
 
 GIB = 2**30
 CARD = Gpu("NVIDIA GeForce RTX 3090", "nvidia", 24 * GIB)
+INSIDE = Gpu("Intel graphics (a7a0)", "intel", 8 * GIB, shared_memory=True)
 REQUIRED = Settings(engine=Engine(require_gpu=True))
 
 
@@ -36,6 +38,10 @@ def planned(tree: Settings, home: Path, path: Path, *devices: Device) -> Plan:
     info = inspect_model(path)
     model = Model("m", "llama_cpp", path, info.parameters, info.context_length or 0, info=info)
     return planner.plan(replace(model, bytes=path.stat().st_size))
+
+
+def nothing() -> offload.Usable:
+    return offload.Usable()
 
 
 def why() -> str:
@@ -81,10 +87,33 @@ def test_what_is_no_model_on_this_machines_processor_is_let_through(
 
 
 def test_what_the_engines_log_says_is_believed() -> None:
-    require_part("m", {"device": "gpu"})
-    require_part("m", {"devices": {"cpu": {"layers": 2}, "CUDA0": {"layers": 28}}})
+    require_part("m", {"device": "gpu"}, nothing)
+    require_part("m", {"devices": {"cpu": {"layers": 2}, "CUDA0": {"layers": 28}}}, nothing)
     with pytest.raises(GpuMissing, match="the processor's memory alone"):
-        require_part("m", {"devices": {"cpu": {"layers": 30}}})
+        require_part("m", {"devices": {"cpu": {"layers": 30}}}, nothing)
+
+
+def test_a_gpu_that_only_computes_is_no_part_in_it() -> None:
+    computes = {"cpu": {"weights": 5}, "CUDA0": {"compute": 5}}
+    with pytest.raises(GpuMissing):
+        require_part("m", {"devices": computes}, nothing)
+    require_part("m", {"devices": {"cpu": {"weights": 5}, "CUDA0": {"weights": 1}}}, nothing)
+    repacked = placed(["load_tensors:          AMX model buffer size =   400.00 MiB"])
+    assert repacked["device"] == "cpu"
+    with pytest.raises(GpuMissing):
+        require_part("m", repacked, nothing)
+
+
+def test_what_is_measured_with_layers_on_a_gpu_is_not_expected_without(
+    home: Path, smollm2_gguf: Path
+) -> None:
+    on_gpu = planned(Settings(), home, smollm2_gguf, Device("CUDA0", 24 * GIB)).rungs[0]
+    Book(home / "memory.json").measured(on_gpu.key, "llama_cpp", on_gpu.need, 1000, "m")
+    again = planned(Settings(), home, smollm2_gguf, Device("CUDA0", 24 * GIB)).rungs[0]
+    without = planned(Settings(), home, smollm2_gguf).rungs[0]
+    assert again.expected == 1000
+    assert without.expected > 100 * 2**20
+    assert without.key != on_gpu.key
 
 
 @pytest.mark.parametrize(
@@ -93,12 +122,14 @@ def test_what_the_engines_log_says_is_believed() -> None:
         ((), offload.Usable(), "No GPU was seen here"),
         ((CARD,), offload.Usable(), "`noibo engines install cuda`"),
         ((CARD,), offload.Usable((offload.Device("CUDA0", "x", 24 * GIB, GIB),)), "1.0 GiB free"),
+        ((INSIDE,), offload.Usable(), "part of the processor"),
+        ((CARD,), offload.Usable(problem="x\ndriver too old", code=1), "(driver too old)"),
     ],
 )
 def test_the_next_step_goes_by_what_there_is(
     found: tuple[Gpu, ...], usable: offload.Usable, words: str
 ) -> None:
-    said = advice(found, lambda python: usable)
+    said = advice(found, lambda: usable)
     assert words in said
     assert "engine.require_gpu = false" in said
 

@@ -165,10 +165,12 @@ def _here(tree: Settings, ask: Ask) -> tuple[Ask, Hardware, Correction, str]:
     note = Note()
     found = look_at_machine(tree, note)
     note.clear()
-    machine, seen = found.for_models, Speeds(tree.home / "speeds.json").seen()
+    machine = found.for_models
+    seen = Speeds(tree.home / "speeds.json").seen(found.build)
     read, written = pace.learned(seen, machine)
     memory = Book(tree.home / "memory.json").correction(LlamaCpp.name)
     own = [one for one in seen if one.model == ask.model.name and ask.known == "header"]
+    own = [one for one in own if bool(one.gpu_layers) == bool(pace.usable(machine))]
     ask = replace(
         ask,
         prefill=max((one.prefill for one in own), default=0.0) or None,

@@ -115,7 +115,8 @@ def _this(tree: Settings) -> tuple[Hardware, Correction, list[str]]:
     note.clear()
     gpus = tuple(replace(gpu, free_bytes=None) for gpu in found.hardware.gpus)
     machine = replace(found.hardware, gpus=gpus, available_bytes=found.hardware.memory_bytes)
-    read, written = pace.learned(Speeds(tree.home / "speeds.json").seen(), machine)
+    seen = Speeds(tree.home / "speeds.json").seen(found.build)
+    read, written = pace.learned(seen, machine)
     memory = Book(tree.home / "memory.json").correction(LlamaCpp.name)
     said = [*machine.notes, *([found.remark] if found.remark else [])]
     return machine, Correction(memory, read, written), said

@@ -47,7 +47,7 @@ async def test_a_load_and_an_answer_are_learned_from(model: Model, tmp_path: Pat
     finally:
         await supervisor.close()
     assert "gpu_layers" not in placement  # the engine has none here: nothing was said
-    (seen,) = Speeds(tmp_path / "speeds.json").seen()
+    (seen,) = Speeds(tmp_path / "speeds.json").seen(LlamaCpp().build())
     assert seen.model == "m"
     assert seen.prefill > seen.decode > 0
     rows = json.loads((tmp_path / "memory.json").read_text())["measured"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import msgspec
@@ -9,10 +10,11 @@ import pytest
 
 from noibo.engines.fit import pace
 from noibo.engines.fit.ask import of_model
-from noibo.engines.fit.speeds import MOST_ROWS, Seen, Speeds, timed
+from noibo.engines.fit.speeds import MOST_ROWS, How, Seen, Speeds, timed
 from noibo.engines.fit.work import work_of
 from noibo.engines.memory.size import Size
-from tests.engines.fit.machines import card, machine
+from noibo.hardware.machine import Gpu
+from tests.engines.fit.machines import apple, card, machine
 from tests.engines.fit.small_headers import model
 
 # As llama.cpp of October 2026 says it, in a worker of smollm2:135m.
@@ -23,7 +25,7 @@ LOG = """\
 0.13.688.663 I slot print_timing: id  5 | task 320 |        eval time =    1600.00 ms /    48 tokens (   33.33 ms per token,    30.00 tokens per second)
 0.13.688.700 I slot print_timing: id  5 | task 320 |       total time =    1867.28 ms /    64 tokens
 """.splitlines()  # noqa: E501
-SIZE = Size(1024, 2)
+SIZE, HOW = Size(1024, 2), How(2, "b1")
 
 
 @pytest.fixture
@@ -46,43 +48,52 @@ def test_lines_that_are_not_known_change_nothing() -> None:
 
 def test_better_speeds_are_kept_and_worse_ones_are_not(path: Path, tmp_path: Path) -> None:
     one = model(tmp_path)
-    Speeds(path).note(one, SIZE, 2, LOG)
-    (seen,) = Speeds(path).seen()
+    Speeds(path).note(one, SIZE, HOW, LOG)
+    (seen,) = Speeds(path).seen("b1")
     assert (seen.model, seen.prefill, seen.decode) == ("m", 200.0, 40.0)
     work = work_of(of_model(one), 120)
     assert work and (seen.bytes, seen.flops, seen.layers) == (work.bytes, work.flops, 4)
     before = path.read_bytes()
     slower = [line.replace("1000.00 ms /", "2000.00 ms /") for line in LOG]
-    Speeds(path).note(one, SIZE, 2, slower)
+    Speeds(path).note(one, SIZE, HOW, slower)
     assert path.read_bytes() == before
     faster = [line.replace("1000.00 ms /", "500.00 ms /") for line in LOG]
-    Speeds(path).note(one, SIZE, 2, faster)
-    assert Speeds(path).seen()[0].decode == 80.0
+    Speeds(path).note(one, SIZE, HOW, faster)
+    assert Speeds(path).seen("b1")[0].decode == 80.0
+
+
+def test_another_build_or_a_gpu_is_another_speed(path: Path, tmp_path: Path) -> None:
+    one, speeds = model(tmp_path), Speeds(path)
+    for how in (HOW, How(2, "b2"), How(2, "b1", gpu_layers=5)):
+        speeds.note(one, SIZE, how, LOG)
+    assert [row.gpu_layers for row in speeds.seen("b1")] == [0, 5]
+    assert [row.build for row in speeds.seen("b2")] == ["b2"]
+    assert speeds.seen("") == []
 
 
 def test_a_damaged_file_is_an_empty_one(path: Path, tmp_path: Path) -> None:
     path.parent.mkdir()
     for damage in (b"", b"[1]", b'{"a": {"model": 3}}', b"\xff"):
         path.write_bytes(damage)
-        assert Speeds(path).seen() == []
-    Speeds(path).note(model(tmp_path), SIZE, 2, LOG)
-    assert len(Speeds(path).seen()) == 1
+        assert Speeds(path).seen("b1") == []
+    Speeds(path).note(model(tmp_path), SIZE, HOW, LOG)
+    assert len(Speeds(path).seen("b1")) == 1
 
 
 def test_the_oldest_rows_go(path: Path, tmp_path: Path) -> None:
     path.parent.mkdir()
-    rows = {str(number): Seen("old", float(number)) for number in range(MOST_ROWS)}
+    rows = {str(number): Seen("old", float(number), build="b1") for number in range(MOST_ROWS)}
     path.write_bytes(msgspec.json.encode(rows))
     for threads in range(3):
-        Speeds(path, lambda: 1e9).note(model(tmp_path), SIZE, threads, LOG)
-    seen = Speeds(path).seen()
+        Speeds(path, lambda: 1e9).note(model(tmp_path), SIZE, How(threads, "b1"), LOG)
+    seen = Speeds(path).seen("b1")
     assert len(seen) == MOST_ROWS
     assert min(row.at for row in seen) == 3
     assert sum(row.at == 1e9 for row in seen) == 3
 
 
 def test_a_log_without_speeds_writes_nothing(path: Path, tmp_path: Path) -> None:
-    Speeds(path).note(model(tmp_path), SIZE, 2, ["ready"])
+    Speeds(path).note(model(tmp_path), SIZE, HOW, ["ready"])
     assert not path.exists()
 
 
@@ -103,9 +114,15 @@ def test_machines_learn_from_what_models_did_there() -> None:
     assert pace.learned([], machine())[0].scale == 1.0
 
 
-def test_of_cards_nothing_is_learned_as_nobody_noted_what_lay_there() -> None:
-    read, _ = pace.learned([seen("a", 0.5), seen("b", 0.5)], machine(32, card(12)))
+@pytest.mark.parametrize("gpu", [card(12), apple(12)])
+def test_where_gpus_run_models_nothing_is_learned_of_the_processor(gpu: Gpu) -> None:
+    read, _ = pace.learned([seen("a", 0.5), seen("b", 0.5)], machine(32, gpu))
     assert (read.scale, read.samples) == (1.0, 0)
+
+
+def test_what_a_gpu_did_says_nothing_of_the_processor() -> None:
+    fast = [dataclasses.replace(seen(name, 9.0), gpu_layers=33) for name in ("a", "b")]
+    assert pace.learned(fast, machine())[1].samples == 0
 
 
 def test_an_unknown_machine_predicts_nothing_to_learn_from() -> None:

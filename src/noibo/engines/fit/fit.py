@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from noibo.engines.fit.advice import advised
 from noibo.engines.fit.ask import Ask
-from noibo.engines.fit.judge import BUDGET, Fit, Range, gigabytes, judge, usable
+from noibo.engines.fit.judge import BUDGET, Fit, Range, gigabytes, judge
+from noibo.engines.fit.pace import usable
 from noibo.engines.memory.correction import NONE, Correction
 from noibo.hardware.machine import Hardware
 

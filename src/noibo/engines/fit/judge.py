@@ -84,7 +84,7 @@ def judge(ask: Ask, hardware: Hardware, correction: Correction, budget: float) -
         return Fit(ask, (), nothing, 0, Offload(), 0, None, None, None, None, "API only", why)
     limits = settings.Engine(threads=max(hardware.cpu.cores, 1))
     batch = batch_for(ask.model, ask.size, limits, ask.prefill)
-    gpus = usable(hardware)
+    gpus = pace.usable(hardware)
     placed = _placed(ask, need_for(ask.model, ask.size, batch), gpus)
     spread = correction.memory.spread + UNKNOWN[ask.known]
     ram = round(correction.memory.apply(placed.ram))
@@ -105,12 +105,6 @@ def judge(ask: Ask, hardware: Hardware, correction: Correction, budget: float) -
     )
     verdict, why = _verdict(fit, hardware, spread, budget)
     return replace(fit, verdict=verdict, why=why)
-
-
-def usable(hardware: Hardware) -> tuple[Gpu, ...]:
-    """GPUs that layers are put on: cards, else what shares the memory and is fast all the same."""
-    shared = tuple(gpu for gpu in hardware.gpus if gpu.vendor in {"apple", "nvidia"})
-    return hardware.cards or shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +215,7 @@ def _verdict(fit: Fit, hardware: Hardware, spread: float, budget: float) -> tupl
     slow = fit.decode.middle if fit.decode else AS_ONE_READS
     against = (
         (
-            bool(usable(hardware)) and not fit.offload.whole,
+            bool(pace.usable(hardware)) and not fit.offload.whole,
             f"{fit.gpu_layers} of {layers + 1} layers fit on the GPU, the rest runs beside it",
         ),
         (fit.ram > free, f"{wanted}, and {gigabytes(free)} are free now"),

@@ -52,6 +52,12 @@ class Part:
     rates: Rates
 
 
+def usable(hardware: Hardware) -> tuple[Gpu, ...]:
+    """GPUs that layers are put on: cards, else what shares the memory and is fast all the same."""
+    shared = tuple(gpu for gpu in hardware.gpus if gpu.vendor in {"apple", "nvidia"})
+    return hardware.cards or shared
+
+
 def of_processor(hardware: Hardware) -> Rates:
     """The processor with the machine's memory."""
     speed, flops = hardware.bandwidth, hardware.flops
@@ -97,10 +103,11 @@ def reading(work: Work, parts: Sequence[Part]) -> float | None:
 
 def learned(seen: Iterable[Seen], hardware: Hardware) -> tuple[Learned, Learned]:
     """What the speeds of models that ran here teach of reading and of writing. Only of a machine
-    without cards: which layers of them lay there is not noted."""
-    if hardware.cards:
+    without GPUs, and of what ran on its processor alone: how fast a GPU was is not told apart from
+    what ran beside it."""
+    if usable(hardware):
         return Learned(spread=DOUBT), Learned(spread=DOUBT)
-    found = list(seen)
+    found = [one for one in seen if not one.gpu_layers]
     return (
         learn(read_samples(found, hardware), DOUBT, BOUNDS),
         learn(written_samples(found, hardware), DOUBT, BOUNDS),

@@ -43,9 +43,20 @@ class Timed:
 
 
 @dataclass(frozen=True, slots=True)
+class How:
+    """What ran a model besides the model itself: `build` of the engine, as it names it; layers on
+    GPUs, as llama.cpp counts them."""
+
+    threads: int
+    build: str = ""
+    gpu_layers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
-    """The best speeds of one model here, with the work that they were at: operations of a prompt
-    token, bytes, operations and layers of a written one."""
+    """The best speeds of one model here by one build of the engine, with so many layers on GPUs,
+    and the work that they were at: operations of a prompt token, bytes, operations and layers of a
+    written one."""
 
     model: str
     at: float
@@ -55,6 +66,8 @@ class Seen:
     bytes: int = 0
     flops: float = 0.0
     layers: int = 0
+    build: str = ""
+    gpu_layers: int = 0
 
     @property
     def work(self) -> Work:
@@ -88,15 +101,17 @@ class Speeds:
         self._now = now
         self._lock = threading.Lock()
 
-    def note(self, model: Model, size: Size, threads: int, log: Sequence[str]) -> None:
+    def note(self, model: Model, size: Size, how: How, log: Sequence[str]) -> None:
         """Keep what the log of a worker of `model` says, where it is better than what is known."""
         read, written = timed(log)
         if not read.rate and not written.rate:
             return
-        key = f"{model.path or model.name} threads={threads} {size.kv_type}"
+        ran = f"threads={how.threads} gpu_layers={how.gpu_layers} {how.build}"
+        key = f"{model.path or model.name} {size.kv_type} {ran}"
         with self._lock:
             rows = self._read()
-            old = rows.get(key, Seen(model.name, 0.0))
+            unseen = Seen(model.name, 0.0, build=how.build, gpu_layers=how.gpu_layers)
+            old = rows.get(key, unseen)
             ask = replace(of_model(model), kv_type=size.kv_type)
             new = _written_faster(_read_faster(old, ask, read), ask, written)
             if new is old:
@@ -109,10 +124,11 @@ class Speeds:
             with contextlib.suppress(StoreError):
                 write_atomically(self._path, msgspec.json.format(msgspec.json.encode(rows)))
 
-    def seen(self) -> list[Seen]:
-        """What is known of all models."""
+    def seen(self, build: str) -> list[Seen]:
+        """What is known of all models, by that build of the engine: another one is faster, or
+        slower."""
         with self._lock:
-            return list(self._read().values())
+            return [one for one in self._read().values() if one.build == build]
 
     def _read(self) -> dict[str, Seen]:
         try:

@@ -6,27 +6,29 @@ Each changes one seat, and decides nothing about any other.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError
 
 from noibo.engines.faults import Kind
-from noibo.engines.fit.speeds import Speeds
+from noibo.engines.fit.speeds import How, Speeds
 from noibo.engines.memory.book import Book
 from noibo.engines.memory.machine import Machine
 from noibo.engines.memory.size import Use
 from noibo.engines.remote.reached import Reached
 from noibo.engines.supervision.builds import Builds
-from noibo.engines.supervision.gpu_required import require_part, with_gpu
+from noibo.engines.supervision.gpu_required import asked, require_part, with_gpu
 from noibo.engines.supervision.plan import Plan, Planner
 from noibo.engines.supervision.seat import Seat
 from noibo.engines.supervision.setbacks import Setbacks
 from noibo.engines.supervision.times import Times
 from noibo.engines.tuning import Tuning
 from noibo.engines.worker import State, Worker
-from noibo.errors import NoiboError, WorkerStartFailed
+from noibo.errors import GpuMissing, NoiboError, WorkerStartFailed
 
 log = logging.getLogger(__name__)
 PERHAPS_BY_CHANCE = {Kind.KILLED, Kind.CRASHED, Kind.ILLEGAL_INSTRUCTION}
@@ -49,16 +51,19 @@ class Lives:
 
     async def plan(self, seat: Seat) -> None:
         """Find out how the seat's model would be run; why not goes to `seat.error`."""
-        model = seat.model
+        model, moment = seat.model, self.planner.moment
+        seat.cramped = None
         try:
             plan = await asyncio.to_thread(self.planner.plan, model)
             await asyncio.to_thread(self.builds.require_sound, plan.engine)
             if plan.limits.require_gpu:
                 plan = await asyncio.to_thread(with_gpu, plan)
+        except GpuMissing as error:
+            seat.plan, seat.error, seat.cramped = None, error, moment
         except NoiboError as error:
-            seat.error = error
+            seat.plan, seat.error = None, error
         except Exception as error:  # noqa: BLE001 - logged, and told to who waits
-            seat.error = _known(model.seat, error)
+            seat.plan, seat.error = None, _known(model.seat, error)
         else:
             if seat.model is model:
                 seat.plan, seat.rung = plan, min(seat.rung, len(plan.rungs) - 1)
@@ -75,15 +80,18 @@ class Lives:
             await worker.start()
             rate = await worker.prove()
             if plan.limits.require_gpu:
-                placement, python = worker.facts()["placement"], rung.launch.python
-                await asyncio.to_thread(require_part, seat.name, placement, python)
+                placement = worker.facts()["placement"]
+                ask = asked(plan.engine, rung.launch.python)
+                await asyncio.to_thread(require_part, seat.name, placement, ask)
         except BaseException as error:
             await asyncio.shield(worker.stop())
+            self.planner.look_again()
             seat.empty()
             if isinstance(error, asyncio.CancelledError):
                 raise
             self._start_failed(seat, plan, number, worker, _known(seat.name, error))
             return
+        self.planner.look_again()
         now = time.monotonic()
         self.happened[seat.model.name, "started"] += 1
         self.times.loaded(seat.name, now - began)
@@ -105,11 +113,13 @@ class Lives:
         self._note_speed(worker)
 
     def _note_speed(self, worker: Worker) -> None:
-        """Keep what its log says of how fast it was."""
-        if worker.process is not None:
-            threads = worker.launch.placement.get("threads", 0)
-            log = worker.process.log()
-            self.speeds.note(worker.model, worker.launch.size, threads, log)
+        """Keep what its log says of how fast it was, unless its engine has gone meanwhile."""
+        if worker.process is None:
+            return
+        told = worker.launch.placement.get
+        with contextlib.suppress(NoiboError, PackageNotFoundError):
+            how = How(told("threads", 0), worker.engine.build(), told("gpu_layers", 0))
+            self.speeds.note(worker.model, worker.launch.size, how, worker.process.log())
 
     def _start_failed(
         self, seat: Seat, plan: Plan, number: int, worker: Worker, error: NoiboError
@@ -136,6 +146,7 @@ class Lives:
         self.happened[seat.model.name, "unloaded"] += 1
         await asyncio.to_thread(self.note_use, seat, worker)
         await worker.stop()
+        self.planner.look_again()
         seat.empty()
         seat.plan, seat.rung = None, 0
 
@@ -169,6 +180,7 @@ class Lives:
             return
         seat.empty()
         self.happened[seat.model.name, "died"] += 1
+        self.planner.look_again()
         kind = worker.fault.kind if worker.fault else None
         if kind is Kind.ILLEGAL_INSTRUCTION:
             if seat.crashed:
