@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,26 @@ def test_a_gpu_that_the_engine_cannot_use_is_not_reckoned_with() -> None:
     used = Found(0.0, "1", machine(32, card(12)), usable)
     assert used.for_models.gpus == (card(12),)
     assert used.remark == ""
+
+
+def test_gpus_of_another_maker_than_the_engine_can_use_are_left_out() -> None:
+    amd = replace(card(16, "RX 7900"), vendor="amd")
+    usable = Usable((Device("CUDA0", "NVIDIA GeForce RTX 3060", 12 * 10**9),))
+    assert Found(0.0, "1", machine(32, card(12), amd), usable).for_models.gpus == (card(12),)
+    unknown = Usable((Device("Vulkan0", "llvmpipe"),))
+    assert Found(0.0, "1", machine(32, card(12), amd), unknown).for_models.gpus == (card(12), amd)
+
+
+def test_an_engine_that_could_not_be_asked_is_asked_again(
+    tmp_path: Path, probed: list[float]
+) -> None:
+    broken = Usable(problem="it did not answer within 60 s", code=-1)
+    works = Usable((Device("CUDA0", "RTX 3060", 12 * 10**9),))
+    answers = iter((broken, works))
+
+    def look() -> Found:
+        return this_machine(tmp_path, tmp_path, "1", ask=lambda: next(answers))
+
+    assert replace(look(), hardware=machine(32, card(12))).remark == ""
+    assert [look().usable for _ in range(2)] == [works, works]
+    assert len(probed) == 1

@@ -20,7 +20,7 @@ import psutil
 from noibo.errors import StoreError
 from noibo.hardware.gpus import gpus
 from noibo.hardware.machine import Hardware
-from noibo.hardware.offload import Usable, advice, ask_engine
+from noibo.hardware.offload import Usable, advice, ask_engine, vendors
 from noibo.hardware.probe import memory_of, probe
 from noibo.hardware.system import System
 from noibo.modelstore.disk import write_atomically
@@ -49,12 +49,17 @@ class Found:
     @property
     def for_models(self) -> Hardware:
         """The machine as models find it: without GPUs that the engine cannot use."""
-        return self.hardware if self.usable.devices else replace(self.hardware, gpus=())
+        if not self.usable.devices:
+            return replace(self.hardware, gpus=())
+        whose = vendors(self.usable)
+        used = tuple(gpu for gpu in self.hardware.gpus if not whose or gpu.vendor in whose)
+        return replace(self.hardware, gpus=used)
 
     @property
     def remark(self) -> str:
-        """What to do about a GPU that lies idle; empty where none does."""
-        return advice(self.hardware.gpus, self.usable)
+        """What to do about a GPU that lies idle; empty where none does, and where the engine could
+        not say whether one does."""
+        return "" if self.usable.problem else advice(self.hardware.gpus, self.usable)
 
 
 def this_machine(  # noqa: PLR0913 - the last two are what a test has others of
@@ -67,19 +72,22 @@ def this_machine(  # noqa: PLR0913 - the last two are what a test has others of
     ask: Callable[[], Usable] | None = None,
 ) -> Found:
     """This machine, from `home` where it was measured lately for the same build of the engine;
-    `ask` asks that build. `folder` is where models lie."""
-    path = home / FILE_NAME
+    `ask` asks that build. `folder` is where models lie. An engine that could not say what it can
+    use is asked again the next time."""
+    path, answer = home / FILE_NAME, ask or ask_engine
     known = _read(path)
     if known is not None and known.holds(build, now()):
+        if known.usable.problem:
+            known = replace(known, usable=answer())
+            _write(path, known)
         return replace(known, hardware=_now_free(known.hardware))
     busy = is_busy()
     hardware = probe(seconds=SECONDS, folder=folder, tell=tell)
     if known is not None:
         hardware = _best(hardware, known.hardware)
     tell("asking the engine")
-    found = Found(now(), build, hardware, (ask or ask_engine)(), busy)
-    with contextlib.suppress(StoreError):
-        write_atomically(path, msgspec.json.format(msgspec.json.encode(found)))
+    found = Found(now(), build, hardware, answer(), busy)
+    _write(path, found)
     return found
 
 
@@ -108,3 +116,8 @@ def _read(path: Path) -> Found | None:
         return msgspec.json.decode(path.read_bytes(), type=Found)
     except (OSError, ValueError, RecursionError):
         return None
+
+
+def _write(path: Path, found: Found) -> None:
+    with contextlib.suppress(StoreError):
+        write_atomically(path, msgspec.json.format(msgspec.json.encode(found)))
