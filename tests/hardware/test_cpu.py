@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psutil
 import pytest
 
-from noibo.engines.memory.machine import Machine
 from noibo.hardware import cgroup
 from noibo.hardware.cpu import allowed_threads, cpu, name
 from noibo.hardware.probe import memory_of
@@ -88,11 +88,36 @@ def test_quotas_of_both_versions(tmp_path: Path, files: dict[str, str], most: fl
         {},
     ],
 )
-def test_memory_is_what_the_engines_book_says_too(tmp_path: Path, files: dict[str, str]) -> None:
-    system, book = machine(tmp_path, files), Machine(tmp_path)
+def test_memory_is_the_containers_where_it_has_a_limit(
+    tmp_path: Path, files: dict[str, str]
+) -> None:
+    system = machine(tmp_path, files)
     total, available = memory_of(system)
-    assert total == book.total()
-    assert abs(available - book.available()) < GIB  # of a machine without limits it moves
     limit = cgroup.memory(system)
+    assert (limit is None) == (total == psutil.virtual_memory().total)
+    assert 0 < available <= total
     if limit is not None:
         assert (total, available) == (limit[0], limit[0] - limit[1])
+
+
+def test_of_groups_with_the_same_limit_the_fuller_one_holds(tmp_path: Path) -> None:
+    files = V2 | {
+        f"sys/fs/cgroup/user.slice/{name}": f"{size}\n"
+        for name, size in {
+            "app/memory.max": GIB,
+            "app/memory.current": 5,
+            "memory.max": GIB,
+            "memory.current": 9,
+        }.items()
+    }
+    assert cgroup.memory(machine(tmp_path, files)) == (GIB, 9)
+
+
+def test_numbers_longer_than_can_be_read_are_none(tmp_path: Path) -> None:
+    long = "9" * 5000
+    files = V2 | {
+        "sys/fs/cgroup/user.slice/app/memory.max": long,
+        "sys/fs/cgroup/user.slice/app/cpu.max": f"{long} 100000\n",
+    }
+    system = machine(tmp_path, files)
+    assert (cgroup.memory(system), cgroup.processors(system)) == (None, None)

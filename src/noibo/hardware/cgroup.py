@@ -1,8 +1,8 @@
 """What a container leaves of a machine: its memory and its share of the processors.
 
-Linux control groups, version 1 and 2; the tightest limit on the way up holds. The engines' book of
-memory reads the same files on a floor above (`engines.memory.container`); that both say the same
-is tested.
+Linux control groups, version 1 and 2. A limit may stand on the group this process is in or on any
+above it; the tightest holds. In a container the groups may be mounted so that its own is the root:
+then it is looked for there.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from noibo.hardware.system import System
+from noibo.hardware.system import System, whole_number
 
 _NO_LIMIT: Final = 2**60  # version 1 says a number like that for none
 _V1: Final = {
@@ -22,14 +22,15 @@ _V2: Final = {"memory": ("memory.max", "memory.current", "inactive_file"), "cpu"
 
 
 def memory(system: System) -> tuple[int, int] | None:
-    """The limit of the tightest group and what is used of it, in bytes; None without a limit."""
+    """The limit of the tightest group and what is used of it (of equal ones, the most), in bytes;
+    None without a limit."""
     found = []
     for folder, (limit, usage, inactive) in _groups(system, "memory"):
         most = system.number(folder / limit)
         if most is not None and most < _NO_LIMIT:
             used = (system.number(folder / usage) or 0) - _said(system, folder, inactive)
             found.append((most, max(used, 0)))
-    return min(found, default=None)
+    return min(found, key=lambda one: (one[0], -one[1]), default=None)
 
 
 def processors(system: System) -> float | None:
@@ -39,9 +40,10 @@ def processors(system: System) -> float | None:
         if names == _V2["cpu"]:
             quota, _, period = system.text(folder / names[0]).strip().partition(" ")
         else:
-            quota, period = (system.text(folder / name).strip() for name in names[:2])
-        if quota.isdigit() and period.isdigit() and int(period) > 0:
-            found.append(int(quota) / int(period))
+            quota, period = (system.text(folder / name) for name in names[:2])
+        most, of = whole_number(quota), whole_number(period)
+        if most is not None and of:
+            found.append(most / of)
     return min(found, default=None)
 
 

@@ -10,7 +10,7 @@ import psutil
 
 from noibo.hardware import cgroup, disk
 from noibo.hardware.bandwidth import buffer_bytes, cache_bytes, copy_rate, multiply_rate
-from noibo.hardware.cpu import allowed_threads, cpu
+from noibo.hardware.cpu import cpu
 from noibo.hardware.gpus import gpus
 from noibo.hardware.machine import Hardware
 from noibo.hardware.system import System
@@ -41,7 +41,7 @@ def probe(
     elif seconds:
         tell("measuring the memory")
         each = buffer_bytes(cache_bytes(system), available)
-        bandwidth = copy_rate(seconds, allowed_threads(), each)
+        bandwidth = copy_rate(seconds, processor.threads, each)
         tell("measuring arithmetic")
         flops = multiply_rate(seconds / 2)
     if seconds:

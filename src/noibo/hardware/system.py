@@ -90,8 +90,7 @@ class System:
 
     def number(self, path: str | Path) -> int | None:
         """A file that holds one whole number."""
-        text = self.text(path).strip()
-        return int(text) if text.isascii() and text.isdigit() else None
+        return whole_number(self.text(path))
 
     def paths(self, pattern: str) -> list[Path]:
         """Files below the root by a pattern, in order."""
@@ -99,6 +98,15 @@ class System:
             return sorted(self.root.glob(pattern.lstrip("/")))
         except OSError:
             return []
+
+
+def whole_number(text: str) -> int | None:
+    """The number that a text is; None of anything else, and of one too long to be read."""
+    text = text.strip()
+    try:
+        return int(text) if text.isascii() and text.isdigit() else None
+    except ValueError:
+        return None
 
 
 def parsed(answer: Answer) -> Any:

@@ -10,8 +10,9 @@ from typing import Final
 
 import psutil
 
-from noibo.engines.memory.container import tightest
 from noibo.errors import SettingsError
+from noibo.hardware.probe import memory_of
+from noibo.hardware.system import System
 
 LARGE: Final = 10**9  # bytes
 _SHARE: Final = re.compile(r"^Pss:\s+(\d+) kB$", re.MULTILINE)
@@ -29,15 +30,11 @@ class Machine:
 
     def total(self) -> int:
         """Bytes there are."""
-        whole = int(psutil.virtual_memory().total)
-        container = tightest(self.root)
-        return min(whole, container.limit) if container else whole
+        return memory_of(System(self.root))[0]
 
     def available(self) -> int:
         """Bytes that can be had without anything else being pushed out."""
-        free = int(psutil.virtual_memory().available)
-        container = tightest(self.root)
-        return min(free, max(container.limit - container.used, 0)) if container else free
+        return memory_of(System(self.root))[1]
 
     def held_by(self, pid: int) -> int:
         """Bytes a process and its children hold: shared pages by their share. 0 once it is gone."""
