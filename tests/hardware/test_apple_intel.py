@@ -90,6 +90,28 @@ def test_a_card_by_the_driver_xe(tmp_path: Path) -> None:
     assert gpu.bandwidth == 456e9
 
 
+@pytest.mark.parametrize(
+    ("number", "file"),
+    [("0x56b0", "device/tile0/physical_vram_size_bytes"), ("0x4905", "lmem_total_bytes")],
+)
+def test_a_card_whose_number_is_not_known_is_one_by_its_memory(
+    tmp_path: Path, number: str, file: str
+) -> None:
+    files = card(number, "i915") | {f"sys/class/drm/card0/{file}": f"{4 * GIB}\n"}
+    ((gpu,), notes) = intel.find(machine(tmp_path, files), 32 * GIB)
+    assert (gpu.shared_memory, gpu.memory_bytes, notes) == (False, 4 * GIB, [])
+    assert number.removeprefix("0x") in gpu.name
+
+
+def test_numbers_longer_than_can_be_read_stop_nothing(tmp_path: Path) -> None:
+    files = card("0xe20b", "xe", **{"tile0/physical_vram_size_bytes": "9" * 5000})
+    cell = '"' + "x" * 200_000 + '"'
+    tools = {"nvidia-smi": f"name, memory.total [MiB], memory.free [MiB]\n{cell}, 1, 1\n"}
+    found, notes = gpus(machine(tmp_path, files, tools), 32 * GIB)
+    assert [gpu.vendor for gpu in found] == ["intel"]  # by its name there is only one
+    assert any("by NVIDIA" in note for note in notes)
+
+
 def test_a_card_made_with_two_memories_is_left_out_where_nobody_tells_which(tmp_path: Path) -> None:
     cards, notes = intel.find(machine(tmp_path, card("0x56a0", "i915")), 32 * GIB)
     assert cards == []

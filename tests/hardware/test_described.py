@@ -45,6 +45,9 @@ def said(text: str) -> tuple[list[tuple[str, int]], int]:
         ("16GB", [], 16),
         ("GPU 24GB, 64GB", [("GPU 24 GB", 24)], 64),
         ("12GB VRAM, 32GB RAM", [("GPU 12 GB", 12)], 32),
+        ("2x 16GB", [], 32),
+        ("RTX 3060 12GB, 2x 16GB RAM", [("RTX 3060", 12)], 32),
+        ("RTX 3060 12G, 32G", [("RTX 3060", 12)], 32),
     ],
 )
 def test_what_is_understood(text: str, gpus: list[tuple[str, int]], memory: int) -> None:
@@ -87,6 +90,9 @@ def test_what_is_assumed_is_said(text: str, words: str) -> None:
         ("RTX 3090, 64GB, 32GB", "said twice, 64 GB and 32 GB"),
         ("M2 Max 64GB, 32GB", "said twice, 64 GB and 32 GB"),
         ("2x M2 Max 64GB", "no other GPU"),
+        ("2x EPYC 7763, 64GB", "2 processors is not reckoned with"),
+        ("Ryzen 5 5600G, 32GB", "'Ryzen 5 5600G' is no card or processor"),
+        ("Radeon 890M, 32GB", "'Radeon 890M'"),
         ("banana", "no card or processor"),
         ("RTX 3060 12GB, 32 parsecs", "'32 parsecs'"),
         ("0x RTX 3090, 32GB", "0 cards"),

@@ -26,8 +26,10 @@ MOST_CARDS: Final = 16
 _ORDINARY_MEMORY: Final = 32 * GIB
 _MOST_MEMORY: Final = 64 * 2**40
 _UNITS: Final = {"t": 2**40, "g": GIB, "m": 2**20}
+# Without its B an amount has few digits, and is none of megabytes: 5600G and 890M are names.
 _AMOUNT: Final = re.compile(
-    r"(?<![\w.])(\d+(?:\.\d+)?)\s*([tgm])(?:i?b|b?)(?![\w])\s*(vram|ram|ddr\d\w*|unified|memory)?",
+    r"(?<![\w.])(\d+(?:\.\d+)?)(?:\s*([tgm])i?b|(?<!\d{4})\s*([tg]))(?!\w)"
+    r"\s*(vram|ram|ddr\d\w*|unified|memory)?",
     re.IGNORECASE,
 )
 _COUNT: Final = re.compile(r"^\s*(\d{1,3})\s*(?:[x×*]\s*|(?=\s(?:rtx|gtx|rx|a\d|h\d|l\d)))", re.I)
@@ -130,6 +132,8 @@ def _read(part: str, draft: _Draft) -> None:
     elif found := cards.by_name(named):
         _take_card(named, found, amounts, many, draft)
     elif processor := processors.by_name(named):
+        if many > 1:
+            raise _no(f"A machine with {many} processors is not reckoned with: name one.")
         draft.processor = processor
         _take_bare([one for one in amounts if one.label != "vram"], False, 1, draft)
     else:
@@ -137,20 +141,21 @@ def _read(part: str, draft: _Draft) -> None:
 
 
 def _amount(found: re.Match[str]) -> _Amount:
-    size = float(found[1]) * _UNITS[found[2].lower()]
+    size = float(found[1]) * _UNITS[(found[2] or found[3]).lower()]
     if not 0 < size <= _MOST_MEMORY:
         raise _no(f"{found[0].strip()} is no memory that a machine has.")
-    label = (found[3] or "").lower()
+    label = (found[4] or "").lower()
     return _Amount(round(size), "ram" if label not in {"", "vram"} else label)
 
 
 def _take_bare(amounts: list[_Amount], is_gpu: bool, many: int, draft: _Draft) -> None:
-    """Amounts with no name: the machine's memory, or a card of which nothing else is said."""
+    """Amounts with no name: the machine's memory, in so many modules, or a card of which no more is
+    said."""
     for one in amounts:
         if one.label == "vram" or (is_gpu and one.label != "ram"):
             _take_unnamed(one.bytes, many, draft)
         else:
-            draft.take_memory(one.bytes)
+            draft.take_memory(many * one.bytes)
 
 
 def _take_unnamed(size: int, many: int, draft: _Draft) -> None:

@@ -6,6 +6,8 @@ and what it does not is a note of one line.
 
 from __future__ import annotations
 
+import csv
+
 from noibo.hardware.gpus import amd, apple, intel, nvidia
 from noibo.hardware.machine import Gpu
 from noibo.hardware.system import System
@@ -19,13 +21,17 @@ def gpus(system: System, memory: int) -> Found:
     found: list[Gpu] = []
     notes: list[str] = []
     if system.platform == "darwin":
-        makers = [apple.find(system, memory)]
+        makers = {"Apple": apple.find}
     elif system.platform == "win32":
-        makers = [nvidia.find(system, memory)]
+        makers = {"NVIDIA": nvidia.find}
         notes.append("On Windows only NVIDIA's cards are looked for.")
     else:
-        makers = [nvidia.find(system, memory), amd.find(system, memory), intel.find(system, memory)]
-    for some, said in makers:
+        makers = {"NVIDIA": nvidia.find, "AMD": amd.find, "Intel": intel.find}
+    for name, find in makers.items():
+        try:
+            some, said = find(system, memory)
+        except (ValueError, csv.Error):  # numbers or rows longer than can be read
+            some, said = [], [f"GPUs by {name} were left out: what is told of them makes no sense."]
         found += some
         notes += said
     return sorted(found, key=lambda one: (one.shared_memory, -one.memory_bytes)), notes

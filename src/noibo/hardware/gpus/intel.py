@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from noibo.hardware.cards import Card, by_name, known
 from noibo.hardware.machine import Gpu
-from noibo.hardware.system import System, parsed
+from noibo.hardware.system import System, parsed, whole_number
 
 VENDOR: Final = "0x8086"
-# The cards by their number on the PCI bus; any other of Intel's is part of a processor.
+# The names of cards, by their number on the PCI bus.
 _CARDS: Final = {
     "0x56a0": "Arc A770",
     "0x56a1": "Arc A750",
@@ -32,7 +32,8 @@ _CARDS: Final = {
 
 
 def find(system: System, memory: int) -> tuple[list[Gpu], list[str]]:
-    """The cards and the integrated GPUs, and what could not be read of them."""
+    """The cards and the integrated GPUs, and what could not be read of them. A card is what has
+    memory of its own, whatever its number; where no file tells that, one of a known number."""
     folders = _folders(system)
     if not folders:
         return [], []
@@ -41,12 +42,13 @@ def find(system: System, memory: int) -> tuple[list[Gpu], list[str]]:
     for folder in folders:
         device = system.text(f"{folder}/device").strip().lower()
         driver = _driver(system, folder)
-        if device not in _CARDS:
+        if device not in _CARDS and not _own_memory(system, folder):
             found.append(_integrated(device, driver, memory))
         elif not told:
-            gpu = _by_files(system, folder, _CARDS[device], driver)
+            name = _CARDS.get(device, f"GPU ({device.removeprefix('0x')})")
+            gpu = _by_files(system, folder, name, driver)
             if gpu is None:
-                notes.append(f"{_CARDS[device]} was left out: nothing here tells its memory.")
+                notes.append(f"{name} was left out: nothing here tells its memory.")
             else:
                 found.append(gpu)
     return told + found, notes
@@ -89,19 +91,22 @@ def _told(row: Mapping[str, Any]) -> Gpu | None:
 
 
 def _by_files(system: System, folder: str, name: str, driver: str) -> Gpu | None:
-    tiles = [
-        system.number("/" + str(path.relative_to(system.root))) or 0
-        for path in system.paths(f"{folder}/tile[0-9]*/physical_vram_size_bytes")
-    ]
-    card = folder.removesuffix("/device")
-    total = sum(tiles) or system.number(f"{card}/lmem_total_bytes")
-    if total:
-        free = system.number(f"{card}/lmem_avail_bytes")
+    if total := _own_memory(system, folder):
+        free = system.number(f"{folder.removesuffix('/device')}/lmem_avail_bytes")
         return _gpu(f"Intel {name}", total, free, driver, known(name, total))
     made = by_name(name)
     if len(made) == 1:  # there is one of that name only: its memory is known by it
         return _gpu(f"Intel {name}", made[0].memory_bytes, None, driver, made[0])
     return None
+
+
+def _own_memory(system: System, folder: str) -> int:
+    """Bytes of a card's own memory, as its driver tells them; 0 where it does not."""
+    tiles = [
+        system.number("/" + str(path.relative_to(system.root))) or 0
+        for path in system.paths(f"{folder}/tile[0-9]*/physical_vram_size_bytes")
+    ]
+    return sum(tiles) or system.number(f"{folder.removesuffix('/device')}/lmem_total_bytes") or 0
 
 
 def _gpu(name: str, total: int, free: int | None, driver: str, card: Card | None) -> Gpu:
@@ -131,5 +136,4 @@ def _driver(system: System, folder: str) -> str:
 
 
 def _number(value: Any) -> int | None:
-    text = str(value).strip()
-    return int(text) if text.isascii() and text.isdigit() else None
+    return whole_number(str(value))
