@@ -1,5 +1,5 @@
 """How far `noibo fit` is from what happens: memory and speeds, predicted, measured, and predicted
-by what only the other model taught.
+by what only the other model taught, or only other settings of both.
 
 Memory: a worker of each model for every context, number of callers and KV type, measured when it is
 ready and has read one prompt; its file is a copy that no other worker shares. Speeds: prompts of
@@ -75,11 +75,26 @@ def weigh(models: Sequence[Model], tree: Settings, hardware: Hardware, folder: P
             settings_of.append((context, slots, kind))
         assert alone.path is not None
         alone.path.unlink()
-    found = leave_one_model_out(samples)
     return [
-        (one.sample.model, *which, *_mib(one), f"{one.plain:+.1%}", f"{one.corrected:+.1%}")
-        for which, one in zip(settings_of, found, strict=True)
+        (one.sample.model, *which, *_mib(one), *_errors(one, other, ".1%"))
+        for which, (one, other) in zip(settings_of, _left_out(samples, settings_of), strict=True)
     ]
+
+
+def _left_out(
+    samples: Sequence[Sample], settings_of: Sequence[object], doubt: float = 0.1
+) -> list[tuple[LeftOut, LeftOut]]:
+    """Each as it is predicted by what other models taught, and by what other settings did."""
+    by_setting = [
+        replace(one, model=str(which)) for which, one in zip(settings_of, samples, strict=True)
+    ]
+    by_model = leave_one_model_out(samples, doubt)
+    return list(zip(by_model, leave_one_model_out(by_setting, doubt), strict=True))
+
+
+def _errors(one: LeftOut, other: LeftOut, form: str) -> tuple[str, str, str]:
+    """Plain, with the model left out, and with the setting left out."""
+    return f"{one.plain:+{form}}", f"{one.corrected:+{form}}", f"{other.corrected:+{form}}"
 
 
 def _mib(one: LeftOut) -> tuple[int, int]:
@@ -160,17 +175,18 @@ def _writing(ask: Ask, callers: int, parts: Sequence[pace.Part]) -> float:
 
 
 def _raced(samples: Sequence[Sample], which: Sequence[int]) -> Rows:
-    found = leave_one_model_out(samples, pace.DOUBT)
+    settings_of = [number for number, _ in zip(itertools.cycle(which), samples, strict=False)]
     return [
         (
             one.sample.model,
             number,
             round(one.sample.predicted, 1),
             round(one.sample.measured, 1),
-            f"{one.plain:+.0%}",
-            f"{one.corrected:+.0%}",
+            *_errors(one, other, ".0%"),
         )
-        for number, one in zip(itertools.cycle(which), found, strict=False)
+        for number, (one, other) in zip(
+            settings_of, _left_out(samples, settings_of, pace.DOUBT), strict=True
+        )
     ]
 
 
@@ -192,10 +208,11 @@ def on_paper(hardware: Hardware) -> Rows:
 
 # ── all of it ───────────────────────────────────────────────────────────────
 
+_ERRORS = ("error", "model left out", "setting left out")
 HEADS = {
-    "memory": ("model", "context", "callers", "KV", "MiB said", "MiB held", "error", "left out"),
-    "reading": ("model", "prompt", "tok/s said", "tok/s did", "error", "left out"),
-    "writing": ("model", "callers", "tok/s each said", "did", "error", "left out"),
+    "memory": ("model", "context", "callers", "KV", "MiB said", "MiB held", *_ERRORS),
+    "reading": ("model", "prompt", "tok/s said", "tok/s did", *_ERRORS),
+    "writing": ("model", "callers", "tok/s each said", "did", *_ERRORS),
     "on paper": ("model", "KV", "GB of KV", "GB in all", "here", "context of 131,072"),
 }
 
@@ -226,9 +243,9 @@ def _shown(name: str, rows: Rows) -> Rows:
 
 
 def _figures(rows: Rows) -> tuple[str, ...]:
-    """Mean and largest error, plain and with the model left out."""
+    """Mean and largest error: plain, with the model left out, with the setting left out."""
     said = []
-    for column in (-2, -1):
+    for column in (-3, -2, -1):
         errors = [abs(float(str(row[column]).rstrip("%"))) for row in rows]
         said += [f"{statistics.mean(errors):.1f} %", f"{max(errors):.1f} %"]
     return tuple(said)

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from noibo.cli.main import app
+from noibo.engines.fit.speeds import Seen
 from noibo.engines.fit.this_machine import FILE_NAME, Found
 from noibo.engines.llama_cpp.adapter import LlamaCpp
 from noibo.engines.memory.book import Book
@@ -108,8 +109,7 @@ def test_the_budget_of_the_settings_holds(measured: Path, monkeypatch: pytest.Mo
     assert told(*asked)["verdict"] == "does not"
 
 
-def test_what_was_learned_is_applied_and_shown(measured: Path, smollm2_gguf: Path) -> None:
-    plain = told(str(smollm2_gguf)) if smollm2_gguf.suffix == ".gguf" else told("qwen2.5:0.5b")
+def test_what_was_learned_is_applied_and_shown(measured: Path) -> None:
     book = Book(measured / "memory.json")
     for name in ("a", "b"):
         book.measured(name, "llama_cpp", Need(weights=10**9), 11 * 10**8, name)
@@ -118,7 +118,22 @@ def test_what_was_learned_is_applied_and_shown(measured: Path, smollm2_gguf: Pat
     assert "Memory: x1.100, the middle of what 2 models measured 2 times" in run("qwen2.5:0.5b")
     described = told("qwen2.5:0.5b", "--hardware", "CPU 16GB")
     assert described["correction"]["memory"]["samples"] == 0  # that is another machine
-    assert plain
+
+
+def test_very_many_callers_are_no_reason_to_think_long(measured: Path) -> None:
+    found = told("qwen2.5:7b", "--parallel", "1000000")
+    assert found["verdict"] == "does not"
+    assert any("--parallel" in line for line in found["advice"])
+
+
+def test_a_speed_of_another_build_is_none_of_this_one(measured: Path, model_store: Path) -> None:
+    (measured / "noibo.toml").write_text(f'[store]\npath = "{model_store}"\n')
+    rows = {
+        build: Seen("smollm2:135m", 1, decode=rate, bytes=10**8, flops=2e8, layers=30, build=build)
+        for build, rate in ((LlamaCpp().build(), 7.0), ("xllamacpp of last year", 900.0))
+    }
+    (measured / "speeds.json").write_bytes(msgspec.json.encode(rows))
+    assert told("smollm2:135m")["decode_tokens_per_s"]["middle"] < 8
 
 
 def test_what_cannot_be_asked_for_is_said(measured: Path, tmp_path: Path) -> None:

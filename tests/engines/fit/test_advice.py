@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from noibo.engines.fit.advice import _most
 from noibo.engines.fit.ask import Ask, in_quantisation, of_model
 from noibo.engines.fit.fit import Fit, predict
 from noibo.hardware.machine import Hardware
@@ -103,3 +104,16 @@ def test_a_file_that_is_stretched_says_from_where_it_is_less_exact(tmp_path: Pat
     far = predict(replace(ask, context=131_072), machine(64))
     assert re.search(r"trained with 32,768 tokens.*YaRN \(factor 4\) to 131,072", far.advice[0])
     assert predict(replace(ask, context=32_768), machine(64)).advice == ()
+
+
+def test_the_most_that_holds_is_found_by_halving() -> None:
+    tried: list[int] = []
+
+    def holds(number: int) -> bool:
+        tried.append(number)
+        return number <= 777
+
+    assert _most(1, 10**6, holds) == 777
+    assert len(tried) < 30
+    assert _most(778, 10**6, holds) is None
+    assert _most(1, 0, holds) is None

@@ -89,30 +89,38 @@ def _rounded(fit: Fit) -> _Change | None:
 
 def _fewer(fit: Fit, attempt: Try) -> _Change | None:
     """The most callers with whom it is better."""
-    for callers in range(fit.ask.parallel - 1, 0, -1):
-        ask = replace(fit.ask, parallel=callers)
-        if _is_better(attempt(ask), fit):
-            return _Change(f"--parallel {callers}", ask)
-    return None
+
+    def asked(callers: int) -> Ask:
+        return replace(fit.ask, parallel=callers)
+
+    most = _most(1, fit.ask.parallel - 1, lambda callers: _is_better(attempt(asked(callers)), fit))
+    return _Change(f"--parallel {most}", asked(most)) if most else None
 
 
 def _shorter(fit: Fit, attempt: Try) -> _Change | None:
-    """The longest context with which it is better, found by halving what is between."""
+    """The longest context with which it is better."""
 
     def asked(cells: int) -> Ask:
         return replace(fit.ask, context=cells * CELLS)
 
-    most = min(fit.ask.context - 1, fit.ask.model.trained_context or fit.ask.context)
-    low, high = LEAST_CONTEXT // CELLS, most // CELLS
-    if high < low or not _is_better(attempt(asked(low)), fit):
+    longest = min(fit.ask.context - 1, fit.ask.model.trained_context or fit.ask.context)
+    low, high = LEAST_CONTEXT // CELLS, longest // CELLS
+    most = _most(low, high, lambda cells: _is_better(attempt(asked(cells)), fit))
+    return _Change(f"--context {most * CELLS}", asked(most)) if most else None
+
+
+def _most(low: int, high: int, holds: Callable[[int], bool]) -> int | None:
+    """The largest number of which it holds, found by halving what is between; None where it does
+    not hold of the least."""
+    if high < low or not holds(low):
         return None
     while low < high:
         middle = (low + high + 1) // 2
-        if _is_better(attempt(asked(middle)), fit):
+        if holds(middle):
             low = middle
         else:
             high = middle - 1
-    return _Change(f"--context {low * CELLS}", asked(low))
+    return low
 
 
 def _smaller(fit: Fit, attempt: Try) -> _Change | None:
