@@ -251,7 +251,8 @@ def test_config_show_prints_what_is_different_for_single_models(home: Path) -> N
 
 def test_config_show_prints_what_is_set_of_vllm(home: Path) -> None:
     home.mkdir()
-    (home / "noibo.toml").write_text("[models.big]\nvllm = { tensor_parallel = 2, extra = ['-x'] }\n")
+    table = "[models.big]\nvllm = { tensor_parallel = 2, extra = ['-x'] }\n"
+    (home / "noibo.toml").write_text(table)
     shown = json.loads(run_noibo("config", "show", "--json", home=home).stdout)
     value = shown['models."big".vllm']["value"]
     assert (value["tensor_parallel"], value["extra"]) == (2, ["-x"])

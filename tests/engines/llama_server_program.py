@@ -7,11 +7,14 @@ enough it hands all to the real engine; else it says back what it was sent.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
+import socket
 import sys
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,8 @@ VERSION = (
     "version: 6923 (76af40aaa)\nbuilt with cc (Debian 12.2.0-14) 12.2.0 for x86_64-linux-gnu\n"
 )
 REAL = 10**6  # bytes of a model
+SECRET = ""  # a file of the user's that it tries to read, where a test says so
+LISTENER = 0  # a port of this machine that it tries to reach
 
 
 def options(given: list[str]) -> dict[str, str]:
@@ -92,6 +97,33 @@ def log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def tried() -> dict[str, str]:
+    """What it did beside its work: "done", or the name of the error."""
+    return {"read": outcome(read), "connect": outcome(connect), "listen": outcome(listen)}
+
+
+def outcome(attempt: Callable[[], None]) -> str:
+    try:
+        attempt()
+    except OSError as exc:
+        return errno.errorcode.get(exc.errno or 0, str(exc))
+    return "done"
+
+
+def read() -> None:
+    Path(SECRET).read_text()
+
+
+def connect() -> None:
+    socket.create_connection(("127.0.0.1", LISTENER), 5).close()
+
+
+def listen() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+
+
 def serve(said: dict[str, str]) -> None:
     key = os.environ.get("LLAMA_API_KEY", "") if "LLAMA_API_KEY" in HELP else ""
     if "--api-key-file" in said:
@@ -104,6 +136,8 @@ def serve(said: dict[str, str]) -> None:
             log(f"main: failed to load model, '{model}'")
             sys.exit(1)
     log(f"srv    load_model: loading model '{model}'")
+    if SECRET:
+        log(f"tried: {json.dumps(tried())}")
     port = int(said["--port"])
     if model.stat().st_size > REAL:
         start_real(said, key, port)

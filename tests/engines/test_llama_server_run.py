@@ -4,6 +4,7 @@ one does, and behind it, for a real model, the real engine."""
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -131,7 +132,27 @@ async def test_texts_are_not_scored_by_a_program(
         LlamaServer(str(program("2025"))).serving(small, Verb.SCORE)
 
 
-async def test_the_real_engine_behind_it_answers_and_is_closed_off(
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can close a process off")
+async def test_it_is_kept_from_files_and_from_the_net(
+    program: Callable[[str], Path], start: Start, small: Model, tmp_path: Path
+) -> None:
+    secret = tmp_path / "a_key_of_the_user"
+    secret.write_text("a secret")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        path, port = program("2025"), listener.getsockname()[1]
+        source = path.read_text().replace('SECRET = ""', f"SECRET = {str(secret)!r}")
+        path.write_text(source.replace("LISTENER = 0", f"LISTENER = {port}"))
+        async with start(path).lease(Claim(small)) as worker:
+            assert worker.process is not None
+            (said,) = [one for one in worker.process.log() if one.startswith("tried: ")]
+            kept = worker.facts()["placement"]["isolation"]
+    expected = {"read": kept["files"], "connect": kept["network"], "listen": kept["abi"] >= 4}
+    for name, outcome in json.loads(said.removeprefix("tried: ")).items():
+        assert outcome in ({"EACCES", "EPERM"} if expected[name] else {"done"}), name
+    assert not kept["seccomp"] or "new sockets" in " ".join(kept["missing"])
+
+
+async def test_the_real_engine_behind_it_answers(
     program: Callable[[str], Path], start: Start, smollm2_gguf: Path
 ) -> None:
     supervisor = start(program("2025"))
@@ -142,5 +163,3 @@ async def test_the_real_engine_behind_it_answers_and_is_closed_off(
         async with up.generate("/v1/chat/completions", asked) as response:
             answer = json.loads(await response.read())
         assert answer["usage"]["completion_tokens"] == 4
-        kept = worker.facts()["placement"]["isolation"]
-        assert kept["files"] or kept["missing"]

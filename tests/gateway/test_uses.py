@@ -20,7 +20,7 @@ from noibo.engines.remote.breaker import FAILURES
 from noibo.wire.management import MODEL_HEADER
 from tests.engines.elsewhere import Asked, Peer, peer, whole
 from tests.engines.test_ollama import Replay, generations
-from tests.running import RunningServer, run_noibo
+from tests.running import RunningServer, run_noibo, until
 
 pytestmark = pytest.mark.heavy
 HELLO = [{"role": "user", "content": "Say hello."}]
@@ -190,9 +190,7 @@ def test_ollamas_clients_get_its_answer_as_from_itself(
     assert body["tools"][0]["function"]["name"] == "get_weather"
 
 
-@pytest.mark.parametrize(
-    ("path", "more"), [("/api/generate", {}), ("/api/chat", {"messages": []})]
-)
+@pytest.mark.parametrize(("path", "more"), [("/api/generate", {}), ("/api/chat", {"messages": []})])
 def test_ollamas_clients_load_and_unload_its_models(
     server: RunningServer, replayed: Scripted, path: str, more: dict[str, Any]
 ) -> None:
@@ -206,7 +204,7 @@ def test_ollamas_clients_load_and_unload_its_models(
         assert (there["model"], there["keep_alive"]) == ("near", seconds)
         assert not {"prompt", "messages"} & there.keys()
     with server.client() as client:
-        assert "near" not in [worker.model for worker in client.workers()]
+        until(lambda: "near" not in [one.model for one in client.workers()], "noibo lets it go")
 
 
 def test_a_model_of_another_server_is_loaded_by_that(server: RunningServer) -> None:
