@@ -123,6 +123,35 @@ service.generate_answer("Hello")
     assert not list(folders.iterdir())
 
 
+def test_an_end_while_another_model_takes_the_place_leaves_nothing(
+    home: Path, folders: Path
+) -> None:
+    switching = """
+import asyncio, threading
+from noibo.engines import lookup
+from noibo.engines.engine import Model
+from noibo.llm_service import LLMService
+lookup.ECHO = Model("echo", "echo", options={"delay_ms": 50, "text": "word " * 3000})
+service = LLMService("echo")
+asyncio.run(service.load_model())
+print(service.get_model_info()["pid"], flush=True)
+room = service._room
+threading.Thread(target=lambda: service.generate_answer("Hello"), daemon=True).start()
+while not room.home.worker.leases:
+    time.sleep(0.01)
+lookup.ECHO = Model("echo", "echo", options={"text": "of the other"})
+threading.Thread(target=lambda: asyncio.run(service.load_model()), daemon=True).start()
+while room.home is not None:
+    time.sleep(0.01)
+"""
+    process = start(switching, home)
+    first, second = worker_of(process), worker_of(process)
+    ended(process)
+    assert is_gone(first)
+    assert is_gone(second)
+    assert not list(folders.iterdir())
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_has_a_worker_of_its_own(home: Path, folders: Path) -> None:
     forks = """
