@@ -11,6 +11,7 @@ from pathlib import Path
 
 from noibo.engines.engine import Model
 from noibo.engines.hosted.folder import FOLDER, Folder, chat_template
+from noibo.engines.vllm import lora
 from noibo.errors import ModelNotFound, NoiboError
 from noibo.model_settings import ELSEWHERE, USE, USES, ModelSettings, UseSettings
 from noibo.modelstore.gguf.model_info import ModelInfo, describe
@@ -46,6 +47,7 @@ class ModelLookup:
         self._aliases = aliases or {}
         self._engines = {name: own.engine for name, own in (models or {}).items() if own.engine}
         self._loading = {name: own.loading for name, own in (models or {}).items()}
+        self._adapters = lora.models(self._loading)
         self._declared = {
             name: Model(name, engine, format=engine)
             for name, engine in self._engines.items()
@@ -64,6 +66,7 @@ class ModelLookup:
         """The model of that name, alias or use; the default where there is no name. Raises
         `ModelNotFound`."""
         name = self._aliases.get(name, name) or self._default_model
+        name = self._adapters.get(name, name)
         if name.startswith(USE):
             return await self._for_use(name.removeprefix(USE))
         if (declared := self._declared.get(name.removesuffix(":latest"))) is not None:

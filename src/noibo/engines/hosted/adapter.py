@@ -7,15 +7,15 @@ fast as PyTorch is. The worker is told everything; nothing here imports what it 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from noibo import settings
 from noibo.engines.engine import TRUE, Fields, Launch, Model, Speed, Support, Verb
 from noibo.engines.environments.environment import Environment
 from noibo.engines.hosted import forms, installed
-from noibo.engines.hosted.folder import Folder, folder_of
+from noibo.engines.hosted.folder import Folder, files_of, folder_of
 from noibo.engines.hosted.memory import LARGEST_BATCH, Loading, need_of
+from noibo.engines.hosted.serving import served
 from noibo.engines.llama_cpp.adapter import SHORTEST_CONTEXT, WITH_USAGE, context_size
 from noibo.engines.memory.ladder import rungs
 from noibo.engines.memory.size import Need, Size, Use
@@ -45,15 +45,7 @@ class Transformers:
 
     def serving(self, model: Model, verb: Verb) -> Model:
         """Only vectors come of a worker of their own: what writes also scores."""
-        writes = self._folder(model).writes
-        if verb in {Verb.GENERATE, Verb.SCORE} and not writes:
-            raise NotSupported(
-                f"{model.name} only embeds: it says nothing of the next token.",
-                next_step="Ask it at /v1/embeddings, or take a model that writes.",
-            )
-        if verb is Verb.EMBED or not writes:
-            return replace(model, verb=Verb.EMBED, context=0)
-        return replace(model, verb=Verb.GENERATE)
+        return served(model, verb, self._folder(model))
 
     def __init__(self, environment: Callable[[], Environment | None] = lambda: None) -> None:
         self._environment = environment
@@ -120,7 +112,7 @@ class Transformers:
             config,
             size,
             self.need(model, size, limits),
-            reads=(model.path,) if model.path else (),
+            reads=files_of(model.path) if model.path else (),
             proof_tokens=0 if model.verb is Verb.EMBED else proof,
             placement=placement,
             python=found.python,

@@ -17,11 +17,10 @@ import openvino as ov
 import openvino.opset13 as op
 from numpy.typing import NDArray
 
-from noibo.engines.hosted.folder import ENCODERS
+from noibo.engines.hosted.folder import ENCODERS, first_position
 from noibo.engines.hosted.python_model import Json
 
 Node = Any  # of OpenVINO's, which has no types
-_AFTER_PAD: Final = ("xlm-roberta", "roberta")  # positions begin behind that of the padding
 _DTYPES: Final = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "F64": "<f8"}
 
 
@@ -99,8 +98,7 @@ class _Graph:
         table = self._held(_WORDS)
         words = op.gather(table, ids, _axes(0))
         length = op.gather(op.shape_of(ids), op.constant(np.int64(1)), op.constant(np.int64(0)))
-        behind = self._config["pad_token_id"] + 1 if self._config["model_type"] in _AFTER_PAD else 0
-        first = op.constant(np.int64(behind))
+        first = op.constant(np.int64(first_position(self._config)))
         places = op.range(first, op.add(length, first), op.constant(np.int64(1)), "i64")
         positions = op.gather(self._held(name + "position_embeddings.weight"), places, _axes(0))
         kind = op.constant(self._weights[name + "token_type_embeddings.weight"][0])

@@ -3,20 +3,36 @@ it, nothing unpickled."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from noibo.engines.engine import Model
 from noibo.errors import BadModelFile, NotSupported
+from noibo.modelstore.importing.strange_tree import read_small
 
 CONFIG: Final = "config.json"
 ENCODERS: Final = ("bert", "xlm-roberta", "roberta")  # that OpenVINO runs
 FOLDER: Final = "folder"  # where a model's options have what was read of it
 LARGEST: Final = 16 * 2**20  # bytes of a file that is read whole
+MOST_FILES: Final = 10_000  # of a folder that are looked at
+# Kinds whose positions begin behind that of the padding.
+_AFTER_PAD: Final = (
+    "camembert",
+    "data2vec-text",
+    "mpnet",
+    "roberta",
+    "roberta-prelayernorm",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "xmod",
+)
+_PAD: Final = 1  # theirs, where the configuration is silent
 _POOLING: Final = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_lasttoken": "last",
@@ -28,7 +44,8 @@ _PICKLES: Final = (".bin", ".pt", ".pth", ".ckpt")
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """One model: `dtype` its weights are stored in, and the numbers that its state is sized by."""
+    """One model: `dtype` its weights are stored in, and the numbers that its state is sized by;
+    `positions`: tokens of the longest text that it can read."""
 
     kind: str
     writes: bool
@@ -70,20 +87,48 @@ def _read(path: Path, _changed: int) -> Folder:
     heads = number("num_attention_heads", default=1)
     width = number("hidden_size", "n_embd", "d_model")
     head = number("head_dim", default=width // max(heads, 1))
-    named = said.get("architectures") or [""]
-    dtype = said.get("dtype") or said.get("torch_dtype") or text.get("dtype") or "float32"
+    named = said.get("architectures")
+    first = named[0] if isinstance(named, list) and named else ""
+    types = (said.get("dtype"), said.get("torch_dtype"), text.get("dtype"), "float32")
+    dtype = next(one for one in types if isinstance(one, str) and one)
+    kind = said.get("model_type")
+    positions = number("max_position_embeddings", "n_positions")
     return Folder(
-        kind=str(said.get("model_type") or ""),
-        writes=str(named[0]).endswith(_WRITERS),
-        dtype=str(dtype).removeprefix("torch."),
+        kind=kind if isinstance(kind, str) else "",
+        writes=str(first).endswith(_WRITERS),
+        dtype=dtype.removeprefix("torch."),
         pooling=_pooling(path),
         layers=number("num_hidden_layers", "n_layer"),
         width=width,
         inner=number("intermediate_size", "n_inner", default=4 * width),
         keys=number("num_key_value_heads", default=heads) * head,
         vocabulary=number("vocab_size"),
-        positions=number("max_position_embeddings", "n_positions"),
+        positions=max(positions - first_position(said), 0),
     )
+
+
+def first_position(said: Mapping[str, Any]) -> int:
+    """That of a text's first token, by the configuration: so many lie unused before it."""
+    if said.get("model_type") not in _AFTER_PAD:
+        return 0
+    pad = said.get("pad_token_id")
+    known: int = pad if type(pad) is int and 0 <= pad < 2**31 else _PAD
+    return known + 1
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """The folder, and the files among the blobs beside it that its links lead to: so lie models in
+    the hub's cache, and in a store without hard links. Links to any other place lead nowhere for a
+    worker: they came with the model."""
+    return (path, *dict.fromkeys(_linked(path)))
+
+
+def _linked(path: Path) -> Iterator[Path]:
+    blobs = path.resolve().parent.parent.joinpath("blobs").resolve()
+    for one in itertools.islice(path.rglob("*"), MOST_FILES):
+        with contextlib.suppress(OSError, RuntimeError):  # gone meanwhile; links in a circle
+            if one.is_symlink() and (target := one.resolve()).is_relative_to(blobs):
+                yield target
 
 
 def folder_of(model: Model) -> Folder:
@@ -115,9 +160,7 @@ def _require_safetensors(path: Path) -> None:
 
 def _object(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > LARGEST:
-            raise BadModelFile(f"{path} is too large to be what it should.")
-        found = json.loads(path.read_bytes())
+        found = json.loads(read_small(path, LARGEST))
     except (ValueError, RecursionError) as exc:
         raise BadModelFile(f"{path} is not JSON: {exc}.") from exc
     if not isinstance(found, dict):
@@ -140,10 +183,11 @@ def _pooling(path: Path) -> str:
 def chat_template(path: Path) -> str:
     """The chat template that lies in the folder; empty for none."""
     alone = path / "chat_template.jinja"
-    if alone.is_file() and alone.stat().st_size <= LARGEST:
-        return alone.read_text(encoding="utf-8")
+    if alone.is_file():
+        return read_small(alone, LARGEST).decode()
     said = path / "tokenizer_config.json"
     found = _object(said).get("chat_template") if said.is_file() else None
     if isinstance(found, list):  # several, by name
-        found = next((one.get("template") for one in found if one.get("name") == "default"), "")
+        named = (one for one in found if isinstance(one, dict) and one.get("name") == "default")
+        found = next((one.get("template") for one in named), "")
     return found if isinstance(found, str) else ""

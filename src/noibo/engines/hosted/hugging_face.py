@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+from noibo.engines.hosted.byte_signs import BYTES
 from noibo.engines.hosted.python_model import Json, Unreadable
 
 SPACE: Final = "▁"  # as SentencePiece writes it
@@ -53,7 +54,7 @@ class Words:
         if text is None:  # the model scores more tokens than there are
             return b""
         if self._by_bytes:
-            return bytes(_BYTES[sign] for sign in text if sign in _BYTES)
+            return bytes(BYTES[sign] for sign in text if sign in BYTES)
         if byte := _BYTE.fullmatch(text):
             return bytes.fromhex(byte[1])
         return text.replace(SPACE, " ").encode()
@@ -118,15 +119,3 @@ def _call(call: Json) -> Json:
         except ValueError as exc:
             raise Unreadable("the arguments of a call are not JSON.") from exc
     return {**call, "function": {**function, "arguments": arguments}}
-
-
-def _bytes_of_signs() -> dict[str, int]:
-    """The byte that each sign stands for in a vocabulary of bytes. After GPT-2, `encoder.py`:
-    printable ones are themselves, the others follow from 256 on."""
-    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in plain]
-    signs = {chr(byte): byte for byte in plain}
-    return signs | {chr(256 + place): byte for place, byte in enumerate(others)}
-
-
-_BYTES: Final = _bytes_of_signs()

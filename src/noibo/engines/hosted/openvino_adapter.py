@@ -12,7 +12,7 @@ from typing import Any, Final
 from noibo import settings
 from noibo.engines.engine import Fields, Launch, Model, Speed, Support, Verb
 from noibo.engines.hosted import installed
-from noibo.engines.hosted.folder import ENCODERS, Folder, folder_of
+from noibo.engines.hosted.folder import ENCODERS, Folder, files_of, folder_of
 from noibo.engines.hosted.memory import FLOAT, MIB, TOKENS
 from noibo.engines.memory.size import Need, Size, Use
 from noibo.engines.tuning import threads_for
@@ -95,7 +95,7 @@ class OpenVino:
             config,
             size,
             self.need(model, size, limits),
-            reads=(model.path,) if model.path else (),
+            reads=files_of(model.path) if model.path else (),
             placement=placement,
         )
 

@@ -15,21 +15,23 @@ Tokens = Annotated[int, Meta(ge=-1, le=2**31 - 1)]
 MOST_LIKELY: Final = 100  # tokens that are named in each place
 GRAMMAR: Final = "%llguidance"
 # Fields that ask for nothing where they have these values: other engines know more of them.
-_IDLE: Final[Mapping[str, tuple[Any, ...]]] = {
+IDLE: Final[Mapping[str, tuple[Any, ...]]] = {
     "best_of": (1,),
     "dry_multiplier": (0,),
     "echo": (False,),
     "function_call": ("none",),
     "id_slot": (-1,),
     "mirostat": (0,),
+    "lora": ([],),
     "n": (1,),
+    "n_probs": (0,),
     "reasoning_format": ("auto", "deepseek"),
     "tfs_z": (1,),
     "timings_per_token": (False,),
     "typical_p": (1,),
     "xtc_probability": (0,),
 }
-_OF_MIROSTAT: Final = ("mirostat_tau", "mirostat_eta")  # say nothing without it
+OF_MIROSTAT: Final = ("mirostat_tau", "mirostat_eta")  # say nothing without it
 
 
 class Refused(Exception):
@@ -113,15 +115,17 @@ class Wanted(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         return bool((self.stream_options or {}).get("include_usage"))
 
 
+def asks_nothing(name: str, value: Any) -> bool:
+    """True of a field that is as good as not there."""
+    return value is None or value in IDLE.get(name, ())
+
+
 def read(said: bytes, engine: str) -> Wanted:
     """A body, checked. Raises `Refused`, which names the field."""
     fields = document(said)
-    fields = {name: value for name, value in fields.items() if value is not None}
-    for name, idle in _IDLE.items():
-        if name in fields and fields[name] in idle:
-            del fields[name]
+    fields = {name: value for name, value in fields.items() if not asks_nothing(name, value)}
     if "mirostat" not in fields:
-        for name in _OF_MIROSTAT:
+        for name in OF_MIROSTAT:
             fields.pop(name, None)
     if unknown := sorted(fields.keys() - set(Wanted.__struct_fields__)):
         raise Refused(f"{unknown[0]}: the engine {engine} does not do this.", unknown[0])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,13 +17,15 @@ import msgspec
 from noibo import settings
 from noibo.engines.engine import TRUE, Fields, Launch, Model, Speed, Support, Verb
 from noibo.engines.environments.environment import Environment
-from noibo.engines.hosted.folder import Folder
+from noibo.engines.hosted.folder import Folder, files_of
+from noibo.engines.hosted.serving import served
 from noibo.engines.llama_cpp.adapter import LEAST_CONTEXT, SHORTEST_CONTEXT, context_size, slots_for
 from noibo.engines.memory.ladder import rungs
 from noibo.engines.memory.size import Need, Size, Use
 from noibo.engines.tuning import threads_for
 from noibo.engines.vllm.arguments import Build, arguments, variables
 from noibo.engines.vllm.dialect import Vllm as Dialect
+from noibo.engines.vllm.fields import translate
 from noibo.engines.vllm.placed import placed
 from noibo.errors import EngineMissing, NotSupported
 from noibo.model_settings import VllmSettings
@@ -35,9 +37,6 @@ PROCESS: Final = {"cpu": 1500 * MIB, "cuda": 4000 * MIB}  # its three processes;
 BUFFERS: Final = 300 * MIB  # what a step computes in, on a processor; measured
 LEAST_STATE: Final = 64 * MIB
 _WITH_USAGE: Final = msgspec.Raw(b'{"include_usage":true}')
-# llama.cpp's word for a field, and vLLM's; those without one say nothing to it.
-_FIELDS: Final = {"repeat_penalty": "repetition_penalty", "n_predict": "max_tokens"}
-_UNKNOWN: Final = ("return_progress", "cache_prompt", "timings_per_token", "id_slot", "n_keep")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +67,7 @@ class Vllm:
 
     def serving(self, model: Model, verb: Verb) -> Model:
         """One that writes also scores and tokenises; vectors come of a worker of their own."""
-        writes = _folder(model).writes
-        if verb in {Verb.GENERATE, Verb.SCORE} and not writes:
-            raise NotSupported(
-                f"{model.name} only embeds: it says nothing of the next token.",
-                next_step="Ask it at /v1/embeddings, or take a model that writes.",
-            )
-        if verb is Verb.EMBED or not writes:
-            return replace(model, verb=Verb.EMBED, context=0)
-        return replace(model, verb=Verb.GENERATE)
+        return served(model, verb, _folder(model))
 
     def available(self) -> str:
         found = self._installed()
@@ -90,6 +81,8 @@ class Vllm:
     ) -> Sequence[Size]:
         slots = limits.parallel or (SLOTS_ON_GPU if self._build().on_gpu else slots_for(use))
         context = context_size(model, limits, use)
+        if model.verb is Verb.EMBED:
+            context = min(context, _folder(model).positions or context)
         least = min(LEAST_CONTEXT, max(model.trained_context or context, SHORTEST_CONTEXT))
         return rungs(
             Size(context, slots, limits.kv_type),
@@ -135,7 +128,7 @@ class Vllm:
             config,
             size,
             self.need(model, size, limits),
-            reads=tuple(path for path in (model.path, *adapters) if path),
+            reads=(*(files_of(model.path) if model.path else ()), *adapters),
             runs=(Path(build.python).parent.parent, Path(build.python).resolve().parent.parent),
             placement={name: value for name, value in placement.items() if value != ""},
             dialect=Dialect.of(model),
@@ -156,14 +149,10 @@ class Vllm:
             fields["structured_outputs"] = body.raw({"grammar": grammar})
 
     def prepare(self, fields: Fields, *, streamed: bool) -> None:
+        translate(fields)
         fields["stream"] = TRUE
         if not streamed:
             fields["stream_options"] = _WITH_USAGE
-        for name in _UNKNOWN:
-            fields.pop(name, None)
-        for name, meant in _FIELDS.items():
-            if (value := fields.pop(name, None)) is not None:
-                fields.setdefault(meant, value)
 
     def is_progress(self, events: bytes) -> bool:
         return False

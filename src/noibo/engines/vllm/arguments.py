@@ -14,12 +14,14 @@ from typing import Any, Final
 
 from noibo.engines.engine import Model, Verb
 from noibo.engines.memory.size import Size
+from noibo.engines.vllm.lora import served
 from noibo.errors import SettingsError
 from noibo.model_settings import VllmSettings
 
 MODULE: Final = "vllm.entrypoints.openai.api_server"
 KEY_VARIABLE: Final = "VLLM_API_KEY"
 TEMPLATE_FILE: Final = "template.jinja"
+GUARD: Final = "noibo_guard"  # the module `guard`, as vLLM's Python finds it
 MOST_LOGPROBS: Final = 50
 RUNNER_SINCE: Final = (0, 10)  # `--runner pooling`; before that `--task embed`
 # Options that noibo sets, as it relies on them: `extra` may not say them again.
@@ -96,8 +98,9 @@ def _loaded(build: Build, own: VllmSettings, size: Size) -> list[str]:
 
 
 def _adapted(own: VllmSettings, model: Model) -> list[str]:
-    """Adapters: each is asked for as a model by its name."""
-    found = dict(own.lora) | {f"{model.name}-{one.stem}": str(one) for one in model.adapters}
+    """Adapters: each is served as a model of its own."""
+    paths = {one.stem: str(one) for one in model.adapters} | dict(own.lora)
+    found = {served(model.name, name): path for name, path in paths.items()}
     if not found:
         return []
     rank = ["--max-lora-rank", str(own.lora_rank)] if own.lora_rank else []

@@ -6,8 +6,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Final
+
+from noibo.engines.hosted.byte_signs import BYTES
 
 _ONE_BYTE: Final = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _SPACE: Final = "▁"
@@ -22,9 +23,8 @@ class Pieces:
     def bytes_of(self, token: str) -> bytes:
         """Those of one token; of one that the table has not (`<|im_end|>` has), its own text."""
         if self.byte_level:
-            table = _letters()
-            if all(letter in table for letter in token):
-                return bytes(table[letter] for letter in token)
+            if all(sign in BYTES for sign in token):
+                return bytes(BYTES[sign] for sign in token)
             return token.encode()
         if found := _ONE_BYTE.fullmatch(token):
             return bytes([int(found[1], 16)])
@@ -41,13 +41,3 @@ class Pieces:
             return found.decode()
         except UnicodeDecodeError:
             return list(found)
-
-
-@cache
-def _letters() -> Mapping[str, int]:
-    """GPT-2's table: printable bytes are themselves, the others 256 letters on in order. After
-    openai/gpt-2, `encoder.py`: bytes_to_unicode."""
-    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in plain]
-    table = {chr(byte): byte for byte in plain}
-    return table | {chr(256 + place): byte for place, byte in enumerate(others)}

@@ -7,7 +7,6 @@ says, to tell when it serves, and to end as it ended.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import http.client
 import os
 import re
@@ -20,8 +19,10 @@ import time
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from noibo.engines.child import PR_SET_PDEATHSIG, announce, fail, read_config, ready
-from noibo.engines.vllm.arguments import KEY_VARIABLE, MODULE, TEMPLATE_FILE
+from noibo.engines.child import announce, fail, read_config, ready
+from noibo.engines.environments.bound import end_with_us
+from noibo.engines.vllm import guard
+from noibo.engines.vllm.arguments import GUARD, KEY_VARIABLE, MODULE, TEMPLATE_FILE
 from noibo.settings import bare_environment
 
 # Its log, when it is about to take requests.
@@ -34,21 +35,21 @@ _NOTES: Final = (
     (re.compile(r"[Cc]apturing CUDA graphs"), "recording what the GPU is to do"),
     (re.compile(r"Uvicorn|Starting vLLM"), "starting its server"),
 )
-_SOON_S: Final = 30.0
+_SOON_S: Final = 5.0
 _PAUSE_S: Final = 0.05
 
 
 def main() -> None:
-    config = read_config()
+    config = read_config(gone=_end_all)
     announce("progress", note=f"starting vLLM for {config['alias']}")
     port = _free_port()
     if config["template"]:
         Path(TEMPLATE_FILE).write_text(config["template"], encoding="utf-8")
     folder = str(Path.cwd())  # the worker's own
-    own = {"HOME": folder, "TMPDIR": folder}
+    own = {"HOME": folder, "TMPDIR": folder, "PYTHONPATH": str(_guarded())}
     environment = bare_environment() | own | config["variables"]
     environment |= {KEY_VARIABLE: config["api_key"]}
-    where = ["--host", "127.0.0.1", "--port", str(port)]
+    where = ["--host", "127.0.0.1", "--port", str(port), "--middleware", f"{GUARD}.Guard"]
     try:
         process = subprocess.Popen(
             [config["python"], "-m", MODULE, *config["arguments"], *where],
@@ -58,7 +59,7 @@ def main() -> None:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            preexec_fn=_end_with_us,  # noqa: PLW1509 - the only other thread waits for a pipe
+            preexec_fn=end_with_us,  # noqa: PLW1509 - the only other thread waits for a pipe
         )
     except OSError as exc:
         fail(f"{config['python']} could not be run: {exc}")
@@ -89,19 +90,38 @@ def _note(line: str) -> str:
 
 
 def _say_ready(config: dict[str, Any], port: int) -> None:
-    """When it answers: its log is a moment too early."""
-    until = time.monotonic() + _SOON_S
-    while time.monotonic() < until:
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            asked = http.client.HTTPConnection("127.0.0.1", port, timeout=_SOON_S)
-            try:
-                asked.request("GET", "/health")
-                if asked.getresponse().status == http.client.OK:
-                    break
-            finally:
-                asked.close()
+    """When it answers, and not before: its log is too early. One that never does says nothing more
+    either, and is given up by who waits for it."""
+    while not _answers(port):
         time.sleep(_PAUSE_S)
     ready(config, url=f"http://127.0.0.1:{port}")
+
+
+def _answers(port: int) -> bool:
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        asked = http.client.HTTPConnection("127.0.0.1", port, timeout=_SOON_S)
+        try:
+            asked.request("GET", guard.OPEN)
+            return asked.getresponse().status == http.client.OK
+        finally:
+            asked.close()
+    return False
+
+
+def _guarded() -> Path:
+    """A folder from which vLLM's Python can import the guard, and nothing else of ours."""
+    place = Path.cwd() / "guard"
+    place.mkdir(exist_ok=True)
+    text = Path(guard.__file__).read_text(encoding="utf-8")
+    (place / f"{GUARD}.py").write_text(text, encoding="utf-8")
+    return place
+
+
+def _end_all() -> None:
+    """The server is gone: so is vLLM with all its processes, of which not each ends by itself. They
+    are in our group, which no other program is in."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
 
 
 def _end_as(code: int) -> NoReturn:
@@ -117,12 +137,6 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _end_with_us() -> None:
-    """The kernel ends it when this process is gone, however that went."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ so its piece is the sign for what cannot be read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -18,16 +18,21 @@ from noibo.wire.body import UNREADABLE
 from noibo.wire.openai.scores import Line
 
 _ID: Final = "token_id:"
+MOST: Final = 2**62  # where nobody says how many may be told
+ROUND_A_TEXT: Final = 8
 
 
 @dataclass(slots=True)
 class Lines:
-    """A translator of one answer into a line for each prompt. `after`: what comes next is told
-    too; `firsts`: texts of tokens that a prompt begins with, of which vLLM says nothing."""
+    """A translator of the answer for one prompt into its line; `before`: lines of those before it.
+    `after`: what comes next is told too; `first`: the text of the token that a prompt of tokens
+    begins with, of which vLLM says nothing."""
 
-    prompts: Sequence[str | Sequence[int]]
-    firsts: Mapping[int, str]
+    number: int
+    prompt: str | Sequence[int]
+    first: str = ""
     after: bool = False
+    before: bytes = b""
     _said: bytearray = field(default_factory=bytearray)
 
     def feed(self, chunk: bytes) -> bytes:
@@ -36,36 +41,62 @@ class Lines:
         return b""
 
     def end(self) -> bytes:
-        """All lines. Raises `EngineError`."""
+        """The lines. Raises `EngineError`."""
         try:
-            said = msgspec.json.decode(bytes(self._said))
-            found = [self._line(choice) for choice in said["choices"]]
-        except (*UNREADABLE, KeyError, TypeError, ValueError, IndexError) as exc:
+            (choice,) = msgspec.json.decode(bytes(self._said))["choices"]
+            line = self._line(choice)
+        except (*UNREADABLE, KeyError, TypeError, ValueError, IndexError, AttributeError) as exc:
             raise EngineError(f"vLLM sent scores that are not understood ({exc!r}).") from exc
-        return b"".join(msgspec.json.encode(line) + b"\n" for line in found)
+        return self.before + msgspec.json.encode(line) + b"\n"
 
     def _line(self, choice: Mapping[str, Any]) -> Line:
-        line = _line(choice, after=self.after)
-        prompt, first = self.prompts[line.index], line.tokens[0]
-        if not line.pieces[first] and isinstance(prompt, str):
+        line = _line(self.number, choice, after=self.after)
+        first = line.tokens[0]
+        if not line.pieces[first] and isinstance(self.prompt, str):
             rest = "".join(line.pieces[token] for token in line.tokens[1:])
-            whole = _latin(prompt)
+            whole = _latin(self.prompt)
             line.pieces[first] = whole.removesuffix(rest) if rest else whole
         elif not line.pieces[first]:
-            line.pieces[first] = _latin(self.firsts.get(first, ""))
+            line.pieces[first] = _latin(self.first)
         return line
 
 
-def asked(model: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The request. Raises `InvalidRequest` for what cannot be asked at once."""
-    prompts, top = fields["prompts"], int(fields.get("top") or 0)
-    if len({isinstance(one, str) for one in prompts}) > 1:
-        raise InvalidRequest("prompt: vLLM takes texts or tokens, not both.", param="prompt")
+def likely(fields: Mapping[str, Any]) -> int:
+    """How many likely tokens are to be named in each place. Raises `InvalidRequest`."""
+    top = int(fields.get("top") or 0)
     if top > MOST_LOGPROBS:
         raise InvalidRequest(f"logprobs: at most {MOST_LOGPROBS} with vLLM.", param="logprobs")
+    return top
+
+
+def most_tokens(prompt: str | Sequence[int]) -> int:
+    """Tokens that it has at most: each has a byte, but for those that stand round a text."""
+    return len(prompt.encode()) + ROUND_A_TEXT if isinstance(prompt, str) else len(prompt)
+
+
+def fits(counts: Iterable[int], fields: Mapping[str, Any]) -> bool:
+    """Whether prompts of so many tokens are few enough, by `each` and `most` of the request."""
+    return sum(counts) * int(fields.get("each") or 1) <= int(fields.get("most") or MOST)
+
+
+def require_few(counts: Sequence[int], fields: Mapping[str, Any]) -> None:
+    """Raises `InvalidRequest` with the numbers."""
+    if fits(counts, fields):
+        return
+    tokens, each, most = sum(counts), int(fields.get("each") or 1), int(fields.get("most") or MOST)
+    raise InvalidRequest(
+        f"The prompts have {tokens:,} tokens; with {each:,} log-probabilities told of each these "
+        f"are {tokens * each:,}, and at most {most:,} are told at once.",
+        param="prompt",
+        next_step="Send the prompts in several requests, or ask for fewer.",
+    )
+
+
+def asked(model: str, prompt: str | Sequence[int], top: int) -> dict[str, Any]:
+    """The request for one prompt."""
     return {
         "model": model,
-        "prompt": prompts,
+        "prompt": prompt,
         "max_tokens": 1,
         "temperature": 0,
         "prompt_logprobs": max(top, 1),
@@ -75,10 +106,10 @@ def asked(model: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _line(choice: Mapping[str, Any], *, after: bool) -> Line:
+def _line(number: int, choice: Mapping[str, Any], *, after: bool) -> Line:
     tokens = list(choice["prompt_token_ids"])
     pieces: dict[int, str] = {}
-    line = Line(index=choice["index"], tokens=tokens, pieces=pieces)
+    line = Line(index=number, tokens=tokens, pieces=pieces)
     line.logprobs, line.ranks, line.likeliest = [], [], []
     places = choice.get("prompt_logprobs") or [None] * len(tokens)
     for token, place in zip(tokens, places, strict=True):
