@@ -58,7 +58,11 @@ async def running(
     """A shell round a model, while it is entered."""
     reader = Reader(writer, batch) if writer else None
     shell = Shell(CONFIG, reader, Vectors(embedder, tokens=64) if embedder else None)
-    extend = [HostedScores(reader, KEY, shell.thread).add_to] if reader else []
+    extend = []
+    if reader:
+        scores = HostedScores(reader, KEY, shell.thread)
+        shell.working.append(scores.working)
+        extend.append(scores.add_to)
     url, close = await serve(shell, extend)
     try:
         async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session:

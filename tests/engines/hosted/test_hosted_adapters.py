@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from noibo.engines.engine import Model, Speed, Verb
 from noibo.engines.environments.environment import PYTHON, RECORD, Environments
 from noibo.engines.hosted import installed
 from noibo.engines.hosted.adapter import Transformers
-from noibo.engines.hosted.folder import Folder, chat_template
+from noibo.engines.hosted.folder import LARGEST, Folder, chat_template, files_of
 from noibo.engines.hosted.openvino_adapter import OpenVino
 from noibo.engines.memory.size import Size, Use
 from noibo.errors import BadModelFile, EngineMissing, NotSupported
@@ -91,12 +92,95 @@ def test_pickles_are_refused_with_what_to_do(tmp_path: Path, weights: str) -> No
     assert "safetensors" in (refused.value.next_step or "")
 
 
-@pytest.mark.parametrize("config", ["{", "[]", '"a"'])
+@pytest.mark.parametrize(
+    "config",
+    [
+        "{",
+        "[]",
+        '"a"',
+        '{"a": ' + "[" * 100_000,
+        '{"hidden_size": ' + "9" * 5000 + "}",
+        '{"a": "' + "x" * LARGEST + '"}',
+    ],
+    ids=["half", "a list", "a text", "too deep", "too many digits", "too large"],
+)
 def test_a_configuration_that_is_none_is_an_error(tmp_path: Path, config: str) -> None:
     path = folder(tmp_path)
     (path / "config.json").write_text(config)
     with pytest.raises(BadModelFile):
         Folder.of(path)
+
+
+@pytest.mark.parametrize("said", [7, "a", {"0": "x"}, ["a"], [[]], [{}], None, True])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "architectures",
+        "model_type",
+        "dtype",
+        "torch_dtype",
+        "text_config",
+        "pad_token_id",
+        "num_attention_heads",
+        "max_position_embeddings",
+    ],
+)
+def test_a_field_of_a_strange_kind_says_nothing(tmp_path: Path, name: str, said: object) -> None:
+    found = Folder.of(folder(tmp_path, {**ENCODER, "model_type": "roberta", name: said}))
+    assert all(isinstance(one, str) for one in (found.kind, found.dtype, found.pooling))
+    assert found.positions >= 0
+
+
+def test_templates_of_a_strange_kind_are_none(tmp_path: Path) -> None:
+    path = folder(tmp_path)
+    for said in (7, {"name": "default"}, [7, None, {"name": "default", "template": 7}]):
+        (path / "tokenizer_config.json").write_text(json.dumps({"chat_template": said}))
+        assert chat_template(path) == ""
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("what", ["pipe", "device"])
+def test_what_is_no_ordinary_file_is_not_read(tmp_path: Path, what: str) -> None:
+    path = folder(tmp_path)
+    (path / "config.json").unlink()
+    if what == "pipe":
+        os.mkfifo(path / "config.json")
+    else:
+        (path / "config.json").symlink_to("/dev/zero")
+    with pytest.raises(BadModelFile, match="ordinary file"):
+        Folder.of(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "pad", "longest"),
+    [("xlm-roberta", 1, 512), ("roberta", None, 512), ("roberta", 0, 513), ("bert", 0, 514)],
+)
+def test_positions_before_a_text_are_not_counted(
+    tmp_path: Path, kind: str, pad: int | None, longest: int
+) -> None:
+    config = ENCODER | {"model_type": kind, "max_position_embeddings": 514, "pad_token_id": pad}
+    path = folder(tmp_path, config)
+    assert Folder.of(path).positions == longest
+    sizes = OpenVino().sizes(
+        model(path, trained_context=514), settings.Engine(ctx_size=9000), Use(), 0
+    )
+    assert [size.context for size in sizes] == [longest]
+
+
+def test_a_worker_may_read_what_links_of_a_hubs_cache_lead_to_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    repository, secret = tmp_path / "models--a--b", tmp_path / "secret"
+    secret.write_text("x")
+    snapshot, blobs = repository / "snapshots" / "c0ffee", repository / "blobs"
+    folder(snapshot)
+    blobs.mkdir()
+    (snapshot / "model.safetensors").rename(blobs / "ab12")
+    (snapshot / "model.safetensors").symlink_to("../../blobs/ab12")
+    (snapshot / "id_rsa").symlink_to(secret)
+    (snapshot / "up").symlink_to("../../blobs/../../secret")
+    (snapshot / "round").symlink_to("round")
+    assert set(files_of(snapshot)) == {snapshot, (blobs / "ab12").resolve()}
 
 
 def test_numbers_out_of_all_bounds_are_no_numbers(tmp_path: Path) -> None:

@@ -313,3 +313,48 @@ async def test_what_a_library_raises_is_told_and_the_next_answer_is_right(
     assert "out of memory on device 0" in said["error"]["message"]
     assert "Traceback" in capfd.readouterr().err
     assert before == after
+
+
+async def test_scores_that_fail_say_why_and_leave_nothing_behind(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    class Failing(Bigram):
+        fails = True
+
+        def read(self, tokens: Sequence[int], *, each: bool = False) -> Scores:
+            if self.fails:
+                raise RuntimeError("out of memory on device 0")
+            return super().read(tokens, each=each)
+
+    async def line() -> dict[str, Any]:
+        async with asker.session.post(asker.url + "/score", json={"prompts": ["ab"]}) as answer:
+            found: dict[str, Any] = json.loads(await answer.read())
+        return found
+
+    model = Failing()
+    async with running(model) as asker:
+        failed = await line()
+        model.fails = False
+        after = await line()
+    assert "out of memory on device 0" in failed["error"]["message"]
+    assert "llama.cpp" not in failed["error"]["message"]
+    assert "Traceback" in capfd.readouterr().err
+    wanted = float(model.table[ord("a"), ord("b")])
+    assert after["logprobs"] == [None, pytest.approx(wanted, abs=1e-4)]
+
+
+async def test_who_scores_takes_the_slot() -> None:
+    async with running(Bigram(delay_s=0.01)) as asker:
+        asked = asker.session.post(asker.url + "/score", json={"prompts": ["a" * 100]})
+        scoring = asyncio.ensure_future(asked)
+
+        async def busy() -> bool:
+            return bool((await asker.get("/slots"))[0]["is_processing"])
+
+        async with asyncio.timeout(30):
+            while not await busy():
+                await asyncio.sleep(0.001)
+            async with await scoring as answer:
+                await answer.read()
+            while await busy():
+                await asyncio.sleep(0.001)

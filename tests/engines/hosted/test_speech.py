@@ -34,7 +34,7 @@ def parts_of(text: str, length: int, *, thinking: bool = False) -> list[tuple[st
 def test_the_parts_are_the_same_in_whatever_pieces(length: int) -> None:
     think, say, call = parts_of(ANSWER, length)
     assert (think[0], think[1].strip()) == ("think", "Nghĩ một chút…")
-    assert (say[0], say[1].strip()) == ("say", "Để tôi xem.")
+    assert (say[0], say[1].removesuffix("\n")) == ("say", "Để tôi xem.")  # what follows is unseen
     assert call == (
         "call",
         '{"name": "weather", "arguments": {"city": "Huế"}}|{"name": "time", "arguments": {}}',
@@ -44,7 +44,11 @@ def test_the_parts_are_the_same_in_whatever_pieces(length: int) -> None:
 @pytest.mark.parametrize("length", [1, 3, 500])
 def test_thoughts_that_the_prompt_began_are_thoughts(length: int) -> None:
     found = parts_of("so\n</think>\n\nyes", length, thinking=True)
-    assert [(kind, text.strip()) for kind, text in found] == [("think", "so"), ("say", "yes")]
+    assert found == [("think", "so\n"), ("say", "yes")]
+
+
+def test_an_answer_keeps_its_own_empty_lines() -> None:
+    assert parts_of("so</think>\n\n  one\n\ntwo", 1, thinking=True)[1] == ("say", "  one\n\ntwo")
 
 
 def test_marks_in_the_middle_of_an_answer_are_text() -> None:

@@ -94,7 +94,7 @@ def test_who_leaves_frees_its_place(server: RunningServer) -> None:
     with httpx2.stream("POST", url, json={**body, "ignore_eos": True}, timeout=60) as answer:
         next(answer.iter_raw())
     worker = psutil.Process(ask_workers(server)[0]["pid"])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 10  # its 900 tokens would take longer
     while worker_is_busy(worker):
         assert time.monotonic() < deadline
 

@@ -5,6 +5,7 @@ request begins with what the model happens to have read before."""
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
@@ -14,7 +15,7 @@ from aiohttp import web
 
 from noibo.engines.hosted.python_model import Scores, Vocabulary
 from noibo.engines.hosted.reader import Reader
-from noibo.engines.llama_cpp.model import LlamaModel, Token
+from noibo.engines.llama_cpp.model import DecodeFailed, LlamaModel, Token
 from noibo.engines.llama_cpp.score import Scorer
 from noibo.engines.llama_cpp.score_process import Job, ScoreServer
 
@@ -45,9 +46,13 @@ class _Read:
         self.context_length = reader.model.context
 
     def read(self, tokens: Sequence[Token]) -> Scores:
-        """Scores after each of them."""
+        """Scores after each of them. Raises `DecodeFailed`."""
         self._reader.keep(tokens[0].position)
-        scores = self._reader.read([token.id for token in tokens], each=True)
+        try:
+            scores = self._reader.read([token.id for token in tokens], each=True)
+        except Exception as exc:  # whatever the library raises; the log gets all of it
+            traceback.print_exception(exc)
+            raise DecodeFailed(str(exc)) from exc
         return np.ascontiguousarray(scores, np.float32)
 
     def cut(self, sequence: int, length: int) -> bool:
@@ -62,12 +67,18 @@ class _Read:
 class HostedScores(ScoreServer):
     """Scores texts beside what else the model does."""
 
+    library = "The model's library"
+
     def __init__(self, reader: Reader, key: str, thread: ThreadPoolExecutor) -> None:
         super().__init__(cast(LlamaModel, _Read(reader)), key, thread)
 
     def add_to(self, app: web.Application) -> None:
         """Its route."""
         app.router.add_post("/score", self._score)
+
+    def working(self) -> int:
+        """How many requests are under way."""
+        return self._busy
 
     def _lines(self, job: Job) -> Generator[bytes, None, None]:
         self._scorer = Scorer(self._model)  # chats came between: what was read is another text

@@ -47,6 +47,8 @@ class Shell:
         self._vectors = vectors
         self.thread = ThreadPoolExecutor(1, "model")
         self._busy = 0
+        # Requests under way: ours, and those of what else asks the model.
+        self.working: list[Callable[[], int]] = [lambda: self._busy]
 
     def app(self) -> web.Application:
         """Its routes. What it cannot do has none but one that says so."""
@@ -110,7 +112,7 @@ class Shell:
         return web.json_response({"status": "ok"})
 
     async def _slots(self, request: web.Request) -> web.Response:
-        return web.json_response([{"id": 0, "is_processing": self._busy > 0}])
+        return web.json_response([{"id": 0, "is_processing": any(one() for one in self.working)}])
 
     async def _adapters(self, request: web.Request) -> web.Response:
         return web.json_response([])

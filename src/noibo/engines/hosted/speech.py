@@ -51,6 +51,7 @@ class Turn:
         self._inside = "think" if thinking else ""
         self._held = ""
         self._begun = thinking
+        self._thought = False  # and nothing was said since
         self.called: list[str] = []
 
     def tell(self, text: str, *, last: bool = False) -> list[tuple[str, str]]:
@@ -58,9 +59,18 @@ class Turn:
         self._held += text
         parts: list[tuple[str, str]] = []
         while (part := self._next(last=last)) is not None:
-            if part[1]:
-                parts.append(part)
+            if text := self._from_its_beginning(*part):
+                parts.append((part[0], text))
         return parts
+
+    def _from_its_beginning(self, kind: str, text: str) -> str:
+        """An answer begins after the empty lines that follow a thought, token by token too."""
+        if kind == "think":
+            self._thought = True
+        elif kind == "say" and self._thought:
+            text = text.lstrip("\r\n")
+            self._thought = not text
+        return text
 
     def _next(self, *, last: bool) -> tuple[str, str] | None:
         if self._inside:

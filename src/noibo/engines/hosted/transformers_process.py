@@ -51,6 +51,7 @@ async def _serve(config: dict[str, Any], model: Any, *, embeds: bool) -> None:
         reader = Reader(model, config["batch"])
         shell = Shell(config, reader)
         scores = HostedScores(reader, config["api_key"], shell.thread)
+        shell.working.append(scores.working)
         await shell.in_thread(lambda: _warm(reader))
         url, _ = await serve(shell, [scores.add_to])
     ready(config, url=url)

@@ -63,6 +63,8 @@ class Job:
 class ScoreServer:
     """Answers one request after the other: a second one would only slow the first."""
 
+    library = "llama.cpp"
+
     def __init__(
         self, model: LlamaModel, key: str, thread: ThreadPoolExecutor | None = None
     ) -> None:
@@ -156,7 +158,8 @@ class ScoreServer:
         except Stopped:
             return
         except DecodeFailed as exc:
-            yield msgspec.json.encode({"error": {"message": f"llama.cpp failed: {exc}."}}) + b"\n"
+            error = {"message": f"{self.library} failed: {exc}."}
+            yield msgspec.json.encode({"error": error}) + b"\n"
 
 
 def _require_few(texts: Sequence[Asked], asked: _Request) -> None:
