@@ -87,6 +87,7 @@ def fit(
         from noibo.hardware.described import described
 
         machine, correction = described(hardware), NONE
+        ask = replace(ask, limits=replace(ask.limits, threads=0))  # those are of this machine
         remark = " ".join(machine.notes)
     else:
         ask, machine, correction, remark = _here(tree, ask)
@@ -169,6 +170,8 @@ def _here(tree: Settings, ask: Ask) -> tuple[Ask, Hardware, Correction, str]:
     seen = Speeds(tree.home / "speeds.json").seen(found.build)
     read, written = pace.learned(seen, machine)
     memory = Book(tree.home / "memory.json").correction(LlamaCpp.name)
+    if ask.known == "header":
+        ask = _as_started(tree, ask, machine.memory_bytes)
     own = [one for one in seen if one.model == ask.model.name and ask.known == "header"]
     own = [one for one in own if bool(one.gpu_layers) == bool(pace.usable(machine))]
     ask = replace(
@@ -177,3 +180,29 @@ def _here(tree: Settings, ask: Ask) -> tuple[Ask, Hardware, Correction, str]:
         decode=max((one.decode for one in own), default=0.0) or None,
     )
     return ask, machine, Correction(memory, read, written), found.remark
+
+
+def _as_started(tree: Settings, ask: Ask, memory: int) -> Ask:
+    """A file that is here, as a worker of it would be started now: by how the model was used, and
+    how fast its prompts were read; as it is where its engine is not installed."""
+    from noibo.assembly import open_engines
+    from noibo.engines.fit.ask import of_model
+    from noibo.engines.memory.book import Book
+    from noibo.engines.memory.conversations import worth_keeping
+    from noibo.engines.memory.machine import amount
+    from noibo.engines.supervision.plan import speed_key
+    from noibo.engines.tuning import Tuning
+    from noibo.errors import EngineError
+
+    engine = open_engines(tree).get(ask.model.engine)
+    if engine is None:
+        return ask
+    try:
+        key = speed_key(engine, ask.model, ask.limits)
+    except EngineError:
+        return ask
+    rate = Tuning(tree.home / "tuning.json").prefill_rate(key)
+    use = Book(tree.home / "memory.json").use(ask.model.seat)
+    most = amount(tree.memory.conversations, memory, "memory.conversations")
+    kept = most if worth_keeping(use, rate).keep else 0
+    return replace(of_model(ask.model, ask.limits, use, kept), rate=rate)

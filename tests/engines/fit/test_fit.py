@@ -42,10 +42,27 @@ def smollm2(smollm2_gguf: Path) -> Ask:
 
 def test_memory_is_what_the_worker_s_own_estimate_says(smollm2: Ask) -> None:
     fit = predict(smollm2, machine())
-    need = LlamaCpp().need(smollm2.model, smollm2.size, settings.Engine(threads=8))
+    need = LlamaCpp().need(smollm2.model, smollm2.size, settings.Engine(threads=16))
     assert sum(count for _, count in fit.parts) == need.at_start == fit.ram
     assert dict(fit.parts)["KV cache"] == 30 * 2 * 3 * 64 * 2 * 2048 * 4
     assert fit.memory.low < fit.memory.middle == fit.ram < fit.memory.high
+
+
+def test_what_idle_conversations_may_take_is_counted_and_given_up_first(smollm2: Ask) -> None:
+    kept = replace(smollm2, kept_bytes=2 * GB)
+    plain, more = predict(smollm2, machine()), predict(kept, machine())
+    assert more.ram - plain.ram == dict(more.parts)["grows by"]
+    assert dict(more.parts)["grows by"] == pytest.approx(2 * GB, rel=0.01)
+    assert predict(kept, machine(2)).ram == plain.ram
+    learned = predict(kept, machine(), Correction(memory=Learned(1.2, 0.03, 6, 3)))
+    assert learned.ram - more.ram == pytest.approx(0.2 * plain.ram, abs=2)
+
+
+def test_the_batch_is_that_of_the_settings_and_of_what_was_measured(smollm2: Ask) -> None:
+    slow = replace(smollm2, limits=settings.Engine(threads=1))
+    measured = replace(smollm2, rate=20.0)
+    batches = [predict(one, machine()).batch for one in (measured, slow, smollm2)]
+    assert batches == sorted(set(batches))
 
 
 def test_each_caller_has_the_whole_context(smollm2: Ask) -> None:

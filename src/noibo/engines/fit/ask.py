@@ -34,7 +34,9 @@ class Ask:
     """`context` is tokens for each of `parallel` callers. `adapter_bytes` and `projector_bytes` are
     those of the files that belong to the model, and part of `model.bytes`. `others` are the
     quantisations that it can be had in; `active` the parameters used for one token, 0: by the
-    header. `prefill` and `decode` are tokens/s that were measured of this very model here."""
+    header. `prefill` and `decode` are tokens/s that were measured of this very model here, `rate`
+    those by which its worker's batch is chosen. `kept_bytes` is the most that idle conversations
+    may take, and `limits` hold for its worker."""
 
     model: Model
     context: int
@@ -49,10 +51,13 @@ class Ask:
     api_only: bool = False
     prefill: float | None = None
     decode: float | None = None
+    rate: float | None = None
+    kept_bytes: int = 0
+    limits: settings.Engine = LIMITS
 
     @property
     def size(self) -> Size:
-        return Size(self.context, self.parallel, self.kv_type)
+        return Size(self.context, self.parallel, self.kv_type, self.kept_bytes)
 
     @property
     def writes(self) -> bool:
@@ -60,12 +65,14 @@ class Ask:
         return self.model.verb is not Verb.EMBED
 
 
-def of_model(model: Model, limits: settings.Engine = LIMITS) -> Ask:
-    """A model that is here, as large as noibo would start it by those limits. The sizes of what
-    comes with it are those of its files, read now."""
+def of_model(
+    model: Model, limits: settings.Engine = LIMITS, use: Use = Use(), kept_bytes: int = 0
+) -> Ask:
+    """A model that is here, as large as noibo would start it by those limits and by how it was
+    used. The sizes of what comes with it are those of its files, read now."""
     if embed.only_embeds(model):
         model = replace(model, verb=Verb.EMBED)
-    info, size = model.info, LlamaCpp().sizes(model, limits, Use(), 0)[0]
+    info, size = model.info, LlamaCpp().sizes(model, limits, use, kept_bytes)[0]
     return Ask(
         model,
         size.context,
@@ -76,6 +83,8 @@ def of_model(model: Model, limits: settings.Engine = LIMITS) -> Ask:
         others=USUAL if info and info.parameters else (),
         adapter_bytes=sum(_length(path) for path in model.adapters),
         projector_bytes=_length(model.projector),
+        kept_bytes=size.kept_bytes,
+        limits=limits,
     )
 
 
@@ -116,6 +125,7 @@ def of_choice(
         quantisation=choice.quantisation,
         others=USUAL,
         active=size.active or 0,
+        limits=limits,
     )
 
 
@@ -139,7 +149,8 @@ def in_quantisation(ask: Ask, text: str) -> Ask:
     beside = ask.adapter_bytes + ask.projector_bytes
     model = replace(ask.model, info=made, bytes=made.file_size + beside)
     known: Known = "shape" if ask.known == "header" else ask.known
-    return replace(ask, model=model, quantisation=named[0], known=known, prefill=None, decode=None)
+    made_of = replace(ask, model=model, quantisation=named[0], known=known)
+    return replace(made_of, prefill=None, decode=None, rate=None)
 
 
 def _architecture(name: str) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from noibo import settings
 from noibo.engines.fit import pace
 from noibo.engines.fit.ask import Ask, parameters_of
 from noibo.engines.fit.work import work_of
@@ -77,17 +76,28 @@ class Fit:
 
 def judge(ask: Ask, hardware: Hardware, correction: Correction, budget: float) -> Fit:
     """What to expect of `ask` on that machine. `budget` is the part of the memory that models may
-    take."""
+    take. Where that is short, what idle conversations may take is given up first, as it is when a
+    worker starts."""
+    fit = _judged(ask, hardware, correction, budget)
+    if not ask.kept_bytes or fit.verdict == "runs well":
+        return fit
+    bare = _judged(replace(ask, kept_bytes=0), hardware, correction, budget)
+    is_short = fit.ram > min(budget * hardware.memory_bytes, hardware.available_bytes)
+    return bare if is_short or bare.verdict != fit.verdict else fit
+
+
+def _judged(ask: Ask, hardware: Hardware, correction: Correction, budget: float) -> Fit:
     if ask.api_only:
         why = "it has no weights to fetch: it is asked where it is hosted"
         nothing = Range(0, 0, 0)
         return Fit(ask, (), nothing, 0, Offload(), 0, None, None, None, None, "API only", why)
-    limits = settings.Engine(threads=max(hardware.cpu.cores, 1))
-    batch = batch_for(ask.model, ask.size, limits, ask.prefill)
+    limits = replace(ask.limits, threads=ask.limits.threads or max(hardware.cpu.threads, 1))
+    batch = batch_for(ask.model, ask.size, limits, ask.rate or ask.prefill)
     gpus = pace.usable(hardware)
     placed = _placed(ask, need_for(ask.model, ask.size, batch), gpus)
     spread = correction.memory.spread + UNKNOWN[ask.known]
-    ram = round(correction.memory.apply(placed.ram))
+    kept = placed.need.kept  # it is a bound, and not estimated
+    ram = round(correction.memory.apply(placed.ram - kept)) + kept
     speeds = _Speeds(ask, correction, _parts_of(ask, placed.offload, gpus, hardware))
     fit = Fit(
         ask,

@@ -112,6 +112,12 @@ def limits_of(tree: Settings, name: str) -> Limits:
     )
 
 
+def speed_key(engine: Engine, model: Model, limits: Limits) -> str:
+    """What the speed at which it reads prompts is kept under. Raises what the engine says where it
+    is not installed."""
+    return f"{engine.name} {engine.available()} {model.path} threads={threads_for(limits.threads)}"
+
+
 class Planner:
     """Makes plans. Reads files: not for the event loop."""
 
@@ -156,17 +162,16 @@ class Planner:
         """How `model` would be run. Raises what the engine says against it."""
         moment, engine = self.moment, self.engine(model.engine)
         limits = limits_of(self._tree, model.name)
-        version = engine.available()
-        speed_key = f"{engine.name} {version} {model.path} threads={threads_for(limits.threads)}"
-        rate = self._tuning.prefill_rate(speed_key)
-        speed = Speed(rate, self._tuning.wants_more(speed_key))
+        key = speed_key(engine, model, limits)
+        rate = self._tuning.prefill_rate(key)
+        speed = Speed(rate, self._tuning.wants_more(key))
         use = self._book.use(model.seat)
         verdict = worth_keeping(use, rate)
         sizes = engine.sizes(model, limits, use, self._most_kept() if verdict.keep else 0)
         launches = [engine.launch(model, size, limits, speed) for size in sizes]
         launches = [_explained(launch, sizes[0], verdict.why) for launch in launches]
         rungs = [self._rung(engine, model, launch) for launch in launches]
-        return Plan(model, engine, limits, tuple(rungs), speed_key, moment)
+        return Plan(model, engine, limits, tuple(rungs), key, moment)
 
     def _most_kept(self) -> int:
         """The most that the state of idle conversations may take in one worker."""
