@@ -24,7 +24,8 @@ LAYERS = 5
 class Card(Echo):
     """Places a model on its card as long as no other one is there."""
 
-    running: Callable[[], list[str]] = staticmethod(list)
+    def __init__(self) -> None:
+        self.running: Callable[[], list[str]] = list
 
     def usable(self) -> Usable:
         return Usable()
