@@ -114,6 +114,8 @@ def _state(build: Build, config: Mapping[str, Any]) -> Iterator[Wanted]:
         yield ("--main-gpu",), str(gpu["main"])
         if gpu["split"]:
             yield ("--tensor-split",), ",".join(f"{share:g}" for share in gpu["split"])
+        if config["projector"] and not gpu.get("projector", True):
+            yield ("--no-mmproj-offload",), None
 
 
 def _files(build: Build, config: Mapping[str, Any]) -> Iterator[Wanted]:
