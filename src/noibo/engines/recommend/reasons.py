@@ -48,7 +48,7 @@ def _fits(pick: Pick, words: Words) -> str:
     takes, left = _gb(pick.fit.memory.middle), _gb(pick.spare)
     if pick.whole_on_gpu:
         return words.whole.format(takes=takes, left=left)
-    if some := pick.fit.gpu_layers:
+    if some := sum(one.layers for one in pick.fit.offload.devices):
         info = pick.fit.ask.model.info
         layers = (info and info.layers) or 0
         return words.part.format(takes=takes, left=left, some=some, all=layers)
