@@ -16,13 +16,15 @@ from typing import Final
 from filelock import FileLock
 
 from noibo.engines.environments.environment import PYTHON, RECORD
+from noibo.engines.environments.recipe import TORCH, replaces_pypi
 from noibo.engines.hosted.nano_e5 import FILE, convert
+from noibo.modelstore.index import pip_settings
 from tests.conftest import CACHE
 
 PLACE: Final = CACHE / "hosted"
 WANTED: Final = Path(__file__).parent / "transformers.txt"
 # A GGUF's weights as they are, in 16 bits.
-_UNPACK: Final = """
+UNPACK: Final = """
 import sys
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
@@ -39,6 +41,11 @@ AutoTokenizer.from_pretrained(folder, gguf_file=name).save_pretrained(target)
 """
 
 
+def of_torch() -> tuple[str, ...]:
+    """What tells pip to take torch for the processor: that of PyPI comes with gigabytes of CUDA."""
+    return () if replaces_pypi(pip_settings.read().indexes) else ("--extra-index-url", TORCH)
+
+
 def environment() -> Path:
     """A virtual environment with transformers in it."""
     made = PLACE / hashlib.sha256(WANTED.read_bytes()).hexdigest()[:12]
@@ -47,7 +54,7 @@ def environment() -> Path:
             shutil.rmtree(made, ignore_errors=True)
             subprocess.run([sys.executable, "-m", "venv", made], check=True)
             pip = [made / "bin" / "python", "-m", "pip", "install", "-q"]
-            subprocess.run([*pip, "-r", WANTED], check=True)
+            subprocess.run([*pip, *of_torch(), "-r", WANTED], check=True)
             (made / "complete").touch()
     return made
 
@@ -59,7 +66,7 @@ def smollm2(gguf: Path) -> Path:
     with FileLock(CACHE / "hosted.lock"):
         if not (made / "complete").exists():
             shutil.rmtree(made, ignore_errors=True)
-            command = [python, "-c", _UNPACK, gguf.resolve().parent, gguf.resolve().name, made]
+            command = [python, "-c", UNPACK, gguf.resolve().parent, gguf.resolve().name, made]
             offline = os.environ | {"HF_HUB_OFFLINE": "1"}
             subprocess.run(command, check=True, env=offline, capture_output=True)
             (made / "complete").touch()
@@ -83,8 +90,15 @@ def copied(folder: Path, target: Path) -> Path:
     target.mkdir(parents=True)
     for file in folder.iterdir():
         if file.is_file():
-            os.link(file, target / file.name)
+            _link(file, target / file.name)
     return target
+
+
+def _link(file: Path, target: Path) -> None:
+    try:
+        os.link(file, target)
+    except OSError:  # it lies on another disk, or on one without links
+        shutil.copy(file, target)
 
 
 def use_environment(home: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,8 +13,9 @@ from noibo.engines.engine import Model, Speed, Verb
 from noibo.engines.environments.environment import PYTHON, Environment, interpreter_of
 from noibo.engines.memory.size import Size, Use
 from noibo.engines.vllm.adapter import SLOTS_ON_GPU, Vllm
+from noibo.engines.vllm.fields import translate
 from noibo.engines.vllm.placed import placed
-from noibo.errors import EngineMissing, NotSupported
+from noibo.errors import EngineMissing, InvalidRequest, NotSupported
 from noibo.model_settings import VllmSettings
 
 LIMITS = settings.Engine()
@@ -120,6 +122,64 @@ def test_fields_of_llama_cpp_are_said_in_its_words(tmp_path: Path, model: Model)
     assert set(fields) == {"repetition_penalty", "response_format", "stream", "stream_options"}
     said = json.loads(bytes(fields["response_format"]))
     assert said["json_schema"]["schema"] == {"type": "object"}
+
+
+def raw(**said: Any) -> dict[str, msgspec.Raw]:
+    return {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in said.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("mirostat", 2),
+        ("typical_p", 0.9),
+        ("samplers", ["top_k"]),
+        ("dry_multiplier", 0.8),
+        ("dry_base", 1.75),
+        ("xtc_probability", 0.5),
+        ("n_probs", 3),
+        ("lora", [{"id": 0, "scale": 1}]),
+        ("timings_per_token", True),
+        ("reasoning_format", "none"),
+        ("anything", 1),
+    ],
+)
+def test_what_vllm_would_pass_over_is_refused_by_name(name: str, value: object) -> None:
+    with pytest.raises(InvalidRequest, match=f"^{name}: ") as caught:
+        translate(raw(prompt="a", **{name: value}))
+    assert caught.value.param == name
+
+
+def test_what_asks_for_nothing_is_left_out() -> None:
+    fields = raw(
+        prompt="a",
+        mirostat=0,
+        mirostat_tau=5.0,
+        typical_p=1.0,
+        xtc_probability=0,
+        n_probs=0,
+        id_slot=-1,
+        samplers=None,
+        repeat_last_n=64,
+        max_tokens=-1,
+    )
+    translate(fields)
+    assert set(fields) == {"prompt"}
+
+
+def test_a_penalty_of_some_tokens_is_refused_and_of_all_is_not() -> None:
+    with pytest.raises(InvalidRequest, match="repeat_last_n"):
+        translate(raw(prompt="a", repeat_penalty=1.1, repeat_last_n=64))
+    fields = raw(prompt="a", repeat_penalty=1.1, repeat_last_n=-1)
+    translate(fields)
+    assert set(fields) == {"prompt", "repetition_penalty"}
+
+
+def test_vllms_own_words_go_through() -> None:
+    own = {"min_p": 0.1, "stop_token_ids": [2], "bad_words": ["x"], "min_tokens": 2, "n": 2}
+    fields = raw(prompt="a", **own)
+    translate(fields)
+    assert set(fields) == {"prompt", *own}
 
 
 LOG = """\

@@ -59,7 +59,7 @@ def test_adapters_are_models_of_their_own() -> None:
     own = VllmSettings(lora={"support": "/l/support", "sql": "/l/sql"}, lora_rank=64)
     assert (
         "--enable-lora --max-loras 2 --max-lora-rank 64 "
-        "--lora-modules support=/l/support sql=/l/sql" in said(CUDA, own)
+        "--lora-modules qwen3:8b-support=/l/support qwen3:8b-sql=/l/sql" in said(CUDA, own)
     )
 
 

@@ -68,7 +68,9 @@ class Server:
 
     async def fetch(self, path: str, body: bytes) -> line.Response:
         self.asked.append((path, json.loads(body) if body else None))
-        return Said(self._status, {}, msgspec.json.encode(self._answers.get(path)))
+        found = self._answers.get(path)
+        said = found.pop(0) if isinstance(found, list) else found  # one after the other
+        return Said(self._status, {}, msgspec.json.encode(said))
 
 
 async def ask(server: Server, path: str, fields: Mapping[str, Any]) -> bytes:
@@ -120,8 +122,9 @@ async def test_a_chat_that_the_template_refuses_is_refused() -> None:
 
 
 async def test_scores_are_told_as_lines() -> None:
-    server = Server({"/v1/completions": SCORED})
-    asked = {"prompts": ["Hello world is", "The"], "top": 2, "after": True, "each": 3, "most": 9}
+    each = [{"choices": [choice]} for choice in SCORED["choices"]]
+    server = Server({"/v1/completions": each})
+    asked = {"prompts": ["Hello world is", "The"], "top": 2, "after": True, "each": 3, "most": 900}
     said = await ask(server, "/score", {k: msgspec.Raw(json.dumps(v)) for k, v in asked.items()})
     first, second = (msgspec.json.decode(one, type=Line) for one in said.splitlines())
     assert first.tokens == [19556, 905, 314]
@@ -132,7 +135,9 @@ async def test_scores_are_told_as_lines() -> None:
     assert first.piece(19556) == b"Hello"  # vLLM says nothing of it: what is left of the prompt
     assert first.piece(253) == b" a"
     assert (first.ends, second.ends) == ([], [2])
-    ((_, sent),) = server.asked
+    assert (first.index, second.index) == (0, 1)
+    (_, sent), (_, next_sent) = server.asked  # a prompt each
+    assert (sent["prompt"], next_sent["prompt"]) == ("Hello world is", "The")
     assert (sent["max_tokens"], sent["prompt_logprobs"], sent["temperature"]) == (1, 2, 0)
 
 
@@ -145,8 +150,31 @@ async def test_the_first_token_of_a_prompt_in_tokens_is_asked_for() -> None:
     assert server.asked[0] == ("/detokenize", {"model": "smol", "tokens": [19556]})
 
 
-@pytest.mark.parametrize("asked", [{"prompts": ["a", [1]]}, {"prompts": ["a"], "top": 51}])
-async def test_what_vllm_cannot_score_at_once_is_refused(asked: Mapping[str, Any]) -> None:
+async def test_prompts_that_are_too_many_are_refused_after_they_were_counted() -> None:
+    server = Server({"/tokenize": [{"count": 4}, {"count": 3}]})
+    asked = {"prompts": ["a" * 30, "b", [1, 2]], "each": 5, "most": 44}
+    with pytest.raises(InvalidRequest, match="9 tokens; with 5 .* are 45, and at most 44"):
+        await ask(server, "/score", asked)
+    assert [path for path, _ in server.asked] == ["/tokenize", "/tokenize"]  # none was scored
+
+
+async def test_prompts_that_are_counted_as_few_are_scored() -> None:
+    answers = {"/tokenize": {"count": 3}, "/v1/completions": {"choices": SCORED["choices"][:1]}}
+    server = Server(answers)
+    await ask(server, "/score", {"prompts": ["Hello world is"], "each": 5, "most": 15})
+    assert [path for path, _ in server.asked] == ["/tokenize", "/v1/completions"]
+
+
+async def test_a_prompt_that_is_refused_is_told_as_it_was() -> None:
+    server = Server({"/v1/completions": {"error": {"message": "too long"}}}, status=400)
+    question = await VLLM.question("/score", {"prompts": ["a", "b"]}, server.fetch, None)
+    assert len(server.asked) == 1  # the second is not asked any more
+    told = question.told(await server.fetch(question.path, question.body))
+    assert (told.status, b"too long" in await told.read()) == (400, True)
+
+
+@pytest.mark.parametrize("asked", [{"prompts": ["a"], "top": 51}])
+async def test_what_vllm_cannot_score_is_refused(asked: Mapping[str, Any]) -> None:
     server = Server({})
     with pytest.raises(InvalidRequest):
         await ask(server, "/score", asked)
@@ -155,8 +183,11 @@ async def test_what_vllm_cannot_score_at_once_is_refused(asked: Mapping[str, Any
 
 async def test_an_answer_goes_as_it_is_and_an_adapter_by_its_name() -> None:
     server = Server({})
+    dialect = Vllm("smol", adapters={"smol-support": "smol-support"})
     for name, there in (("anything", "smol"), ("smol-support", "smol-support")):
-        await ask(server, "/v1/chat/completions", {"model": msgspec.Raw(json.dumps(name)), "x": 1})
+        asked = {"model": msgspec.Raw(json.dumps(name)), "x": 1}
+        question = await dialect.question("/v1/chat/completions", asked, server.fetch, None)
+        await server.fetch(question.path, question.body)
         assert server.asked[-1] == ("/v1/chat/completions", {"model": there, "x": 1})
 
 
@@ -174,3 +205,6 @@ def test_which_of_both_is_read_from_the_tokenizers_file(tmp_path: Path) -> None:
     assert Vllm.of(model).pieces.byte_level is False  # there is none
     (tmp_path / "tokenizer.json").write_text('{"decoder": {"type": "ByteLevel"}}')
     assert Vllm.of(model).pieces.byte_level is True
+    (tmp_path / "tokenizer.json").unlink()
+    (tmp_path / "tokenizer.json").symlink_to("/dev/zero")  # has no end
+    assert Vllm.of(model).pieces.byte_level is False

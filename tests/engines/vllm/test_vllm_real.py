@@ -99,6 +99,21 @@ def test_who_leaves_frees_its_place(server: RunningServer) -> None:
         assert time.monotonic() < deadline
 
 
+def test_nothing_is_told_without_the_key(server: RunningServer) -> None:
+    worker = psutil.Process(ask_workers(server)[0]["pid"])
+    words = next(one.cmdline() for one in worker.children() if "--port" in one.cmdline())
+    url = f"http://127.0.0.1:{words[words.index('--port') + 1]}"
+    assert httpx2.get(f"{url}/health", timeout=60).status_code == 200
+    for path in ("/tokenize", "/invocations", "/v1/models", "/metrics", "/version"):
+        assert httpx2.get(url + path, timeout=60).status_code == 401, path
+
+
+def test_what_it_cannot_do_is_refused(server: RunningServer) -> None:
+    asked = {"model": "smol", "prompt": "a", "mirostat": 2}
+    answer = httpx2.post(f"{server.url}/v1/completions", json=asked, timeout=60)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "mirostat")
+
+
 def ask_workers(server: RunningServer) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = httpx2.get(f"{server.url}/noibo/v1/workers", timeout=60).json()
     return found
