@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's pa
 PARENT = """
 import subprocess, sys, time
 program = [sys.executable, "-c", "import time; time.sleep(600)"]
-other = subprocess.Popen(program, stdout=subprocess.DEVNULL)
+other = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 print(other.pid, flush=True)
 time.sleep(float(sys.argv[1]))
 """

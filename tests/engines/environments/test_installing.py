@@ -43,6 +43,7 @@ from tests.engines.environments.wheels import (
     running,
     wheel,
 )
+from tests.engines.fit.small_headers import header
 from tests.engines.stocking import stock
 
 LIMITS = settings.Engine(start_stall_s=30, stop_grace_s=2, threads=1)
@@ -165,6 +166,17 @@ def test_without_a_model_to_ask_nothing_can_be_trusted(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound) as caught:
         trial.require_model()
     assert "noibo pull" in caught.value.next_step
+
+
+def test_what_only_embeds_is_not_asked_for_an_answer(tmp_path: Path) -> None:
+    store = Store(tmp_path / "models")
+    for name, architecture, length in (("least", "modern-bert", 64), ("other", "llama", 4096)):
+        file = tmp_path / f"{name}.gguf"
+        file.write_bytes(header(architecture).tensor("t", (length,)).bytes())
+        stock(store, name, file)
+    (tmp_path / "none.gguf").write_bytes(b"GGUF")
+    stock(store, "none", tmp_path / "none.gguf")  # the smallest, and it cannot be read
+    assert LlamaTrial(LlamaCpp(), store, LIMITS).require_model().name == "other:latest"
 
 
 @pytest.mark.heavy

@@ -15,7 +15,8 @@ from noibo.modelstore.index.pip_settings import PipSettings
 def handed(said: PipSettings, index: str) -> dict[str, str]:
     """pip's variables; an empty one is to be left out, whatever the user's environment has there.
     With an `index` of its own pip asks that one and no other place."""
-    indexes, links = ((index,), ()) if index else (said.indexes, said.find_links)
+    indexes = (index,) if index else said.indexes
+    links = () if index else said.find_links
     unset = said.proxy is None and not said.use_proxy_variables
     return {
         "PIP_CONFIG_FILE": os.devnull,
