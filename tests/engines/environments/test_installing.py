@@ -174,8 +174,6 @@ def test_what_only_embeds_is_not_asked_for_an_answer(tmp_path: Path) -> None:
         file = tmp_path / f"{name}.gguf"
         file.write_bytes(header(architecture).tensor("t", (length,)).bytes())
         stock(store, name, file)
-    (tmp_path / "none.gguf").write_bytes(b"GGUF")
-    stock(store, "none", tmp_path / "none.gguf")  # the smallest, and it cannot be read
     assert LlamaTrial(LlamaCpp(), store, LIMITS).require_model().name == "other:latest"
 
 

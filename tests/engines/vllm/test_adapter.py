@@ -168,8 +168,9 @@ def test_what_asks_for_nothing_is_left_out() -> None:
 
 
 def test_a_penalty_of_some_tokens_is_refused_and_of_all_is_not() -> None:
-    with pytest.raises(InvalidRequest, match="repeat_last_n"):
-        translate(raw(prompt="a", repeat_penalty=1.1, repeat_last_n=64))
+    for penalty in ("repeat_penalty", "repetition_penalty"):
+        with pytest.raises(InvalidRequest, match="repeat_last_n"):
+            translate(raw(prompt="a", repeat_last_n=64, **{penalty: 1.1}))
     fields = raw(prompt="a", repeat_penalty=1.1, repeat_last_n=-1)
     translate(fields)
     assert set(fields) == {"prompt", "repetition_penalty"}

@@ -59,5 +59,6 @@ def translate(fields: Fields) -> None:
 def _all_of_it(fields: Fields, said: dict[str, Any]) -> None:
     """vLLM's penalty looks at the whole text: a number of tokens says nothing where there is no
     penalty, or where it means all."""
-    if said.get("repeat_last_n") == -1 or said.get("repeat_penalty") in (None, 1):
+    penalty = said.get("repeat_penalty") or plain(fields.get("repetition_penalty"))
+    if said.get("repeat_last_n") == -1 or penalty in (None, 1):
         fields.pop("repeat_last_n", None)
