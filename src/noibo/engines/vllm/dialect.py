@@ -46,8 +46,8 @@ class Vllm:
             with contextlib.suppress(BadModelFile):  # there is none
                 said = read_small(model.path / _TOKENIZER, _LARGEST)
         own = model.options.get("vllm")
-        adapters = [one.stem for one in model.adapters]
-        adapters += own.lora if isinstance(own, VllmSettings) else ()
+        named = own.lora if isinstance(own, VllmSettings) else {}
+        adapters = [*named, *(one.stem for one in model.adapters)]
         pieces = Pieces(bool(_BYTE_LEVEL.search(said)))
         return cls(model.name, pieces, adapters=lora.names(model.name, adapters))
 
