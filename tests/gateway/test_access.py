@@ -276,19 +276,20 @@ def test_what_a_removed_user_has_under_way_is_not_the_next_ones(door: Door) -> N
     lines = [batching.said(f"n{n}", **slow) for n in range(60)]
     batch = batching.sent(client, *lines, endpoint="/v1/responses")
     until(lambda: batching.completed(client, batch) > 3, "it is under way")
-    with door.client(door.admin) as admin:
+    with door.client(door.admin) as admin, sqlite3.connect(door.server.home / "noibo.db") as kept:
+
+        def status() -> tuple[str, int]:
+            found = kept.execute("SELECT status, failed FROM batches WHERE id = ?", (batch.id,))
+            one: tuple[str, int] = found.fetchone()
+            return one
+
         admin.delete(f"/noibo/v1/users/{name}")
+        until(lambda: status()[0] == "completed", "the batch ends")
+        assert status()[1] > 10  # what was not asked yet is refused
         again = {"name": name, "role": "user", "password": WORD}
         assert admin.post("/noibo/v1/users", json=again).status_code == 201
-    with sqlite3.connect(door.server.home / "noibo.db") as database:
-
-        def status() -> str:
-            found = database.execute("SELECT status FROM batches WHERE id = ?", (batch.id,))
-            return str(found.fetchone()[0])
-
-        until(lambda: status() == "completed", "the batch ends")
         for table in ("batches", "files", "responses", "response_items"):
-            mine = database.execute(f"SELECT count(*) FROM {table} WHERE owner = ?", (name,))
+            mine = kept.execute(f"SELECT count(*) FROM {table} WHERE owner = ?", (name,))
             assert mine.fetchone() == (0,), table
     with door.signed_in(name) as second:
         assert second.get(f"/v1/batches/{batch.id}").status_code == 404

@@ -59,7 +59,7 @@ def anthropic_structured(url: str, model: str) -> Any:
         messages=MESSAGES,
         response_model=City,
         max_tokens=200,
-        temperature=0,
+        extra_body={"temperature": 0},  # the client itself has no word for it any more
         max_retries=2,
     )
     return made.model_dump()
