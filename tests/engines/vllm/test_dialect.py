@@ -153,7 +153,7 @@ async def test_the_first_token_of_a_prompt_in_tokens_is_asked_for() -> None:
 async def test_prompts_that_are_too_many_are_refused_after_they_were_counted() -> None:
     server = Server({"/tokenize": [{"count": 4}, {"count": 3}]})
     asked = {"prompts": ["a" * 30, "b", [1, 2]], "each": 5, "most": 44}
-    with pytest.raises(InvalidRequest, match="9 tokens; with 5 .* are 45, and at most 44"):
+    with pytest.raises(InvalidRequest, match=r"9 tokens; with 5 .* are 45, and at most 44"):
         await ask(server, "/score", asked)
     assert [path for path, _ in server.asked] == ["/tokenize", "/tokenize"]  # none was scored
 

@@ -15,19 +15,59 @@ _WORDS: Final = {"repeat_penalty": "repetition_penalty", "n_predict": "max_token
 _WAYS: Final = ("return_progress", "cache_prompt", "n_keep")
 _LIMITS: Final = ("max_tokens", "max_completion_tokens", "n_predict")  # none below 0
 _KNOWN: Final = frozenset(
-    """
-    model messages prompt suffix echo user n seed stop stream stream_options
-    max_tokens max_completion_tokens min_tokens ignore_eos
-    temperature top_p top_k min_p logit_bias
-    frequency_penalty presence_penalty repetition_penalty length_penalty
-    logprobs top_logprobs prompt_logprobs return_token_ids return_tokens_as_token_ids
-    response_format structured_outputs tools tool_choice parallel_tool_calls
-    reasoning_effort include_reasoning thinking_token_budget
-    chat_template_kwargs documents add_generation_prompt continue_final_message
-    add_special_tokens skip_special_tokens spaces_between_special_tokens
-    stop_token_ids include_stop_str_in_output allowed_token_ids bad_words
-    truncate_prompt_tokens use_beam_search priority
-    """.split()
+    [
+        "model",
+        "messages",
+        "prompt",
+        "suffix",
+        "echo",
+        "user",
+        "n",
+        "seed",
+        "stop",
+        "stream",
+        "stream_options",
+        "max_tokens",
+        "max_completion_tokens",
+        "min_tokens",
+        "ignore_eos",
+        "temperature",
+        "top_p",
+        "top_k",
+        "min_p",
+        "logit_bias",
+        "frequency_penalty",
+        "presence_penalty",
+        "repetition_penalty",
+        "length_penalty",
+        "logprobs",
+        "top_logprobs",
+        "prompt_logprobs",
+        "return_token_ids",
+        "return_tokens_as_token_ids",
+        "response_format",
+        "structured_outputs",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "reasoning_effort",
+        "include_reasoning",
+        "thinking_token_budget",
+        "chat_template_kwargs",
+        "documents",
+        "add_generation_prompt",
+        "continue_final_message",
+        "add_special_tokens",
+        "skip_special_tokens",
+        "spaces_between_special_tokens",
+        "stop_token_ids",
+        "include_stop_str_in_output",
+        "allowed_token_ids",
+        "bad_words",
+        "truncate_prompt_tokens",
+        "use_beam_search",
+        "priority",
+    ]
 )
 
 
