@@ -24,7 +24,7 @@ check: $(VENV)/.check             ## format, lint, types, imports, docs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/cog --check -r docs/*.md README.md
+	$(BIN)/cog --check docs/*.md README.md
 
 format: $(VENV)/.check
 	$(BIN)/ruff format .
