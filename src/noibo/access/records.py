@@ -124,7 +124,7 @@ class AccessRecords:
         def write(connection: Connection) -> None:
             _require_user(connection, name)
             connection.execute(users.update().where(users.c.name == name).values(**values))
-            connection.execute(sessions.delete().where(sessions.c.user == name))
+            _end_sessions(connection, name)
 
         await self._change(write)
 
@@ -136,7 +136,7 @@ class AccessRecords:
             _require_user(connection, name)
             live = api_keys.c.revoked_at.is_(None), api_keys.c.owner == name
             connection.execute(api_keys.update().where(*live).values(revoked_at=time.time()))
-            connection.execute(sessions.delete().where(sessions.c.user == name))
+            _end_sessions(connection, name)
             connection.execute(users.delete().where(users.c.name == name))
             _set_aside(connection, name)
 
@@ -168,7 +168,7 @@ class AccessRecords:
         def write(connection: Connection) -> bool:
             if not connection.execute(users.update().where(*mine).values(password=new)).rowcount:
                 return False
-            connection.execute(sessions.delete().where(sessions.c.user == session.user))
+            _end_sessions(connection, session.user)
             connection.execute(sessions.insert().values(asdict(session)))
             return True
 
@@ -199,6 +199,10 @@ def _run(connection: Connection, statement: Any) -> None:
 
 def _version(connection: Connection) -> int:
     return int(connection.execute(sa.select(access_version.c.version)).scalar_one())
+
+
+def _end_sessions(connection: Connection, name: str) -> None:
+    connection.execute(sessions.delete().where(sessions.c.user == name))
 
 
 def _set_aside(connection: Connection, name: str) -> None:

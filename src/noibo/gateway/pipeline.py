@@ -27,7 +27,7 @@ from noibo.errors import InvalidRequest, NoiboError, WorkerDied
 from noibo.gateway.callers import Caller
 from noibo.gateway.parts import require_readable
 from noibo.gateway.tokens import Tokens
-from noibo.gateway.watching.record import current
+from noibo.gateway.watching.record import Record, current
 from noibo.gateway.window.cut import Cut
 from noibo.gateway.window.fitting import Fitting
 from noibo.gateway.window.policy import Policies, Policy, Wish
@@ -198,11 +198,6 @@ class Pipeline:
         model = await self.resolve(errand.model)
         record = current()
         record.asks(model)
-
-        def tell(ticket: Ticket) -> None:
-            record.waits(ticket)
-            told(ticket)
-
         model = self.supervisor.engine(model.engine).serving(model, errand.verb)
         claim = Claim(
             model,
@@ -211,7 +206,7 @@ class Pipeline:
             errand.keep_alive,
             answers=errand.verb is not Verb.TOKENISE,
         )
-        async with self.supervisor.lease(claim, tell) as worker:
+        async with self.supervisor.lease(claim, _telling(record, told)) as worker:
             yield self.upstream(worker)
 
     async def ask_of_chat(
@@ -261,12 +256,11 @@ class Pipeline:
         leaving: contextlib.AsyncExitStack,
     ) -> Stream:
         waits: list[Ticket] = []
-        record = current()
+        tell_both = _telling(current(), told)
 
         def tell(ticket: Ticket) -> None:
             waits.append(ticket)
-            record.waits(ticket)
-            told(ticket)
+            tell_both(ticket)
 
         worker = await leaving.enter_async_context(
             self.supervisor.lease(request.claim(model), tell)
@@ -333,12 +327,8 @@ class HandedOn:
         self._pipeline = pipeline
         self._request = request
         self._model = model
-        record = self._record = current()
-
-        def tell(ticket: Ticket) -> None:
-            record.waits(ticket)
-            told(ticket)
-
+        self._record = current()
+        tell = _telling(self._record, told)
         self._lease = pipeline.supervisor.lease(request.claim(model), tell)
 
     async def __aenter__(self) -> Stream:
@@ -368,6 +358,16 @@ class HandedOn:
             await self._generation.__aexit__(kind, exc, trace)
         finally:
             await self._lease.__aexit__(kind)
+
+
+def _telling(record: Record, told: Callable[[Ticket], None]) -> Callable[[Ticket], None]:
+    """Tells the record of a wait, and who asked."""
+
+    def tell(ticket: Ticket) -> None:
+        record.waits(ticket)
+        told(ticket)
+
+    return tell
 
 
 class _NoneFree(Exception):

@@ -43,8 +43,8 @@ async def read_body(request: Request, most: int | None = None) -> bytes:
         )
     found = bytearray()
     share: Share | None = None
-    more = not (said.isdecimal() and int(said) > limit)
-    while more:
+    may_be_read = not (said.isdecimal() and int(said) > limit)
+    while may_be_read:  # request.stream() is a generator: no need of one
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
