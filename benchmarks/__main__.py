@@ -13,9 +13,11 @@ ALL = (
     "cancel",
     "pull",
     "memory",
+    "fit",
     "reuse",
     "thrash",
     "scoring",
+    "engines",
     "gateway",
     "overload",
 )

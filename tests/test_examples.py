@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 
 import httpx2
+import pytest
 
+from tests.llm_service.test_asgi import uvicorn
 from tests.running import RunningServer, clean_environment, until
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -74,3 +76,24 @@ def test_a_file_of_ones_own_on_another_port(home: Path, smollm2_gguf: Path) -> N
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(30)
+
+
+@pytest.mark.heavy
+def test_a_model_in_a_program(home: Path, model_store: Path) -> None:
+    own = {"NOIBO_STORE_PATH": str(model_store), "NOIBO_ENGINE_THREADS": "1"}
+    environ = clean_environment(home) | own
+    command = [sys.executable, str(EXAMPLES / "llm_service.py")]
+    done = subprocess.run(
+        command, env=environ, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Hanoi" in done.stdout
+    assert "smollm2:135m on cpu" in done.stdout
+
+
+@pytest.mark.heavy
+def test_a_model_in_an_application(home: Path) -> None:
+    environ = {"LLM_MODEL_PATH": "echo", "PYTHONPATH": str(EXAMPLES)}
+    with uvicorn("llm_service_app:app", home, **environ) as server:
+        assert server.get("/ask?question=Xin").json() == {"answer": "Xin"}
+        assert server.get("/stream?question=Xin").text == "Xin"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
+from importlib.metadata import PackageNotFoundError
 from typing import TYPE_CHECKING
 
 from noibo.egress import Destination, Door, Purpose
@@ -22,9 +23,12 @@ if TYPE_CHECKING:
     from noibo.access.records import AccessRecords
     from noibo.database.database import Database
     from noibo.engines.engine import Engine
+    from noibo.engines.environments.choice import Choice
+    from noibo.engines.fit.this_machine import Found
     from noibo.engines.lookup import ModelLookup
     from noibo.engines.supervision.supervisor import Supervisor
     from noibo.gateway.stored import Stored
+    from noibo.hardware.offload import Usable
 
 
 def open_door(settings: Settings) -> Door:
@@ -58,18 +62,74 @@ def open_lookup(settings: Settings) -> ModelLookup:
         settings.default_model,
         settings.engine.default,
         settings.aliases,
-        {name: own.engine for name, own in settings.models.items() if own.engine},
+        settings.models,
+        settings.uses,
     )
 
 
 def open_engines(settings: Settings) -> dict[str, Engine]:
     """Every engine there is, by name. Raises `SettingsError` for a model that cannot be reached."""
     from noibo.engines.echo import Echo
+    from noibo.engines.environments.environment import Environments
+    from noibo.engines.hosted.adapter import Transformers
+    from noibo.engines.hosted.openvino_adapter import OpenVino
     from noibo.engines.llama_cpp.adapter import LlamaCpp
+    from noibo.engines.llama_cpp.devices import EngineDevices
+    from noibo.engines.llama_server.adapter import LlamaServer
+    from noibo.engines.ollama.adapter import Ollama
     from noibo.engines.remote.adapter import Remote
+    from noibo.engines.remote.breaker import Breakers
+    from noibo.engines.vllm.adapter import Vllm
 
-    engines: list[Engine] = [LlamaCpp(), Echo(), Remote(settings.models)]
+    breakers, models = Breakers(), settings.models
+    environments = Environments(settings.home)
+    devices = EngineDevices(ask=lambda: usable_gpus(settings))
+    engines: list[Engine] = [
+        LlamaCpp(devices, open_build(settings)),
+        LlamaServer(settings.engine.llama_server),
+        Ollama(models, breakers),
+        Remote(models, breakers),
+        OpenVino(),
+        Transformers(lambda: environments.get("transformers")),
+        Vllm(lambda: environments.get("vllm")),
+        Echo(),
+    ]
     return {engine.name: engine for engine in engines}
+
+
+def open_build(settings: Settings) -> Choice:
+    """Which build of llama.cpp is used."""
+    from noibo.engines.environments.choice import Choice
+    from noibo.engines.environments.environment import Environments
+    from noibo.engines.supervision.builds import Builds
+
+    return Choice(Environments(settings.home), Builds(settings.home))
+
+
+def usable_gpus(settings: Settings) -> Usable:
+    """The GPUs that the build of llama.cpp which is used can use. It takes a second to say so."""
+    from noibo.hardware.offload import ask_engine
+
+    found = open_build(settings)()
+    return ask_engine(str(found.interpreter) if found else "")
+
+
+def look_at_machine(settings: Settings, tell: Callable[[str], None]) -> Found:
+    """This machine as models find it; measured where it was not lately. `tell` is told of it."""
+    from noibo.engines.fit.this_machine import this_machine
+    from noibo.errors import EngineMissing
+
+    try:
+        build = open_engines(settings)["llama_cpp"].build()
+    except (EngineMissing, PackageNotFoundError):
+        build = ""
+    return this_machine(
+        settings.home,
+        settings.models_folder,
+        build,
+        tell=tell,
+        ask=lambda: usable_gpus(settings),
+    )
 
 
 def open_supervisor(settings: Settings) -> Supervisor:

@@ -31,6 +31,7 @@ class Purpose(Enum):
     MODEL_HUB = "fetch a model that the user asked for from Hugging Face, or search it"
     MODEL_REGISTRY = "fetch a model that the user asked for from a registry that speaks as Ollama's"
     MODEL_FILE = "fetch a model file that the user asked for from its address, or from GitHub"
+    ENGINE_PACKAGES = "install an engine that the user asked for, with pip"
     DATABASE = "keep what noibo stores in the database that database.url names"
     TELEMETRY = "send spans, without any text, to the collector that telemetry.otlp_endpoint names"
     NOIBO_SERVER = "talk to the noibo server whose address the user gave"

@@ -17,6 +17,8 @@
     ├── TooManyAttempts         signing in has failed too often                   429  exit 4
     ├── NotFound                                                                  404  exit 3
     │   ├── ModelNotFound       no such model in the store                        404  exit 3
+    │   │   └── ModelPathNotFound  no such file or folder with a model            404  exit 3
+    │   ├── QuantisationMissing the model is not here in the form asked for       404  exit 3
     │   └── UnknownModel        nothing known by that name that could be fetched  404  exit 3
     ├── Forbidden
     │   ├── EgressRefused       the door outward is closed for this               403  exit 4
@@ -33,6 +35,7 @@
     ├── EngineError             an engine worker                                  502  exit 8
     │   ├── EngineMissing       the engine is not installed                       501  exit 8
     │   ├── EngineUnusable      its build cannot run on this processor            501  exit 8
+    │   ├── GpuMissing          a GPU is required, and none would take part       503  exit 8
     │   ├── WorkerStartFailed   the model did not load                            503  exit 8
     │   │   └── OutOfMemory     there was not enough memory for it                503  exit 8
     │   ├── NoRoom              the memory budget has no room for the model now   503  exit 8
@@ -225,6 +228,19 @@ class ModelNotFound(NotFound):
     code = "model_not_found"
 
 
+class ModelPathNotFound(ModelNotFound, FileNotFoundError):
+    """No model lies at a path that a program named. A `FileNotFoundError` too: such programs look
+    for that."""
+
+    code = "model_path_not_found"
+
+
+class QuantisationMissing(NotFound):
+    """The model is here, but not in so few bits as were asked for."""
+
+    code = "quantisation_missing"
+
+
 class UnknownModel(NotFound):
     """No source is known for a model of that name."""
 
@@ -338,6 +354,13 @@ class EngineUnusable(EngineError):
 
     code = "engine_unusable"
     status = 501
+
+
+class GpuMissing(EngineError):
+    """`require_gpu` is set, and the model would run, or runs, on the processor alone."""
+
+    code = "gpu_missing"
+    status = 503
 
 
 class WorkerStartFailed(EngineError):

@@ -11,10 +11,12 @@ import contextlib
 import errno
 import gc
 import json
+import logging
 import os
 import secrets
 import socket
 import ssl
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -33,6 +35,7 @@ from noibo.assembly import (
     open_records,
     open_stored,
     open_supervisor,
+    usable_gpus,
 )
 from noibo.connections.census import Census
 from noibo.connections.sockets import most_connections, prepare
@@ -55,6 +58,8 @@ if TYPE_CHECKING:
     from noibo.access.records import AccessRecords
     from noibo.gateway.watching.spans import Spans
 
+log = logging.getLogger(__name__)
+
 _FOR_ALL: Final = "`noibo ps` shows a noibo that runs; or choose another port by --port."
 _FOR_OLLAMA: Final = (
     "Stop the Ollama that runs there (`systemctl stop ollama`, or quit its app), or set "
@@ -67,6 +72,7 @@ def serve(settings: Settings, preload: str | None, on_ready: Callable[[str], Non
     open_supervisor(settings)  # settings that cannot be are said before anything runs
     _require_key(settings)
     _require_certificate(settings)
+    threading.Thread(target=_tell_of_an_idle_gpu, args=(settings,), daemon=True).start()
     spans = open_spans(settings.telemetry.otlp_endpoint, open_door(settings))
     listeners = [_listen(settings, settings.server.port, _FOR_ALL)]
     if settings.server.ollama_port:
@@ -140,7 +146,7 @@ async def open_services(
                 supervisor=supervisor,
                 pipeline=Pipeline(resolve, supervisor, session, foreign, Policies(settings)),
                 resolve=resolve,
-                list_models=visible(lookup.list),
+                list_models=visible(lookup.list, resolve),
                 management=management,
                 contexts=contexts,
                 stored=stored,
@@ -183,6 +189,21 @@ class _Server(uvicorn.Server):
         with super().capture_signals():
             yield
             self._captured_signals.clear()
+
+
+def _tell_of_an_idle_gpu(settings: Settings) -> None:
+    """Log a GPU that the installed engine cannot use. Asked beside everything else: nothing waits
+    for it, and where no file hints at a GPU nothing is asked."""
+    from noibo.hardware.gpus import gpus, suspected
+    from noibo.hardware.offload import advice
+    from noibo.hardware.probe import memory_of
+    from noibo.hardware.system import System
+
+    system = System()
+    if suspected(system) and (found := gpus(system, memory_of(system)[0])[0]):
+        usable = usable_gpus(settings)
+        if not usable.problem and (idle := advice(tuple(found), usable)):
+            log.warning("%s", idle)
 
 
 def _require_key(settings: Settings) -> None:

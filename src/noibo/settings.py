@@ -16,11 +16,31 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 
 from noibo.errors import SettingsError
+from noibo.model_settings import (
+    USE,
+    USES,
+    ContextPolicy,
+    ModelSettings,
+    UseSettings,
+    Whole,
+    check_uses,
+    checked_model,
+)
 
 FILE_NAME: Final = "noibo.toml"
 PREFIX: Final = "NOIBO_"
@@ -29,23 +49,18 @@ OUTSIDE_THE_TREE: Final = frozenset({"NOIBO_HOME", "NOIBO_CONFIG", "NOIBO_SHARED
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
-Whole = Annotated[int, msgspec.Meta(ge=0)]
 Words = tuple[str, ...]  # in the environment: with commas between
 Days = Annotated[int, msgspec.Meta(ge=0, le=36_500)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+Temperature = Annotated[float, msgspec.Meta(ge=0, le=5)]
+Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 KvType = Literal["f16", "q8_0"]
-ContextPolicy = Literal["", "refuse", "drop_oldest", "summarise"]
 
 
-def _key(default: Any, doc: str) -> Any:
-    return field(default=default, metadata={"doc": doc})
-
-
-def _secret(doc: str) -> Any:
-    """A key whose value is never shown."""
-    return field(default="", repr=False, metadata={"doc": doc, "secret": True})
+def _key(default: Any, doc: str, also: str = "") -> Any:
+    return field(default=default, metadata={"doc": doc, "also": also})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +109,8 @@ class Server:
 class Engine:
     """How models are run."""
 
-    default: str = _key("llama_cpp", "Engine for GGUF models.")
+    default: str = _key("llama_cpp", "Engine for GGUF models: llama_cpp, or llama_server.")
+    llama_server: str = _key("", "Path of a llama-server of yours; empty: the one on PATH.")
     ctx_size: Whole = _key(
         0,
         "Context length in tokens for each caller; 0: what the model was trained for, up to 4096.",
@@ -106,6 +122,9 @@ class Engine:
         "f16", "How the state of a conversation is held: f16, or q8_0 in half of the memory."
     )
     threads: Whole = _key(0, "Threads for a worker; 0: one for each core.")
+    require_gpu: bool = _key(
+        False, "Fail a load that no GPU would take part in, instead of using the processor."
+    )
     batch_seconds: Seconds = _key(
         0.6, "A prompt is read in batches sized to take about this long, so that cancel is prompt."
     )
@@ -150,26 +169,6 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelSettings:
-    """What is different for one model: the table `[models."NAME"]`. Empty: as for all."""
-
-    keep_alive: str = _key("", "As memory.keep_alive.")
-    pinned: bool = _key(False, "Once loaded it is never unloaded to make room for another.")
-    ctx_size: Whole = _key(0, "As engine.ctx_size.")
-    parallel: Whole = _key(0, "As engine.parallel.")
-    kv_type: Literal["", "f16", "q8_0"] = _key("", "As engine.kv_type.")
-    context_policy: ContextPolicy = _key("", "As server.context_policy.")
-    engine: Literal["", "remote"] = _key(
-        "", "remote: no file here; another server on this machine is asked, at base_url."
-    )
-    base_url: str = _key("", "Of a remote model: where it is, as http://127.0.0.1:8000/v1.")
-    api_key: str = _secret(
-        "Of a remote model: the key that is wanted there; or env:NAME, a variable that has it."
-    )
-    model: str = _key("", "Of a remote model: its name there; empty: the same as here.")
-
-
-@dataclass(frozen=True, slots=True)
 class Store:
     """Where models lie."""
 
@@ -187,6 +186,10 @@ class Fetch:
     hub_mirrors: Words = _key((), "Further addresses of the hub, tried in turn.")
     registry: str = _key("https://registry.ollama.ai", "Address of Ollama's registry or a mirror.")
     github: str = _key("https://api.github.com", "Address of GitHub's API.")
+    engine_index: str = _key(
+        "https://xorbitsai.github.io/xllamacpp/whl/{build}",
+        "Package index with llama.cpp's builds for GPUs; {build} is cu128, vulkan and so on.",
+    )
     private_hosts: Words = _key(
         (), "Hosts of your own network that a redirect may lead to, as HOST or HOST:PORT."
     )
@@ -231,6 +234,39 @@ class Telemetry:
 
 
 @dataclass(frozen=True, slots=True)
+class Llm:
+    """What `noibo.llm_service` starts from: a program's own model, without a server. Such a program
+    may set each by a plain variable too, which a server does not read."""
+
+    model_path: str = _key(
+        "",
+        "GGUF file, folder that holds one, or name of a model; empty: the folder models/llm where "
+        "the program runs, else default_model.",
+        "LLM_MODEL_PATH",
+    )
+    max_length: Whole = _key(
+        0,
+        "Context length in tokens, prompt and answer together; 0: as engine.ctx_size.",
+        "MAX_LENGTH",
+    )
+    use_quantization: bool = _key(
+        True, "False: weights as they were trained, F16, BF16 or F32.", "USE_QUANTIZATION"
+    )
+    load_in_8bit: bool = _key(False, "Take the Q8_0 of the model.", "LOAD_IN_8BIT")
+    load_in_4bit: bool = _key(False, "Take the Q4_K_M of the model.", "LOAD_IN_4BIT")
+    max_tokens: Count = _key(1000, "Tokens of an answer, at most.", "DEFAULT_MAX_TOKENS")
+    temperature: Temperature = _key(
+        0.7, "0: always the likeliest token; more: freer.", "DEFAULT_TEMPERATURE"
+    )
+    top_p: Share = _key(
+        0.9, "Tokens are drawn from the likeliest that make up this share.", "DEFAULT_TOP_P"
+    )
+    top_k: Whole = _key(
+        50, "Tokens are drawn from so many of the likeliest; 0: from all.", "DEFAULT_TOP_K"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The whole tree. `home`, `file` and `sources` are facts about it, not keys of it."""
 
@@ -246,8 +282,10 @@ class Settings:
     database: Database = field(default_factory=Database)
     log: Log = field(default_factory=Log)
     telemetry: Telemetry = field(default_factory=Telemetry)
+    llm: Llm = field(default_factory=Llm)
     aliases: Mapping[str, str] = field(default_factory=dict, metadata={"table": True})
     models: Mapping[str, ModelSettings] = field(default_factory=dict, metadata={"table": True})
+    uses: Mapping[str, UseSettings] = field(default_factory=dict, metadata={"table": True})
     home: Path = field(default=Path(), metadata={"fact": True})
     file: Path = field(default=Path(), metadata={"fact": True})
     sources: Mapping[str, str] = field(default_factory=dict, metadata={"fact": True})
@@ -256,6 +294,11 @@ class Settings:
     def models_folder(self) -> Path:
         """The model store's folder."""
         return Path(self.store.path) if self.store.path else self.home / "models"
+
+    @property
+    def reserved(self) -> list[str]:
+        """Names that lead somewhere already: no model can have them."""
+        return [*self.aliases, *(USE + use for use in USES)]
 
     @property
     def url(self) -> str:
@@ -282,6 +325,7 @@ class Key:
     default: Any
     doc: str
     secret: bool = False
+    also: str = ""  # a plain variable for it, read only where that is asked for
 
     @property
     def variable(self) -> str:
@@ -299,7 +343,8 @@ def keys(tree: type = Settings, prefix: str = "") -> Iterator[Key]:
             yield from keys(kind, f"{prefix}{leaf.name}.")  # type: ignore[arg-type]
         else:
             secret = leaf.metadata.get("secret", False)
-            yield Key(prefix + leaf.name, kind, leaf.default, leaf.metadata["doc"], secret)
+            also = leaf.metadata.get("also", "")
+            yield Key(prefix + leaf.name, kind, leaf.default, leaf.metadata["doc"], secret, also)
 
 
 def load(
@@ -307,8 +352,10 @@ def load(
     config: Path | None = None,
     options: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
+    plain: bool = False,
 ) -> Settings:
-    """Read file, environment and options (dotted names to values; None counts as not given)."""
+    """Read file, environment and options (dotted names to values; None counts as not given).
+    `plain`: read `LLM_MODEL_PATH`, `MAX_LENGTH` … too; a variable of NOIBO_… wins."""
     environ = os.environ if environ is None else environ
     home = find_home(environ)
     known = {key.name: key for key in keys()}
@@ -322,12 +369,20 @@ def load(
     named = config or (Path(environ["NOIBO_CONFIG"]) if environ.get("NOIBO_CONFIG") else None)
     path = _expanded(named or home / FILE_NAME, "--config").absolute()
     written = _read_file(path, required=named is not None)
-    models = _models(written.pop("models", {}), str(path), environ)
+    models = {
+        name: checked_model(name, own, environ)
+        for name, own in _tables(written.pop("models", {}), "models", ModelSettings, str(path))
+    }
+    uses = dict(_tables(written.pop("uses", {}), "uses", UseSettings, str(path)))
     aliases = _aliases(written.pop("aliases", {}), str(path))
+    check_uses(uses, models, aliases)
     for name, value in _flatten(written):
         if name not in known:
             raise _unknown(name, known, str(path))
         take(known[name], value, str(path))
+    for key in known.values() if plain else ():
+        if key.also and environ.get(key.also):
+            take(key, environ[key.also], key.also)
     variables = {key.variable: key for key in known.values()}
     for variable in sorted(v for v in environ if v.startswith(PREFIX)):
         if variable in OUTSIDE_THE_TREE:
@@ -343,7 +398,10 @@ def load(
         values["store.path"] = str(beside / _expanded(values["store.path"], "store.path"))
     came_from = {name: sources.get(name, "default") for name in known}
     return _build(
-        values, Settings(home=home, file=path, sources=came_from, models=models, aliases=aliases)
+        values,
+        Settings(
+            home=home, file=path, sources=came_from, models=models, uses=uses, aliases=aliases
+        ),
     )
 
 
@@ -370,6 +428,12 @@ def bare_environment() -> dict[str, str]:
     hardware = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "OMP_NUM_THREADS")
     bare = {name: os.environ[name] for name in wanted + hardware if name in os.environ}
     return bare | {"PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
+
+
+def tell_libraries(variables: Mapping[str, str]) -> None:
+    """Set what libraries read of the environment, in a worker's own process, before they are
+    imported."""
+    os.environ.update(variables)
 
 
 def full_environment() -> dict[str, str]:
@@ -447,51 +511,29 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield prefix + name, value
 
 
-def _models(tables: Any, where: str, environ: Mapping[str, str]) -> dict[str, ModelSettings]:
-    """The tables of single models. A name may hold dots, so these are not keys of the tree."""
-    known = {f"models.NAME.{key.name}": key for key in keys(ModelSettings)}
-    made = {}
-    for model, table in tables.items() if isinstance(tables, dict) else [("", tables)]:
+Table = TypeVar("Table", ModelSettings, UseSettings)
+
+
+def _tables(
+    tables: Any, section: str, kind: type[Table], where: str
+) -> Iterator[tuple[str, Table]]:
+    """The tables of single models, or of uses. A name may hold dots, so these are not keys of the
+    tree."""
+    known = {f"{section}.NAME.{key.name}": key for key in keys(kind)}
+    for name, table in tables.items() if isinstance(tables, dict) else [("", tables)]:
         if not isinstance(table, dict):
             raise SettingsError(
-                f"models.{model} in {where} is not a table.",
-                next_step=f'Write [models."{model or "NAME"}"], and its keys below.',
+                f"{section}.{name} in {where} is not a table.",
+                next_step=f'Write [{section}."{name or "NAME"}"], and its keys below.',
             )
         values = {}
-        for name, value in table.items():
-            key = known.get(f"models.NAME.{name}")
+        for leaf, value in table.items():
+            key = known.get(f"{section}.NAME.{leaf}")
             if key is None:
-                raise _unknown(f"models.NAME.{name}", known, f'{where}, table [models."{model}"]')
-            values[name] = _typed(key, value, f'{where}, [models."{model}"]')
-        made[model] = _remote(model, ModelSettings(**values), environ)
-    return made
-
-
-def _remote(model: str, own: ModelSettings, environ: Mapping[str, str]) -> ModelSettings:
-    """With its key, where that is in the environment. Raises `SettingsError` where what only a
-    remote model has is there without `engine`, or the other way round."""
-    table = f'[models."{model}"]'
-    if own.engine != "remote":
-        if own.base_url or own.api_key or own.model:
-            raise SettingsError(
-                f"{table} has what only a remote model has (base_url, api_key, model).",
-                next_step='Add engine = "remote".',
-            )
-        return own
-    if not own.base_url:
-        raise SettingsError(
-            f"{table} is remote, and nothing says where.",
-            next_step='Add base_url = "http://127.0.0.1:8000/v1", say.',
-        )
-    if not own.api_key.startswith("env:"):
-        return own
-    name = own.api_key.removeprefix("env:")
-    if not environ.get(name):
-        raise SettingsError(
-            f"{table} takes its api_key from the variable {name}, which is not set.",
-            next_step=f"Set {name} where noibo is started, or write the key into noibo.toml.",
-        )
-    return dataclasses.replace(own, api_key=environ[name])
+                place = f'{where}, table [{section}."{name}"]'
+                raise _unknown(f"{section}.NAME.{leaf}", known, place)
+            values[leaf] = _typed(key, value, f'{where}, [{section}."{name}"]')
+        yield name, kind(**values)
 
 
 def _aliases(table: Any, where: str) -> dict[str, str]:

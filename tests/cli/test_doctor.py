@@ -278,13 +278,15 @@ def test_an_unknown_engine_in_the_settings_is_a_problem(home: Path) -> None:
 def test_a_gpu_that_the_engine_cannot_use_is_told(home: Path, tmp_path: Path) -> None:
     tool = tmp_path / "bin" / "nvidia-smi"
     tool.parent.mkdir()
-    tool.write_text("#!/bin/sh\necho 'GPU 0: NVIDIA RTX 4090 (UUID: GPU-1)'\n")
+    heading = "name, memory.total [MiB], memory.free [MiB], driver_version, mig.mode.current"
+    row = "NVIDIA GeForce RTX 4090, 24564, 24000, 570.86.10, [N/A]"
+    tool.write_text(f"#!/bin/sh\necho '{heading}'\necho '{row}'\n")
     tool.chmod(0o755)
     code, found = diagnose(home, PATH=f"{tool.parent}{os.pathsep}{os.environ['PATH']}")
     assert code == 0
     assert levels(found)["graphics"] == "warning"
-    assert "There is NVIDIA RTX 4090, but" in said(found, "graphics")
-    assert "--index-url" in said(found, "graphics")
+    assert "There is NVIDIA GeForce RTX 4090, but" in said(found, "graphics")
+    assert "`noibo engines install cuda`" in said(found, "graphics")
 
 
 @pytest.mark.heavy

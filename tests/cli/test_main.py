@@ -249,6 +249,15 @@ def test_config_show_prints_what_is_different_for_single_models(home: Path) -> N
     assert shown['models."qwen3:4b".keep_alive'] == {"value": "1h", "source": str(file)}
 
 
+def test_config_show_prints_what_is_set_of_vllm(home: Path) -> None:
+    home.mkdir()
+    table = "[models.big]\nvllm = { tensor_parallel = 2, extra = ['-x'] }\n"
+    (home / "noibo.toml").write_text(table)
+    shown = json.loads(run_noibo("config", "show", "--json", home=home).stdout)
+    value = shown['models."big".vllm']["value"]
+    assert (value["tensor_parallel"], value["extra"]) == (2, ["-x"])
+
+
 def test_config_show_has_the_same_as_json(home: Path) -> None:
     done = run_noibo("config", "show", "--json", home=home, NOIBO_OFFLINE="yes")
     shown = json.loads(done.stdout)

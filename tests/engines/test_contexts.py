@@ -57,6 +57,12 @@ async def test_the_larger_serves_both() -> None:
         assert await place.context() == 8192
 
 
+async def test_what_is_wanted_of_one_engine_is_not_wanted_of_another() -> None:
+    place = Place()
+    with place.contexts.wanted(Model("a", "llama_server", apart="llama_server"), 6000, MOST):
+        assert await place.contexts.resolve("a") is place.model
+
+
 async def test_what_is_loaded_stays_so_until_it_is_unloaded() -> None:
     place = Place()
     place.loaded = 8192

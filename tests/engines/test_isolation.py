@@ -385,7 +385,7 @@ def test_no_template_is_rendered_in_noibos_own_process() -> None:
     with_jinja = [path for path in sources if "jinja2" in path.read_text().lower()]
     assert [path.name for path in with_jinja] == ["chat_template.py"]
     users = [path.name for path in sources if "chat_template import" in path.read_text()]
-    assert users == ["process.py"]  # a worker, closed off
+    assert set(users) == {"process.py"}  # workers, closed off
 
 
 # ── measuring from outside ──────────────────────────────────────────────────

@@ -295,7 +295,9 @@ async def test_trailers_are_no_headers(session: line.Session) -> None:
 async def test_who_stands_still_is_left(session: line.Session) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"
     async with Server([head, b"a"]) as server:
-        async with await session.post(server.url, b"", JSON, 0.2) as response:
+        async with await session.post(
+            server.url, b"", JSON, line.Waits(first_s=0.2, stall_s=0.2)
+        ) as response:
             with pytest.raises(line.Silent):
                 await response.read()
         await server.hung_up.wait()
@@ -304,15 +306,14 @@ async def test_who_stands_still_is_left(session: line.Session) -> None:
 async def test_so_is_who_does_not_begin(session: line.Session) -> None:
     async with Server([b""]) as server:
         with pytest.raises(line.Silent):
-            await session.post(server.url, b"", JSON, 0.2)
+            await session.post(server.url, b"", JSON, line.Waits(first_s=0.2, stall_s=0.2))
         await server.hung_up.wait()
 
 
 async def test_who_is_watched_no_more_may_stand_still(session: line.Session) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"
     async with Server([head, b"a"]) as server:
-        async with await session.post(server.url, b"", JSON, 0.1) as response:
-            response.unwatch()
+        async with await session.post(server.url, b"", JSON, line.Waits(first_s=0.1)) as response:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(response.read(), 0.5)
         await server.hung_up.wait()
@@ -322,7 +323,7 @@ async def test_who_is_not_listened_to_does_not_stand_still(session: line.Session
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
     async with (
         Server([head, b"ab"]) as server,
-        await session.post(server.url, b"", JSON, 0.1) as response,
+        await session.post(server.url, b"", JSON, line.Waits(first_s=0.1, stall_s=0.1)) as response,
     ):
         await asyncio.sleep(0.4)
         assert await response.read() == b"ab"

@@ -9,9 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from noibo.engines.memory.container import Container, tightest
 from noibo.engines.memory.machine import Machine, amount
 from noibo.errors import SettingsError
+from noibo.hardware import cgroup
+from noibo.hardware.system import System
 
 MIB = 2**20
 HOLDER = "held = bytearray({size}); held[::4096] = b'x' * len(held[::4096]); {then}"
@@ -40,7 +41,7 @@ def test_a_limit_above_holds_for_the_groups_below(tmp_path: Path) -> None:
     stat = "anon 1\ninactive_file 300\n"
     group(mounted / "a", memory__max="4000\n", memory__current="1000\n", memory__stat=stat)
     group(mounted, memory__max="9000\n", memory__current="1000\n")
-    assert tightest(tmp_path) == Container(4000, 700)
+    assert cgroup.memory(System(tmp_path)) == (4000, 700)
     machine = Machine(tmp_path)
     assert (machine.total(), machine.available()) == (4000, 3300)
 
@@ -54,7 +55,7 @@ def test_version_1_is_read_too(tmp_path: Path) -> None:
         memory__usage_in_bytes="600\n",
         memory__stat=stat,
     )
-    assert tightest(tmp_path) == Container(2000, 500)
+    assert cgroup.memory(System(tmp_path)) == (2000, 500)
 
 
 @pytest.mark.parametrize("listed", ["", "rubbish\n", "0::/../../x\n", "4:memory:/\n"])
@@ -62,7 +63,7 @@ def test_no_limit_is_the_whole_machine(tmp_path: Path, listed: str) -> None:
     mounted = cgroups(tmp_path, listed)
     group(mounted / "memory", memory__limit_in_bytes="9223372036854771712\n")
     group(mounted, memory__max="max\n")
-    assert tightest(tmp_path) is None
+    assert cgroup.memory(System(tmp_path)) is None
     assert Machine(tmp_path).total() == psutil.virtual_memory().total
 
 

@@ -245,7 +245,10 @@ def test_a_stream_that_breaks_off_ends_with_an_error(
     assert json.loads(events[-1].removeprefix("data: "))["error"]["code"] == "upstream_failed"
 
 
-def test_what_openais_api_has_no_call_for_is_refused_with_words(behind: RunningServer) -> None:
+def test_what_openais_api_has_no_call_for_is_refused_with_words(
+    behind: RunningServer, asked: Recording
+) -> None:
+    asked.answer = lambda handler: handler.say(404, b"{}")
     counted = post(behind, "/v1/messages/count_tokens")
     assert counted.status_code == 501
     assert "another server" in counted.json()["error"]["message"]
@@ -309,7 +312,7 @@ def test_a_key_may_be_in_the_environment(home: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ('[models.a]\nbase_url = "http://127.0.0.1:1"', "only a remote model has"),
+        ('[models.a]\nbase_url = "http://127.0.0.1:1"', "only a model elsewhere has"),
         ('[models.a]\nengine = "remote"', "nothing says where"),
         ('[models.a]\nengine = "remote"\napi_key = 5', "no good"),
     ],

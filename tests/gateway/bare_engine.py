@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -30,6 +29,22 @@ def sse(*events: dict[str, Any]) -> bytes:
     return b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events)
 
 
+class Held:
+    """A lease that need not wait."""
+
+    keep_alive = None
+    waited_s = 0.0
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    async def __aenter__(self) -> Worker:
+        return self._worker
+
+    async def __aexit__(self, *_: object) -> None:
+        """It is nobody else's."""
+
+
 class OneWorker:
     """Leases a worker whose address is a server of the test's."""
 
@@ -42,9 +57,8 @@ class OneWorker:
     def engine(self, name: str) -> Echo:
         return Echo()
 
-    @asynccontextmanager
-    async def lease(self, claim: Claim, told: object = None) -> AsyncIterator[Worker]:
-        yield self.worker
+    def lease(self, claim: Claim, told: object = None) -> Held:
+        return Held(self.worker)
 
 
 async def told(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json as jsonlib
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from noibo.cli.context import settings
-from noibo.settings import ModelSettings, Settings, keys
+from noibo.model_settings import ModelSettings, UseSettings
+from noibo.settings import Settings, keys
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Show the settings."
@@ -25,7 +27,7 @@ def show(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = Fal
     """Print each value and where it came from."""
     tree = settings()
     rows = [(key.name, _value(tree, key.name), tree.sources[key.name]) for key in keys()]
-    rows += _of_models(tree)
+    rows += _of_models(tree) + _of_uses(tree)
     if json:
         print(jsonlib.dumps({name: {"value": v, "source": s} for name, v, s in rows}, indent=2))
         return
@@ -46,8 +48,22 @@ def _value(tree: Settings, name: str) -> Any:
 def _of_models(tree: Settings) -> list[tuple[str, Any, str]]:
     """What is different for single models: the tables `[models."NAME"]`."""
     return [
-        (f'models."{model}".{key.name}', "(set)" if key.secret else value, str(tree.file))
+        (
+            f'models."{model}".{key.name}',
+            "(set)" if key.secret else msgspec.to_builtins(value),
+            str(tree.file),
+        )
         for model, own in tree.models.items()
         for key in keys(ModelSettings)
+        if (value := getattr(own, key.name)) != key.default
+    ]
+
+
+def _of_uses(tree: Settings) -> list[tuple[str, Any, str]]:
+    """Which model a use is for: the tables `[uses.USE]`."""
+    return [
+        (f"uses.{use}.{key.name}", value, str(tree.file))
+        for use, own in tree.uses.items()
+        for key in keys(UseSettings)
         if (value := getattr(own, key.name)) != key.default
     ]

@@ -16,7 +16,8 @@ def use_config(path: Path | None) -> None:
     _config.set(path)
 
 
-def settings(**options: Any) -> Settings:
-    """The settings; `options` by dotted name with `__` for the dot, None where not given."""
+def settings(*, plain: bool = False, **options: Any) -> Settings:
+    """The settings; `options` by dotted name with `__` for the dot, None where not given. `plain`:
+    with the plain variables of `noibo.llm_service`."""
     named = {name.replace("__", "."): value for name, value in options.items()}
-    return load(config=_config.get(), options=named)
+    return load(config=_config.get(), options=named, plain=plain)

@@ -12,7 +12,14 @@ from typing import Annotated
 
 import typer
 
-from noibo.cli import context, doctor_checks, doctor_engine, doctor_isolation, doctor_network
+from noibo.cli import (
+    context,
+    doctor_checks,
+    doctor_elsewhere,
+    doctor_engine,
+    doctor_isolation,
+    doctor_network,
+)
 from noibo.cli.doctor_checks import Check, Finding, Level
 from noibo.errors import NoiboError
 from noibo.settings import Settings, find_home
@@ -25,6 +32,7 @@ CHECKS: dict[str, Check] = {
     "workers": doctor_isolation.workers,
     "graphics": doctor_engine.graphics,
     "model": doctor_checks.default_model,
+    "elsewhere": doctor_elsewhere.elsewhere,
     "store": doctor_checks.store,
     "server": doctor_network.server,
 }

@@ -7,13 +7,9 @@ is imported, and given a real model to read with, in child processes: their deat
 from __future__ import annotations
 
 import asyncio
-import json
-import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 import psutil
@@ -27,21 +23,17 @@ from noibo.engines.supervision.builds import Builds
 from noibo.engines.tuning import threads_for
 from noibo.engines.worker import Worker
 from noibo.errors import NoiboError, WorkerStartFailed
+from noibo.hardware.gpus import gpus
+from noibo.hardware.offload import command_for, unused
+from noibo.hardware.probe import memory_of
+from noibo.hardware.system import System
 from noibo.modelstore.store import Store, StoredModel
-from noibo.settings import Settings, bare_environment, python_executable
+from noibo.settings import Settings
 
-PATIENCE_S: Final = 120.0
 LINES_TOLD: Final = 3
-DEVICES: Final = """
-import json, xllamacpp
-devices = xllamacpp.get_device_info()
-print(json.dumps([[one["description"] or one["name"], str(one["type"])] for one in devices]))
-"""
-BUILDS: Final = "python -m pip install --force-reinstall --no-deps xllamacpp --index-url "
-BUILDS_AT: Final = "https://xorbitsai.github.io/xllamacpp/whl/"
 OTHER_BUILD: Final = (
     "This build uses instructions that this processor does not have: build it here, "
-    "`python -m pip install --force-reinstall --no-deps --no-binary xllamacpp xllamacpp`."
+    "`noibo engines install native`."
 )
 REINSTALL: Final = (
     "Install it again: `python -m pip install --force-reinstall --no-deps xllamacpp`."
@@ -62,13 +54,13 @@ def machine(tree: Settings) -> Iterator[Finding]:
 
 def engine(tree: Settings) -> Iterator[Finding]:
     """The engine is installed, can be imported, and reads a real prompt if a model is here."""
-    from noibo.assembly import open_engines, open_store, open_supervisor
+    from noibo.assembly import open_engines, open_store, open_supervisor, usable_gpus
 
     open_supervisor(tree).engine(tree.engine.default)  # raises, naming those that there are
     version = LlamaCpp().available()
-    probe = _probe()
-    if probe.returncode != 0:
-        yield _died(version, probe.returncode, probe.stderr)
+    usable = usable_gpus(tree)
+    if usable.problem:
+        yield _died(version, usable.code, usable.problem)
         return
     model = _some_model(open_store(tree), tree.default_model)
     if model is None:
@@ -108,19 +100,6 @@ def _some_model(store: Store, preferred: str) -> StoredModel | None:
         return min(store.list(), key=lambda model: model.size, default=None)
 
 
-def _probe() -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [python_executable(), "-c", DEVICES],
-        env=bare_environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=PATIENCE_S,
-        check=False,
-    )
-
-
 def _died(version: str, code: int, stderr: str) -> Finding:
     last = "".join(f"\n{line}" for line in stderr.strip().splitlines()[-LINES_TOLD:])
     said = f"{version} cannot be used: its process {diagnose(code, ()).text}.{last}"
@@ -129,50 +108,19 @@ def _died(version: str, code: int, stderr: str) -> Finding:
 
 def graphics(tree: Settings) -> Iterator[Finding]:
     """A GPU that the system has and the installed engine cannot use."""
-    seen = _seen_by_the_system()
-    usable = _seen_by_the_engine()
-    if usable:
-        yield Finding(Level.OK, f"the engine can use {', '.join(usable)}")
-    elif seen:
-        name, build = seen
-        said = f"There is {name}, but the installed engine is a build for the processor only."
-        yield Finding(Level.WARNING, said, f"A build for it: `{BUILDS}{BUILDS_AT}{build}`.")
-    else:
+    from noibo.assembly import usable_gpus
+
+    system = System()
+    found, notes = gpus(system, memory_of(system)[0])
+    usable = usable_gpus(tree)
+    idle = unused(tuple(found), usable)
+    if usable.devices:
+        names = ", ".join(one.description for one in usable.devices)
+        yield Finding(Level.OK, f"the engine can use {names}")
+    elif idle:
+        said = f"There is {idle.name}, but the installed engine cannot use it."
+        yield Finding(Level.WARNING, said, f"A build that can: `{command_for(idle)}`.")
+    elif not notes:
         yield Finding(Level.OK, "no GPU was seen; models run on the processor")
-
-
-def _seen_by_the_engine() -> list[str]:
-    probe = _probe()
-    if probe.returncode != 0:
-        return []
-    return [name for name, kind in json.loads(probe.stdout) if "GPU" in kind]
-
-
-def _seen_by_the_system() -> tuple[str, str] | None:
-    """A GPU's name and the engine's build for it."""
-    for line in _said_by("nvidia-smi", "-L"):
-        number, _, name = line.partition(": ")
-        if number.startswith("GPU "):
-            return name.partition(" (")[0], "cu128"
-    if Path("/dev/nvidia0").exists():
-        return "an NVIDIA GPU", "cu128"
-    if Path("/dev/kfd").exists() or any("GPU" in line for line in _said_by("rocminfo")):
-        return "an AMD GPU", "vulkan"
-    return None
-
-
-def _said_by(program: str, *arguments: str) -> list[str]:
-    """The lines of a tool of the GPU's maker; none where it is absent or fails."""
-    found = shutil.which(program)
-    if found is None:
-        return []
-    answer = subprocess.run(
-        [found, *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=PATIENCE_S,
-        check=False,
-    )
-    return answer.stdout.splitlines() if answer.returncode == 0 else []
+    for note in notes:
+        yield Finding(Level.WARNING, note, "`noibo hardware` shows what could be read.")

@@ -14,6 +14,7 @@ from noibo.client.answers import failure
 from noibo.errors import RequestFailed
 from noibo.wire.access import KeyRow, KeyWanted, NewKey, SessionRow, UserRow
 from noibo.wire.catalog import CatalogRow, SearchRow, Use
+from noibo.wire.engines import Engines
 from noibo.wire.importing import ImportedRow
 from noibo.wire.management import ROOT, Done, QueueRow, Status, WorkerRow
 from noibo.wire.models import (
@@ -69,6 +70,7 @@ class Calls:
     """What a server can be asked about itself and its models."""
 
     status = Call("GET", f"{ROOT}/status", Status, patience_s=5.0)  # else it is not noibo
+    engines = Call("GET", f"{ROOT}/engines", Engines, patience_s=SILENCE_S)
     workers = Call("GET", f"{ROOT}/workers", list[WorkerRow], patience_s=SILENCE_S)
     queue = Call("GET", f"{ROOT}/queue", QueueRow, patience_s=SILENCE_S)
     shutdown = Call("POST", f"{ROOT}/shutdown", Done)

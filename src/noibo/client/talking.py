@@ -9,6 +9,7 @@ from typing import Any
 from noibo.client.answers import Answer, Pieces
 from noibo.client.calls import Calls, Messages
 from noibo.client.connection import AsyncConnection, Connection
+from noibo.wire.engines import Engines
 from noibo.wire.management import Done, QueueRow, Status, WorkerRow
 
 Told = Callable[[str], None]
@@ -54,6 +55,10 @@ class Talking(Connection):
     def model(self, name: str) -> str:
         """A model's full name, from that or a shorter one."""
         return str(self._send(Calls.model(name))["id"])
+
+    def engines(self) -> Engines:
+        """What runs models there, what is asked elsewhere, and what each use is for."""
+        return self._send(Calls.engines)
 
     def workers(self) -> list[WorkerRow]:
         """The models that are loaded."""
@@ -123,6 +128,10 @@ class AsyncTalking(AsyncConnection):
     async def model(self, name: str) -> str:
         """A model's full name, from that or a shorter one."""
         return str((await self._send(Calls.model(name)))["id"])
+
+    async def engines(self) -> Engines:
+        """What runs models there, what is asked elsewhere, and what each use is for."""
+        return await self._send(Calls.engines)
 
     async def workers(self) -> list[WorkerRow]:
         """The models that are loaded."""

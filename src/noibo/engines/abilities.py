@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from noibo.engines.engine import Model
+from noibo.engines.hosted.folder import folder_of
 from noibo.engines.llama_cpp.embed import only_embeds
 from noibo.engines.thinking import Thinking
 from noibo.engines.tool_template import tells_tools
+from noibo.errors import NoiboError
 from noibo.modelstore.gguf.reader import read_header
 
 _INSERT: Final = (
@@ -52,7 +54,7 @@ class Abilities:
     def of(cls, model: Model) -> Abilities:
         """Reads the header of the model's file."""
         pooling = model.info.pooling if model.info else None
-        embeds = pooling is not None or only_embeds(model)
+        embeds = pooling is not None or only_embeds(model) or _is_encoder(model)
         writes = not embeds
         return cls(
             completes=writes,
@@ -74,6 +76,16 @@ class Abilities:
             "thinking": self.thinks,
         }
         return [name for name, holds in said.items() if holds]
+
+
+def _is_encoder(model: Model) -> bool:
+    """True of a checkpoint that cannot write."""
+    if model.path is None or model.format != "safetensors":
+        return False
+    try:
+        return not folder_of(model).writes
+    except (OSError, NoiboError):
+        return False  # why is for the engine to say
 
 
 def insertion_of(metadata: Mapping[str, Any]) -> Insertion | None:

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from noibo.engines.isolation import room
@@ -20,17 +21,26 @@ from noibo.engines.isolation import room
 PR_SET_PDEATHSIG = 1
 
 
-def read_config() -> dict[str, Any]:
-    """Take the configuration, tie this process's life to the parent's, and close it off."""
+def read_config(
+    port: Callable[[], int] | None = None, gone: Callable[[], None] | None = None
+) -> dict[str, Any]:
+    """Take the configuration, tie this process's life to the parent's, and close it off. `port`
+    chooses the one that is to be listened on, where that must be known before. `gone` is what a
+    process without an engine in it does when the parent has gone, before it ends."""
     line = sys.stdin.buffer.readline()
     if not line:
         sys.exit("No configuration came on standard input: this program is started by noibo.")
-    _ask_kernel_to_kill_us()
+    if gone is None:  # else it would not come to that
+        _ask_kernel_to_kill_us()
     config = json.loads(line)
     assert isinstance(config, dict)  # noqa: S101 - our own parent wrote it
+    if port is not None:
+        config["listens_on"] = port()
     if "isolation" in config:
+        config["isolation"]["port"] = config.get("listens_on", 0)
         announce("isolated", **room.enter(config["isolation"]).as_facts())
-    threading.Thread(target=_wait_for_parent_to_go, daemon=True).start()  # no thread before that
+    watch = threading.Thread(target=_wait_for_parent_to_go, args=(gone,), daemon=True)
+    watch.start()  # no thread before that
     return config
 
 
@@ -54,9 +64,11 @@ def announce(event: str, **facts: Any) -> None:
     sys.stdout.flush()
 
 
-def _wait_for_parent_to_go() -> None:
+def _wait_for_parent_to_go(gone: Callable[[], None] | None) -> None:
     while os.read(0, 4096):
         pass
+    if gone is not None:
+        gone()
     os._exit(0)
 
 

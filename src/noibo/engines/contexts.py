@@ -26,19 +26,19 @@ class Contexts:
     def __init__(self, resolve: Resolve, loaded: Loaded) -> None:
         self._resolve = resolve
         self._loaded = loaded
-        self._wanted: dict[str, Counter[int]] = {}  # sizes, and how many requests want each
+        self._wanted: dict[tuple[str, str], Counter[int]] = {}  # sizes, and how many want each
         self._made: dict[str, tuple[Model, Model]] = {}
 
     async def resolve(self, name: str) -> Model:
         """The model of that name; one model for one file and one context, so that it stays one."""
         model = await self._resolve(name)
-        tokens = max(self._wanted.get(model.name, ()), default=0)
+        tokens = max(self._wanted.get((model.name, model.engine), ()), default=0)
         tokens = max(tokens, self._loaded(model.seat))
         if not tokens:
             return model
-        made = self._made.get(model.name)
+        made = self._made.get(model.seat)
         if made is None or made[0] is not model or made[1].context != tokens:
-            made = self._made[model.name] = (model, dataclasses.replace(model, context=tokens))
+            made = self._made[model.seat] = (model, dataclasses.replace(model, context=tokens))
         return made[1]
 
     @contextlib.contextmanager
@@ -46,11 +46,12 @@ class Contexts:
         """Within this the model is loaded with so much at least, rounded up to a power of two so
         that many sizes are few, but not over `most`."""
         size = min(1 << (tokens - 1).bit_length(), most)
-        sizes = self._wanted.setdefault(model.name, Counter())
+        of = model.name, model.engine  # a use may have it run by another one too
+        sizes = self._wanted.setdefault(of, Counter())
         sizes[size] += 1
         try:
             yield
         finally:
             sizes -= Counter([size])  # without what nobody wants any more
             if not sizes:
-                self._wanted.pop(model.name, None)
+                self._wanted.pop(of, None)

@@ -22,6 +22,7 @@ class Echo:
     name = "echo"
     several = False
     foreign = False
+    remedy = ""
     verbs: Mapping[Verb, Support] = {
         Verb.GENERATE: Support.NATIVE,
         Verb.SCORE: Support.NONE,

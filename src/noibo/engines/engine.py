@@ -11,14 +11,19 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from noibo import settings
+from noibo.engines.line import Waits
 from noibo.engines.memory.size import Need, Size, Use
 from noibo.modelstore.gguf.model_info import ModelInfo
 from noibo.modelstore.offer import Defaults
+
+if TYPE_CHECKING:
+    from noibo.engines.remote.breaker import Breaker
+    from noibo.engines.remote.dialect import Dialect
 
 
 class Verb(Enum):
@@ -46,7 +51,8 @@ class Model:
     `template` is a chat template to use instead of the one in the file, or for want of one.
     `info` is what the file's header says of it, `bytes` the size of all its files. `verb` is what
     its worker is started for: an engine may need another worker to embed than to chat. `context`
-    is how many tokens of it callers asked for at least; 0: nobody did.
+    is how many tokens of it callers asked for at least; 0: nobody did. `apart` is the engine that a
+    use has it run by, where that is not the model's own: then it has a worker of its own there.
     """
 
     name: str
@@ -64,6 +70,7 @@ class Model:
     options: Mapping[str, Any] = field(default_factory=dict)
     verb: Verb = Verb.GENERATE
     context: int = 0
+    apart: str = ""
 
     @property
     def chat_template(self) -> str:
@@ -72,27 +79,44 @@ class Model:
 
     @property
     def seat(self) -> str:
-        """What tells its worker from any other: a verb may need a worker of its own."""
-        return self.name if self.verb is Verb.GENERATE else f"{self.name} ({self.verb.value})"
+        """What tells its worker from any other: a verb may need a worker of its own, or an engine
+        that a use has chosen."""
+        name = f"{self.name} @{self.apart}" if self.apart else self.name
+        return name if self.verb is Verb.GENERATE else f"{name} ({self.verb.value})"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a server elsewhere is waited for, and how often it is asked again."""
+
+    waits: Waits
+    retries: int
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Where a model is served by a program that is not ours, with what key, and by what name."""
+    """Where a model is served by a program that is not ours, with what key, and how it is asked.
+    `breaker`: of its address, whichever models are there."""
 
     url: str
     key: str = field(repr=False)
     model: str
+    dialect: Dialect
+    breaker: Breaker
+    patience: Patience
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
     """How to start one worker; with a `reach`, how to get at one that nobody here starts.
 
-    `module` is run by our own interpreter. `config` goes down its standard input as one JSON line,
-    so that no key stands in a command line or an environment that other users can read. `reads`
-    are the files that the process may read besides its own program. A new worker reads a prompt of
-    `proof_tokens` before anybody else may ask it: that proves the build, and measures it.
+    `module` is run by our own interpreter, or by `python`, that of another environment. `config`
+    goes down its standard input as one JSON line, so that no key stands in a command line or an
+    environment that other users can read. `reads` are the files that the process may read besides
+    its own program, `runs` those it may run. A new worker reads a prompt of `proof_tokens` before
+    anybody else may ask it: that proves the build, and measures it. `dialect`: how its server is
+    asked where that differs from llama.cpp's; `talks`: its processes talk to each other, so that
+    it is closed off from files only.
     """
 
     module: str
@@ -100,9 +124,13 @@ class Launch:
     size: Size
     need: Need = Need()
     reads: tuple[Path, ...] = ()
+    runs: tuple[Path, ...] = ()
     proof_tokens: int = 0
     placement: Mapping[str, Any] = field(default_factory=dict)
     reach: Reach | None = None
+    python: str = ""
+    dialect: Dialect | None = None
+    talks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +148,11 @@ TRUE = msgspec.Raw(b"true")
 FORMS = ("response_format", "json_schema", "grammar", "tools")
 
 
+def plain(value: Any) -> Any:
+    """What a field says; one that is decoded already is what it is."""
+    return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
+
+
 class Engine(Protocol):
     """An adapter. One instance serves every model of its engine."""
 
@@ -127,6 +160,7 @@ class Engine(Protocol):
     verbs: Mapping[Verb, Support]
     several: bool  # one request may ask for several answers (`n`), and its prompt is read once
     foreign: bool  # another program's server: it is asked as the caller asks, and says what it can
+    remedy: str  # what to do where its build cannot run on this processor
 
     def serving(self, model: Model, verb: Verb) -> Model:
         """The model as the worker that does `verb` sees it: itself, or with another `verb`. Raises

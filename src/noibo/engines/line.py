@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import socket
 import ssl
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 import httptools
 
+from noibo.addresses import is_own
 from noibo.egress import require_loopback
+from noibo.errors import EgressRefused
 
 CONNECT_S: Final = 10.0
 IDLE_S: Final = 4.0  # few servers close sooner
@@ -29,6 +32,19 @@ MOST_IDLE: Final = 256
 MOST_HEAD: Final = 2**20  # bytes
 MOST_BODY: Final = 2**28  # bytes: of an answer that is read whole all are in memory
 HIGH: Final = 2**20  # bytes that nobody has taken yet: then no more is read
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long one waits, in seconds: for a connection, for the first of an answer, then for the
+    next of it. None: for ever."""
+
+    connect_s: float = CONNECT_S
+    first_s: float | None = None
+    stall_s: float | None = None
+
+
+USUAL: Final = Waits()
 
 
 class Unreachable(ConnectionError):
@@ -98,10 +114,6 @@ class Response:
             said += piece
         return bytes(said)
 
-    def unwatch(self) -> None:
-        """However long nothing comes of it now."""
-        self._line.unwatch()
-
     def close(self) -> None:
         """Hear no more of it."""
         self._line.release(self)
@@ -122,35 +134,32 @@ class Session:
         self._idle: defaultdict[tuple[str, int, bool], list[_Line]] = defaultdict(list)
         self._closed = False
 
-    async def post(
-        self, url: str, data: bytes, headers: Mapping[str, str], patience_s: float | None = None
-    ) -> Response:
-        """The answer to a request with a body. Raises `Silent` where nothing of it comes for
-        `patience_s`; and so it is watched until somebody says otherwise. None: for ever."""
-        return await self._ask("POST", url, data, headers, patience_s)
+    def post(
+        self, url: str, data: bytes, headers: Mapping[str, str], waits: Waits = USUAL
+    ) -> Coroutine[Any, Any, Response]:
+        """The answer to a request with a body. Raises `EgressRefused` for a name that does not lead
+        to this machine, and `Silent`, then or while it is read, where too little comes of it."""
+        return self._ask("POST", url, data, headers, waits)
 
-    async def get(self, url: str, headers: Mapping[str, str]) -> Response:
+    def get(
+        self, url: str, headers: Mapping[str, str], waits: Waits = USUAL
+    ) -> Coroutine[Any, Any, Response]:
         """The answer to one without."""
-        return await self._ask("GET", url, b"", headers)
+        return self._ask("GET", url, b"", headers, waits)
 
     async def _ask(
-        self,
-        method: str,
-        url: str,
-        data: bytes,
-        headers: Mapping[str, str],
-        patience_s: float | None = None,
+        self, method: str, url: str, data: bytes, headers: Mapping[str, str], waits: Waits
     ) -> Response:
         place = _place(url)
         head = _head(method, place, len(data), headers, self._keeps)
         line = self._idle_one(place)
         if line is not None:
             try:
-                return await line.ask(head, data, patience_s)
+                return await line.ask(head, data, waits)
             except Broken as broken:
                 if broken.begun:
                     raise
-        return await (await self._connect(place)).ask(head, data, patience_s)
+        return await (await self._connect(place, waits.connect_s)).ask(head, data, waits)
 
     def _idle_one(self, place: _Place) -> _Line | None:
         idle = self._idle.get((place.host, place.port, place.tls))
@@ -161,19 +170,34 @@ class Session:
             line.drop()
         return None
 
-    async def _connect(self, place: _Place) -> _Line:
+    async def _connect(self, place: _Place, connect_s: float) -> _Line:
         loop = asyncio.get_running_loop()
         context = _context() if place.tls else None
         key = place.host, place.port, place.tls
+        is_number = is_own(place.host)  # else it is a name, which may lead anywhere
         try:
-            async with asyncio.timeout(CONNECT_S):
-                _, line = await loop.create_connection(
-                    lambda: _Line(self, key), place.host, place.port, ssl=context
-                )
+            async with asyncio.timeout(connect_s):
+                hosts = [place.host] if is_number else await _own_addresses(place)
+                for host in hosts:
+                    try:
+                        transport, line = await loop.create_connection(
+                            lambda: _Line(self, key),
+                            host,
+                            place.port,
+                            ssl=context,
+                            server_hostname=place.host if context else None,
+                        )
+                        break
+                    except OSError:
+                        if host == hosts[-1]:
+                            raise
         except (OSError, TimeoutError) as exc:
             failed = Unreachable(str(exc))
             failed.errno = exc.errno
             raise failed from exc
+        if not is_number and not is_own(str(transport.get_extra_info("peername")[0])):
+            line.drop()
+            raise EgressRefused(f"{place.named} is not on this machine.")
         return line
 
     def take_back(self, line: _Line, key: tuple[str, int, bool]) -> None:
@@ -200,6 +224,21 @@ class Session:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+async def _own_addresses(place: _Place) -> list[str]:
+    """Where a name (localhost) leads to on this machine: the system's list of hosts can say
+    anything. Raises `EgressRefused`."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
+    addresses = dict.fromkeys(str(one[4][0]) for one in found)
+    own = [one for one in addresses if is_own(one)]
+    if not own:
+        raise EgressRefused(
+            f"{place.host} leads to {', '.join(addresses)}, which is not on this machine.",
+            next_step="Write 127.0.0.1 instead, or mend the system's list of hosts.",
+        )
+    return own
 
 
 def _head(
@@ -257,7 +296,7 @@ class _Line(asyncio.Protocol):
 
     # ── what is asked ───────────────────────────────────────────────────────
 
-    async def ask(self, head: bytes, body: bytes, patience_s: float | None) -> Response:
+    async def ask(self, head: bytes, body: bytes, waits: Waits) -> Response:
         """The answer's beginning. Cancelled, it closes."""
         if self._transport is None or self._transport.is_closing():
             raise Broken("The connection was closed.", begun=False)
@@ -267,8 +306,8 @@ class _Line(asyncio.Protocol):
         self._head = self._body = 0
         self._asked_at = time.monotonic()
         self._transport.writelines([head, body] if body else [head])
-        if patience_s is not None:
-            self._watch(patience_s)
+        if waits.first_s is not None:
+            self._watch(waits.first_s, waits.stall_s)
         try:
             while not self._said_head:
                 if self._error is not None:
@@ -300,7 +339,7 @@ class _Line(asyncio.Protocol):
         if self._response is not response:
             return
         self._response = None
-        self.unwatch()
+        self._unwatch()
         unread, self._pieces = bool(self._pieces), []
         self._waiting = 0
         if self._stays and not unread and self.lives:
@@ -310,7 +349,7 @@ class _Line(asyncio.Protocol):
 
     def drop(self) -> None:
         """Close it now; what is under way on it ends."""
-        self.unwatch()
+        self._unwatch()
         if self._transport is not None:
             self._transport.abort()
 
@@ -321,10 +360,10 @@ class _Line(asyncio.Protocol):
         finally:
             self._waiter = None
 
-    def _watch(self, patience_s: float) -> None:
+    def _watch(self, first_s: float, stall_s: float | None) -> None:
         """Look from time to time whether somebody waits and nothing comes: nothing is done for it
         when something does."""
-        every = patience_s / LOOKS
+        every = (first_s if stall_s is None else min(first_s, stall_s)) / LOOKS
         loop = asyncio.get_running_loop()
         seen = self._waiter
         still = 0.0
@@ -333,16 +372,20 @@ class _Line(asyncio.Protocol):
             nonlocal seen, still
             still = still + every if self._waiter is not None and self._waiter is seen else 0.0
             seen = self._waiter
-            if still >= patience_s:
-                self._fail(Silent(patience_s))
+            began = self._body or (self._said_head and stall_s is None)
+            limit = stall_s if began else first_s
+            if limit is None:
+                self._look = None
+                return
+            if still >= limit:
+                self._fail(Silent(limit))
                 self.drop()
                 return
             self._look = loop.call_later(every, look)
 
         self._look = loop.call_later(every, look)
 
-    def unwatch(self) -> None:
-        """Look no more."""
+    def _unwatch(self) -> None:
         if self._look is not None:
             self._look.cancel()
             self._look = None

@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from noibo.engines.engine import Model
-from noibo.errors import NoiboError
+from noibo.engines.hosted.folder import FOLDER, Folder, chat_template
+from noibo.engines.vllm import lora
+from noibo.errors import ModelNotFound, NoiboError
+from noibo.model_settings import ELSEWHERE, USE, USES, ModelSettings, UseSettings
 from noibo.modelstore.gguf.model_info import ModelInfo, describe
 from noibo.modelstore.gguf.reader import read_header
 from noibo.modelstore.offer import Defaults
@@ -18,6 +21,7 @@ from noibo.modelstore.store import Store
 
 ECHO = Model("echo", "echo")
 FRESH_FOR_S = 1.0
+CHECKPOINT = "safetensors"
 
 
 @dataclass(slots=True)
@@ -27,22 +31,30 @@ class _Seen:
 
 
 class ModelLookup:
-    """Finds models in the store, where it is not one of `declared`, each with its engine. What was
-    found is believed for a second: no disk per request."""
+    """Finds models in the store, where the settings do not say that another program has one. What
+    was found is believed for a second: no disk per request."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the store, and what the settings say of names
         self,
         store: Store,
         default_model: str,
         default_engine: str,
         aliases: Mapping[str, str] | None = None,
-        declared: Mapping[str, str] | None = None,
+        models: Mapping[str, ModelSettings] | None = None,
+        uses: Mapping[str, UseSettings] | None = None,
     ) -> None:
         self._store = store
         self._aliases = aliases or {}
+        self._engines = {name: own.engine for name, own in (models or {}).items() if own.engine}
+        self._loading = {name: own.loading for name, own in (models or {}).items()}
+        self._adapters = lora.models(self._loading)
         self._declared = {
-            name: Model(name, engine, format=engine) for name, engine in (declared or {}).items()
+            name: Model(name, engine, format=engine)
+            for name, engine in self._engines.items()
+            if engine in ELSEWHERE
         }
+        self._uses = uses or {}
+        self._apart: dict[str, tuple[Model, Model]] = {}  # by use: a model, and as it is run for it
         self._default_model = default_model
         self._default_engine = default_engine
         self._begun_at = time.time()
@@ -51,9 +63,12 @@ class ModelLookup:
         self._headers: dict[tuple[Path, int, int], ModelInfo] = {}
 
     async def resolve(self, name: str) -> Model:
-        """The model of that name or alias; the default where there is no name. Raises
+        """The model of that name, alias or use; the default where there is no name. Raises
         `ModelNotFound`."""
         name = self._aliases.get(name, name) or self._default_model
+        name = self._adapters.get(name, name)
+        if name.startswith(USE):
+            return await self._for_use(name.removeprefix(USE))
         if (declared := self._declared.get(name.removesuffix(":latest"))) is not None:
             return declared
         seen = self._seen.get(name)
@@ -64,6 +79,27 @@ class ModelLookup:
         if changes == self._changes:
             self._seen[name] = _Seen(model, time.monotonic() + FRESH_FOR_S)
         return model
+
+    async def _for_use(self, use: str) -> Model:
+        """The model of a use, run by the engine that is set for it."""
+        own = self._uses.get(use)
+        if own is None:
+            raise ModelNotFound(
+                f"There is no use {use[:40]!r} here.",
+                next_step=f"Here: {', '.join(USE + one for one in self._uses) or 'none'}. "
+                + (f'Set [uses.{use}] model = "…" in noibo.toml.' if use in USES else ""),
+            )
+        named = self._aliases.get(own.model, own.model)
+        known = named in self._declared or own.engine not in ELSEWHERE
+        model = await self.resolve(own.model) if known else Model(named, "")
+        if own.engine in {"", model.engine}:
+            return model
+        made = self._apart.get(use)
+        if made is None or made[0] != model:
+            form = own.engine if own.engine in ELSEWHERE else model.format
+            run = replace(model, engine=own.engine, format=form, apart=own.engine)
+            made = self._apart[use] = model, run
+        return made[1]
 
     def forget(self) -> None:
         """Look again the next time: the store has changed. From any thread."""
@@ -77,20 +113,29 @@ class ModelLookup:
         self._store.require_allowed(stored.manifest.licence, str(stored.reference))
         facts, defaults = stored.facts, stored.defaults
         info = self._header(stored.path) if facts.format == "gguf" else None
+        folder = _folder(stored.path) if facts.format == CHECKPOINT else None
         return Model(
             name=str(stored.reference),
-            engine=self._default_engine,
+            engine=self._engine_of(str(stored.reference), facts.format, folder),
             path=stored.path,
             parameters=facts.parameters or 0,
             trained_context=facts.context_length or (info and info.context_length) or 0,
             format=facts.format,
             projector=stored.projector,
             adapters=stored.adapters,
-            template=_template(defaults, info),
+            template=_template(defaults, info) or _template_beside(stored.path, facts.format),
             defaults=defaults,
             info=info,
             bytes=stored.size,
+            options=self._loading.get(str(stored.reference), {})
+            | ({FOLDER: folder} if folder else {}),
         )
+
+    def _engine_of(self, name: str, form: str, folder: Folder | None) -> str:
+        """As set for it; the usual one for GGUF, and one that runs checkpoints for those."""
+        if name in self._engines or form != CHECKPOINT:
+            return self._engines.get(name, self._default_engine)
+        return folder.engine if folder else "transformers"  # which says what is wrong with it
 
     def _header(self, path: Path) -> ModelInfo | None:
         """What the file's header says, read once for each state of the file; None where it cannot
@@ -106,14 +151,36 @@ class ModelLookup:
 
     async def list(self) -> list[tuple[str, float]]:
         """Names and times of the models in the store, of those that are declared in the settings,
-        and of the aliases that lead to one of them."""
+        and of the aliases and uses that lead to one of them."""
         found = await asyncio.to_thread(self._store.list)
         rows = {str(stored.reference): stored.added_at for stored in found}
         rows |= dict.fromkeys(self._declared, self._begun_at)
         for alias, name in self._aliases.items():
             with contextlib.suppress(NoiboError):
-                rows.setdefault(alias, rows[(await self.resolve(name)).name])
+                found_at = rows.get((await self.resolve(name)).name, self._begun_at)
+                rows.setdefault(alias, found_at)
+        for use in self._uses:
+            with contextlib.suppress(NoiboError):
+                name = (await self.resolve(USE + use)).name
+                rows[USE + use] = rows.get(name, self._begun_at)
         return list(rows.items())
+
+
+def _folder(path: Path) -> Folder | None:
+    """What a checkpoint's folder says; None where it cannot be read: why is for the engine to
+    say."""
+    with contextlib.suppress(OSError, NoiboError):
+        return Folder.of(path)
+    return None
+
+
+def _template_beside(path: Path, form: str) -> str | None:
+    """The chat template that lies in a checkpoint's folder."""
+    if form != CHECKPOINT:
+        return None
+    with contextlib.suppress(OSError, ValueError, NoiboError):
+        return chat_template(path) or None
+    return None
 
 
 def _template(defaults: Defaults, info: ModelInfo | None) -> str | None:

@@ -22,6 +22,7 @@ from typing import Any
 import psutil
 
 from noibo import settings
+from noibo.engines.environments.command import command
 from noibo.modelstore.printable import shown
 
 LINES_KEPT = 400
@@ -32,13 +33,14 @@ Event = dict[str, Any]
 
 
 class ChildProcess:
-    """One run of a module of ours. `on_event` is given each event and raises on nonsense."""
+    """One run of a module of ours; `python` is the interpreter, where that is not our own.
+    `on_event` is given each event and raises on nonsense."""
 
-    def __init__(self, module: str, on_event: Callable[[Event], None]) -> None:
+    def __init__(self, module: str, on_event: Callable[[Event], None], python: str = "") -> None:
         self.exit_code: int | None = None
         self.heard = asyncio.Event()  # anything came from it, or it ended
         self.folder = Path()
-        self._module = module
+        self._command = command(module, python)
         self._on_event = on_event
         self._log: deque[str] = deque(maxlen=LINES_KEPT)
         self._process: asyncio.subprocess.Process | None = None
@@ -51,9 +53,7 @@ class ChildProcess:
         folder = str(self.folder)
         try:
             self._process = await asyncio.create_subprocess_exec(
-                settings.python_executable(),
-                "-m",
-                self._module,
+                *self._command,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,

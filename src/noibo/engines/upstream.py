@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from noibo.engines import line
 from noibo.engines.engine import Fields, Support, Verb
+from noibo.engines.remote import waits
+from noibo.engines.remote.attempts import OWN_FAULTS, Attempts
+from noibo.engines.remote.reached import Reached
 from noibo.engines.worker import Worker
 from noibo.errors import ContextExceeded, EngineError, NoiboError, NotSupported, WorkerDied
 from noibo.wire import openai
 from noibo.wire.body import UNREADABLE
 
+if TYPE_CHECKING:
+    from noibo.engines.remote.dialect import Dialect
+    from noibo.engines.supervision.lease import Lease
+
 BRIEF_S = 1.5
-OVERRUN = frozenset({502, 503, 504})  # it, or what stands behind it, cannot answer now
 NONSENSE = (ValueError, KeyError, TypeError)  # what reading it raises
 
 
@@ -37,14 +42,16 @@ def new_session(*, keeps: bool = False) -> line.Session:
 
 
 class Upstream:
-    """One worker as a server."""
+    """One worker as a server. `lease`: by which it is held, where that is to be given up while a
+    server elsewhere is left in peace."""
 
-    def __init__(self, worker: Worker, session: line.Session) -> None:
+    def __init__(self, worker: Worker, session: line.Session, lease: Lease | None = None) -> None:
         self._worker = worker
         self._session = session
-        self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-        if worker.key:
-            self._headers["Authorization"] = f"Bearer {worker.key}"
+        self._lease = lease
+        self._asking = 0  # questions under way, until they are answered
+        # elsewhere each attempt has its own time
+        self._patience_s = worker.patience_s if worker.reach is None else None
 
     def generate(self, path: str, fields: Fields) -> Generation:
         """A request that the engine has prepared: `async with` posts it, and gives the open,
@@ -53,20 +60,24 @@ class Upstream:
         return Generation(self, path, fields)
 
     async def begin(self, path: str, fields: Fields) -> line.Response:
-        """Post a request; the response, of which only the head is read. It is to be closed. Each
-        time that it is asked it may be silent for the worker's patience."""
+        """Post a request; the response, of which only the head is read. It is to be ended."""
         worker = self._worker
-        body = msgspec.json.encode(worker.asked(fields))
         worker.owed += 1
+        self._asking += 1
         try:
-            response = await self._post(path, body, worker.patience_s)
-        except ConnectionError as exc:
-            raise await self.reason(exc) from exc
+            return await self._post(path, fields)
+        except BaseException as exc:
+            self._asking -= 1
+            if isinstance(exc, ConnectionError):
+                raise await self.reason(exc) from exc
+            raise
         finally:
             worker.owed -= 1
-        if not worker.engine.foreign:  # of our own it is seen whether they do anything
-            response.unwatch()
-        return response
+
+    def end(self, response: line.Response) -> None:
+        """Hear no more of a response that was begun."""
+        self._asking -= 1
+        response.close()
 
     async def chunks(self, response: line.Response) -> AsyncIterator[bytes]:
         """What comes of an open response, as it comes. Whoever takes long over a chunk does not
@@ -84,59 +95,76 @@ class Upstream:
 
     async def whole(self, response: line.Response) -> bytes:
         """All that comes of an open response."""
-        self._worker.owed += 1
+        worker = self._worker
+        worker.owed += 1
         try:
             return await response.read()
         finally:
-            self._worker.owed -= 1
+            worker.owed -= 1
 
     async def ask(self, verb: Verb, path: str, fields: Fields | Mapping[str, Any]) -> Any:
         """Post a request with one JSON answer. Raises `EngineRefused` with the engine's reason."""
         self._require(verb)
-        body = msgspec.json.encode(self._worker.asked(fields))
-        async with self._mapped(), self._not_for_ever(), await self._post(path, body) as response:
+        async with self._mapped(), self._not_for_ever(), await self._post(path, fields) as response:
             said = await response.read()
         return self._document(response, said)
 
-    async def _post(self, path: str, body: bytes, patience_s: float | None = None) -> line.Response:
-        """The answer, of which nothing is read yet. Where a worker says that it may be asked again,
-        it is: as long as nobody has heard anything of it."""
-        for pause in self._worker.pauses:
-            try:
-                response = await self._posted(path, body, patience_s)
-            except line.Unreachable:
-                pass
-            except line.Broken as broken:
-                if broken.begun:
-                    raise
-            else:
-                if response.status not in OVERRUN:
-                    return response
-                response.close()
-            await asyncio.sleep(pause)
-        return await self._posted(path, body, patience_s)
+    def _post(self, path: str, fields: Mapping[str, Any]) -> Coroutine[Any, Any, line.Response]:
+        """The answer, of which nothing is read yet."""
+        if self._worker.reach is not None:
+            return self._post_there(path, fields)
+        if self._worker.launch.dialect is not None:
+            return self._post_translated(self._worker.launch.dialect, path, fields)
+        worker, body = self._worker, msgspec.json.encode(fields)
+        return self._session.post(worker.url + path, body, worker.headers, worker.waits)
 
-    async def _posted(self, path: str, body: bytes, patience_s: float | None) -> line.Response:
-        url = self._worker.address(path)
-        return await self._session.post(url, body, self._headers, patience_s)
+    async def _post_translated(
+        self, dialect: Dialect, path: str, fields: Mapping[str, Any]
+    ) -> line.Response:
+        """The same of a worker of ours that is asked in other words."""
+        worker = self._worker
+
+        def fetch(place: str, body: bytes) -> Coroutine[Any, Any, line.Response]:
+            url = dialect.address(worker.url, place)
+            if not body:
+                return self._session.get(url, worker.headers, worker.waits)
+            return self._session.post(url, body, worker.headers, worker.waits)
+
+        question = await dialect.question(path, fields, fetch, None)
+        return question.told(await fetch(question.path, question.body))
+
+    def _post_there(
+        self, path: str, fields: Mapping[str, Any]
+    ) -> Coroutine[Any, Any, line.Response]:
+        """The same of a server elsewhere, which is asked again where that makes sense."""
+        worker = self._worker
+        assert isinstance(worker, Reached)  # noqa: S101 - it has a reach
+        keep_alive = self._lease.keep_alive if self._lease else None
+        return Attempts(worker, self._session, self._rest).post(path, fields, keep_alive)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait, and let others have the slot meanwhile, unless something else goes on in it."""
+        if self._lease is None or self._asking > 1:
+            await asyncio.sleep(seconds)
+        else:
+            self._worker = await self._lease.rest(seconds)
 
     async def look(self, path: str) -> Any:
         """Get one JSON document."""
-        async with (
-            self._mapped(),
-            self._not_for_ever(),
-            await self._session.get(self._worker.address(path), self._headers) as response,
-        ):
+        async with self._mapped(), self._not_for_ever(), await self._got(path) as response:
             said = await response.read()
         return self._document(response, said)
+
+    def _got(self, path: str) -> Coroutine[Any, Any, line.Response]:
+        worker = self._worker
+        return self._session.get(worker.address(path), worker.headers, worker.waits)
 
     def refusal(self, response: line.Response, said: bytes) -> NoiboError:
         """What a caller is told of an answer that is none."""
         error = openai.refusal(response.status, said)
         if isinstance(error, ContextExceeded):
             return error
-        seconds = response.headers.get("retry-after", "")
-        error.retry_after_s = float(seconds) if seconds.isdecimal() else None
+        error.retry_after_s = waits.asked_for(response.headers.get("retry-after", ""))
         return self._worker.refusal(response.status, error)
 
     def _document(self, response: line.Response, said: bytes) -> Any:
@@ -167,7 +195,7 @@ class Upstream:
         with contextlib.suppress(TimeoutError, ConnectionError, *NONSENSE):
             async with (
                 asyncio.timeout(BRIEF_S),
-                await self._session.get(url, self._headers) as response,
+                await self._session.get(url, self._worker.headers) as response,
             ):
                 slots = msgspec.json.decode(await response.read())
                 return sum(bool(slot["is_processing"]) for slot in slots)
@@ -181,13 +209,16 @@ class Upstream:
     async def _not_for_ever(self) -> AsyncIterator[None]:
         """A request of which nothing is ever heard (a chat template that turns in a circle) fails,
         and its worker is replaced when it has finished the others."""
-        patience = self._worker.patience_s
+        worker = self._worker
+        self._asking += 1
         try:
-            with self._worker.owing():
-                async with asyncio.timeout(patience):
+            with worker.owing():
+                async with asyncio.timeout(self._patience_s):
                     yield
         except TimeoutError:
-            raise self._worker.silent(patience) from None
+            raise worker.silent(worker.patience_s) from None
+        finally:
+            self._asking -= 1
 
     @contextlib.asynccontextmanager
     async def _mapped(self) -> AsyncIterator[None]:
@@ -204,9 +235,9 @@ class Upstream:
             return self._worker.silent(exc.seconds)
         if not isinstance(exc, line.Unreachable):
             return await self._worker.died()
-        if exc.errno in {errno.EMFILE, errno.ENFILE}:
+        if exc.errno in OWN_FAULTS:
             return EngineError(
-                "The server has no file descriptor left to ask the worker by.",
+                "The server has no file descriptor left to ask the worker by, or no port.",
                 next_step="Try again, with fewer connections, or raise `ulimit -n`.",
                 retry_after_s=1.0,
             )
@@ -231,6 +262,6 @@ class Generation:
 
     async def __aexit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
         if self._response is not None:
-            self._response.close()
+            self._upstream.end(self._response)
         if isinstance(exc, ConnectionError):
             raise await self._upstream.reason(exc) from exc

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import secrets
 import time
@@ -25,9 +26,10 @@ import psutil
 
 from noibo import settings
 from noibo.egress import require_loopback
-from noibo.engines.engine import Engine, Launch, Model
+from noibo.engines.engine import Engine, Launch, Model, Reach
 from noibo.engines.faults import Fault, Kind, diagnose, kernel_kills
-from noibo.engines.memory.machine import Machine
+from noibo.engines.line import Waits
+from noibo.engines.memory.machine import Machine, family
 from noibo.engines.prefill import measure_prefill
 from noibo.engines.process import LONGEST_LINE, MOST_WRITTEN, ChildProcess, Event
 from noibo.errors import EngineError, OutOfMemory, WorkerDied, WorkerStartFailed
@@ -74,7 +76,7 @@ class Made(Enum):
 class Worker:
     """A child process with an address, a key, and callers that lease it."""
 
-    pauses: tuple[float, ...] = ()  # before it is asked again, where it is not there or overrun
+    reach: Reach | None = None  # where it is, if it is a program that is not ours
 
     def __init__(
         self,
@@ -107,6 +109,8 @@ class Worker:
         self.expected_bytes = launch.need.at_start
         self.tokens_in = self.tokens_reused = self.tokens_out = 0
         self.prompts = self.longest_tokens = 0
+        self.patience_s = BUSY * limits.answer_stall_s  # a request may hear nothing for so long
+        self.waits = Waits(first_s=self.patience_s)  # then it is seen what it does
         self._limits = limits
         self._kills = 0
         self._on_end = on_end
@@ -128,7 +132,7 @@ class Worker:
         self._move(State.STARTING)
         self.started_at = self.used_at = time.time()
         self.began = time.monotonic()
-        process = ChildProcess(self.launch.module, self._hear)
+        process = ChildProcess(self.launch.module, self._hear, self.launch.python)
         self._kills = kernel_kills()
         try:
             await process.start(dict(self.launch.config) | {"api_key": self.key}, self._isolation())
@@ -153,8 +157,10 @@ class Worker:
             return None
         return {
             "reads": [str(path) for path in self.launch.reads],
+            "runs": [str(path) for path in self.launch.runs],
             "memory_bytes": self.most_bytes,
             "open_files": OPEN_FILES,
+            "talks": self.launch.talks,
         }
 
     @property
@@ -307,10 +313,11 @@ class Worker:
         placed = self._placed.get("context")
         return placed if isinstance(placed, int) else self.launch.size.context
 
-    @property
-    def patience_s(self) -> float:
-        """How long a request may hear nothing at all of a worker that is busy."""
-        return BUSY * self._limits.answer_stall_s
+    @functools.cached_property
+    def headers(self) -> dict[str, str]:
+        """What each request to it says of itself."""
+        key = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        return {"Content-Type": "application/json", "Accept-Encoding": "identity"} | key
 
     @contextlib.contextmanager
     def owing(self) -> Iterator[None]:
@@ -327,10 +334,6 @@ class Worker:
     def address(self, path: str) -> str:
         """Where it answers what noibo calls `path`."""
         return self.url + path
-
-    def asked(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The fields of a request as this worker is to get them."""
-        return fields
 
     def refusal(self, status: int, error: EngineError) -> EngineError:
         """What a caller is told where it answered with `status`, which reads as `error`."""
@@ -396,7 +399,8 @@ class Worker:
 
 
 class _Progress:
-    """Whether a process did anything since last asked; `moved_at` is when it last did.
+    """Whether a process, or one that it started, did anything since last asked; `moved_at` is when
+    it last did.
 
     While nobody looked (this process was stopped, or the machine slept) no time has passed: what
     stood still then was not the worker alone."""
@@ -410,13 +414,16 @@ class _Progress:
         """What it did; `tokens` it has said so far. A process that is gone did nothing."""
         before_s, self._looked_at = self._looked_at, time.monotonic()
         self.moved_at += max(self._looked_at - before_s - LONGEST_LOOK_S, 0.0)
-        try:
-            process = psutil.Process(self._pid)
-            times = process.cpu_times()
-            used = round(times.user + times.system, 1)
-            now = (used, process.memory_info().rss >> 20, tokens)
-        except psutil.Error:
+        used, held = 0.0, 0
+        for pid in family(self._pid):
+            with contextlib.suppress(psutil.Error):
+                process = psutil.Process(pid)
+                times = process.cpu_times()
+                used += times.user + times.system
+                held += process.memory_info().rss
+        if not held:
             return Made.NOTHING
+        now = (round(used, 1), held >> 20, tokens)
         before, self._seen = self._seen, now
         if now == before:
             return Made.NOTHING

@@ -30,7 +30,13 @@ from noibo.gateway.described import describe
 from noibo.gateway.files import routes as routes_files
 from noibo.gateway.hot import Hot
 from noibo.gateway.llama import routes as routes_llama
-from noibo.gateway.management import routes_discovery, routes_models, routes_server, routes_workers
+from noibo.gateway.management import (
+    routes_discovery,
+    routes_engines,
+    routes_models,
+    routes_server,
+    routes_workers,
+)
 from noibo.gateway.ollama import routes as routes_ollama
 from noibo.gateway.openai import routes as routes_openai
 from noibo.gateway.openai import routes_embeddings
@@ -96,6 +102,7 @@ def create_app(open_services: OpenServices) -> FastAPI:
     app.include_router(routes_server.health)
     app.include_router(routes_server.router)
     app.include_router(routes_workers.router)
+    app.include_router(routes_engines.router)
     app.include_router(routes_models.router)
     app.include_router(routes_discovery.router)
     app.include_router(routes_access.router)

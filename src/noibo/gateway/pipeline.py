@@ -19,6 +19,7 @@ from noibo.engines import asking, line
 from noibo.engines.engine import FORMS, Engine, Model, Verb
 from noibo.engines.supervision import keep_alive
 from noibo.engines.supervision.claim import Claim
+from noibo.engines.supervision.lease import Lease
 from noibo.engines.supervision.supervisor import Supervisor
 from noibo.engines.supervision.ticket import NotAnswered, Ticket
 from noibo.engines.upstream import Upstream
@@ -153,10 +154,10 @@ class Pipeline:
     foreign_session: line.Session | None = None
     policies: Policies = Policies()
 
-    def upstream(self, worker: Worker) -> Upstream:
-        """A worker, to be talked to."""
+    def upstream(self, worker: Worker, lease: Lease | None = None) -> Upstream:
+        """A worker, to be talked to; by its lease one elsewhere may be left in peace meanwhile."""
         foreign = self.foreign_session if worker.engine.foreign else None
-        return Upstream(worker, foreign or self.session)
+        return Upstream(worker, foreign or self.session, lease)
 
     def open(
         self, request: Request, told: Callable[[Ticket], None] = lambda ticket: None
@@ -206,8 +207,9 @@ class Pipeline:
             errand.keep_alive,
             answers=errand.verb is not Verb.TOKENISE,
         )
-        async with self.supervisor.lease(claim, _telling(record, told)) as worker:
-            yield self.upstream(worker)
+        lease = self.supervisor.lease(claim, _telling(record, told))
+        async with lease as worker:
+            yield self.upstream(worker, lease)
 
     async def ask_of_chat(
         self,
@@ -255,25 +257,17 @@ class Pipeline:
         told: Callable[[Ticket], None],
         leaving: contextlib.AsyncExitStack,
     ) -> Stream:
-        waits: list[Ticket] = []
-        tell_both = _telling(current(), told)
-
-        def tell(ticket: Ticket) -> None:
-            waits.append(ticket)
-            tell_both(ticket)
-
-        worker = await leaving.enter_async_context(
-            self.supervisor.lease(request.claim(model), tell)
-        )
-        upstream = self.upstream(worker)
+        tell = _telling(current(), told)
+        lease = self.supervisor.lease(request.claim(model), tell)
+        worker = await leaving.enter_async_context(lease)
+        upstream = self.upstream(worker, lease)
         cut = request.wish.cut
         choices, fields = await self._prepared(request, worker, leaving)
         if fitted := await self._fitting(request, model).fit(upstream, fields):
             cut = fitted.after(cut)
         response = await leaving.enter_async_context(upstream.generate(request.path, fields))
-        waited = waits[0].waited_s if waits else 0.0
-        chunks = upstream.chunks(response)
-        return Stream(upstream, response, chunks, Tokens(worker), waited, choices, cut)
+        tokens, chunks = Tokens(upstream.worker), upstream.chunks(response)
+        return Stream(upstream, response, chunks, tokens, lease.waited_s, choices, cut)
 
     def policy(self, request: Request, model: Model, wish: Wish) -> Policy:
         """What becomes of it where it is too long."""
@@ -334,7 +328,7 @@ class HandedOn:
     async def __aenter__(self) -> Stream:
         self._record.asks(self._model)
         worker = await self._lease.__aenter__()
-        upstream = self._pipeline.upstream(worker)
+        upstream = self._pipeline.upstream(worker, self._lease)
         try:
             generation = self._generation = upstream.generate(
                 self._request.path, self._request.fields
@@ -343,8 +337,8 @@ class HandedOn:
         except BaseException as exc:
             await self._lease.__aexit__(type(exc))
             raise
-        waited, chunks = self._lease.ticket.waited_s, upstream.chunks(response)
-        self._stream = Stream(upstream, response, chunks, Tokens(worker), waited)
+        waited, chunks = self._lease.waited_s, upstream.chunks(response)
+        self._stream = Stream(upstream, response, chunks, Tokens(upstream.worker), waited)
         return self._stream
 
     async def __aexit__(

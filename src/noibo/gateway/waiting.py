@@ -28,13 +28,14 @@ _WORDS: Final[dict[Why, str]] = {
 
 
 class Waiting:
-    """One request's wait, from `told` until `over`. Left early it falls silent at once."""
+    """One request's waits, from the first `told` until `over`. It may have to wait again, for what
+    it has given back. Left early it falls silent at once."""
 
     def __init__(self, reply: Reply, say_after_s: float, *, streamed: bool) -> None:
         self._reply = reply
         self._say_after_s = say_after_s
         self._streamed = streamed
-        self._ticket: Ticket | None = None
+        self._tickets: list[Ticket] = []
         self._over = asyncio.Event()
         self._speaking: asyncio.Task[None] | None = None
 
@@ -42,36 +43,38 @@ class Waiting:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()  # for one that spoke of an earlier wait of the same request
+        self._over.set()
         if self._speaking is not None:
             self._speaking.cancel()
 
     def told(self, ticket: Ticket) -> None:
         """The request waits from now on."""
-        self._ticket = ticket
-        if self._streamed:
-            self._speaking = asyncio.create_task(self._speak(ticket))
+        self._tickets.append(ticket)
+        if self._streamed and self._speaking is None:
+            self._speaking = asyncio.create_task(self._speak())
 
     async def over(self) -> None:
         """It waits no more: what was being said is said to its end."""
-        if self._ticket is None:
+        if not self._tickets:
             return
         self._over.set()
-        self._reply.headers.append(header(QUEUE_HEADER, f"waited={self._ticket.waited_s:.1f}"))
+        waited_s = sum(ticket.waited_s for ticket in self._tickets)
+        self._reply.headers.append(header(QUEUE_HEADER, f"waited={waited_s:.1f}"))
         if self._speaking is not None:
             await self._speaking
 
-    async def _speak(self, ticket: Ticket) -> None:
+    async def _speak(self) -> None:
+        """Of the last that it waits with."""
         pause = min(self._say_after_s, _LOOK_AGAIN_S)
-        while not self._is_time(ticket):
+        while not self._is_time(self._tickets[-1]):
             if await self._ends_within(min(pause, 0.25)):
                 return
-        standing = ticket.standing()
-        model = header(MODEL_HEADER, ticket.claim.model.name)
+        standing = self._tickets[-1].standing()
+        model = header(MODEL_HEADER, self._tickets[-1].claim.model.name)
         await self._reply.begin_stream(model, header(QUEUE_HEADER, as_header(standing)))
         place, said_at = 0, 0.0
         while not self._over.is_set():
-            standing, now = ticket.standing(), time.monotonic()
+            standing, now = self._tickets[-1].standing(), time.monotonic()
             if standing.place != place or now - said_at >= LONGEST_SILENCE_S:
                 await self._reply.remark(in_words(standing))
                 place, said_at = standing.place, now

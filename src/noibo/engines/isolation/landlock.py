@@ -95,9 +95,10 @@ def version() -> int:
         return 0
 
 
-def restrict(places: Iterable[Place], abi: int) -> None:
-    """From now on only these places, no TCP but to listen on a port that the kernel chooses, and
-    no signal to others: as far as this ABI goes. The caller has renounced new privileges."""
+def restrict(places: Iterable[Place], abi: int, port: int = 0) -> None:
+    """From now on only these places, no TCP but to listen on that port (0: one that the kernel
+    chooses), and no signal to others: as far as this ABI goes. The caller has renounced new
+    privileges."""
     handled = _known(abi)
     fields = _Ruleset(
         handled,
@@ -109,8 +110,8 @@ def restrict(places: Iterable[Place], abi: int) -> None:
         for place in places:
             _allow(ruleset, place, handled)
         if abi >= 4:
-            any_port = _PortRule(BIND_TCP, 0)
-            call(ADD_RULE, ruleset, PORT, ctypes.byref(any_port), 0)
+            one_port = _PortRule(BIND_TCP, port)
+            call(ADD_RULE, ruleset, PORT, ctypes.byref(one_port), 0)
         call(RESTRICT_SELF, ruleset, 0)
     finally:
         os.close(ruleset)

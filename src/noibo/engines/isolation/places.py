@@ -74,15 +74,16 @@ DEVICES: Final = (
 OWN_BADNESS: Final = Path("/proc/self/oom_score_adj")
 
 
-def places(folder: Path, reads: Sequence[Path]) -> Iterator[Place]:
-    """All that a worker may open: `folder` is its own, `reads` are its model's files, each by name.
+def places(folder: Path, reads: Sequence[Path], runs: Sequence[Path] = ()) -> Iterator[Place]:
+    """All that a worker may open: `folder` is its own, `reads` are its model's files, each by name,
+    `runs` a program and its libraries, each by name too.
 
     What a link names is allowed with it; links inside a folder of `reads` lead nowhere, for they
     came with the model."""
     yield Place(folder, OWN)
     shut = (folder.resolve(), *_home())
     narrow = (path for path in chain(_python(), _libraries()) if not _holds(path, shut))
-    for path in chain(map(Path, PROGRAMS), narrow):
+    for path in chain(map(Path, PROGRAMS), narrow, runs):
         yield Place(path, RUN)
     for path in chain(map(Path, TOLD_BY_THE_SYSTEM), reads):
         yield Place(path, READ)

@@ -10,14 +10,19 @@ import dataclasses
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from noibo.engines.isolation import landlock, limits, refusals, seccomp
+from noibo.engines.isolation.landlock import Place
 from noibo.engines.isolation.places import places
 from noibo.engines.isolation.system_calls import renounce_new_privileges
 
 TCP_SINCE, SIGNALS_SINCE = 4, 6  # Landlock's ABI
+FILES_ALONE = 3  # the last that rules nothing else
+SHARED = Path("/dev/shm")  # noqa: S108 - memory that processes share, by name
+TALKS = landlock.OWN | landlock.Right.MAKE_SOCK  # sockets in the worker's own folder too
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,8 @@ def enter(wanted: Mapping[str, Any]) -> Kept:
     engine, so that none of either escapes.
 
     `wanted` has `folder` (its own), `reads` (its model's files), `memory_bytes` and `open_files`,
-    either of which may be null.
+    either of which may be null; perhaps `runs`, a program of the user's with its libraries, and
+    the `port` that it will listen on.
     """
     missing = limits.bound(wanted.get("memory_bytes"), wanted.get("open_files"))
     if sys.platform != "linux":
@@ -55,7 +61,12 @@ def enter(wanted: Mapping[str, Any]) -> Kept:
     if not _tried(renounce_new_privileges, "privileges of programs it starts", missing):
         return Kept(missing=tuple(missing))
     abi = _close_files(wanted, missing)
+    if wanted.get("talks"):
+        missing.append("network: its processes talk to each other by sockets")
+        return Kept(files=abi > 0, abi=abi, missing=tuple(missing))
     closed = _tried(lambda: seccomp.refuse(refusals.at_the_door()), "system calls, UDP", missing)
+    if closed and wanted.get("runs"):  # `settle` reaches this process, and not what it has started
+        missing.append("new sockets, once it serves: its program runs already")
     tcp = closed or abi >= TCP_SINCE
     if not tcp:
         missing.append(f"TCP: it needs seccomp, or Landlock ABI {TCP_SINCE} (Linux 6.7)")
@@ -86,8 +97,14 @@ def _close_files(wanted: Mapping[str, Any], missing: list[str]) -> int:
     if not abi:
         missing.append("files: this kernel has no Landlock (Linux 5.13, if it is switched on)")
         return 0
-    allowed = places(Path(wanted["folder"]), [Path(path) for path in wanted["reads"]])
-    closed = _tried(lambda: landlock.restrict(allowed, abi), "files", missing)
+    reads, runs = ([Path(path) for path in wanted.get(name, ())] for name in ("reads", "runs"))
+    allowed = places(Path(wanted["folder"]), reads, runs)
+    if wanted.get("talks"):
+        abi = min(abi, FILES_ALONE)
+        allowed = chain(allowed, (Place(Path(wanted["folder"]), TALKS), Place(SHARED, TALKS)))
+    closed = _tried(
+        lambda: landlock.restrict(allowed, abi, wanted.get("port", 0)), "files", missing
+    )
     return abi if closed else 0
 
 

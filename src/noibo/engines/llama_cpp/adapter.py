@@ -18,7 +18,10 @@ import msgspec
 
 from noibo import settings
 from noibo.engines.engine import TRUE, Fields, Launch, Model, Speed, Support, Verb
+from noibo.engines.environments.choice import Built, build_name, no_other
 from noibo.engines.llama_cpp import embed, schema, score_plan
+from noibo.engines.llama_cpp.devices import Devices, EngineDevices, none
+from noibo.engines.llama_cpp.offload import Offload, left, load_of, place
 from noibo.engines.memory.estimate import cache_mib, checkpoints, need_of
 from noibo.engines.memory.ladder import rungs
 from noibo.engines.memory.placement import placed
@@ -26,6 +29,8 @@ from noibo.engines.memory.size import USUAL_SLOTS, Need, Size, Use
 from noibo.engines.tool_template import with_tools
 from noibo.engines.tuning import batch_tokens, estimated_rate, threads_for
 from noibo.errors import EngineMissing, NotSupported
+from noibo.hardware.offload import Device as Named
+from noibo.hardware.offload import Usable
 from noibo.modelstore.parts import Part
 
 LONGEST_DEFAULT_CONTEXT = 4096
@@ -46,6 +51,9 @@ class LlamaCpp:
     name = "llama_cpp"
     several = True
     foreign = False
+    remedy = (
+        "Install a build for this processor: `noibo engines install native`, then `noibo doctor`."
+    )
     verbs: Mapping[Verb, Support] = {
         Verb.GENERATE: Support.NATIVE,
         Verb.SCORE: Support.NATIVE,
@@ -53,6 +61,28 @@ class LlamaCpp:
         Verb.TOKENISE: Support.NATIVE,
         Verb.CANCEL: Support.NATIVE,
     }
+
+    def __init__(self, devices: Devices = none, built: Built = no_other) -> None:
+        """`built`: the build in an environment of its own that is used instead of the wheel which
+        came with noibo, if there is one."""
+        self._devices = devices
+        self._built = built
+
+    def gpus(self) -> tuple[str, ...]:
+        """GPUs that it can use, by its own names. May take a second."""
+        return tuple(device.name for device in self._devices())
+
+    def usable(self) -> Usable:
+        """The same as its build says it now, or why it says nothing. Takes a second."""
+        if isinstance(self._devices, EngineDevices):
+            return self._devices.ask()
+        named = [Named(one.name, one.name, one.free, one.free) for one in self._devices()]
+        return Usable(tuple(named))
+
+    def look_again(self) -> None:
+        """What is free on GPUs is another amount now."""
+        if isinstance(self._devices, EngineDevices):
+            self._devices.forget()
 
     def serving(self, model: Model, verb: Verb) -> Model:
         if self.verbs[verb] is Support.NONE:
@@ -69,6 +99,8 @@ class LlamaCpp:
         return replace(model, verb=verb, context=0)  # what was asked for is of conversations
 
     def available(self) -> str:
+        if built := self._built():
+            return str(built)
         try:
             return "xllamacpp " + importlib.metadata.version("xllamacpp")
         except importlib.metadata.PackageNotFoundError:
@@ -77,6 +109,8 @@ class LlamaCpp:
             ) from None
 
     def build(self) -> str:
+        if built := self._built():
+            return build_name(built)
         found = importlib.metadata.distribution("xllamacpp")
         record = Path(str(found.locate_file(""))) / "xllamacpp"
         return f"{self.available()} {record.stat().st_mtime_ns}"
@@ -95,11 +129,11 @@ class LlamaCpp:
             wanted,
             min(least, max(trained, SHORTEST_CONTEXT)),
             lambda size: self.need(model, size, limits).total,
-            may_round=_may_round(model),
+            may_round=may_round(model),
         )
 
     def need(self, model: Model, size: Size, limits: settings.Engine) -> Need:
-        return _need(model, size, _batch(model, size, limits, None))
+        return need_for(model, size, batch_for(model, size, limits, None))
 
     def placed(self, log: Sequence[str]) -> Mapping[str, Any]:
         return placed(log)
@@ -117,9 +151,11 @@ class LlamaCpp:
                 next_step="Ask it at /v1/embeddings or /v1/rerank.",
             )
         threads = threads_for(limits.threads)
-        batch = _batch(model, size, limits, speed.prefill_rate)
+        batch = batch_for(model, size, limits, speed.prefill_rate)
+        need = need_for(model, size, batch)
+        need, gpu = self._offloaded(model, need)
         placement = {
-            "device": "cpu",
+            "device": "gpu" if gpu.get("layers") else "cpu",
             "threads": threads,
             "ctx_size": size.context,
             "parallel": size.parallel,
@@ -127,6 +163,9 @@ class LlamaCpp:
             "batch": batch,
             "kept_bytes": size.kept_bytes,
         }
+        if built := self._built():
+            placement["build"] = str(built)
+        placement |= {"gpu_layers": gpu["layers"]} if gpu else {}
         config = placement | {
             "path": str(model.path),
             "alias": model.name,
@@ -137,18 +176,39 @@ class LlamaCpp:
             "own_template": (model.info and model.info.chat_template) or "",
             "cache_ram_mib": cache_mib(model.info, size),
             "checkpoints": checkpoints(model.info, size),
+            "gpu": gpu,
         }
         launch = Launch(
             "noibo.engines.llama_cpp.process",
             config,
             size,
-            _need(model, size, batch),
+            need,
             reads=_files(model),
             proof_tokens=min(batch, size.context // 2) if speed.measure else 0,
             placement=placement,
+            python=str(built.interpreter) if built else "",
         )
         own = _OF_THEIR_OWN.get(model.verb)
         return own.launch(launch, model) if own else launch
+
+    def _offloaded(self, model: Model, need: Need) -> tuple[Need, dict[str, Any]]:
+        """What is left of the need for the machine's memory, and what goes to which GPU: nothing is
+        said where the engine has none, or where the worker places by itself. Of a model whose
+        header says too little none goes, and that is said: else all of it would."""
+        devices = () if model.verb is Verb.SCORE else self._devices()
+        if not devices:
+            return need, {}
+        load = load_of(model, need, _length(model.projector))
+        found = place(load, devices) if load else Offload()
+        told = {
+            "layers": found.layers,
+            "split": list(found.split),
+            "main": found.main_gpu,
+            "projector": found.projector,
+        }
+        if load is None or not found.layers or any(device.shared for device in devices):
+            return need, told
+        return left(need, load, found), told
 
     def constrain(self, fields: Fields, model: Model) -> None:
         schema.constrain(fields, model)
@@ -163,6 +223,10 @@ class LlamaCpp:
 
     def is_progress(self, events: bytes) -> bool:
         return b'"prompt_progress":{' in events
+
+
+def _length(path: Path | None) -> int:
+    return path.stat().st_size if path and path.exists() else 0
 
 
 def _files(model: Model) -> tuple[Path, ...]:
@@ -192,19 +256,21 @@ def slots_for(use: Use) -> int:
     return min(max(use.callers, 2), MOST_SLOTS) if use.callers else USUAL_SLOTS
 
 
-def _batch(model: Model, size: Size, limits: settings.Engine, rate: float | None) -> int:
+def batch_for(model: Model, size: Size, limits: settings.Engine, rate: float | None) -> int:
+    """Prompt tokens that its worker reads at a time, where it reads `rate` in a second."""
     rate = rate or estimated_rate(model.parameters, threads_for(limits.threads))
     most = batch_tokens(rate, limits.batch_seconds)
     own = _OF_THEIR_OWN.get(model.verb)
     return own.batch(model, most, size) if own else most
 
 
-def _need(model: Model, size: Size, batch: int) -> Need:
+def need_for(model: Model, size: Size, batch: int) -> Need:
+    """What its worker takes, whatever it is started for."""
     own = _OF_THEIR_OWN.get(model.verb)
     return own.need(model, size, batch) if own else need_of(model, size, batch)
 
 
-def _may_round(model: Model) -> bool:
+def may_round(model: Model) -> bool:
     """True if keys and values can be held in the blocks of q8_0."""
     info = model.info
     if info is None or not info.state:

@@ -50,6 +50,7 @@ def _params(xllamacpp: Any, config: dict[str, Any]) -> Any:
     params.n_ctx = config["ctx_size"] * config["parallel"]
     params.n_batch = params.n_ubatch = config["batch"]
     _shape_state(xllamacpp, params, config)
+    _place(xllamacpp, params, config.get("gpu") or {})
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = config["threads"]
     params.hostnames = ["127.0.0.1"]
     params.port = 0
@@ -94,6 +95,20 @@ def _shape_state(xllamacpp: Any, params: Any, config: dict[str, Any]) -> None:
     params.cache_idle_slots = False
     params.n_ctx_checkpoints = config["checkpoints"]
     params.warmup = True  # all of the model is in memory when it is said to be ready
+
+
+def _place(xllamacpp: Any, params: Any, gpu: dict[str, Any]) -> None:
+    """Layers to the GPUs, as they were placed: said of none, llama.cpp would put all it can on the
+    first, and fail where they do not fit. Nothing is said where the engine has no GPU."""
+    if not gpu:
+        return
+    params.n_gpu_layers = gpu["layers"]
+    params.main_gpu = gpu["main"]
+    params.mmproj_use_gpu = gpu["projector"]
+    if gpu["split"]:
+        room = len(params.tensor_split)
+        params.tensor_split = [*gpu["split"], *[0.0] * room][:room]
+        params.split_mode = xllamacpp.llama_split_mode.LLAMA_SPLIT_MODE_LAYER
 
 
 def _give_vectors(xllamacpp: Any, params: Any, pooling: str) -> None:

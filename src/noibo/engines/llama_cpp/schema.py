@@ -69,16 +69,16 @@ def constrain(fields: Fields, model: Model) -> None:
     calls = "tools" in fields and bytes(fields.get("tool_choice", b"")) != _NONE
     if calls:
         _check_tools(fields)
-    found = _schema(fields)
+    found = wanted(fields)
     if found is None:
-        _check_grammar(fields)
+        check_grammar(fields)
         return
     name, schema = found
     if calls or (Thinking.of(model).thinks and not _thinks_not(fields)):
         _require_kept(schema, name)
         return
-    grammar = _grammar(schema)
-    _require_readable(grammar, name)
+    grammar = grammar_of(schema)
+    require_readable(grammar, name)
     del fields[name]
     fields["grammar"] = body.raw(grammar)
 
@@ -88,7 +88,7 @@ def _thinks_not(fields: Fields) -> bool:
     return options.get("enable_thinking") is False
 
 
-def _schema(fields: Fields) -> tuple[str, Any] | None:
+def wanted(fields: Fields) -> tuple[str, Any] | None:
     """The schema that is asked for, and the field it came in."""
     own = body.field(fields, "json_schema", Any)
     if own is not None:
@@ -103,22 +103,22 @@ def _schema(fields: Fields) -> tuple[str, Any] | None:
     return None
 
 
-def _grammar(schema: Any) -> str:
+def grammar_of(schema: Any) -> str:
     if isinstance(schema, dict):
         schema = {**schema, "x-guidance": _OPTIONS}
     return f"{_HEAD} {{}}\nstart: %json {msgspec.json.encode(schema).decode()}"
 
 
-def _check_grammar(fields: Fields) -> None:
+def check_grammar(fields: Fields) -> None:
     try:
         grammar = body.field(fields, "grammar", str, "")
     except InvalidRequest:
         return  # the engine says so
     if grammar.lstrip().startswith(_HEAD):
-        _require_readable(grammar, "grammar")
+        require_readable(grammar, "grammar")
 
 
-def _require_readable(grammar: str, name: str) -> None:
+def require_readable(grammar: str, name: str) -> None:
     import llguidance  # slow to load, and few ask for it
 
     if len(grammar) > LONGEST:

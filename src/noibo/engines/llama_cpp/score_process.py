@@ -63,11 +63,15 @@ class Job:
 class ScoreServer:
     """Answers one request after the other: a second one would only slow the first."""
 
-    def __init__(self, model: LlamaModel, key: str) -> None:
+    library = "llama.cpp"
+
+    def __init__(
+        self, model: LlamaModel, key: str, thread: ThreadPoolExecutor | None = None
+    ) -> None:
         self._model = model
         self._key = key
         self._scorer = Scorer(model)
-        self._thread = ThreadPoolExecutor(1)
+        self._thread = thread or ThreadPoolExecutor(1)
         self._busy = 0
 
     def app(self) -> web.Application:
@@ -154,7 +158,8 @@ class ScoreServer:
         except Stopped:
             return
         except DecodeFailed as exc:
-            yield msgspec.json.encode({"error": {"message": f"llama.cpp failed: {exc}."}}) + b"\n"
+            error = {"message": f"{self.library} failed: {exc}."}
+            yield msgspec.json.encode({"error": error}) + b"\n"
 
 
 def _require_few(texts: Sequence[Asked], asked: _Request) -> None:

@@ -9,23 +9,22 @@ from __future__ import annotations
 
 import contextlib
 import math
-import statistics
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from noibo.engines.memory.correction import Learned, Sample, learn
 from noibo.engines.memory.size import Need, Use
 from noibo.errors import StoreError
 from noibo.modelstore.disk import write_atomically
 
 MOST_ROWS: Final = 300  # of each kind; the oldest go
 LEAST_CHANGE: Final = 0.02  # of what was measured before: below that nothing is written
-CORRECTION: Final = 0.5, 2.0
 HALF_LIFE_S: Final = 7 * 24 * 3600.0  # one rush is forgotten in some weeks
 RECENT_PROMPTS: Final = 400  # beyond that the older half counts half
 
@@ -38,6 +37,7 @@ class Measured:
     estimate: int
     held: int
     at: float
+    model: str = ""  # rows of before it was noted each count as a model of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,21 @@ class Book:
             rows = self._read().measured
             if found := rows.get(key):
                 return found.held
-            return int(need.at_start * _correction(rows, engine))
+            return int(self._learned(engine).apply(need.at_start))
 
-    def measured(self, key: str, engine: str, need: Need, held: int) -> None:
+    def correction(self, engine: str) -> Learned:
+        """What the engine's workers taught about estimates, as it is used for the next one."""
+        with self._lock:
+            return self._learned(engine)
+
+    def _learned(self, engine: str) -> Learned:
+        return learn(
+            Sample(row.model or key, row.estimate, row.held)
+            for key, row in self._read().measured.items()
+            if row.engine == engine
+        )
+
+    def measured(self, key: str, engine: str, need: Need, held: int, model: str = "") -> None:
         """Keep what a worker that has just become ready really holds."""
         if held <= 0 or need.at_start <= 0:
             return
@@ -87,7 +99,7 @@ class Book:
             old = rows.get(key)
             if old and old.estimate == need.at_start and _close(old.held, held):
                 return
-            rows[key] = Measured(engine, need.at_start, held, self._now())
+            rows[key] = Measured(engine, need.at_start, held, self._now(), model)
             self._write()
 
     def use(self, model: str) -> Use:
@@ -126,14 +138,6 @@ class Book:
         _drop_oldest(rows.used)
         with contextlib.suppress(StoreError):
             write_atomically(self._path, msgspec.json.format(msgspec.json.encode(rows)))
-
-
-def _correction(rows: Mapping[str, Measured], engine: str) -> float:
-    """The middle of what was held against what was estimated; one doubt is always in it."""
-    ours = [row for row in rows.values() if row.engine == engine and row.estimate > 0]
-    ratios = [row.held / row.estimate for row in ours]
-    least, most = CORRECTION
-    return min(max(statistics.median([*ratios, 1.0]), least), most)
 
 
 def _close(a: int, b: int) -> bool:

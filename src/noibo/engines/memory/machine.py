@@ -10,8 +10,9 @@ from typing import Final
 
 import psutil
 
-from noibo.engines.memory.container import tightest
 from noibo.errors import SettingsError
+from noibo.hardware.probe import memory_of
+from noibo.hardware.system import System
 
 LARGE: Final = 10**9  # bytes
 _SHARE: Final = re.compile(r"^Pss:\s+(\d+) kB$", re.MULTILINE)
@@ -29,29 +30,25 @@ class Machine:
 
     def total(self) -> int:
         """Bytes there are."""
-        whole = int(psutil.virtual_memory().total)
-        container = tightest(self.root)
-        return min(whole, container.limit) if container else whole
+        return memory_of(System(self.root))[0]
 
     def available(self) -> int:
         """Bytes that can be had without anything else being pushed out."""
-        free = int(psutil.virtual_memory().available)
-        container = tightest(self.root)
-        return min(free, max(container.limit - container.used, 0)) if container else free
+        return memory_of(System(self.root))[1]
 
     def held_by(self, pid: int) -> int:
         """Bytes a process and its children hold: shared pages by their share. 0 once it is gone."""
-        return sum(_share(self.root, one) for one in _family(pid))
+        return sum(_share(self.root, one) for one in family(pid))
 
     def mapped_by(self, pid: int) -> int:
         """Of that, pages of files: the system counts them as available, since it can read them
         again. 0 where it does not say."""
-        return sum(_mapped(one) for one in _family(pid))
+        return sum(_mapped(one) for one in family(pid))
 
     def held_alone(self, pid: int) -> int:
         """The same with every shared page as its own: what it holds when the other worker of the
         same file has gone, and so what is to be expected of the next one like it."""
-        return sum(_resident(one) for one in _family(pid))
+        return sum(_resident(one) for one in family(pid))
 
 
 def _share(root: Path, pid: int) -> int:
@@ -82,11 +79,11 @@ def _mapped(pid: int) -> int:
         return 0
 
 
-def _family(pid: int) -> Iterator[int]:
+def family(pid: int) -> Iterator[int]:
     """A process and all that it started."""
     yield pid
     for child in _children(pid):
-        yield from _family(child)
+        yield from family(child)
 
 
 def _children(pid: int) -> list[int]:

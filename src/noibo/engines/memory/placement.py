@@ -54,8 +54,10 @@ def _read_buffer(line: str, devices: dict[str, dict[str, int]]) -> None:
 
 
 def _device(buffer: str) -> str:
-    """The device of a buffer: memory of the host that a GPU reads is the processor's."""
-    return "cpu" if buffer.startswith("CPU") or buffer.endswith("_Host") else buffer
+    """The device of a buffer: memory of the host that a GPU reads is the processor's, and so is
+    what lies there in the order of its own matrix unit (AMX)."""
+    own = buffer.startswith("CPU") or buffer == "AMX" or buffer.endswith("_Host")
+    return "cpu" if own else buffer
 
 
 def _read_numbers(line: str, facts: dict[str, Any]) -> None:

@@ -12,10 +12,26 @@ from typing import Any, Final
 import msgspec
 
 from noibo import settings
-from noibo.engines.engine import TRUE, Fields, Launch, Model, Reach, Speed, Support, Verb
+from noibo.engines import line
+from noibo.engines.engine import (
+    TRUE,
+    Fields,
+    Launch,
+    Model,
+    Patience,
+    Reach,
+    Speed,
+    Support,
+    Verb,
+)
 from noibo.engines.memory.size import Need, Size, Use
+from noibo.engines.remote.breaker import Breakers
+from noibo.engines.remote.dialect import Dialect, OpenAi
+from noibo.engines.remote.keys import key_of
 from noibo.engines.remote.place import require_here
+from noibo.engines.worker import BUSY
 from noibo.errors import NotSupported
+from noibo.model_settings import ModelSettings
 
 USUAL_PARALLEL: Final = 256  # requests at once: how many it answers at once is for it to know
 LONGEST_INPUT: Final = 2**31 - 1  # tokens: it says itself when that is too many
@@ -28,17 +44,21 @@ class Remote:
     name = "remote"
     several = False
     foreign = True
+    remedy = ""
     verbs: Mapping[Verb, Support] = {
         Verb.GENERATE: Support.NATIVE,
         Verb.SCORE: Support.NONE,
         Verb.EMBED: Support.NATIVE,
-        Verb.TOKENISE: Support.NONE,
+        Verb.TOKENISE: Support.EMULATED,  # where the server has a call for it
         Verb.CANCEL: Support.NATIVE,  # by leaving: what it makes of that is its own affair
     }
 
-    def __init__(self, models: Mapping[str, settings.ModelSettings]) -> None:
+    def __init__(
+        self, models: Mapping[str, ModelSettings], breakers: Breakers | None = None
+    ) -> None:
         """Raises `SettingsError` for an address that is closed."""
         self._models = {name: own for name, own in models.items() if own.engine == self.name}
+        self.breakers = breakers or Breakers()
         for name, own in self._models.items():
             require_here(name, own.base_url)
 
@@ -46,7 +66,7 @@ class Remote:
         if self.verbs[verb] is Support.NONE:
             raise NotSupported(
                 f"{model.name} is reached at another server, which cannot be asked to "
-                f"{verb.value}: OpenAI's API has no such call.",
+                f"{verb.value}: its API has no such call.",
                 next_step="Ask that server by its own API, or use a model that runs here.",
             )
         return model
@@ -57,20 +77,48 @@ class Remote:
     def build(self) -> str:
         return self.available()
 
+    @property
+    def models(self) -> Sequence[str]:
+        """Names of the models that are asked for elsewhere."""
+        return list(self._models)
+
+    def _own(self, name: str) -> ModelSettings:
+        return self._models[name]
+
     def sizes(
         self, model: Model, limits: settings.Engine, use: Use, kept_bytes: int
     ) -> Sequence[Size]:
         """One: as many requests at once as are set for the model itself."""
-        return [Size(0, self._models[model.name].parallel or USUAL_PARALLEL)]
+        return [Size(0, self._own(model.name).parallel or USUAL_PARALLEL)]
 
     def need(self, model: Model, size: Size, limits: settings.Engine) -> Need:
         return Need()
 
     def launch(self, model: Model, size: Size, limits: settings.Engine, speed: Speed) -> Launch:
-        own = self._models[model.name]
-        reach = Reach(own.base_url.rstrip("/"), own.api_key, own.model or model.name)
+        reach = self.reach(model.name, limits)
         placement = {"url": reach.url, "longest_input": LONGEST_INPUT}
         return Launch("", {}, size, placement=placement, reach=reach)
+
+    def reach(self, name: str, limits: settings.Engine) -> Reach:
+        """How a model is got at. Raises `SettingsError` where its key is not to be had."""
+        own = self._own(name)
+        first_s = own.first_s or BUSY * limits.answer_stall_s
+        url = own.base_url.rstrip("/")
+        there = own.model or name
+        return Reach(
+            url,
+            key_of(own.api_key),
+            there,
+            self._dialect(there, own, limits),
+            self.breakers.of(url),
+            Patience(
+                line.Waits(own.connect_s or line.CONNECT_S, first_s, own.stall_s or first_s),
+                own.retries,
+            ),
+        )
+
+    def _dialect(self, there: str, own: ModelSettings, limits: settings.Engine) -> Dialect:
+        return OpenAi(there)
 
     def placed(self, log: Sequence[str]) -> Mapping[str, Any]:
         return {}

@@ -6,35 +6,52 @@ ready as soon as it is wanted; whether the other server answers shows when it is
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any
 
-import msgspec
-
+from noibo import settings
+from noibo.engines.engine import Engine, Launch, Model, Reach
 from noibo.engines.memory.machine import Machine
+from noibo.engines.remote.breaker import Breaker, Open
+from noibo.engines.remote.waits import REFUSES_US
 from noibo.engines.worker import State, Worker
 from noibo.errors import EngineError, UpstreamFailed
-
-PAUSES: Final = (0.1, 0.4)  # seconds before it is asked once more, while it has said nothing
-_REFUSES_US: Final = frozenset({401, 403, 407})
 
 
 class Reached(Worker):
     """Made of a launch that has a `reach`."""
 
-    pauses = PAUSES
-    _name = msgspec.Raw(b'""')
+    reach: Reach
+
+    def __init__(
+        self,
+        engine: Engine,
+        model: Model,
+        launch: Launch,
+        limits: settings.Engine,
+        on_end: Callable[[Worker], None] = lambda worker: None,
+    ) -> None:
+        super().__init__(engine, model, launch, limits, on_end)
+        assert launch.reach is not None  # noqa: S101 - what it is made of
+        self.reach = launch.reach
+        self.key = launch.reach.key
+        self.waits = launch.reach.patience.waits
+        self._addresses: dict[str, str] = {}
 
     async def start(self) -> None:
         """There is nothing to wait for."""
-        assert self.launch.reach is not None  # noqa: S101 - what it is made of
         self._move(State.STARTING)
-        self.url, self.key = self.launch.reach.url, self.launch.reach.key
-        self._name = msgspec.Raw(msgspec.json.encode(self.launch.reach.model))
+        self.url = self.reach.url
         self.started_at = self.ready_at = self.used_at = time.time()
         self.began = time.monotonic()
         self._move(State.READY)
+
+    @property
+    def breaker(self) -> Breaker:
+        """Of its address."""
+        return self.reach.breaker
 
     @property
     def serves(self) -> bool:
@@ -44,12 +61,10 @@ class Reached(Worker):
         """It holds no memory of which anything is known here."""
 
     def address(self, path: str) -> str:
-        """Its paths begin where its base address ends, whatever that ends in."""
-        return self.url + path.removeprefix("/v1")
-
-    def asked(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        """With the name that the model has there."""
-        return {**fields, "model": self._name}
+        found = self._addresses.get(path)
+        if found is None:
+            found = self._addresses[path] = self.reach.dialect.address(self.url, path)
+        return found
 
     async def died(self) -> EngineError:
         return UpstreamFailed(
@@ -59,13 +74,23 @@ class Reached(Worker):
 
     def silent(self, seconds: float) -> EngineError:
         return UpstreamFailed(
-            f"{self.model.name} is reached at {self.url}, which said nothing for {seconds:.0f} s.",
+            f"{self.model.name} is reached at {self.url}, which said nothing for {seconds:g} s.",
             next_step="See what the server there does.",
+        )
+
+    def left_alone(self, left: Open) -> EngineError:
+        """What a caller is told while it is not asked."""
+        seconds = max(1, math.ceil(left.seconds))
+        return UpstreamFailed(
+            f"{self.model.name} is reached at {self.url}, which failed {left.failures} requests in "
+            f"a row. It is left alone for now, and tried again in {seconds} s.",
+            next_step="See that the server there runs: `noibo engines list`.",
+            retry_after_s=left.seconds,
         )
 
     def refusal(self, status: int, error: EngineError) -> EngineError:
         """What it said no to was noibo's own key, or its place: not the caller's doing."""
-        if status in _REFUSES_US:
+        if status in REFUSES_US:
             return UpstreamFailed(
                 f"{self.model.name} is reached at {self.url}, which refuses noibo's own key "
                 f"(status {status}).",
@@ -80,4 +105,6 @@ class Reached(Worker):
         return error
 
     def facts(self) -> dict[str, Any]:
-        return super().facts() | {"memory_bytes": 0}
+        facts = super().facts()
+        placed = facts["placement"] | {"breaker": self.breaker.state}
+        return facts | {"memory_bytes": 0, "placement": placed}

@@ -30,6 +30,10 @@ class Builds:
         if seen is not None:
             raise self._error(engine, seen)
 
+    def disqualified(self, name: str) -> bool:
+        """Whether a build of that name, with its engine's before it, was."""
+        return name in self._read()
+
     def disqualify(self, engine: Engine, seen: str) -> EngineUnusable | None:
         """Never start this build again; the error that says so. None: it has answered here, so
         that the model is to blame."""
@@ -51,8 +55,7 @@ class Builds:
         return EngineUnusable(
             f"{engine.available()} cannot run on this processor: it was ended by an illegal "
             f"instruction, twice. {seen}",
-            next_step="Install a build for this processor: `python -m pip install "
-            "--force-reinstall --no-deps --no-binary xllamacpp xllamacpp`, then `noibo doctor`.",
+            next_step=engine.remedy,
         )
 
     def _read(self) -> dict[str, str]:

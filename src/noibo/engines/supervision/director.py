@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from noibo.engines.supervision import turns
+from noibo.engines.supervision.gpu_required import on_gpus
 from noibo.engines.supervision.line import Line
 from noibo.engines.supervision.lives import Lives
 from noibo.engines.supervision.plan import Plan
@@ -99,19 +100,60 @@ class Director:
         """Take the next step towards a worker for a model that is waited for. The bytes that are
         to be kept for it, until there are more."""
         if refusal := seat.error or self.lives.setbacks.refusal(seat.name, now):
-            seat.error = None
+            if self._gets_a_gpu(seat, now, moments):
+                return 0
+            seat.error = seat.cramped = None
             self.refuse(seat.name, refusal)
         elif (until := self.lives.setbacks.wait_until(seat.name)) > now:
             moments.append(until)
-        elif seat.plan is None:
+        elif seat.plan is None or self.lives.planner.is_old(seat.plan):
             self.do(seat, self.lives.plan(seat))
         elif seat.plan.reaches:  # also where there is less than nothing left
             self.do(seat, self.lives.start(seat, seat.plan, 0))
+        elif seat.plan.by_gpus and self._fills_a_gpu():
+            pass  # what that one takes is not seen yet: the end of its task comes back here
         elif (number := seat.plan.fitting(self.room.most_for(seat), seat.rung)) is None:
             self._wait_or_refuse(seat, seat.plan, now, moments)
         else:
             return self._make_room(seat, seat.plan, number, claimed, moments)
         return 0
+
+    def _fills_a_gpu(self) -> bool:
+        """Whether a worker that a GPU takes part in starts or ends just now."""
+        there = (one.worker.launch for one in self.seats.values() if one.worker and one.task)
+        return any(launch.placement.get("gpu_layers") for launch in there)
+
+    def _gets_a_gpu(self, seat: Seat, now: float, moments: list[float]) -> bool:
+        """Whether a model that must have a GPU, and found no room on one, need not be refused yet:
+        idle models that lie there give way, the longest unused first, and it is planned again."""
+        if seat.cramped is None:
+            return False
+        if seat.cramped != self.lives.planner.moment:
+            seat.error = seat.cramped = None
+            self.do(seat, self.lives.plan(seat))
+            return True
+        there = [
+            one
+            for one in self.seats.values()
+            if one.worker is not None and on_gpus(one.worker.facts()["placement"])
+        ]
+        if any(one.leaving or one.task is not None for one in there):
+            return True  # its end comes back here
+        idle = [
+            one
+            for one in there
+            if one.idle_since is not None and not one.stays and not self.line.waiting(one.name)
+        ]
+        if not idle:
+            return False
+        self._give_way(min(idle, key=lambda one: one.used_at), seat, now, moments)
+        return True
+
+    def _give_way(self, one: Seat, to: Seat, now: float, moments: list[float]) -> None:
+        log.info("%s gives way to %s", one.name, to.name)
+        self.lives.happened[one.model.name, "evicted"] += 1
+        one.leaving = True
+        self._let_go(one, now, moments)
 
     def _wait_or_refuse(self, seat: Seat, plan: Plan, now: float, moments: list[float]) -> None:
         """Where the budget would do and only the machine is short, it may be for a moment."""
@@ -142,10 +184,7 @@ class Director:
         if decision.impossible:  # until the one who came first has what it waits for
             moments.append(now + 0.5)
         for name in decision.evict + decision.drain:
-            log.info("%s gives way to %s", name, seat.name)
-            self.lives.happened[self.seats[name].model.name, "evicted"] += 1
-            self.seats[name].leaving = True
-            self._let_go(self.seats[name], now, moments)
+            self._give_way(self.seats[name], seat, now, moments)
         if decision.again_at is not None:
             moments.append(decision.again_at)
         return max(min(needed, free), 0)

@@ -6,25 +6,29 @@ Each changes one seat, and decides nothing about any other.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError
 
 from noibo.engines.faults import Kind
+from noibo.engines.fit.speeds import How, Speeds
 from noibo.engines.memory.book import Book
 from noibo.engines.memory.machine import Machine
 from noibo.engines.memory.size import Use
 from noibo.engines.remote.reached import Reached
 from noibo.engines.supervision.builds import Builds
+from noibo.engines.supervision.gpu_required import asked, require_part, with_gpu
 from noibo.engines.supervision.plan import Plan, Planner
 from noibo.engines.supervision.seat import Seat
 from noibo.engines.supervision.setbacks import Setbacks
 from noibo.engines.supervision.times import Times
 from noibo.engines.tuning import Tuning
 from noibo.engines.worker import State, Worker
-from noibo.errors import NoiboError, WorkerStartFailed
+from noibo.errors import GpuMissing, NoiboError, WorkerStartFailed
 
 log = logging.getLogger(__name__)
 PERHAPS_BY_CHANCE = {Kind.KILLED, Kind.CRASHED, Kind.ILLEGAL_INSTRUCTION}
@@ -38,6 +42,7 @@ class Lives:
     builds: Builds
     tuning: Tuning
     book: Book
+    speeds: Speeds
     machine: Machine
     times: Times
     on_end: Callable[[Worker], None]
@@ -46,14 +51,19 @@ class Lives:
 
     async def plan(self, seat: Seat) -> None:
         """Find out how the seat's model would be run; why not goes to `seat.error`."""
-        model = seat.model
+        model, moment = seat.model, self.planner.moment
+        seat.cramped = None
         try:
             plan = await asyncio.to_thread(self.planner.plan, model)
             await asyncio.to_thread(self.builds.require_sound, plan.engine)
+            if plan.limits.require_gpu:
+                plan = await asyncio.to_thread(with_gpu, plan)
+        except GpuMissing as error:
+            seat.plan, seat.error, seat.cramped = None, error, moment
         except NoiboError as error:
-            seat.error = error
+            seat.plan, seat.error = None, error
         except Exception as error:  # noqa: BLE001 - logged, and told to who waits
-            seat.error = _known(model.seat, error)
+            seat.plan, seat.error = None, _known(model.seat, error)
         else:
             if seat.model is model:
                 seat.plan, seat.rung = plan, min(seat.rung, len(plan.rungs) - 1)
@@ -69,13 +79,19 @@ class Lives:
         try:
             await worker.start()
             rate = await worker.prove()
+            if plan.limits.require_gpu:
+                placement = worker.facts()["placement"]
+                ask = asked(plan.engine, rung.launch.python)
+                await asyncio.to_thread(require_part, seat.name, placement, ask)
         except BaseException as error:
             await asyncio.shield(worker.stop())
+            self.planner.look_again()
             seat.empty()
             if isinstance(error, asyncio.CancelledError):
                 raise
             self._start_failed(seat, plan, number, worker, _known(seat.name, error))
             return
+        self.planner.look_again()
         now = time.monotonic()
         self.happened[seat.model.name, "started"] += 1
         self.times.loaded(seat.name, now - began)
@@ -92,8 +108,18 @@ class Lives:
         rung = plan.rungs[number]
         if worker.held_bytes and worker.process is not None:
             alone = self.machine.held_alone(worker.process.pid)
-            self.book.measured(rung.key, plan.engine.name, rung.need, alone)
+            self.book.measured(rung.key, plan.engine.name, rung.need, alone, plan.model.name)
             seat.bytes = worker.held_bytes + rung.need.kept
+        self._note_speed(worker)
+
+    def _note_speed(self, worker: Worker) -> None:
+        """Keep what its log says of how fast it was, unless its engine has gone meanwhile."""
+        if worker.process is None:
+            return
+        told = worker.launch.placement.get
+        with contextlib.suppress(NoiboError, PackageNotFoundError):
+            how = How(told("threads", 0), worker.engine.build(), told("gpu_layers", 0))
+            self.speeds.note(worker.model, worker.launch.size, how, worker.process.log())
 
     def _start_failed(
         self, seat: Seat, plan: Plan, number: int, worker: Worker, error: NoiboError
@@ -120,6 +146,7 @@ class Lives:
         self.happened[seat.model.name, "unloaded"] += 1
         await asyncio.to_thread(self.note_use, seat, worker)
         await worker.stop()
+        self.planner.look_again()
         seat.empty()
         seat.plan, seat.rung = None, 0
 
@@ -133,7 +160,8 @@ class Lives:
         seat.crashed = False
 
     def note_use(self, seat: Seat, worker: Worker) -> None:
-        """Keep how a worker that goes has been used. Once for each."""
+        """Keep how a worker that goes has been used, and how fast it was. Once for each."""
+        self._note_speed(worker)
         self.book.used(
             seat.name,
             Use(
@@ -152,6 +180,7 @@ class Lives:
             return
         seat.empty()
         self.happened[seat.model.name, "died"] += 1
+        self.planner.look_again()
         kind = worker.fault.kind if worker.fault else None
         if kind is Kind.ILLEGAL_INSTRUCTION:
             if seat.crashed:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from noibo.engines.engine import Engine, Launch, Model, Speed
 from noibo.engines.memory.book import Book
@@ -17,8 +17,20 @@ from noibo.engines.memory.machine import Machine, amount
 from noibo.engines.memory.size import Need, Size
 from noibo.engines.tuning import Tuning, threads_for
 from noibo.errors import EngineMissing
+from noibo.hardware.offload import Usable
 from noibo.settings import Engine as Limits
 from noibo.settings import Settings
+
+
+@runtime_checkable
+class Placing(Protocol):
+    """An engine that puts layers on GPUs by what is free there."""
+
+    def usable(self) -> Usable:
+        """The GPUs that it can use, asked now."""
+
+    def look_again(self) -> None:
+        """What is free on them is another amount than when it was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +58,20 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A model with its engine, the limits that hold for it, and its rungs, largest first."""
+    """A model with its engine, the limits that hold for it, and its rungs, largest first. `moment`
+    is that of the planner when it was made: see `Planner.look_again`."""
 
     model: Model
     engine: Engine
     limits: Limits
     rungs: tuple[Rung, ...]
     speed_key: str
+    moment: int = 0
+
+    @property
+    def by_gpus(self) -> bool:
+        """It was made by what was free on GPUs then."""
+        return any("gpu_layers" in rung.launch.placement for rung in self.rungs)
 
     def fitting(self, most: int, first: int = 0) -> int | None:
         """The largest rung from `first` on that needs no more than `most`."""
@@ -79,6 +98,26 @@ class Plan:
         return number
 
 
+def limits_of(tree: Settings, name: str) -> Limits:
+    """The engine's settings with what is set for this model alone."""
+    own = tree.models.get(name)
+    if own is None:
+        return tree.engine
+    return replace(
+        tree.engine,
+        ctx_size=own.ctx_size or tree.engine.ctx_size,
+        parallel=own.parallel or tree.engine.parallel,
+        kv_type=own.kv_type or tree.engine.kv_type,
+        require_gpu=tree.engine.require_gpu if own.require_gpu is None else own.require_gpu,
+    )
+
+
+def speed_key(engine: Engine, model: Model, limits: Limits) -> str:
+    """What the speed at which it reads prompts is kept under. Raises what the engine says where it
+    is not installed."""
+    return f"{engine.name} {engine.available()} {model.path} threads={threads_for(limits.threads)}"
+
+
 class Planner:
     """Makes plans. Reads files: not for the event loop."""
 
@@ -95,6 +134,7 @@ class Planner:
         self._tuning = tuning
         self._book = book
         self._machine = machine
+        self.moment = 0  # how often a worker has come or gone
 
     def engine(self, name: str) -> Engine:
         """The adapter of that name."""
@@ -106,42 +146,43 @@ class Planner:
                 next_step=f"Engines here: {', '.join(sorted(self._engines))}.",
             ) from None
 
+    def look_again(self) -> None:
+        """A worker has come or gone: what was free on GPUs before is so no longer, and a plan that
+        was made by it is to be made again."""
+        self.moment += 1
+        for engine in self._engines.values():
+            if isinstance(engine, Placing):
+                engine.look_again()
+
+    def is_old(self, plan: Plan) -> bool:
+        """Whether GPUs may have another amount free than it was made by."""
+        return plan.by_gpus and plan.moment != self.moment
+
     def plan(self, model: Model) -> Plan:
         """How `model` would be run. Raises what the engine says against it."""
-        engine = self.engine(model.engine)
-        limits = self._limits(model.name)
-        version = engine.available()
-        speed_key = f"{engine.name} {version} {model.path} threads={threads_for(limits.threads)}"
-        rate = self._tuning.prefill_rate(speed_key)
-        speed = Speed(rate, self._tuning.wants_more(speed_key))
+        moment, engine = self.moment, self.engine(model.engine)
+        limits = limits_of(self._tree, model.name)
+        key = speed_key(engine, model, limits)
+        rate = self._tuning.prefill_rate(key)
+        speed = Speed(rate, self._tuning.wants_more(key))
         use = self._book.use(model.seat)
         verdict = worth_keeping(use, rate)
         sizes = engine.sizes(model, limits, use, self._most_kept() if verdict.keep else 0)
         launches = [engine.launch(model, size, limits, speed) for size in sizes]
         launches = [_explained(launch, sizes[0], verdict.why) for launch in launches]
         rungs = [self._rung(engine, model, launch) for launch in launches]
-        return Plan(model, engine, limits, tuple(rungs), speed_key)
+        return Plan(model, engine, limits, tuple(rungs), key, moment)
 
     def _most_kept(self) -> int:
         """The most that the state of idle conversations may take in one worker."""
         total = self._machine.total()
         return amount(self._tree.memory.conversations, total, "memory.conversations")
 
-    def _limits(self, name: str) -> Limits:
-        """The engine's settings with what is set for this model alone."""
-        own = self._tree.models.get(name)
-        if own is None:
-            return self._tree.engine
-        return replace(
-            self._tree.engine,
-            ctx_size=own.ctx_size or self._tree.engine.ctx_size,
-            parallel=own.parallel or self._tree.engine.parallel,
-            kv_type=own.kv_type or self._tree.engine.kv_type,
-        )
-
     def _rung(self, engine: Engine, model: Model, launch: Launch) -> Rung:
         what = f"{model.path or model.name} {model.verb.value} {model.bytes}"
-        key = f"{what} {launch.size} {launch.config.get('batch')}"
+        told = launch.placement.get
+        where = f"{engine.name} {told('build') or told('program')} {told('gpu_layers')}"
+        key = f"{what} {launch.size} {launch.config.get('batch')} {where}"
         return Rung(launch, self._book.expected(key, engine.name, launch.need), key)
 
 

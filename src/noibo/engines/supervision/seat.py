@@ -32,6 +32,7 @@ class Seat:
     leaving: bool = False  # takes no new request, and goes when it has none
     crashed: bool = False  # its last worker was ended from outside while it started
     error: NoiboError | None = None  # why it cannot be planned
+    cramped: int | None = None  # the moment of the planner when no GPU had room for it
     answering: dict[Ticket, float] = field(default_factory=dict)
     most_callers: int = 0
     gave_back: int = 0  # bytes of its last worker, until the machine is measured again

@@ -15,6 +15,7 @@ from contextvars import Context
 from typing import Any
 
 from noibo.engines.engine import Engine
+from noibo.engines.fit.speeds import Speeds
 from noibo.engines.memory.book import Book
 from noibo.engines.memory.machine import Machine
 from noibo.engines.memory.size import USUAL_SLOTS
@@ -36,7 +37,8 @@ from noibo.engines.supervision.times import Times
 from noibo.engines.tuning import Tuning
 from noibo.engines.worker import Worker
 from noibo.errors import ModelNotFound, NoiboError, ShuttingDown, WorkerStartFailed
-from noibo.settings import ModelSettings, Settings
+from noibo.model_settings import ModelSettings
+from noibo.settings import Settings
 from noibo.wire.management import QueueRow
 
 log = logging.getLogger(__name__)
@@ -56,6 +58,7 @@ class Supervisor:
         machine: Machine | None = None,
     ) -> None:
         machine = machine or Machine()
+        self._engines = engines
         self._tree = tree
         self._usual_keep_alive = keep_alive.parse(tree.memory.keep_alive, "memory.keep_alive")
         self._keep_alive = {
@@ -71,7 +74,14 @@ class Supervisor:
         self._room = Room(tree.memory, machine, self._seats)
         builds = Builds(tree.home)
         self._lives = Lives(
-            self._planner, builds, tuning, book, machine, self._times, self._worker_ended
+            self._planner,
+            builds,
+            tuning,
+            book,
+            Speeds(tree.home / "speeds.json"),
+            machine,
+            self._times,
+            self._worker_ended,
         )
         slots = tree.engine.parallel or USUAL_SLOTS
         self._standings = Standings(self._line, self._seats, self._times, self._room, slots)
@@ -196,6 +206,11 @@ class Supervisor:
             self._director.step()
 
     # ── what is seen and done from outside ──────────────────────────────────
+
+    @property
+    def engines(self) -> Mapping[str, Engine]:
+        """Every adapter, by name."""
+        return self._engines
 
     def engine(self, name: str) -> Engine:
         """The adapter of that name."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
 
+from noibo.access.grant import Grant
 from noibo.engines.engine import Model
 from noibo.errors import NoiboError
 from noibo.gateway.access.identity import now
+from noibo.model_settings import USE
 
 Resolve = Callable[[str], Awaitable[Model]]
 Rows = Callable[[], Awaitable[list[tuple[str, float]]]]
@@ -32,11 +34,21 @@ def allowed(resolve: Resolve, aliases: Collection[str] = ()) -> Resolve:
     return guarded
 
 
-def visible(rows: Rows) -> Rows:
-    """The same, without what may not be used."""
+def visible(rows: Rows, resolve: Resolve) -> Rows:
+    """The same, without what may not be used. A use is no name of a model: whether it may be asked
+    for is said by the model that it leads to, which `resolve` guards."""
 
     async def seen() -> list[tuple[str, float]]:
         grant = now().grant
-        return [row for row in await rows() if grant.may_use(row[0])]
+        return [row for row in await rows() if await may_use(row[0], grant)]
+
+    async def may_use(name: str, grant: Grant) -> bool:
+        if not name.startswith(USE):
+            return grant.may_use(name)
+        try:
+            await resolve(name)
+        except NoiboError:
+            return False
+        return True
 
     return seen

@@ -48,7 +48,7 @@ _TABLE: Final[Mapping[Permission, str]] = {
         GET PATCH DELETE /noibo/v1/session
     """,
     Permission.MANAGE: """
-        GET /slots /noibo/v1/queue /noibo/v1/search /noibo/v1/store/usage /metrics
+        GET /slots /noibo/v1/engines /noibo/v1/queue /noibo/v1/search /noibo/v1/store/usage /metrics
         GET /noibo/v1/grafana.json
         GET /api/blobs/*
         GET DELETE /noibo/v1/pulls /noibo/v1/pulls/* /noibo/v1/pulls/*/*

@@ -6,14 +6,18 @@ from typing import Any
 
 from noibo.errors import InvalidRequest
 from noibo.gateway.services import Services
+from noibo.model_settings import USE
 from noibo.modelstore.origin import Local, parse, reference_of
 from noibo.modelstore.reference import Reference
 from noibo.wire.body import Fields, field
 
 
 def real_name(services: Services, name: str) -> str:
-    """What a name means: an alias leads on to a model."""
-    return services.settings.aliases.get(name, name)
+    """What a name means: an alias or a use leads on to a model."""
+    aliases, uses = services.settings.aliases, services.settings.uses
+    name = aliases.get(name, name)
+    own = uses.get(name.removeprefix(USE)) if name.startswith(USE) else None
+    return name if own is None else aliases.get(own.model, own.model)
 
 
 def new_name(name: str, param: str) -> Reference:

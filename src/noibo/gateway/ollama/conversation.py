@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from noibo.engines.engine import Model, Verb
+from noibo.engines.ollama.adapter import Ollama
+from noibo.engines.ollama.dialect import LOAD
 from noibo.engines.supervision.claim import Claim
 from noibo.engines.thinking import Thinking
 from noibo.engines.upstream import Upstream
@@ -31,6 +33,7 @@ from noibo.gateway.pipeline import Errand, Request, Stream
 from noibo.gateway.relay import Relay
 from noibo.gateway.reply import Reply, header
 from noibo.gateway.services import Services
+from noibo.gateway.watching.record import current
 from noibo.wire import ollama
 from noibo.wire.body import Fields
 from noibo.wire.management import CONTEXT_HEADER
@@ -88,11 +91,13 @@ class Conversation(Exchange):
     async def _answer_with(self, held: contextlib.ExitStack, reply: Reply) -> None:
         asked, turn = self._asked, self._turn
         model = await self._model()
-        if turn.empty and asked.unloads:
-            await self._unload(model)
-            await self._nothing(reply, "unload")
+        foreign = self._services.supervisor.engine(model.engine).foreign
+        if turn.empty and (foreign or asked.unloads):
+            await self._move(model)
+            await self._nothing(reply, "unload" if asked.unloads else "load")
             return
-        require_able(turn, asked, model)
+        if not foreign:  # that says it itself
+            require_able(turn, asked, model)
         model = await self._with_context(model, reply, held)
         if turn.empty:
             async with self._worker(asked.keep_alive):
@@ -114,6 +119,23 @@ class Conversation(Exchange):
         """A worker that has loaded the model; no slot of it is taken."""
         errand = Errand(Verb.TOKENISE, self._asked.model, self._caller, kept)
         return self._services.pipeline.worker(errand)
+
+    async def _move(self, model: Model) -> None:
+        """Load or unload it, as far as that is for noibo to say."""
+        if model.engine == Ollama.name:
+            await self._tell_ollama(model)
+        elif self._asked.unloads:
+            await self._unload(model)
+
+    async def _tell_ollama(self, model: Model) -> None:
+        """It loads models, and unloads them, as it is told here."""
+        current().asks(model)
+        kept, caller = self._asked.keep_alive, self._caller
+        claim = Claim(model, caller.name, caller.priority, kept, answers=False)
+        lease = self._services.supervisor.lease(claim)
+        async with lease as worker:
+            upstream = self._services.pipeline.upstream(worker, lease)
+            await upstream.ask(Verb.GENERATE, LOAD, {})
 
     async def _unload(self, model: Model) -> None:
         """It goes when it has answered all that it is answering. One that is going already is left

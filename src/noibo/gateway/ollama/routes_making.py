@@ -61,7 +61,7 @@ async def create(request: Request) -> Response:
     fields = await read_fields(request)
     services = services_of(request)
     reference = new_name(model_name(fields), "model")
-    require_free(reference, list(services.settings.aliases))
+    require_free(reference, services.settings.reserved)
     streamed = field(fields, "stream", bool, True)
     recipe = await asyncio.to_thread(_recipe, fields, services)
     if recipe.paths:

@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import math
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from noibo.engines.abilities import Abilities
+from noibo.engines.ollama.facts import full
 from noibo.engines.supervision import keep_alive
 from noibo.engines.worker import State, Worker
 from noibo.errors import InvalidRequest, LicenceRefused, ModelNotFound, NoiboError
@@ -20,6 +22,7 @@ from noibo.gateway.ollama.asked import model_name
 from noibo.gateway.ollama.bodies import new_name, real_name
 from noibo.gateway.reading import read_fields
 from noibo.gateway.services import Services, services_of
+from noibo.model_settings import ELSEWHERE, USE
 from noibo.modelstore.ollama import shown
 from noibo.modelstore.ollama.maker import Maker, require_free
 from noibo.wire import ollama
@@ -44,10 +47,23 @@ def _listed(services: Services) -> list[Json]:
         with contextlib.suppress(NoiboError):
             rows.append(shown.listed(store.get(name)) | {"name": alias, "model": alias})
     for name, own in services.settings.models.items():
-        if own.engine:
+        if own.elsewhere:
             rows.append(shown.declared(name, own.engine, services.started_at))
     rows = [row for row in rows if now().grant.may_use(row["name"])]
+    rows += _uses(services, {row["name"]: row for row in rows})
     return sorted(rows, key=lambda row: str(row["modified_at"]), reverse=True)
+
+
+def _uses(services: Services, rows: dict[str, Json]) -> Iterator[Json]:
+    """The uses of what is listed, and of models of Ollama that need no table."""
+    for use, own in services.settings.uses.items():
+        name = USE + use
+        model = real_name(services, name)
+        row = rows.get(full(model)) or rows.get(model)
+        if row is None and own.engine in ELSEWHERE and now().grant.may_use(model):
+            row = shown.declared(model, own.engine, services.started_at)
+        if row is not None:
+            yield row | {"name": name, "model": name}
 
 
 @router.post("/show")
@@ -59,10 +75,9 @@ async def show(request: Request) -> Response:
     system = field(fields, "system", str, "")
     _refuse_changes(fields)
     services = services_of(request)
-    own = services.settings.models.get(real_name(services, name))
-    if own is not None and own.engine:
+    if engine := _elsewhere(services, name):
         await services.resolve(name)  # raises where it may not be used
-        return as_json(shown.shown_declared(name, own.engine, services.started_at))
+        return as_json(shown.shown_declared(name, engine, services.started_at))
     try:
         model = await asyncio.to_thread(
             services.management.maker().store.get, real_name(services, name)
@@ -74,6 +89,16 @@ async def show(request: Request) -> Response:
     found = await asyncio.to_thread(shown.shown, model, verbose=verbose)
     found["capabilities"] = await _abilities(services, name)
     return as_json(found | ({"system": system} if system else {}))
+
+
+def _elsewhere(services: Services, name: str) -> str:
+    """The engine that asks another program for that model; empty: it is here, or nowhere."""
+    tree = services.settings
+    own = tree.models.get(real_name(services, name))
+    said = tree.aliases.get(name, name)
+    use = tree.uses.get(said.removeprefix(USE)) if said.startswith(USE) else None
+    engines = {one.engine for one in (own, use) if one is not None} & ELSEWHERE
+    return next(iter(engines), "")
 
 
 async def _abilities(services: Services, name: str) -> list[str]:
@@ -159,7 +184,7 @@ async def copy(request: Request) -> Response:
     source = model_name(fields, "source", "source")
     destination = new_name(model_name(fields, "destination", "destination"), "destination")
     services = services_of(request)
-    require_free(destination, list(services.settings.aliases))
+    require_free(destination, services.settings.reserved)
     maker: Maker = services.management.maker()
     try:
         await asyncio.to_thread(maker.copy, real_name(services, source), destination)

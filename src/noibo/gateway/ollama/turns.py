@@ -11,6 +11,7 @@ from noibo.engines.thinking import Thinking
 from noibo.engines.tool_template import tells_tools
 from noibo.errors import InvalidRequest
 from noibo.gateway.ollama.asked import Asked, Think
+from noibo.model_settings import ELSEWHERE
 from noibo.wire.body import Fields, Json, raw
 from noibo.wire.body import field as read
 from noibo.wire.ollama import messages as ollama_messages
@@ -155,8 +156,9 @@ def _with_options(found: Json, asked: Asked, model: Model) -> Fields:
 
 
 def _thinking(asked: Asked, model: Model) -> Json | None:
-    """What the template is told of thinking; None for a model that has no thoughts."""
-    if not Thinking.of(model).thinks:
+    """What the template is told of thinking; None for a model that has no thoughts. Of one that is
+    elsewhere nothing is known, but what is asked."""
+    if not Thinking.of(model).thinks and (asked.think is None or model.format not in ELSEWHERE):
         return None
     level = asked.think if isinstance(asked.think, str) else None
     return {"enable_thinking": asked.think is not False} | (

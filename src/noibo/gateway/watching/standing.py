@@ -33,6 +33,10 @@ GAUGES: Final[dict[str, tuple[Labels, str]]] = {
     "noibo_worker_memory_bytes": (_MODEL, "Memory that it holds."),
     "noibo_worker_peak_memory_bytes": (_MODEL, "The most that it held since it started."),
     "noibo_worker_predicted_memory_bytes": (_MODEL, "What was expected of it before it started."),
+    "noibo_upstreams": (
+        ("breaker",),
+        "Servers elsewhere that are asked, by their breaker: one that is open is left alone.",
+    ),
     "noibo_memory_budget_bytes": ((), "What all workers may hold (memory.budget)."),
     "noibo_memory_held_bytes": ((), "What they hold."),
     "noibo_batches_running": ((), "Batches at work here."),
@@ -40,6 +44,7 @@ GAUGES: Final[dict[str, tuple[Labels, str]]] = {
 }
 
 _STATES: Final = tuple(state.value for state in State if state not in {State.NEW, State.STOPPED})
+_BREAKERS: Final = ("closed", "half-open", "open")
 _WAITS: Final = ("queue", "loading", "memory")
 _OF_WORKERS: Final = {
     "noibo_worker_slots": "slots",
@@ -59,6 +64,7 @@ def look(services: Services) -> dict[str, Numbers]:
         "noibo_background_responses_running": _one(services.backgrounds.running),
         **_queue(services),
         **_workers(services),
+        "noibo_upstreams": _upstreams(services),
     }
 
 
@@ -80,6 +86,12 @@ def _workers(services: Services) -> dict[str, Numbers]:
             sums[numbers(one.model.name).label, one.model.verb.value] += getattr(one, value)
         found[name] = list(sums.items())
     return found
+
+
+def _upstreams(services: Services) -> Numbers:
+    asked = {one.reach.breaker for one in services.supervisor.workers() if one.reach is not None}
+    states = Counter(breaker.state for breaker in asked)
+    return [((state,), states[state]) for state in _BREAKERS]
 
 
 def _queue(services: Services) -> dict[str, Numbers]:

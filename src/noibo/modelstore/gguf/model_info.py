@@ -53,6 +53,9 @@ class ModelInfo:
 
     architecture: str | None
     context_length: int | None
+    rope_scaling: str | None  # how it was stretched to that: yarn, linear
+    rope_factor: float | None
+    unstretched_length: int | None  # tokens it was trained with before
     layers: int | None
     embedding_length: int | None
     feed_forward_length: int | None
@@ -142,6 +145,9 @@ def _shape(said: Said) -> dict[str, Any]:
     return {
         "architecture": said.architecture,
         "context_length": said.number("{arch}.context_length"),
+        "rope_scaling": said.text("{arch}.rope.scaling.type"),
+        "rope_factor": said.real("{arch}.rope.scaling.factor"),
+        "unstretched_length": said.number("{arch}.rope.scaling.original_context_length"),
         "layers": said.number("{arch}.block_count"),
         "embedding_length": embedding_length,
         "feed_forward_length": said.number("{arch}.feed_forward_length"),

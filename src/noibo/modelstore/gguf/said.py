@@ -45,6 +45,13 @@ class Said:
         numbers = [n for n in values if isinstance(n, int) and not isinstance(n, bool) and n >= 0]
         return tuple(numbers) if len(numbers) == len(values) else ()
 
+    def real(self, key: str) -> float | None:
+        """A finite number, not negative."""
+        value = self._get(key)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return None
+        return float(value) if 0 <= value < 1e9 else None
+
     def flags(self, key: str) -> tuple[int, ...]:
         """As `numbers`, or one truth for each layer as 0 or 1."""
         values = self._list(key)

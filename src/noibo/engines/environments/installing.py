@@ -1,0 +1,97 @@
+"""An installation from beginning to end: in a folder that nobody uses, which becomes the engine's
+when it has answered, and is gone otherwise: also after Ctrl-C."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from noibo.egress import Destination, Door, Pass, Purpose
+from noibo.engines.environments.environment import PYTHON, Environment, Environments
+from noibo.engines.environments.pip import Pip, Tell
+from noibo.engines.environments.pip_words import Step
+from noibo.engines.environments.recipe import Recipe
+from noibo.engines.environments.trial import Answered
+from noibo.modelstore.disk import require_space
+from noibo.modelstore.index.pip_settings import PipSettings
+
+Trial = Callable[[Path], Answered]
+
+
+@dataclass(frozen=True, slots=True)
+class Installer:
+    """Installs by recipes. `pip`: how the user has set it, and what it asks where a recipe names no
+    index of its own; `trials`: of each engine, what has it answer."""
+
+    environments: Environments
+    door: Door
+    pip: PipSettings
+    trials: Mapping[str, Trial]
+
+    def install(self, recipe: Recipe, tell: Tell) -> Environment:
+        """Raises `EgressRefused`, `DiskFull`, `FetchError`, `DigestMismatch`, `EngineUnusable`, and
+        `EngineError` where another process installs it; then all is as it was before."""
+        passed = self._leave(recipe)
+        self.environments.folder.mkdir(parents=True, exist_ok=True)
+        require_space(self.environments.folder, recipe.bytes)
+        with self.environments.making(recipe.name) as room:
+            made = room / "environment"
+            version = self._fill(recipe, Pip(made, self.pip, recipe.index), _Noted(passed, tell))
+            tell(Step("try", f"{recipe.package} {version}"))
+            answered = self.trials[recipe.engine](made)
+            record = Environment(
+                recipe.name,
+                recipe.engine,
+                recipe.package,
+                version,
+                recipe.build,
+                PYTHON,
+                time.time(),
+                answered.devices,
+                answered.rate,
+            )
+            return self.environments.keep(made, record)
+
+    def _leave(self, recipe: Recipe) -> Pass:
+        """Ask the door for all that pip is told to ask; each is written down."""
+        own = [*self.pip.indexes, *self.pip.find_links, *_urls(recipe.options)]
+        named = [recipe.index] if recipe.index else own
+        places = [url for url in named if url.startswith(("http://", "https://"))]
+        passed = self.door.open(Purpose.ENGINE_PACKAGES, map(Destination.of, places))
+        for url in places:
+            passed.check(url)
+        return passed
+
+    def _fill(self, recipe: Recipe, pip: Pip, tell: Tell) -> str:
+        """The environment with its packages; the version of the one it is made for."""
+        tell(Step("find", "an environment"))
+        pip.make()
+        pip.install(recipe.packages, recipe.options, recipe.variables, tell)
+        if recipe.without and "+cpu" in pip.version_of("torch"):
+            unwanted = [name for name in recipe.without if pip.version_of(name)]
+            if unwanted:
+                tell(Step("install", f"without {', '.join(unwanted)}"))
+                pip.uninstall(unwanted)
+        return pip.version_of(recipe.package)
+
+
+def _urls(options: Sequence[str]) -> list[str]:
+    return [one for one in options if one.startswith(("http://", "https://"))]
+
+
+class _Noted:
+    """Passes steps on. Where an index sends pip to another host for a file, that is written down:
+    pip has gone there already, as its user's pip always would."""
+
+    def __init__(self, passed: Pass, tell: Tell) -> None:
+        self._passed, self._tell = passed, tell
+        self._seen: set[str] = set()
+
+    def __call__(self, step: Step) -> None:
+        if step.url and step.url not in self._seen:
+            self._seen.add(step.url)
+            self._passed.admit(step.url)
+            self._passed.check(step.url)
+        self._tell(step)

@@ -1,0 +1,1 @@
+"""The worker shell for engines that are Python libraries, and those engines."""

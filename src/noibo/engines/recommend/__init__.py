@@ -1,0 +1,1 @@
+"""Which models of the catalogue suit a machine and a use, and why."""

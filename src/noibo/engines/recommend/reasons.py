@@ -1,0 +1,84 @@
+"""Why a model is recommended: one line for each thing one asks before a download."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from noibo.engines.recommend.candidate import SERVED_BY
+from noibo.engines.recommend.quality import loss
+from noibo.engines.recommend.ranking import Pick
+from noibo.engines.recommend.use import is_vietnamese, speaks_vietnamese
+from noibo.engines.recommend.words import WORDS, Language, Words
+from noibo.modelstore.catalog.entry import Model
+
+_LITTLE: Final = (0.02, 0.12, 0.35)  # doublings lost, up to which each of the words holds
+
+
+def reasons(pick: Pick, lang: Language = "en") -> dict[str, str]:
+    """What to know of it, by what it is about."""
+    return dict(_lines(pick, WORDS[lang]))
+
+
+def _lines(pick: Pick, words: Words) -> Iterator[tuple[str, str]]:
+    model, candidate = pick.candidate.model, pick.candidate
+    yield "fits", _fits(pick, words)
+    if speed := _speed(pick, words):
+        yield "speed", speed
+    lost = loss(model, candidate.quantisation)
+    yield (
+        "quality",
+        words.quality.format(
+            size=size_of(model),
+            released=model.released[:7],
+            quantisation=candidate.quantisation,
+            loss=words.losses[sum(lost > most for most in _LITTLE)],
+        ),
+    )
+    yield "vietnamese", _vietnamese(model, words)
+    means = words.licences.get(candidate.licence.kind, words.read_first)
+    yield "licence", f"{candidate.licence.name}: {means}"
+    if candidate.quantisation in SERVED_BY:
+        yield "engine", words.engine.format(engine=candidate.engine)
+    if candidate.gated:
+        yield "access", words.gated
+
+
+def _fits(pick: Pick, words: Words) -> str:
+    takes, left = _gb(pick.fit.memory.middle), _gb(pick.spare)
+    if pick.whole_on_gpu:
+        return words.whole.format(takes=takes, left=left)
+    if some := sum(one.layers for one in pick.fit.offload.devices):
+        info = pick.fit.ask.model.info
+        layers = (info and info.layers) or 0
+        return words.part.format(takes=takes, left=left, some=some, all=layers)
+    tight = f" ({pick.fit.why})" if pick.fit.verdict == "tight" else ""
+    return words.memory.format(takes=takes, left=left) + tight
+
+
+def _speed(pick: Pick, words: Words) -> str:
+    said = []
+    if pick.decode:
+        said.append(words.decode.format(rate=pick.decode))
+    if pick.prefill:
+        said.append(words.prefill.format(rate=pick.prefill))
+    return ", ".join(said)
+
+
+def _vietnamese(model: Model, words: Words) -> str:
+    if is_vietnamese(model):
+        return words.made_for
+    return words.named if speaks_vietnamese(model) else words.not_named
+
+
+def size_of(model: Model) -> str:
+    """`9.7B`, `36B (3B active)`."""
+    if model.size is None:
+        return "?"
+    count, active = model.size.parameters, model.size.active
+    text = f"{count / 1e9:.2g}B" if count >= 999_500_000 else f"{count / 1e6:.0f}M"
+    return f"{text} ({active / 1e9:.2g}B active)" if active else text
+
+
+def _gb(size: float) -> str:
+    return f"{size / 1e9:.1f} GB"

@@ -1,0 +1,113 @@
+"""The words in which recommendations are given, in English and in Vietnamese."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Language = Literal["en", "vi"]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Texts with places for numbers and names. `about` are the headings of the reasons."""
+
+    about: Mapping[str, str]
+    whole: str
+    part: str
+    memory: str
+    decode: str
+    prefill: str
+    quality: str
+    losses: tuple[str, str, str, str]
+    made_for: str
+    named: str
+    not_named: str
+    licences: Mapping[str, str]
+    read_first: str
+    engine: str
+    gated: str
+
+
+_EN: Final = Words(
+    about={
+        "fits": "fits",
+        "speed": "speed",
+        "quality": "quality",
+        "vietnamese": "vietnamese",
+        "licence": "licence",
+        "engine": "engine",
+        "access": "access",
+        "next": "next",
+    },
+    whole="takes {takes}, whole on the GPU with {left} to spare",
+    part="takes {takes}, {some} of {all} layers on the GPU, the rest in memory, {left} to spare",
+    memory="takes {takes} of the memory, {left} to spare",
+    decode="about {rate:.0f} tokens/s",
+    prefill="reads prompts at {rate:,.0f} tokens/s",
+    quality="{size} of {released}; {quantisation} {loss}",
+    losses=(
+        "loses nothing to speak of",
+        "loses hardly anything",
+        "is the usual compromise",
+        "loses a good deal: it fits no better",
+    ),
+    made_for="made for it",
+    named="named by its maker",
+    not_named="not named by its maker",
+    licences={
+        "permissive": "free for business",
+        "copyleft": "free for business, changes under the same licence",
+        "rail": "free for business, harmful uses excepted",
+        "llama": "business below 700 million users",
+        "gemma": "business under Google's list of uses",
+        "community": "business under conditions",
+        "non-commercial": "not for business",
+        "research": "for research only",
+    },
+    read_first="read it first",
+    engine="run by {engine}, the fastest for many callers on this card",
+    gated="its maker wants a sign-in and an accepted licence first",
+)
+_VI: Final = Words(
+    about={
+        "fits": "vừa máy",
+        "speed": "tốc độ",
+        "quality": "chất lượng",
+        "vietnamese": "tiếng Việt",
+        "licence": "giấy phép",
+        "engine": "bộ chạy",
+        "access": "truy cập",
+        "next": "lệnh",
+    },
+    whole="cần {takes}, nằm trọn trên GPU, còn dư {left}",
+    part="cần {takes}, {some}/{all} lớp trên GPU, phần còn lại trong RAM, còn dư {left}",
+    memory="cần {takes} RAM, còn dư {left}",
+    decode="khoảng {rate:.0f} token/s",
+    prefill="đọc câu hỏi {rate:,.0f} token/s",
+    quality="{size}, {released}; {quantisation} {loss}",
+    losses=(
+        "gần như không mất chất lượng",
+        "mất rất ít",
+        "là mức cân bằng thường dùng",
+        "mất khá nhiều, nhưng bản nhiều bit hơn không vừa",
+    ),
+    made_for="được làm riêng cho tiếng Việt",
+    named="nhà làm mô hình nêu có hỗ trợ",
+    not_named="nhà làm mô hình không nêu",
+    licences={
+        "permissive": "dùng được cho kinh doanh",
+        "copyleft": "dùng được cho kinh doanh, bản sửa đổi phải giữ giấy phép",
+        "rail": "dùng được cho kinh doanh, trừ mục đích gây hại",
+        "llama": "kinh doanh dưới 700 triệu người dùng",
+        "gemma": "kinh doanh theo danh sách của Google",
+        "community": "kinh doanh có điều kiện",
+        "non-commercial": "không dùng cho kinh doanh",
+        "research": "chỉ để nghiên cứu",
+    },
+    read_first="hãy đọc trước",
+    engine="chạy bằng {engine}, nhanh nhất khi nhiều người gọi trên card này",
+    gated="phải đăng nhập và chấp nhận giấy phép của nhà làm mô hình trước",
+)
+WORDS: Final[Mapping[Language, Words]] = {"en": _EN, "vi": _VI}

@@ -1,0 +1,38 @@
+"""Keys for other servers that lie in the system's keyring: read when a server is first asked.
+
+`keyring` is an optional package: what it reads from (GNOME, KWallet, macOS, Windows) is the
+system's own. A key is a value in memory, and stands in no message.
+"""
+
+from __future__ import annotations
+
+from noibo.errors import SettingsError
+from noibo.model_settings import KEYRING
+
+
+def key_of(said: str) -> str:
+    """The key itself. Raises `SettingsError`. May wait for the user: not for the event loop."""
+    if not said.startswith(KEYRING):
+        return said
+    service, _, user = said.removeprefix(KEYRING).rpartition("/")
+    try:
+        import keyring
+        from keyring.errors import KeyringError
+    except ImportError:
+        raise SettingsError(
+            f"{said} stands in noibo.toml, and no package here reads the keyring.",
+            next_step='Install it: `python -m pip install "noibo[keyring]"`.',
+        ) from None
+    try:
+        found: str | None = keyring.get_password(service, user)
+    except KeyringError as exc:
+        raise SettingsError(
+            f"The keyring does not give out {said}: {exc}.",
+            next_step="Unlock it, or write api_key as env:NAME.",
+        ) from exc
+    if not found:
+        raise SettingsError(
+            f"The keyring has no {said}.",
+            next_step=f"Put it there: `python -m keyring set {service} {user}`.",
+        )
+    return found

@@ -1,0 +1,219 @@
+"""What is set for single models and for uses: the tables `[models."NAME"]` and `[uses.USE]`.
+
+A model is run here by an engine of noibo's, or asked for at another program of this machine. A use
+(chat, code, …) names a model, so that programs need not: they ask for `use:chat`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from noibo.errors import SettingsError
+
+Whole = Annotated[int, msgspec.Meta(ge=0)]
+Wait = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+Tries = Annotated[int, msgspec.Meta(ge=0, le=10)]
+ContextPolicy = Literal["", "refuse", "drop_oldest", "summarise"]
+EngineName = Literal[
+    "", "llama_cpp", "llama_server", "ollama", "remote", "transformers", "openvino", "vllm"
+]
+
+ELSEWHERE: Final = frozenset({"ollama", "remote"})  # engines that ask another program
+OLLAMAS_PLACE: Final = "http://127.0.0.1:11434"
+USES: Final = ("chat", "code", "embedding", "rerank", "vision")
+USE: Final = "use:"  # in front of a use, where the name of a model is wanted
+ENVIRONMENT: Final = "env:"  # in front of the name of a variable that has a key
+KEYRING: Final = "keyring:"  # in front of SERVICE/USER, by which the system's keyring has it
+
+
+def _key(default: Any, doc: str) -> Any:
+    return field(default=default, metadata={"doc": doc})
+
+
+def _elsewhere(default: Any, doc: str, *, secret: bool = False) -> Any:
+    """Of a model that another program has."""
+    said = {"doc": f"Of a model elsewhere: {doc}", "elsewhere": True, "secret": secret}
+    return field(default=default, repr=not secret, metadata=said)
+
+
+class VllmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How vLLM runs a model: `[models."NAME"] vllm = { tensor_parallel = 2 }`. `tensor_parallel`
+    GPUs hold each layer together, `pipeline_parallel` groups of them hold layers one after another;
+    `gpu_memory`: the share of each GPU's memory that it takes; `lora`: adapters by name, each a
+    folder; `eager`: do not compile it first (by default: compiled on a GPU alone); `extra`: further
+    options of `vllm serve`, word by word."""
+
+    tensor_parallel: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    pipeline_parallel: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    quantization: Literal[
+        "", "awq", "awq_marlin", "gptq", "gptq_marlin", "fp8", "bitsandbytes", "compressed-tensors"
+    ] = ""
+    gpu_memory: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.9
+    prefix_caching: bool = True
+    dtype: Literal["", "auto", "float16", "bfloat16", "float32"] = ""
+    kv_dtype: Literal["", "auto", "fp8", "fp8_e4m3", "fp8_e5m2", "bfloat16"] = ""
+    lora: Mapping[str, str] = {}
+    lora_rank: Annotated[int, msgspec.Meta(ge=0, le=512)] = 0
+    eager: bool | None = None
+    extra: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """What is different for one model: the table `[models."NAME"]`. Empty: as for all."""
+
+    keep_alive: str = _key("", "As memory.keep_alive.")
+    pinned: bool = _key(False, "Once loaded it is never unloaded to make room for another.")
+    ctx_size: Whole = _key(0, "As engine.ctx_size.")
+    parallel: Whole = _key(0, "As engine.parallel.")
+    kv_type: Literal["", "f16", "q8_0"] = _key("", "As engine.kv_type.")
+    require_gpu: bool | None = _key(None, "As engine.require_gpu.")
+    context_policy: ContextPolicy = _key("", "As server.context_policy.")
+    engine: EngineName = _key(
+        "",
+        "As engine.default; or ollama, remote: no file here, another program on this machine is "
+        "asked, at base_url.",
+    )
+    load_in: Literal["", "8bit", "nf4"] = _key(
+        "",
+        "Of a checkpoint run by transformers: its weights are rounded as they are loaded, to 8bit "
+        "or nf4, by bitsandbytes; empty: as they are.",
+    )
+    dtype: Literal["", "float32", "float16", "bfloat16"] = _key(
+        "", "Of such a checkpoint: what is computed in; empty: what it is stored in."
+    )
+    device_map: str = _key(
+        "", "Of such a checkpoint: auto, balanced, cuda:0, cpu …; empty: auto where there is a GPU."
+    )
+    vllm: VllmSettings | None = _key(
+        None,
+        "Of such a checkpoint run by vllm: tensor_parallel, pipeline_parallel, quantization, "
+        "gpu_memory, prefix_caching, dtype, kv_dtype, lora, lora_rank, eager, extra.",
+    )
+    base_url: str = _elsewhere(
+        "",
+        "where it is, as http://127.0.0.1:8000/v1; of Ollama's, empty: http://127.0.0.1:11434.",
+    )
+    api_key: str = _elsewhere(
+        "",
+        "the key that is wanted there; or env:NAME, a variable that has it; or "
+        "keyring:SERVICE/USER, where the system's keyring has it.",
+        secret=True,
+    )
+    model: str = _elsewhere("", "its name there; empty: the same as here.")
+    connect_s: Wait = _elsewhere(10.0, "seconds in which a connection is to be made.")
+    first_s: Wait = _elsewhere(
+        0.0,
+        "seconds until the first byte of an answer is to come; 0: five times "
+        "engine.answer_stall_s.",
+    )
+    stall_s: Wait = _elsewhere(0.0, "seconds that an answer may stand still; 0: as first_s.")
+    retries: Tries = _elsewhere(2, "times it is asked again where it is not there, or has no time.")
+
+    @property
+    def loading(self) -> dict[str, Any]:
+        """How transformers or vLLM is to load it, as far as that is said."""
+        said = {"load_in": self.load_in, "dtype": self.dtype, "device_map": self.device_map}
+        return {name: value for name, value in {**said, "vllm": self.vllm}.items() if value}
+
+    @property
+    def elsewhere(self) -> bool:
+        """Another program has it."""
+        return self.engine in ELSEWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class UseSettings:
+    """Which model a use is for: the table `[uses.USE]`."""
+
+    model: str = _key("", "Model, or alias of one, that is asked for this use.")
+    engine: EngineName = _key("", "Engine that runs it for this use; empty: the model's own.")
+
+
+_OF_MODELS_ELSEWHERE: Final = tuple(
+    leaf.name for leaf in dataclasses.fields(ModelSettings) if leaf.metadata.get("elsewhere")
+)
+
+
+def checked_model(name: str, own: ModelSettings, environ: Mapping[str, str]) -> ModelSettings:
+    """With its address, and its key where that is in the environment. Raises `SettingsError` where
+    what only a model elsewhere has is there without `engine`, or the other way round."""
+    table = f'[models."{name}"]'
+    if not own.elsewhere:
+        usual = ModelSettings()
+        said = [one for one in _OF_MODELS_ELSEWHERE if getattr(own, one) != getattr(usual, one)]
+        if said:
+            raise SettingsError(
+                f"{table} has what only a model elsewhere has ({', '.join(said)}).",
+                next_step='Add engine = "remote", or engine = "ollama".',
+            )
+        return own
+    if own.engine == "ollama" and not own.base_url:
+        own = dataclasses.replace(own, base_url=OLLAMAS_PLACE)
+    if not own.base_url:
+        raise SettingsError(
+            f"{table} is remote, and nothing says where.",
+            next_step='Add base_url = "http://127.0.0.1:8000/v1", say.',
+        )
+    if own.api_key.startswith(KEYRING):
+        _require_place_in_keyring(table, own.api_key)
+    if not own.api_key.startswith(ENVIRONMENT):
+        return own
+    variable = own.api_key.removeprefix(ENVIRONMENT)
+    if not environ.get(variable):
+        raise SettingsError(
+            f"{table} takes its api_key from the variable {variable}, which is not set.",
+            next_step=f"Set {variable} where noibo is started, or write the key into noibo.toml.",
+        )
+    return dataclasses.replace(own, api_key=environ[variable])
+
+
+def _require_place_in_keyring(table: str, said: str) -> None:
+    service, _, user = said.removeprefix(KEYRING).rpartition("/")
+    if not service or not user:
+        raise SettingsError(
+            f"{table} takes its api_key from the keyring, and does not say whose.",
+            next_step='Write api_key = "keyring:SERVICE/USER".',
+        )
+
+
+def check_uses(
+    uses: Mapping[str, UseSettings],
+    models: Mapping[str, ModelSettings],
+    aliases: Mapping[str, str],
+) -> None:
+    """Raise `SettingsError` for a use that leads nowhere, or to a use, or against what is said of
+    its model."""
+    for use, own in uses.items():
+        table = f"[uses.{use}]"
+        if use not in USES:
+            raise SettingsError(
+                f"{table}: there is no use {use!r}.", next_step=f"Uses are {', '.join(USES)}."
+            )
+        if not own.model or own.model.startswith(USE):
+            raise SettingsError(
+                f"{table} names no model.", next_step='Add model = "smollm2:135m", say.'
+            )
+        name = aliases.get(own.model, own.model)
+        if name.startswith(USE):  # else two could lead to each other
+            raise SettingsError(
+                f"{table} names {own.model}, which stands for {name}: no use leads to a use.",
+                next_step=f"Name the model itself in {table}, or in [aliases].",
+            )
+        of_model = models.get(name, ModelSettings())
+        if own.engine == "remote" and of_model.engine != "remote":
+            raise SettingsError(
+                f"{table}: nothing says where {name} is.",
+                next_step=f'Write [models."{name}"] with engine = "remote" and base_url.',
+            )
+        if of_model.elsewhere and own.engine not in {"", of_model.engine}:
+            raise SettingsError(
+                f'{table}: {name} is asked for by {of_model.engine} ([models."{name}"]), '
+                f"and cannot be run by {own.engine}.",
+                next_step=f'Leave out engine = "{own.engine}".',
+            )

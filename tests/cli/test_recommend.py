@@ -1,0 +1,94 @@
+"""`noibo recommend` for machines that are described, and for this one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from noibo.cli.catalog_view import Language
+from noibo.cli.recommend import Use, recommend
+from noibo.errors import UsageError
+from tests.running import run_noibo
+
+
+def asked(capsys: pytest.CaptureFixture[str], **options: Any) -> Any:
+    told = {"use": Use.vision, "hardware": None, "context": None, "parallel": 1, "limit": 3}
+    recommend(**{**told, "json": True, **options})
+    return json.loads(capsys.readouterr().out)
+
+
+def test_each_with_why_and_the_exact_next_command(capsys: pytest.CaptureFixture[str]) -> None:
+    recommend(
+        use=Use.vision,
+        hardware="RTX 3060 12GB, 32GB",
+        context=None,
+        parallel=1,
+        limit=2,
+        json=False,
+    )
+    out = capsys.readouterr().out
+    assert out.startswith("RTX 3060 12 GB, 32 GB of memory")
+    assert "minimum tier" in out.splitlines()[0]
+    assert out.count("noibo pull ") == 2
+    for about in ("fits", "speed", "quality", "vietnamese", "licence", "next"):
+        assert out.count(f"\n   {about:<10}  ") == 2
+    assert "No processor was named" in out
+
+
+def test_in_vietnamese(capsys: pytest.CaptureFixture[str]) -> None:
+    said = asked(capsys, hardware="RTX 3060 12GB, 32GB", lang=Language.vi, limit=1)
+    why = said["models"][0]["why"]
+    assert "nằm trọn trên GPU" in why["fits"]
+    assert "kinh doanh" in why["licence"]
+    assert said["models"][0]["command"].startswith("noibo pull ")
+
+
+def test_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    said = asked(capsys, hardware="RTX 3060 12GB, 32GB")
+    assert (said["tier"], said["use"], said["context"]) == ("minimum", "vision", 4096)
+    assert len(said["models"]) == 3
+    first = said["models"][0]
+    assert first["command"] == f"noibo pull {first['name']}"
+    assert first["memory_bytes"] > 10**9 and first["decode_tokens_per_s"] > 0
+    assert said["next_tier"]["hardware"]
+
+
+def test_more_callers_and_more_context_take_more(capsys: pytest.CaptureFixture[str]) -> None:
+    one = asked(capsys, hardware="GPU 24GB, 64GB", use=Use.code, limit=1)
+    many = asked(capsys, hardware="GPU 24GB, 64GB", use=Use.code, limit=1, parallel=8)
+    assert many["parallel"] == 8
+    assert many["models"][0]["spare_bytes"] != one["models"][0]["spare_bytes"]
+
+
+def test_a_machine_that_is_not_understood_is_refused() -> None:
+    with pytest.raises(UsageError, match="RTX 3061"):
+        recommend(use=Use.chat, hardware="RTX 3061", context=None, parallel=1, limit=1, json=False)
+
+
+def test_licences_of_the_settings_hold(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOIBO_LICENCES_ALLOWED", "llama")
+    said = asked(capsys, hardware="A100 40GB, 64GB", use=Use.code, limit=9)
+    assert said["models"] and {row["licence_kind"] for row in said["models"]} == {"llama"}
+
+
+def test_nothing_that_fits_is_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recommend(use=Use.code, hardware="CPU 300MB", context=None, parallel=1, limit=3, json=False)
+    assert "Nothing of the catalogue that is for code fits there." in capsys.readouterr().out
+
+
+@pytest.mark.heavy
+def test_for_this_machine_with_what_is_here(home: Path, model_store: Path) -> None:
+    environ = {"NOIBO_STORE_PATH": str(model_store)}
+    done = run_noibo("recommend", "--limit", "99", "--json", home=home, **environ)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = {row["name"]: row for row in json.loads(done.stdout)["models"]}
+    assert rows
+    if "smollm2:135m" in rows:
+        assert rows["smollm2:135m"]["command"] == "noibo run smollm2:135m"

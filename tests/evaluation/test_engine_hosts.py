@@ -1,0 +1,47 @@
+"""The hosts of `benchmarks.engines`: whole or made anew, and gone with all that they started."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from benchmarks.engine_hosts import MARK, Host, _made, started
+
+from tests.running import until
+
+pytestmark = pytest.mark.heavy  # importing it is
+FAMILY = """
+import http.server, subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print("child", child.pid, flush=True)
+class Models(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Models).serve_forever()
+"""
+
+
+def runs(pid: int) -> bool:
+    """Nobody may be there to take note of its end."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_host_goes_with_all_that_it_started(tmp_path: Path) -> None:
+    with started(Host("family", [sys.executable, "-c", FAMILY, "{port}"]), tmp_path):
+        pid = int((tmp_path / "family.log").read_text().split()[1])
+        assert runs(pid)
+    until(lambda: not runs(pid), "its child is gone", patience=20)
+
+
+def test_an_environment_of_other_packages_is_made_anew(tmp_path: Path) -> None:
+    python = tmp_path / "bin" / "python"
+    assert not _made(python, ["x==1"])
+    (tmp_path / MARK).write_text("x==1")
+    assert _made(python, ["x==1"])
+    assert not _made(python, ["x==2"])

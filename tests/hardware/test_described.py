@@ -1,0 +1,116 @@
+"""Machines in words: what is understood, what is assumed and said, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from noibo.errors import UsageError
+from noibo.hardware.described import described
+
+GIB = 2**30
+
+
+def said(text: str) -> tuple[list[tuple[str, int]], int]:
+    """The GPUs with their GiB, and the machine's GiB."""
+    found = described(text)
+    return [(gpu.name, gpu.memory_bytes // GIB) for gpu in found.gpus], found.memory_bytes // GIB
+
+
+@pytest.mark.parametrize(
+    ("text", "gpus", "memory"),
+    [
+        ("RTX 3060 12GB, 32GB", [("RTX 3060", 12)], 32),
+        ("rtx3060 12 GB, 32 GB", [("RTX 3060", 12)], 32),
+        ("RTX 3060 12Gb, 32Gb", [("RTX 3060", 12)], 32),
+        ("RTX 3060 12GiB; 32GiB RAM", [("RTX 3060", 12)], 32),
+        ("RTX 3060 12GB 32GB", [("RTX 3060", 12)], 32),
+        ("32GB + RTX 3060 12GB", [("RTX 3060", 12)], 32),
+        ("RTX 3060, 12GB VRAM, 32GB", [("RTX 3060", 12)], 32),
+        ("RTX 3060 12GB, 12GB VRAM, 32GB", [("RTX 3060", 12)], 32),
+        ("RTX 3060 8GB, 16GB", [("RTX 3060", 8)], 16),
+        ("NVIDIA GeForce RTX 3060 12GB, 32GB DDR4", [("RTX 3060", 12)], 32),
+        ("2x RTX 3090, 64GB", [("RTX 3090", 24)] * 2, 64),
+        ("2 x RTX 3090 24GB, 64GB", [("RTX 3090", 24)] * 2, 64),
+        ("2 RTX 4090 và 128GB", [("RTX 4090", 24)] * 2, 128),
+        ("RTX 3090 + RTX 3060 12GB, 64GB", [("RTX 3090", 24), ("RTX 3060", 12)], 64),
+        ("A100 40GB, 128GB", [("A100", 40)], 128),
+        ("A4000, 64GB", [("RTX A4000", 16)], 64),
+        ("RX 7900 XTX, 64GB", [("RX 7900 XTX", 24)], 64),
+        ("M2 Max 64GB", [("Apple M2 Max", 48)], 64),
+        ("MacBook Pro M2 Max, 64GB", [("Apple M2 Max", 48)], 64),
+        ("64GB, M2 Max", [("Apple M2 Max", 48)], 64),
+        ("M2 16GB", [("Apple M2", 10)], 16),
+        ("Ryzen 9 7950X, 64GB", [], 64),
+        ("CPU 16GB", [], 16),
+        ("16GB", [], 16),
+        ("GPU 24GB, 64GB", [("GPU 24 GB", 24)], 64),
+        ("12GB VRAM, 32GB RAM", [("GPU 12 GB", 12)], 32),
+        ("2x 16GB", [], 32),
+        ("RTX 3060 12GB, 2x 16GB RAM", [("RTX 3060", 12)], 32),
+        ("RTX 3060 12G, 32G", [("RTX 3060", 12)], 32),
+    ],
+)
+def test_what_is_understood(text: str, gpus: list[tuple[str, int]], memory: int) -> None:
+    assert said(text) == (gpus, memory)
+
+
+def test_a_card_comes_with_its_makers_figures_and_the_processor_with_its_own() -> None:
+    found = described("Ryzen 9 7950X, RTX 4090, 64GB")
+    assert found.gpus[0].bandwidth == 1008e9
+    assert (found.gpus[0].flops or 0) > 100e12
+    assert (found.cpu.name, found.cpu.cores, found.cpu.threads) == ("AMD Ryzen 9 7950X", 16, 32)
+    assert found.bandwidth == pytest.approx(83.2e9 * 0.8)
+    assert found.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("RTX 4090", "No memory was named"),
+        ("RTX 4090, 64GB", "No processor was named: 8 cores"),
+        ("4060 Ti, 32GB", "comes with 8 GB or 16 GB: 8 GB is assumed"),
+        ("M2 Max", "comes with 32 GB or 64 GB or 96 GB: 32 GB is assumed"),
+        ("RTX 4070 Ti 16GB, 64GB", "it is the RTX 4070 Ti Super, which is taken"),
+        ("GPU 24GB, 64GB", "one as fast as the RTX 3090 is assumed"),
+        ("6 cores, 16GB", "6 cores and"),
+    ],
+)
+def test_what_is_assumed_is_said(text: str, words: str) -> None:
+    assert words in " ".join(described(text).notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("M2 64GB", "M2 Max 64 GB"),
+        ("RTX 3060 24GB", "has 8 GB or 12 GB, not 24 GB"),
+        ("RTX 3061, 32GB", "`RTX 3060`"),
+        ("Ryzen 9 7951X, 32GB", "`AMD Ryzen 9 7950X`"),
+        ("RTX 3060 12GB 12GB", "said twice"),
+        ("RTX 3090, 64GB, 32GB", "said twice, 64 GB and 32 GB"),
+        ("M2 Max 64GB, 32GB", "said twice, 64 GB and 32 GB"),
+        ("2x M2 Max 64GB", "no other GPU"),
+        ("2x EPYC 7763, 64GB", "2 processors is not reckoned with"),
+        ("Ryzen 5 5600G, 32GB", "'Ryzen 5 5600G' is no card or processor"),
+        ("Radeon 890M, 32GB", "'Radeon 890M'"),
+        ("banana", "no card or processor"),
+        ("RTX 3060 12GB, 32 parsecs", "'32 parsecs'"),
+        ("0x RTX 3090, 32GB", "0 cards"),
+        ("99x RTX 3090, 32GB", "at most 16"),
+        ("999999TB", "no memory that a machine has"),
+        ("0GB", "no memory that a machine has"),
+        ("", "neither a card nor a memory"),
+        (", ,", "neither a card nor a memory"),
+    ],
+)
+def test_what_is_not_understood_is_refused_with_what_to_write(text: str, words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        described(text)
+    assert words in str(caught.value)
+    assert "RTX 3060 12GB, 32GB" in caught.value.next_step
+
+
+def test_lines_of_a_list_of_parts_are_a_machine_too() -> None:
+    found = described("RTX 3060 12GB, 32GB RAM, 500GB SSD, 8 nhân")
+    assert (found.cpu.cores, found.memory_bytes) == (8, 32 * GIB)
+    assert found.disk is not None and found.disk.free_bytes == 500 * GIB
