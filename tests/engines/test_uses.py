@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import keyring
 import pytest
+from keyring.backend import KeyringBackend
 
 from noibo.access.grant import Grant
 from noibo.assembly import open_engines, open_lookup
@@ -184,11 +186,8 @@ def test_a_key_in_the_keyring_is_read_when_it_is_wanted(
 
 
 def test_a_key_comes_from_the_keyring_and_is_told_nobody(home: Path) -> None:
-    keyring = pytest.importorskip("keyring")
-    backend = pytest.importorskip("keyring.backend")
-
-    class InMemory(backend.KeyringBackend):  # type: ignore[name-defined,misc]
-        priority = 1
+    class InMemory(KeyringBackend):
+        priority = 1.0
 
         def get_password(self, service: str, username: str) -> str | None:
             return {("noibo", "vllm"): SECRET}.get((service, username))

@@ -122,7 +122,7 @@ def _asked(name: str, tree: Settings, wanted: _Wanted) -> Ask:
         ask = of_choice(choice, wanted.of(limits_of(tree, str(choice.reference))))
         return replace(ask, others=catalog.quantisations(choice.model))
     if found.path is None:
-        return Ask(found, 0, api_only=True)
+        return Ask(found, 0, known="nothing", api_only=True)
     return of_model(found, wanted.of(limits_of(tree, found.name)))
 
 

@@ -100,7 +100,7 @@ def of_choice(
     trained = choice.model.context or 0
     if size is None or choice.quantisation is None:
         hosted = Model(str(choice.reference), "remote", trained_context=trained)
-        return Ask(hosted, trained, api_only=True)
+        return Ask(hosted, trained, known="nothing", api_only=True)
     shape, known = shapes.find(choice.model.name, size.parameters, size.active or 0)
     info = shapes.described(shape, size.parameters, choice.quantisation, trained)
     vectors = "embedding" in choice.model.abilities
