@@ -6,6 +6,7 @@ What only a server needs is imported when it is asked for: commands on the store
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Awaitable, Callable
 from importlib.metadata import PackageNotFoundError
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from noibo.engines.lookup import ModelLookup
     from noibo.engines.supervision.supervisor import Supervisor
     from noibo.gateway.stored import Stored
+    from noibo.hardware.machine import Hardware
     from noibo.hardware.offload import Usable
 
 
@@ -117,19 +119,30 @@ def usable_gpus(settings: Settings) -> Usable:
 def look_at_machine(settings: Settings, tell: Callable[[str], None]) -> Found:
     """This machine as models find it; measured where it was not lately. `tell` is told of it."""
     from noibo.engines.fit.this_machine import this_machine
-    from noibo.errors import EngineMissing
 
-    try:
-        build = open_engines(settings)["llama_cpp"].build()
-    except (EngineMissing, PackageNotFoundError):
-        build = ""
     return this_machine(
         settings.home,
         settings.models_folder,
-        build,
+        _used_build(settings),
         tell=tell,
         ask=lambda: usable_gpus(settings),
     )
+
+
+def keep_measured(settings: Settings, hardware: Hardware, usable: Usable, *, busy: bool) -> None:
+    """Let what was measured now count for what is predicted from now on."""
+    from noibo.engines.fit.this_machine import Found, keep
+
+    keep(settings.home, Found(time.time(), _used_build(settings), hardware, usable, busy))
+
+
+def _used_build(settings: Settings) -> str:
+    from noibo.errors import EngineMissing
+
+    try:
+        return open_engines(settings)["llama_cpp"].build()
+    except (EngineMissing, PackageNotFoundError):
+        return ""
 
 
 def open_supervisor(settings: Settings) -> Supervisor:

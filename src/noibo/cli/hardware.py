@@ -27,15 +27,19 @@ def hardware(
     ] = False,
 ) -> None:
     """Show and measure processor, memory, GPUs and disk."""
-    from noibo.assembly import usable_gpus
+    from noibo.assembly import keep_measured, usable_gpus
+    from noibo.engines.fit.this_machine import is_busy
     from noibo.hardware.probe import probe
 
     note = Note()
     tree = settings()
+    busy = is_busy()
     found = probe(seconds=seconds, folder=tree.models_folder, tell=note)
     note("asking the engine")
     usable = usable_gpus(tree)
     note.clear()
+    if seconds:
+        keep_measured(tree, found, usable, busy=busy)
     if json:
         print(jsonlib.dumps(as_json(found, usable), indent=2))
         return

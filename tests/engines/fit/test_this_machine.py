@@ -13,6 +13,7 @@ from noibo.engines.fit.this_machine import (
     FRESH_FOR_S,
     FRESH_IF_BUSY_S,
     Found,
+    keep,
     this_machine,
 )
 from noibo.hardware.machine import Hardware
@@ -55,6 +56,17 @@ def test_the_best_counts_and_what_a_busy_machine_says_not_for_long(
     assert this_machine(tmp_path, tmp_path, "1", now=lambda: 1e9 + 60).hardware.flops == 800e9
     later = this_machine(tmp_path, tmp_path, "1", now=lambda: 1e9 + FRESH_IF_BUSY_S + 1)
     assert (later.hardware.bandwidth, later.hardware.flops) == (50e9, 900e9)
+
+
+def test_who_reads_it_is_told_that_the_machine_was_busy_until_it_was_measured_in_quiet(
+    tmp_path: Path, probed: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tested, "is_busy", lambda: True)
+    assert "`noibo hardware`" in this_machine(tmp_path, tmp_path, "1").remark
+    keep(tmp_path, Found(1e9, "1", machine(32, flops=900e9), Usable()))
+    assert not this_machine(tmp_path, tmp_path, "1", now=lambda: 1e9).remark
+    again = this_machine(tmp_path, tmp_path, "1", now=lambda: 1e9 + FRESH_FOR_S + 1)
+    assert (again.remark, again.hardware.flops) == ("", 900e9)
 
 
 def test_what_is_free_is_asked_each_time(tmp_path: Path, probed: list[float]) -> None:

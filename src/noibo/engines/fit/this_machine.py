@@ -29,6 +29,10 @@ FILE_NAME: Final = "hardware.json"
 FRESH_FOR_S: Final = 24 * 3600.0
 FRESH_IF_BUSY_S: Final = 600.0
 SECONDS: Final = 1.0  # that the copy is measured
+BUSY: Final = (
+    "Other work kept the machine busy while it was measured, so it may be faster than this: "
+    "`noibo hardware` measures it again."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +61,10 @@ class Found:
 
     @property
     def remark(self) -> str:
-        """What to do about a GPU that lies idle; empty where none does, and where the engine could
-        not say whether one does."""
-        return "" if self.usable.problem else advice(self.hardware.gpus, self.usable)
+        """What to do about a GPU that lies idle, where the engine could say whether one does, and
+        about a measurement that says too little; empty where there is nothing."""
+        idle = "" if self.usable.problem else advice(self.hardware.gpus, self.usable)
+        return " ".join(said for said in (idle, BUSY if self.busy else "") if said)
 
 
 def this_machine(  # noqa: PLR0913 - the last two are what a test has others of
@@ -83,10 +88,18 @@ def this_machine(  # noqa: PLR0913 - the last two are what a test has others of
         return replace(known, hardware=_now_free(known.hardware))
     busy = is_busy()
     hardware = probe(seconds=SECONDS, folder=folder, tell=tell)
-    if known is not None:
-        hardware = _best(hardware, known.hardware)
     tell("asking the engine")
-    found = Found(now(), build, hardware, answer(), busy)
+    return keep(home, Found(now(), build, hardware, answer(), busy))
+
+
+def keep(home: Path, found: Found) -> Found:
+    """Write down what was measured now. Where the same machine was faster before, that counts; what
+    was measured in a quiet moment is not in doubt for a busy one."""
+    path = home / FILE_NAME
+    known = _read(path)
+    if known is not None and known.hardware.cpu == found.hardware.cpu:
+        best = _best(found.hardware, known.hardware)
+        found = replace(found, hardware=best, busy=found.busy and known.busy)
     _write(path, found)
     return found
 
@@ -97,9 +110,7 @@ def is_busy() -> bool:
 
 
 def _best(new: Hardware, old: Hardware) -> Hardware:
-    """The new measurement, or the one before where that was faster on the same processor."""
-    if new.cpu != old.cpu:
-        return new
+    """The new measurement, or the one before where that was faster."""
     bandwidth = max(new.bandwidth or 0.0, old.bandwidth or 0.0) or None
     return replace(new, bandwidth=bandwidth, flops=max(new.flops or 0.0, old.flops or 0.0) or None)
 
