@@ -79,7 +79,7 @@ def test_a_model_and_a_server_side_by_side(
     assert (done.returncode, done.stderr) == (0, "")
     other = f"echo @ {server.url.removeprefix('http://')}"
     assert f"\n{other}, × echo\n" in done.stdout
-    assert "all callers together, tok/s" in done.stdout
+    assert "all callers, tok/s" in done.stdout
     assert "8 of 100" in done.stdout  # no p99 of eight answers
     assert "The bench itself took" in done.stdout
     found = json.loads(files["json"].read_text())

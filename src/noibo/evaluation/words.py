@@ -24,11 +24,11 @@ FIGURES: Final[dict[str, _Both]] = {
     "between_p50": {"en": "token to token, median", "vi": "giữa hai token, trung vị"},
     "between_p99": {"en": "token to token, p99", "vi": "giữa hai token, p99"},
     "stall_p50": {
-        "en": "longest pause in an answer, median",
+        "en": "longest pause, median",
         "vi": "quãng ngừng dài nhất trong một câu trả lời, trung vị",
     },
     "caller_rate": {"en": "each caller, median", "vi": "mỗi người gọi, trung vị"},
-    "rate": {"en": "all callers together", "vi": "tất cả người gọi cộng lại"},
+    "rate": {"en": "all callers", "vi": "tất cả người gọi cộng lại"},
     "answers_rate": {"en": "answers", "vi": "số câu trả lời"},
     "latency_p50": {"en": "whole answer, median", "vi": "cả câu trả lời, trung vị"},
     "latency_p99": {"en": "whole answer, p99", "vi": "cả câu trả lời, p99"},

@@ -1,6 +1,5 @@
 """A real vLLM for this machine's processor, and a checkpoint for it. Both are made once and kept in
-`.cache/vllm`: that takes minutes, so it happens only where NOIBO_TEST_VLLM is set, and `.ci/run`
-says that it is not."""
+`.cache/vllm`: that takes minutes, so it happens only where TEST_REAL_VLLM is set, as in `.ci/run`."""
 
 from __future__ import annotations
 
@@ -22,14 +21,13 @@ from tests.engines.hosted.checkpoints import UNPACK, of_torch
 
 PLACE: Final = CACHE / "vllm"
 VERSION: Final = "0.32.0"
-WANTED: Final = "NOIBO_TEST_VLLM"
-ASKED_FOR: Final = os.environ.pop(WANTED, "")  # it is no setting of noibo's
+WANTED: Final = "TEST_REAL_VLLM"  # not NOIBO_…: it is no setting
 
 
 @pytest.fixture(scope="session")
 def vllm_environment() -> Path:
     """The folder of an environment with vLLM, as `noibo engines install vllm` makes it."""
-    if not ASKED_FOR:
+    if not os.environ.get(WANTED):
         pytest.skip(f"no real vLLM: {WANTED}=1 installs one and runs these, which takes minutes")
     made = PLACE / f"environment-{VERSION}-{PYTHON}"
     python = made / "bin" / "python"
