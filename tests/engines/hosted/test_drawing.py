@@ -72,10 +72,12 @@ def test_log_probabilities_do_not_depend_on_how_scores_are_shifted() -> None:
     assert best == [(0, pytest.approx(np.log(0.5), abs=1e-5)), (1, pytest.approx(chance))]
 
 
-def test_what_nobody_says_is_as_the_models_makers_do() -> None:
+def test_what_nobody_says_is_as_the_models_makers_do_else_as_llama_cpp_does() -> None:
     usual = {"temperature": 0.6, "top_k": 20, "repetition_penalty": 1.1}
     way = Way.of(Wanted(temperature=0.2), usual, 4)
-    assert (way.temperature, way.top_k, way.repeat, way.top_p) == (0.2, 20, 1.1, 1.0)
+    assert (way.temperature, way.top_k, way.repeat, way.top_p) == (0.2, 20, 1.1, 0.95)
+    way = Way.of(Wanted(), {}, 4)
+    assert (way.temperature, way.top_k, way.top_p, way.min_p) == (0.8, 40, 0.95, 0.05)
 
 
 def test_a_bias_for_no_token_is_refused() -> None:

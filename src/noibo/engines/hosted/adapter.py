@@ -94,7 +94,7 @@ class Transformers:
             "ctx_size": size.context,
             "parallel": 1,
             "dtype": _dtype(model, folder),
-            "load_in": load_in,
+            **({"load_in": load_in} if load_in else {}),
             "batch": min(batch_tokens(rate, limits.batch_seconds), LARGEST_BATCH),
         }
         config = placement | {
@@ -102,6 +102,7 @@ class Transformers:
             "alias": model.name,
             "verb": model.verb.value,
             "path": str(model.path),
+            "load_in": load_in,
             "device_map": device_map or ("" if found.on_cpu else "auto"),
             "pooling": folder.pooling,
             "template": with_tools(model.chat_template) or model.template or "",

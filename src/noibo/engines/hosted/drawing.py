@@ -19,6 +19,15 @@ from noibo.engines.hosted.wanted import Refused, Wanted
 
 LAST: Final = 64  # tokens that `repeat_penalty` looks back over
 NEVER: Final = -np.inf
+# Where neither the request nor the model's makers say: as llama.cpp does, so that a model answers
+# alike by either engine. The whole vocabulary at 1.0 makes small models ramble.
+NOBODY_SAYS: Final[Mapping[str, float]] = {
+    "temperature": 0.8,
+    "top_k": 40,
+    "top_p": 0.95,
+    "min_p": 0.05,
+    "repetition_penalty": 1.0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +47,21 @@ class Way:
 
     @classmethod
     def of(cls, wanted: Wanted, usual: Mapping[str, float], vocabulary: int) -> Way:
-        """As asked for, else as the model's makers say. Raises `Refused` for an unknown token."""
+        """As asked for, else as the model's makers say, else as is usual. Raises `Refused` for an
+        unknown token."""
 
-        def either(asked: float | None, name: str, else_: float) -> float:
-            return usual.get(name, else_) if asked is None else asked
+        def either(asked: float | None, name: str) -> float:
+            return usual.get(name, NOBODY_SAYS[name]) if asked is None else asked
 
         seed = wanted.seed
         return cls(
-            temperature=either(wanted.temperature, "temperature", 1.0),
-            top_p=either(wanted.top_p, "top_p", 1.0),
-            top_k=max(int(either(wanted.top_k, "top_k", 0)), 0),
-            min_p=either(wanted.min_p, "min_p", 0.0),
+            temperature=either(wanted.temperature, "temperature"),
+            top_p=either(wanted.top_p, "top_p"),
+            top_k=max(int(either(wanted.top_k, "top_k")), 0),
+            min_p=either(wanted.min_p, "min_p"),
             presence=wanted.presence_penalty or 0.0,
             frequency=wanted.frequency_penalty or 0.0,
-            repeat=either(wanted.repeat_penalty, "repetition_penalty", 1.0),
+            repeat=either(wanted.repeat_penalty, "repetition_penalty"),
             repeat_last=LAST if wanted.repeat_last_n is None else wanted.repeat_last_n,
             bias=_bias(wanted.logit_bias or {}, vocabulary),
             seed=None if seed is None or seed < 0 else seed,
