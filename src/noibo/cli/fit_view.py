@@ -74,6 +74,9 @@ def _memory(fit: Fit, correction: Correction) -> Iterator[tuple[str, str]]:
         yield "corrected by", f"{'x' + format(correction.memory.scale, '.3f'):>9}"
     memory = fit.memory
     yield "memory", f"{size(memory.middle):>9}   {size(memory.low)} to {size(memory.high)}"
+    if fit.kept:
+        said = "for idle conversations, given up first where memory is short"
+        yield "later up to", f"{size(fit.kept):>9} more {said}"
     layers = (fit.ask.model.info and fit.ask.model.info.layers) or 0
     for one in fit.offload.devices:
         yield f"  on {one.name}", f"{size(one.bytes):>9}   {one.layers} of {layers} layers"
@@ -124,6 +127,7 @@ def as_json(fit: Fit, correction: Correction, remark: str) -> dict[str, Any]:
         "batch": fit.batch,
         "parts_bytes": dict(fit.parts),
         "memory_bytes": _whole(fit.memory),
+        "kept_bytes": fit.kept,
         "ram_bytes": fit.ram,
         "gpu_layers": fit.gpu_layers,
         "gpus": [asdict(one) for one in fit.offload.devices],

@@ -48,14 +48,14 @@ def test_memory_is_what_the_worker_s_own_estimate_says(smollm2: Ask) -> None:
     assert fit.memory.low < fit.memory.middle == fit.ram < fit.memory.high
 
 
-def test_what_idle_conversations_may_take_is_counted_and_given_up_first(smollm2: Ask) -> None:
+def test_what_idle_conversations_may_take_stands_apart_and_changes_no_verdict(
+    smollm2: Ask,
+) -> None:
     kept = replace(smollm2, kept_bytes=2 * GB)
     plain, more = predict(smollm2, machine()), predict(kept, machine())
-    assert more.ram - plain.ram == dict(more.parts)["grows by"]
-    assert dict(more.parts)["grows by"] == pytest.approx(2 * GB, rel=0.01)
-    assert predict(kept, machine(2)).ram == plain.ram
-    learned = predict(kept, machine(), Correction(memory=Learned(1.2, 0.03, 6, 3)))
-    assert learned.ram - more.ram == pytest.approx(0.2 * plain.ram, abs=2)
+    assert (more.memory, more.ram, plain.kept) == (plain.memory, plain.ram, 0)
+    assert more.kept == pytest.approx(2 * GB, rel=0.01)
+    assert predict(kept, machine(2)).verdict == predict(smollm2, machine(2)).verdict
 
 
 def test_the_batch_is_that_of_the_settings_and_of_what_was_measured(smollm2: Ask) -> None:

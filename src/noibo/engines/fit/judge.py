@@ -47,7 +47,7 @@ class Fit:
     of that `ram` in the machine's own memory and the rest on GPUs (`offload`). Speeds in tokens/s:
     `prefill` of a prompt that fills the context; `decode` for one caller with a full context,
     `decode_first` with an empty one, `decode_each` for each of all callers at once. None: not
-    known."""
+    known. `kept` is the most that the state of idle conversations may take besides."""
 
     ask: Ask
     parts: tuple[tuple[str, int], ...]
@@ -62,6 +62,7 @@ class Fit:
     verdict: Verdict
     why: str
     advice: tuple[str, ...] = ()
+    kept: int = 0
 
     @property
     def together(self) -> float | None:
@@ -76,17 +77,8 @@ class Fit:
 
 def judge(ask: Ask, hardware: Hardware, correction: Correction, budget: float) -> Fit:
     """What to expect of `ask` on that machine. `budget` is the part of the memory that models may
-    take. Where that is short, what idle conversations may take is given up first, as it is when a
-    worker starts."""
-    fit = _judged(ask, hardware, correction, budget)
-    if not ask.kept_bytes or fit.verdict == "runs well":
-        return fit
-    bare = _judged(replace(ask, kept_bytes=0), hardware, correction, budget)
-    is_short = fit.ram > min(budget * hardware.memory_bytes, hardware.available_bytes)
-    return bare if is_short or bare.verdict != fit.verdict else fit
-
-
-def _judged(ask: Ask, hardware: Hardware, correction: Correction, budget: float) -> Fit:
+    take. What idle conversations may take stands apart and is judged by nothing: it is given up
+    first where memory is short."""
     if ask.api_only:
         why = "it has no weights to fetch: it is asked where it is hosted"
         nothing = Range(0, 0, 0)
@@ -94,10 +86,10 @@ def _judged(ask: Ask, hardware: Hardware, correction: Correction, budget: float)
     limits = replace(ask.limits, threads=ask.limits.threads or max(hardware.cpu.threads, 1))
     batch = batch_for(ask.model, ask.size, limits, ask.rate or ask.prefill)
     gpus = pace.usable(hardware)
-    placed = _placed(ask, need_for(ask.model, ask.size, batch), gpus)
+    need = need_for(ask.model, ask.size, batch)
+    placed = _placed(ask, replace(need, kept=0), gpus)
     spread = correction.memory.spread + UNKNOWN[ask.known]
-    kept = placed.need.kept  # it is a bound, and not estimated
-    ram = round(correction.memory.apply(placed.ram - kept)) + kept
+    ram = round(correction.memory.apply(placed.ram))
     speeds = _Speeds(ask, correction, _parts_of(ask, placed.offload, gpus, hardware))
     fit = Fit(
         ask,
@@ -112,6 +104,7 @@ def _judged(ask: Ask, hardware: Hardware, correction: Correction, budget: float)
         speeds.decode(ask.context, ask.parallel),
         "runs well",
         "",
+        kept=need.kept,
     )
     verdict, why = _verdict(fit, hardware, spread, budget)
     return replace(fit, verdict=verdict, why=why)
@@ -206,7 +199,6 @@ def _by_name(ask: Ask, placed: _Placed) -> tuple[tuple[str, int], ...]:
         ("adapters", ask.adapter_bytes),
         ("projector", ask.projector_bytes),
         ("process and vocabulary", need.base),
-        ("grows by", need.kept),
     )
     always = {"weights", "KV cache", "compute buffers", "process and vocabulary"}
     return tuple((name, size) for name, size in rows if size or name in always)
