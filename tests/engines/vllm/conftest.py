@@ -1,5 +1,5 @@
 """A real vLLM for this machine's processor, and a checkpoint for it. Both are made once and kept in
-`.cache/vllm`: that takes minutes, so it happens only where TEST_REAL_VLLM is set, as `.ci/run` does."""
+`.cache/vllm`: that takes minutes, so it happens only where TEST_REAL_VLLM is set, as in CI."""
 
 from __future__ import annotations
 
