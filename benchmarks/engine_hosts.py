@@ -4,9 +4,7 @@ a noibo in front of all of them."""
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import os
-import platform
 import shutil
 import signal
 import subprocess
@@ -58,18 +56,15 @@ def wheel(gguf: Path) -> Host:
 
 
 def compiled(gguf: Path, *, make: bool) -> Host | None:
-    """llama.cpp compiled for this processor, of the same version as the wheel; None where it is
+    """llama.cpp as `noibo engines install native` compiles it for this processor; None where it is
     not, and is not to be."""
-    python = PEERS / "llama-compiled" / "bin" / "python"
-    packages = ["--no-binary", "xllamacpp", f"xllamacpp=={importlib.metadata.version('xllamacpp')}"]
-    if make and not _made(python, packages):
-        environ = dict(os.environ)
-        if platform.machine() in {"x86_64", "AMD64"}:
-            # Some virtual machines list AMX and die of it.
-            no_amx = "-march=native -mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
-            environ |= {"CFLAGS": no_amx, "CXXFLAGS": no_amx}
-        _make(python, packages, environ=environ)
-    return _llama("llama.cpp compiled", python, gguf) if _made(python, packages) else None
+    home = PEERS / "native"
+    python = home / "engines" / "native" / "bin" / "python"
+    if make and not python.exists():
+        places = {"NOIBO_HOME": str(home), "NOIBO_STORE_PATH": str(CACHE / "models")}
+        command = [sys.executable, "-m", "noibo", "engines", "install", "native"]
+        subprocess.run(command, check=True, env=os.environ | places)
+    return _llama("llama.cpp compiled", python, gguf) if python.exists() else None
 
 
 def openvino(gguf: Path) -> Host:
@@ -199,19 +194,18 @@ def _make(
     packages: Sequence[str],
     *,
     without: Sequence[str] = (),
-    environ: Mapping[str, str] | None = None,
 ) -> None:
     """An environment with packages, and without some that came along; marked when it is whole."""
     folder = python.parent.parent
     shutil.rmtree(folder, ignore_errors=True)
     print(f"  making {folder} …", flush=True)
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    _pip(python, "install", *packages, environ=environ)
+    _pip(python, "install", *packages)
     if without:
         _pip(python, "uninstall", "--yes", *without)
     (folder / MARK).write_text(" ".join(packages))
 
 
-def _pip(python: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
+def _pip(python: Path, *arguments: str) -> None:
     command = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
-    subprocess.run(command, check=True, env=environ)
+    subprocess.run(command, check=True)
