@@ -24,6 +24,8 @@ EngineName = Literal[
 ]
 
 ELSEWHERE: Final = frozenset({"ollama", "remote"})  # engines that ask another program
+# Engines that run a model's own files: any of them can be named for one, as `qwen3:8b@vllm`.
+RUNNING: Final = frozenset({"llama_cpp", "llama_server", "openvino", "transformers", "vllm"})
 OLLAMAS_PLACE: Final = "http://127.0.0.1:11434"
 USES: Final = ("chat", "code", "embedding", "rerank", "vision")
 USE: Final = "use:"  # in front of a use, where the name of a model is wanted

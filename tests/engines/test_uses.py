@@ -10,11 +10,11 @@ import pytest
 from keyring.backend import KeyringBackend
 
 from noibo.access.grant import Grant
-from noibo.assembly import open_engines, open_lookup
+from noibo.assembly import open_engines, open_lookup, open_store
 from noibo.engines.engine import Speed
 from noibo.engines.lookup import ModelLookup
 from noibo.engines.memory.size import Use
-from noibo.errors import Forbidden, ModelNotFound, SettingsError
+from noibo.errors import Forbidden, ModelNotFound, NoiboError, SettingsError
 from noibo.gateway.access.identity import Identity
 from noibo.gateway.access.models import allowed, visible
 from noibo.settings import Settings, load
@@ -95,6 +95,25 @@ async def test_another_engine_runs_it_beside_the_models_own(lookup: ModelLookup)
     assert (other.name, other.engine) == ("echo", "llama_server")
     assert other.seat != own.seat
     assert await lookup.resolve("use:rerank") is other  # a new one would load it anew
+
+
+async def test_any_engine_can_be_named_for_a_model_with_files(
+    home: Path, smollm2_gguf: Path
+) -> None:
+    tree = tree_of(home, '[models.big]\nengine = "remote"\nbase_url = "http://127.0.0.1:1/v1"')
+    open_store(tree).add(smollm2_gguf, "small")
+    lookup = open_lookup(tree)
+    own, other = await lookup.resolve("small"), await lookup.resolve("small@llama_server")
+    assert (own.seat, other.seat) == ("small:latest", "small:latest @llama_server")
+    assert (other.name, other.engine, other.path) == (own.name, "llama_server", own.path)
+    assert await lookup.resolve("small@llama_cpp") is await lookup.resolve("small")
+    for name in ("big@vllm", "echo@llama_cpp", "small@remote", "small@nobody", "@vllm"):
+        with pytest.raises(NoiboError) as error:
+            await lookup.resolve(name)
+        assert error.value.status in {400, 404}
+    Identity("k", grant=Grant("user", models=("qwen*",))).put({})
+    with pytest.raises(Forbidden):
+        await allowed(lookup.resolve)("small@llama_server")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from noibo.engines.engine import Model
 from noibo.engines.hosted.folder import FOLDER, Folder, chat_template
 from noibo.engines.vllm import lora
 from noibo.errors import ModelNotFound, NoiboError
-from noibo.model_settings import ELSEWHERE, USE, USES, ModelSettings, UseSettings
+from noibo.model_settings import ELSEWHERE, RUNNING, USE, USES, ModelSettings, UseSettings
 from noibo.modelstore.gguf.model_info import ModelInfo, describe
 from noibo.modelstore.gguf.reader import read_header
 from noibo.modelstore.offer import Defaults
@@ -54,7 +54,9 @@ class ModelLookup:
             if engine in ELSEWHERE
         }
         self._uses = uses or {}
-        self._apart: dict[str, tuple[Model, Model]] = {}  # by use: a model, and as it is run for it
+        self._apart: dict[
+            str, tuple[Model, Model]
+        ] = {}  # by name: a model, and as it is run for it
         self._default_model = default_model
         self._default_engine = default_engine
         self._begun_at = time.time()
@@ -63,12 +65,15 @@ class ModelLookup:
         self._headers: dict[tuple[Path, int, int], ModelInfo] = {}
 
     async def resolve(self, name: str) -> Model:
-        """The model of that name, alias or use; the default where there is no name. Raises
-        `ModelNotFound`."""
+        """The model of that name, alias or use; the default where there is no name. `NAME@ENGINE`
+        is run by that engine. Raises `ModelNotFound`."""
         name = self._aliases.get(name, name) or self._default_model
         name = self._adapters.get(name, name)
         if name.startswith(USE):
             return await self._for_use(name.removeprefix(USE))
+        plain, _, engine = name.rpartition("@")
+        if engine in RUNNING and plain:
+            return self._run_by(await self._with_files(plain), engine)
         if (declared := self._declared.get(name.removesuffix(":latest"))) is not None:
             return declared
         seen = self._seen.get(name)
@@ -92,13 +97,27 @@ class ModelLookup:
         named = self._aliases.get(own.model, own.model)
         known = named in self._declared or own.engine not in ELSEWHERE
         model = await self.resolve(own.model) if known else Model(named, "")
-        if own.engine in {"", model.engine}:
+        return self._run_by(model, own.engine) if own.engine else model
+
+    async def _with_files(self, name: str) -> Model:
+        model = await self.resolve(name)
+        if model.path is None:
+            raise ModelNotFound(
+                f"{name[:200]} has no files here that another engine could run.",
+                next_step="`noibo list` names the models that have.",
+            )
+        return model
+
+    def _run_by(self, model: Model, engine: str) -> Model:
+        """The model as it is run by that engine: in a worker of its own, where that is not the
+        usual one."""
+        if engine == model.engine:
             return model
-        made = self._apart.get(use)
+        made = self._apart.get((model.name, engine))
         if made is None or made[0] != model:
-            form = own.engine if own.engine in ELSEWHERE else model.format
-            run = replace(model, engine=own.engine, format=form, apart=own.engine)
-            made = self._apart[use] = model, run
+            form = engine if engine in ELSEWHERE else model.format
+            run = replace(model, engine=engine, format=form, apart=engine)
+            made = self._apart[model.name, engine] = model, run
         return made[1]
 
     def forget(self) -> None:
