@@ -54,9 +54,8 @@ class ModelLookup:
             if engine in ELSEWHERE
         }
         self._uses = uses or {}
-        self._apart: dict[
-            str, tuple[Model, Model]
-        ] = {}  # by name: a model, and as it is run for it
+        # By its name and an engine: a model, and as it is run by that.
+        self._apart: dict[tuple[str, str], tuple[Model, Model]] = {}
         self._default_model = default_model
         self._default_engine = default_engine
         self._begun_at = time.time()
