@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from noibo.cli.catalog_view import Language
+from noibo.cli.fit import fit
 from noibo.cli.recommend import Use, recommend
 from noibo.errors import UsageError
 from tests.running import run_noibo
@@ -52,8 +53,32 @@ def test_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(said["models"]) == 3
     first = said["models"][0]
     assert first["command"] == f"noibo pull {first['name']}"
-    assert first["memory_bytes"] > 10**9 and first["decode_tokens_per_s"] > 0
+    assert first["memory_bytes"]["middle"] > 10**9
+    assert first["decode_tokens_per_s"]["middle"] > 0
     assert said["next_tier"]["hardware"]
+
+
+def test_memory_and_speeds_have_the_shapes_that_noibo_fit_gives_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    machine = "RTX 3060 12GB, 32GB"
+    row = asked(capsys, hardware=machine, use=Use.chat, limit=1)["models"][0]
+    fit(row["name"], context=4096, parallel=1, hardware=machine, json=True)
+    same = json.loads(capsys.readouterr().out)
+    names = ("memory_bytes", "ram_bytes", "decode_tokens_per_s", "prefill_tokens_per_s")
+    assert {name: row[name] for name in names} == {name: same[name] for name in names}
+    assert row["gpu_bytes"] == sum(one["bytes"] for one in same["gpus"])
+    assert list(row["memory_bytes"]) == ["middle", "low", "high"]
+    assert row["memory_bytes"]["middle"] == pytest.approx(
+        row["gpu_bytes"] + row["ram_bytes"], abs=1
+    )
+    assert row["gpu_bytes"] + row["spare_bytes"] < 12 * 2**30
+
+
+def test_what_writes_nothing_has_no_speed_of_writing(capsys: pytest.CaptureFixture[str]) -> None:
+    row = asked(capsys, hardware="CPU 16GB", use=Use.embedding, limit=1)["models"][0]
+    assert row["decode_tokens_per_s"] is None
+    assert (row["gpu_bytes"], row["whole_on_gpu"]) == (0, False)
 
 
 def test_more_callers_and_more_context_take_more(capsys: pytest.CaptureFixture[str]) -> None:

@@ -89,3 +89,55 @@ def test_processors_by_what_people_call_them(name: str) -> None:
 def test_a_processor_is_never_a_card() -> None:
     for one in processors.table().values():
         assert not cards.by_name(one.name), one.name
+
+
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [
+        ("NVIDIA GeForce GTX 1080 Ti", cards.PASCAL),
+        ("Tesla P40", cards.PASCAL),
+        ("Tesla P100-PCIE-16GB", cards.PASCAL),
+        ("Tesla V100-SXM2-32GB", cards.VOLTA),
+        ("Tesla T4", cards.TURING),
+        ("NVIDIA GeForce GTX 1660 SUPER", cards.TURING),
+        ("NVIDIA A100-SXM4-40GB", cards.TURING),
+        ("NVIDIA GeForce RTX 2070 with Max-Q Design", cards.TURING),
+        ("NVIDIA GeForce GTX 980", None),
+        ("Quadro P4000", None),
+        ("Radeon RX 7900 XTX", None),
+        ("Apple M2 Max", None),
+    ],
+)
+def test_the_generation_of_a_card_goes_by_its_name(name: str, least: float | None) -> None:
+    assert cards.compute(name) == least
+
+
+@pytest.mark.parametrize(
+    ("name", "same"),
+    [
+        ("i5-12400F", "Intel Core i5-12400"),
+        ("Intel Core i5 12400F", "Intel Core i5-12400"),
+        ("i5-13600KF", "Intel Core i5-13600K"),
+    ],
+)
+def test_a_processor_without_graphics_is_the_same(name: str, same: str) -> None:
+    found = processors.by_name(name)
+    assert found is not None and found.name == same
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("Ryzen 5 5600G", "AMD Ryzen 5 5600"),
+        ("i7-12700", "Intel Core i7-12700K"),
+        ("i7-12700F", "Intel Core i7-12700K"),
+        ("Ryzen 7 5800X3D", "AMD Ryzen 7 5800X"),
+        ("Ryzen 9 7951X", None),
+        ("Radeon 890M", None),
+        ("7900", None),
+    ],
+)
+def test_a_processor_of_other_last_letters_is_alike(name: str, near: str | None) -> None:
+    assert processors.by_name(name) is None
+    found = processors.alike(name)
+    assert (found and found.name) == near

@@ -110,7 +110,7 @@ def test_a_driver_that_knows_no_mig_is_asked_again_without(tmp_path: Path) -> No
     }
     ((card,), notes) = found(machine(tmp_path, tools=tools))
     assert (card.driver, notes) == ("418.226.00", [])
-    assert card.bandwidth == 347e9
+    assert (card.bandwidth, card.compute) == (347e9, 6.0)
 
 
 def test_instances_of_a_card_in_mig_mode_are_listed_instead_of_it(tmp_path: Path) -> None:
@@ -126,6 +126,7 @@ GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-6a1)
     tools = {WITH_MIG: HEADING + "\n".join(rows), "nvidia-smi -L": listing}
     cards, _ = found(machine(tmp_path, tools=tools))
     assert sorted(card.memory_bytes // GIB for card in cards) == [5, 20, 40]
+    assert {card.compute for card in cards} == {7.5}
 
 
 def test_a_card_in_mig_mode_without_instances_is_a_line(tmp_path: Path) -> None:

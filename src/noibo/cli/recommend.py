@@ -15,6 +15,7 @@ from noibo.cli.note import Note
 from noibo.cli.table import print_paragraph
 
 if TYPE_CHECKING:
+    from noibo.engines.fit.fit import Range
     from noibo.engines.memory.correction import Correction
     from noibo.engines.recommend.ranking import Pick
     from noibo.engines.recommend.recommendation import Recommendation
@@ -183,15 +184,26 @@ def _row(pick: Pick, found: Recommendation, lang: Language) -> dict[str, Any]:
         "verdict": pick.fit.verdict,
         "score": round(pick.score, 2),
         "quality": round(pick.quality, 2),
-        "memory_bytes": round(pick.fit.memory.middle),
+        "memory_bytes": _range(pick.fit.memory, None),
+        "gpu_bytes": pick.on_gpus,
+        "ram_bytes": pick.fit.ram,
         "spare_bytes": pick.spare,
         "gpu_layers": pick.fit.gpu_layers,
         "whole_on_gpu": pick.whole_on_gpu,
-        "decode_tokens_per_s": pick.decode and round(pick.decode, 1),
-        "prefill_tokens_per_s": pick.prefill and round(pick.prefill, 1),
+        "decode_tokens_per_s": _range(pick.fit.decode),
+        "prefill_tokens_per_s": _range(pick.fit.prefill),
         "licence": one.licence.id,
         "licence_kind": one.licence.kind,
         "here": found.is_here(pick),
         "why": reasons(pick, lang.value),
         "command": found.command(pick),
     }
+
+
+def _range(found: Range | None, digits: int | None = 3) -> dict[str, float] | None:
+    """As `noibo fit` gives it; with no digits, in whole numbers."""
+    from dataclasses import asdict
+
+    if found is None:
+        return None
+    return {name: round(value, digits) for name, value in asdict(found).items()}

@@ -20,7 +20,8 @@ _Row = tuple[str, tuple[int, ...], float, float | None]
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One card with one memory. `bandwidth` in bytes/s, `flops` in operations/s."""
+    """One card with one memory. `bandwidth` in bytes/s, `flops` in operations/s; `compute` is
+    NVIDIA's compute capability, at least."""
 
     name: str
     vendor: Vendor
@@ -28,6 +29,7 @@ class Card:
     bandwidth: float
     flops: float | None
     shared_memory: bool = False
+    compute: float | None = None
 
     def gpu(self) -> Gpu:
         """It as part of a machine."""
@@ -38,17 +40,27 @@ class Card:
             shared_memory=self.shared_memory,
             bandwidth=self.bandwidth,
             flops=self.flops,
+            compute=self.compute,
         )
 
 
+# Compute capability of NVIDIA's generations, at least: what engines name what they run on by.
+PASCAL: Final = 6.0
+VOLTA: Final = 7.0
+TURING: Final = 7.5
 # name, GiB it was made with, GB/s, Tflop/s
-_NVIDIA: Final[tuple[_Row, ...]] = (
+_PASCAL: Final[tuple[_Row, ...]] = (
     ("GTX 1050 Ti", (4,), 112, 2.1),
     ("GTX 1060", (6, 3), 192, 4.4),
     ("GTX 1070", (8,), 256, 6.5),
     ("GTX 1070 Ti", (8,), 256, 8.2),
     ("GTX 1080", (8,), 320, 8.9),
     ("GTX 1080 Ti", (11,), 484, 11.3),
+    ("P40", (24,), 347, 11.8),
+    ("P100", (16, 12), 732, 18.7),
+)
+_VOLTA: Final[tuple[_Row, ...]] = (("V100", (16, 32), 900, 125),)
+_NVIDIA: Final[tuple[_Row, ...]] = (  # Turing and later
     ("GTX 1650", (4,), 128, 6.0),
     ("GTX 1660", (6,), 192, 10.0),
     ("GTX 1660 Super", (6,), 336, 10.0),
@@ -97,9 +109,6 @@ _NVIDIA: Final[tuple[_Row, ...]] = (
     ("RTX 4070 Laptop", (8,), 256, 36.0),
     ("RTX 4080 Laptop", (12,), 432, 54.0),
     ("RTX 4090 Laptop", (16,), 576, 72.0),
-    ("P40", (24,), 347, 11.8),
-    ("P100", (16, 12), 732, 18.7),
-    ("V100", (16, 32), 900, 125),
     ("T4", (16,), 320, 65),
     ("A2", (16,), 200, 18),
     ("A10", (24,), 600, 125),
@@ -220,18 +229,21 @@ def key(name: str) -> str:
 def table() -> dict[str, tuple[Card, ...]]:
     """Every known card under its key, one for each memory it was made with."""
     made: dict[str, list[Card]] = {}
-    parts: tuple[tuple[Vendor, tuple[_Row, ...]], ...] = (
-        ("nvidia", _NVIDIA),
-        ("amd", _AMD),
-        ("intel", _INTEL),
-        ("apple", _APPLE),
+    parts: tuple[tuple[Vendor, tuple[_Row, ...], float | None], ...] = (
+        ("nvidia", _PASCAL, PASCAL),
+        ("nvidia", _VOLTA, VOLTA),
+        ("nvidia", _NVIDIA, TURING),
+        ("amd", _AMD, None),
+        ("intel", _INTEL, None),
+        ("apple", _APPLE, None),
     )
-    for vendor, rows in parts:
+    for vendor, rows, generation in parts:
         for name, sizes, bandwidth, tflops in rows:
             shared = vendor == "apple" or name in _SHARED
             flops = tflops * 1e12 if tflops else None
             made.setdefault(key(name), []).extend(
-                Card(name, vendor, size * GIB, bandwidth * 1e9, flops, shared) for size in sizes
+                Card(name, vendor, size * GIB, bandwidth * 1e9, flops, shared, generation)
+                for size in sizes
             )
     return {name: tuple(cards) for name, cards in made.items()}
 
@@ -255,3 +267,11 @@ def known(name: str, memory_bytes: int) -> Card | None:
 
 def _about(one: int, other: int) -> bool:
     return 0.88 * one <= other <= 1.07 * one
+
+
+def compute(name: str) -> float | None:
+    """NVIDIA's compute capability of a card, at least, by its name; None where that does not tell
+    it. An RTX that is not known is of a generation that is."""
+    if found := by_name(name):
+        return found[0].compute
+    return TURING if re.search(r"\brtx\b", name, re.IGNORECASE) else None

@@ -15,7 +15,8 @@ Vendor = Literal["nvidia", "amd", "apple", "intel"]
 @dataclass(frozen=True, slots=True)
 class Gpu:
     """One card. `free_bytes` is what no other program holds now. `bandwidth` and `flops` (dense,
-    half precision) are the maker's figures from the table of known cards, not measured."""
+    half precision) are the maker's figures from the table of known cards, not measured; so is
+    `compute`, NVIDIA's compute capability, at least."""
 
     name: str
     vendor: Vendor
@@ -25,6 +26,7 @@ class Gpu:
     shared_memory: bool = False  # it has none of its own: what it takes, the machine's memory gives
     bandwidth: float | None = None
     flops: float | None = None
+    compute: float | None = None
 
     @property
     def usable_bytes(self) -> int:

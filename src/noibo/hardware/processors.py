@@ -91,6 +91,9 @@ _NOISE: Final = re.compile(
     r"processor|raspberry)\b",
     re.IGNORECASE,
 )
+# Endings: of what is the same without graphics, and of what differs in its clock or its cache.
+_NO_GRAPHICS: Final = re.compile(r"i[3579]\d{4,5}k?f$")
+_VARIANT: Final = re.compile(r"(?<=\d)(?:kf|ks|k|f|ge|gt|g|t|x3d|x)$")
 
 
 def key(name: str) -> str:
@@ -111,8 +114,18 @@ def table() -> dict[str, Processor]:
 
 
 def by_name(name: str) -> Processor | None:
-    """The processor of that name."""
-    return table().get(key(name))
+    """The processor of that name; of Intel's without graphics (F), the same with them."""
+    known, wanted = table(), key(name)
+    return known.get(wanted) or (known.get(wanted[:-1]) if _NO_GRAPHICS.search(wanted) else None)
+
+
+def alike(name: str) -> Processor | None:
+    """One that differs from the named in its last letters alone (5600G: 5600; i7-12700: i7-12700K)
+    and is about as fast."""
+    if not re.search(r"[a-z]", name, re.IGNORECASE):
+        return None  # a bare number may be anything's
+    known, bare = table(), _VARIANT.sub("", key(name))
+    return next((known[bare + tail] for tail in ("", "k", "x") if bare + tail in known), None)
 
 
 def of_chip(chip: str, bandwidth: float, *, apple: bool) -> Processor:

@@ -158,6 +158,17 @@ def test_a_laptop_is_not_sent_to_wait() -> None:
         assert billions(pick) <= 9
 
 
+@pytest.mark.parametrize("machine", [MINIMUM, RECOMMENDED, OPTIMAL, "2x RTX 3090, 64GB"])
+def test_what_is_whole_on_a_card_takes_no_more_than_the_card(machine: str) -> None:
+    room = sum(gpu.memory_bytes for gpu in described(machine).gpus)
+    whole = [pick for pick in ranked(machine) if pick.whole_on_gpu]
+    assert whole
+    for pick in whole:
+        assert pick.takes == pick.on_gpus == sum(one.bytes for one in pick.fit.offload.devices)
+        assert pick.takes + pick.spare < room
+        assert f"takes {pick.on_gpus / 1e9:.1f} GB, whole on the GPU" in reasons(pick)["fits"]
+
+
 def test_each_is_of_another_family() -> None:
     names = [pick.candidate.model.family.name for pick in ranked(RECOMMENDED)]
     assert len(set(names)) == len(names)
@@ -180,7 +191,7 @@ def test_a_small_model_is_taken_nearly_whole_where_there_is_room() -> None:
 
 
 def test_awq_or_gptq_where_it_fits_on_the_card_and_its_engine_is_there() -> None:
-    pick = of_family(ranked(MINIMUM, "vietnamese", WITH_VLLM), "qwen2.5")
+    pick = of_family(ranked(RECOMMENDED, "vietnamese", WITH_VLLM), "qwen2.5")
     assert pick.candidate.quantisation in {"AWQ", "GPTQ"}
     assert re.fullmatch(r"hf\.co/Qwen/Qwen2\.5-\d+B-Instruct-(AWQ|GPTQ-Int4)", pick.candidate.name)
     assert pick.whole_on_gpu
@@ -296,6 +307,6 @@ def test_what_is_here_is_run_and_not_fetched_again() -> None:
 
 def test_an_engine_that_its_format_needs_is_in_the_command() -> None:
     wanted = Wanted("vietnamese", 4096, engines=WITH_VLLM)
-    found = recommendation(catalogue(), described(MINIMUM), wanted)
+    found = recommendation(catalogue(), described(RECOMMENDED), wanted)
     pick = of_family(found.picks, "qwen2.5")
     assert found.command(pick).startswith("noibo engines install vllm && noibo pull hf.co/Qwen/")

@@ -16,8 +16,9 @@ from noibo.modelstore.gguf.model_info import ModelInfo
 from noibo.modelstore.gguf.state_shape import LayerState
 
 NEAR: Final = 1.25  # times as many parameters, or as few: of the same kind of size
-# Bits per weight of what other engines run: 4 bits, a scale and a zero for each 128 weights.
-ELSEWHERE: Final = {"AWQ": 4.3, "GPTQ": 4.3, "NF4": 4.5, "BNB": 4.5}
+# Bits per weight of what other engines run: 4 bits, a scale and a zero for each 128 weights. The
+# tables by which tokens are looked up and scored stay in 16 bits.
+ELSEWHERE: Final = {"AWQ": 4.16, "GPTQ": 4.16, "NF4": 4.5, "BNB": 4.5}
 # Of the matrices' bytes in a mix, how many are in which type of ggml; else all are in one.
 _MIXES: Final[dict[str, dict[str, float]]] = {
     "Q4_K_M": {"Q4_K": 0.7, "Q6_K": 0.3},
@@ -212,7 +213,8 @@ def described(shape: Shape, parameters: int, quantisation: str, context: int) ->
         "vocabulary_size": shape.vocabulary,
         "state": _state(shape),
     }
-    facts |= _stored(parameters, quantisation, _looked_up(shape))
+    rows = shape.width * shape.vocabulary
+    facts |= _stored(parameters, quantisation, _looked_up(shape), rows)
     return ModelInfo(**facts)
 
 
@@ -236,12 +238,14 @@ def requantised(info: ModelInfo, parameters: int, quantisation: str) -> ModelInf
     """The same header over weights that are stored otherwise."""
     multiplied = sum(info.matrices.values())
     looked_up = info.parameters * max(1 - multiplied / max(info.tensor_bytes, 1), 0.0)
-    return replace(info, **_stored(parameters, quantisation, looked_up))
+    rows = (info.vocabulary_size or 0) * (info.embedding_length or 0)
+    return replace(info, **_stored(parameters, quantisation, looked_up, rows))
 
 
-def _stored(parameters: int, quantisation: str, looked_up: float) -> dict[str, Any]:
-    size = weight_bytes(parameters, quantisation)
-    multiplied = round(size * max(1 - looked_up / max(parameters, 1), 0.0))
+def _stored(parameters: int, quantisation: str, looked_up: float, scored: int) -> dict[str, Any]:
+    size = weight_bytes(parameters, quantisation, round(looked_up) + scored)
+    beside = 2 * looked_up if quantisation in ELSEWHERE else size * looked_up / max(parameters, 1)
+    multiplied = round(max(size - beside, 0.0))
     mix = _MIXES.get(quantisation, {_type(quantisation): 1.0})
     return {
         "file_size": size,
@@ -253,10 +257,12 @@ def _stored(parameters: int, quantisation: str, looked_up: float) -> dict[str, A
     }
 
 
-def weight_bytes(parameters: int, quantisation: str) -> int:
-    """Bytes of that many weights in a quantisation of llama.cpp's, or of another engine's."""
+def weight_bytes(parameters: int, quantisation: str, tables: int = 0) -> int:
+    """Bytes of that many weights in a quantisation of llama.cpp's, or of another engine's, which
+    leaves those in `tables` in 16 bits."""
     if (bits := ELSEWHERE.get(quantisation)) is not None:
-        return round(parameters * bits / 8)
+        tables = min(tables, parameters)
+        return round(2 * tables + (parameters - tables) * bits / 8)
     return q.memory(parameters, quantisation)
 
 

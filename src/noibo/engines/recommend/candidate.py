@@ -104,10 +104,12 @@ def _worth_having(size: Size, has: Iterable[str]) -> list[str]:
 
 
 def _asked(model: Model, size: Size, quantisation: str, wanted: Wanted) -> Ask:
+    """As large as is wanted. A checkpoint is loaded with all that it has: what reads pictures too,
+    whatever it is used for."""
     reference = catalog_tags.canonical(model.family, size, size.default)
     choice = Choice(reference, model, quantisation, (), Defaults(), ())
     ask = of_choice(choice, Limits(ctx_size=wanted.context, parallel=wanted.parallel))
-    if wanted.use == "vision":
+    if wanted.use == "vision" or (quantisation in SERVED_BY and "vision" in model.abilities):
         whole = replace(ask.model, bytes=ask.model.bytes + PROJECTOR_BYTES)
         ask = replace(ask, model=whole, projector_bytes=PROJECTOR_BYTES)
     return ask

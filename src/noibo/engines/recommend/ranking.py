@@ -15,6 +15,7 @@ from typing import Final
 from noibo.engines.fit.ask import Ask
 from noibo.engines.fit.fit import BUDGET, Fit, usable
 from noibo.engines.llama_cpp.offload import DRIVER
+from noibo.engines.recommend import served
 from noibo.engines.recommend.candidate import SERVED_BY, Candidate, Wanted
 from noibo.engines.recommend.quality import quality
 from noibo.engines.recommend.use import Use, always_thinks, made_for
@@ -52,6 +53,16 @@ class Pick:
         return self.fit.offload.whole
 
     @property
+    def on_gpus(self) -> int:
+        """Bytes on all GPUs."""
+        return sum(one.bytes for one in self.fit.offload.devices)
+
+    @property
+    def takes(self) -> float:
+        """Bytes where it runs, as `spare`."""
+        return self.on_gpus if self.whole_on_gpu else self.fit.memory.middle
+
+    @property
     def decode(self) -> float | None:
         return self.fit.decode.middle if self.fit.decode else None
 
@@ -85,11 +96,14 @@ def _weighed(
     fit = predict(candidate.ask, hardware)
     if fit.verdict not in {"runs well", "tight"}:
         return None
-    for_cards = candidate.quantisation in SERVED_BY
-    if for_cards and not (fit.offload.whole and _all_nvidia(hardware)):
-        return None
-    own = quality(candidate.model, candidate.quantisation)
     left = spare(fit, hardware, wanted.budget)
+    for_cards = candidate.quantisation in SERVED_BY
+    if for_cards:
+        on_cards = served.on_cards(fit, candidate.quantisation, hardware)
+        if not fit.offload.whole or on_cards is None:
+            return None
+        fit, left = on_cards, served.left(on_cards, hardware)
+    own = quality(candidate.model, candidate.quantisation)
     weight = _OF_VECTORS if use == "embedding" else 1.0
     score = weight * own + made_for(candidate.model, use) + _pace(fit, candidate.model, use)
     score -= _TIGHT if fit.verdict == "tight" else 0.0
@@ -122,7 +136,3 @@ def spare(fit: Fit, hardware: Hardware, budget: float = BUDGET) -> int:
                 room += gpu.usable_bytes - placed.bytes - (0 if gpu.shared_memory else DRIVER)
         return max(room, 0)
     return max(round(budget * hardware.memory_bytes) - fit.ram, 0)
-
-
-def _all_nvidia(hardware: Hardware) -> bool:
-    return bool(hardware.cards) and all(gpu.vendor == "nvidia" for gpu in hardware.cards)

@@ -39,13 +39,15 @@ def _lines(pick: Pick, words: Words) -> Iterator[tuple[str, str]]:
     means = words.licences.get(candidate.licence.kind, words.read_first)
     yield "licence", f"{candidate.licence.name}: {means}"
     if candidate.quantisation in SERVED_BY:
-        yield "engine", words.engine.format(engine=candidate.engine)
+        count = sum(bool(one.bytes) for one in pick.fit.offload.devices)
+        said = words.divided if count > 1 else words.engine
+        yield "engine", said.format(engine=candidate.engine, count=count)
     if candidate.gated:
         yield "access", words.gated
 
 
 def _fits(pick: Pick, words: Words) -> str:
-    takes, left = _gb(pick.fit.memory.middle), _gb(pick.spare)
+    takes, left = _gb(pick.takes), _gb(pick.spare)
     if pick.whole_on_gpu:
         return words.whole.format(takes=takes, left=left)
     if some := sum(one.layers for one in pick.fit.offload.devices):

@@ -27,6 +27,7 @@ class Words:
     licences: Mapping[str, str]
     read_first: str
     engine: str
+    divided: str
     gated: str
 
 
@@ -68,6 +69,8 @@ _EN: Final = Words(
     },
     read_first="read it first",
     engine="run by {engine}, the fastest for many callers on this card",
+    divided="run by {engine} over {count} cards, with "
+    "`vllm = {{ tensor_parallel = {count} }}` for it in noibo.toml",
     gated="its maker wants a sign-in and an accepted licence first",
 )
 _VI: Final = Words(
@@ -108,6 +111,8 @@ _VI: Final = Words(
     },
     read_first="hãy đọc trước",
     engine="chạy bằng {engine}, nhanh nhất khi nhiều người gọi trên card này",
+    divided="chạy bằng {engine} trên {count} card, cần "
+    "`vllm = {{ tensor_parallel = {count} }}` cho nó trong noibo.toml",
     gated="phải đăng nhập và chấp nhận giấy phép của nhà làm mô hình trước",
 )
 WORDS: Final[Mapping[Language, Words]] = {"en": _EN, "vi": _VI}

@@ -11,7 +11,7 @@ import csv
 import re
 from typing import Final
 
-from noibo.hardware.cards import known
+from noibo.hardware.cards import compute, known
 from noibo.hardware.machine import Gpu
 from noibo.hardware.system import System
 
@@ -91,6 +91,7 @@ def _card(row: dict[str, str], memory: int) -> Gpu | str:
         shared,
         card.bandwidth if card else None,
         card.flops if card else None,
+        compute(name),
     )
 
 
@@ -114,7 +115,9 @@ def _instances(system: System, driver: str) -> list[Gpu]:
             card = named[1]
         elif part := _INSTANCE.match(line):
             size = int(part[2]) * GIB
-            found.append(Gpu(f"{card} MIG {part[1]}", "nvidia", size, driver=_plain(driver)))
+            name = f"{card} MIG {part[1]}"
+            own = compute(card)
+            found.append(Gpu(name, "nvidia", size, driver=_plain(driver), compute=own))
     return found
 
 
