@@ -11,15 +11,30 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from noibo.cli.fit_asked import _folder
 from noibo.cli.main import app
 from noibo.engines.fit.speeds import Seen
 from noibo.engines.fit.this_machine import FILE_NAME, Found
+from noibo.engines.hosted.adapter import Transformers
 from noibo.engines.llama_cpp.adapter import LlamaCpp
 from noibo.engines.memory.book import Book
-from noibo.engines.memory.size import Need
-from noibo.errors import BadModelFile, ModelNotFound, NoiboError, UnknownModel, UsageError
+from noibo.engines.memory.size import Need, Use
+from noibo.errors import (
+    BadModelFile,
+    EngineMissing,
+    ModelNotFound,
+    ModelPathNotFound,
+    NoiboError,
+    UnknownModel,
+    UsageError,
+)
 from noibo.hardware.offload import Usable
+from noibo.modelstore.store import Store
+from noibo.settings import Engine
 from tests.engines.fit.machines import machine
+from tests.engines.fit.small_headers import header
+from tests.engines.hosted.test_hosted_adapters import WRITER
+from tests.engines.hosted.test_lookup_of_checkpoints import checkpoint
 from tests.modelstore.gguf_builder import STRING, Gguf
 
 
@@ -164,6 +179,91 @@ def test_a_model_in_parts_counts_all_of_them(
     one.symlink_to(smollm2_gguf)
     parts, whole = (told(str(file))["parts_bytes"] for file in (first, one))
     assert parts["weights"] - whole["weights"] == second.stat().st_size
+
+
+def test_parts_that_are_missing_are_named_whichever_was_asked_for(
+    measured: Path, smollm2_gguf: Path, tmp_path: Path
+) -> None:
+    first, second, third = (tmp_path / f"m-{number:05}-of-00003.gguf" for number in (1, 2, 3))
+    first.symlink_to(smollm2_gguf)
+    with pytest.raises(ModelPathNotFound, match=r"m-00002-of-00003.*m-00003-of"):
+        run(str(first))
+    second.write_bytes(b"no header of its own that says anything")
+    third.write_bytes(bytes(1000))
+    named = told(str(second))  # the first part says what it is
+    assert named["parts_bytes"] == told(str(first))["parts_bytes"]
+    with pytest.raises(UsageError, match="number 9 of 3"):
+        run(str(tmp_path / "m-00009-of-00003.gguf"))
+
+
+def test_a_folder_is_what_its_engine_says(measured: Path, tmp_path: Path) -> None:
+    path = checkpoint(tmp_path / "writer", WRITER)
+    found = told(str(path), "--context", "1024", "--hardware", "CPU 16GB")
+    assert (found["model"], found["engine"]) == ("writer", "transformers")
+    assert (found["known_by"], found["quantisation"]) == ("engine", "float16")
+    limits, engine, one = Engine(ctx_size=1024), Transformers(), _folder(path)
+    need = engine.need(one, engine.sizes(one, limits, Use(), 0)[0], limits)
+    assert found["memory_bytes"]["middle"] == found["ram_bytes"] == need.total
+    assert (found["batch"], found["decode_tokens_per_s"]) == (None, None)
+    said = run(f"{path}/")
+    assert "by what its engine says" in said and "not predicted" in said
+    with pytest.raises(BadModelFile, match="no checkpoint"):
+        run(f"{tmp_path}/")
+
+
+def test_a_checkpoint_that_is_here_is_judged_by_its_engine(
+    measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "store")
+    store.add(checkpoint(tmp_path / "writer", WRITER))
+    monkeypatch.setenv("NOIBO_STORE_PATH", str(tmp_path / "store"))
+    book = Book(measured / "memory.json")
+    for name in ("a", "b"):
+        book.measured(name, "llama_cpp", Need(weights=10**9), 15 * 10**8, name)
+        book.measured(name + "t", "transformers", Need(weights=10**9), 11 * 10**8, name)
+    found = told("writer")
+    assert (found["engine"], found["parallel"]) == ("transformers", 1)
+    assert found["correction"]["memory"]["scale"] == pytest.approx(1.1)
+    with pytest.raises(UsageError, match="holds conversations in its own way") as caught:
+        run("writer", "--kv", "q8_0")
+    assert "--kv f16" in caught.value.next_step
+    (measured / "noibo.toml").write_text('[models."writer:latest"]\nengine = "vllm"\n')
+    with pytest.raises(EngineMissing) as missing:
+        run("writer")
+    assert "noibo engines install vllm" in missing.value.next_step
+
+
+def test_a_name_that_recommend_prints_is_known(measured: Path) -> None:
+    found = told("hf.co/Qwen/Qwen3-14B-AWQ", "--hardware", "RTX 4090, 64GB")
+    assert (found["quantisation"], found["engine"]) == ("AWQ", "vllm")
+    assert (found["known_by"], found["verdict"]) == ("shape", "runs well")
+    small = told("hf.co/Qwen/Qwen3-14B-AWQ", "--hardware", "RTX 3060 8GB, 64GB")
+    assert small["verdict"] == "does not"
+    assert "are wanted on GPUs, and vllm takes no more than" in small["why"]
+    with pytest.raises(UnknownModel, match="not known before it is fetched") as caught:
+        run("hf.co/acme/new-model")
+    assert "noibo pull hf.co/acme/new-model" in caught.value.next_step
+
+
+def test_what_takes_no_memory_here_has_no_size(measured: Path) -> None:
+    found = told("gpt-4o")
+    for name in ("memory_bytes", "ram_bytes", "kept_bytes", "gpu_layers", "batch"):
+        assert found[name] is None
+    echo = told("echo")
+    assert (echo["verdict"], echo["engine"]) == ("runs well", "echo")
+    assert 0 < echo["ram_bytes"] < 10**8
+    said = run("echo")
+    assert "no weights" in said and "hosted" not in said
+
+
+def test_state_that_cannot_be_rounded_is_not_reckoned_so(measured: Path, tmp_path: Path) -> None:
+    odd = header(attention__key_length=80, attention__value_length=80)
+    file = tmp_path / "odd.gguf"
+    file.write_bytes(odd.bytes())
+    with pytest.raises(UsageError, match="80 and its values 80") as caught:
+        run(str(file), "--kv", "q8_0")
+    assert "--kv f16" in caught.value.next_step
+    assert told(str(file), "--kv", "f16")["kv_type"] == "f16"
 
 
 def test_what_is_set_for_one_model_holds_for_it(measured: Path, model_store: Path) -> None:

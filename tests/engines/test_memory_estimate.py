@@ -96,6 +96,25 @@ def test_weights_that_are_put_into_another_order_count_twice(model: Model) -> No
     assert more - less == 50 * MIB
 
 
+def test_what_comes_with_a_model_is_not_put_into_another_order(
+    model: Model, tmp_path: Path
+) -> None:
+    assert model.info is not None
+    all_of_it = {min(REORDERED): model.info.tensor_bytes}
+    reordered = dataclasses.replace(model, info=dataclasses.replace(model.info, matrices=all_of_it))
+    projector, adapter = tmp_path / "p.gguf", tmp_path / "a.gguf"
+    projector.write_bytes(bytes(40 * MIB))
+    adapter.write_bytes(bytes(10 * MIB))
+    more = dataclasses.replace(
+        reordered,
+        projector=projector,
+        adapters=(adapter,),
+        bytes=model.bytes + 50 * MIB,
+    )
+    plain, with_them = (need_of(one, Size(512, 1), 64).weights for one in (reordered, more))
+    assert with_them - plain == 50 * MIB
+
+
 def test_all_parts_count(model: Model) -> None:
     assert model.info is not None
     whole = dataclasses.replace(model, bytes=3 * model.bytes)

@@ -88,6 +88,23 @@ def test_recurrent_layers_keep_a_state_of_fixed_size(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("architecture", ["nemotron_h", "nemotron_h_moe"])
+def test_layers_of_a_network_alone_keep_nothing(tmp_path: Path, architecture: str) -> None:
+    ssm = {"ssm__inner_size": 1024, "ssm__state_size": 16, "ssm__conv_kernel": 4}
+    found = states(
+        tmp_path,
+        architecture,
+        attention__head_count_kv=[0, 0, 2] * 4,
+        feed_forward_length=[0, 64, 0] * 4,
+        **ssm,
+    )
+    assert found == (
+        LayerState(4, 0, 0, fixed=(3 * 1024 + 16 * 1024) * 4),
+        LayerState(4, 0, 0),
+        LayerState(4, 128, 128),
+    )
+
+
 def test_layers_that_only_guess_ahead_keep_nothing(tmp_path: Path) -> None:
     assert states(tmp_path, "glm4moe", nextn_predict_layers=1) == (LayerState(11, 512, 512),)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json as jsonlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,11 +13,10 @@ from noibo.cli.context import settings
 from noibo.cli.note import Note
 
 if TYPE_CHECKING:
-    from noibo.engines.engine import Model
     from noibo.engines.fit.ask import Ask
     from noibo.engines.memory.correction import Correction
     from noibo.hardware.machine import Hardware
-    from noibo.settings import Engine, Settings
+    from noibo.settings import Settings
 
 
 class Kv(StrEnum):
@@ -26,24 +24,6 @@ class Kv(StrEnum):
 
     f16 = "f16"
     q8_0 = "q8_0"
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What the options say of the size; 0 and None: nothing."""
-
-    context: int
-    parallel: int
-    kv: Kv | None
-
-    def of(self, engine: Engine) -> Engine:
-        """The settings with that."""
-        return replace(
-            engine,
-            ctx_size=self.context or engine.ctx_size,
-            parallel=self.parallel or engine.parallel,
-            kv_type=self.kv.value if self.kv else engine.kv_type,
-        )
 
 
 def fit(
@@ -72,17 +52,19 @@ def fit(
     ] = False,
 ) -> None:
     """Say whether a model will run here, how large and how fast."""
+    from noibo.cli.fit_asked import Wanted, asked, require_held
     from noibo.cli.fit_view import as_json, print_fit
     from noibo.engines.fit.fit import predict
     from noibo.engines.memory.correction import NONE
     from noibo.engines.memory.machine import amount
 
     tree = settings()
-    ask = _asked(model, tree, _Wanted(context, parallel, kv))
+    ask = asked(model, tree, Wanted(context, parallel, kv.value if kv else None))
     if quant is not None:
         from noibo.engines.fit.ask import in_quantisation
 
         ask = in_quantisation(ask, quant)
+    require_held(ask, kv.value if kv else None)
     if hardware is not None:
         from noibo.hardware.described import described
 
@@ -99,78 +81,23 @@ def fit(
     print_fit(found, machine, correction, remark)
 
 
-def _asked(name: str, tree: Settings, wanted: _Wanted) -> Ask:
-    """The file, the model that is here, or what the catalogue knows of it. Raises `UnknownModel`
-    with the nearest names, and what is wrong with a file."""
-    from noibo.engines.fit.ask import Ask, of_choice, of_model
-    from noibo.engines.supervision.plan import limits_of
-    from noibo.errors import ModelNotFound
-    from noibo.modelstore.catalog import load
-    from noibo.modelstore.reference import Reference
-
-    if name.lower().endswith(".gguf") or (Path(name).is_file() and "/" in name):
-        return of_model(_file(Path(name)), wanted.of(tree.engine))
-    import asyncio
-
-    from noibo.assembly import open_lookup
-
-    try:
-        found = asyncio.run(open_lookup(tree).resolve(name))
-    except ModelNotFound:
-        catalog = load()
-        choice = catalog.require(Reference.parse(name))
-        ask = of_choice(choice, wanted.of(limits_of(tree, str(choice.reference))))
-        return replace(ask, others=catalog.quantisations(choice.model))
-    if found.path is None:
-        return Ask(found, 0, known="nothing", api_only=True)
-    return of_model(found, wanted.of(limits_of(tree, found.name)))
-
-
-def _file(path: Path) -> Model:
-    """A GGUF file that is in no store; of one in parts, all that are there."""
-    from noibo.engines.engine import Model
-    from noibo.errors import UsageError
-    from noibo.modelstore.gguf.model_info import inspect_model
-    from noibo.modelstore.parts import Part
-
-    info = inspect_model(path)
-    if info.kind != "model":
-        raise UsageError(
-            f"{path.name} is no model: it is of the kind {info.kind}.",
-            next_step="Name the model that it belongs to.",
-        )
-    part = Part.of(str(path))
-    files = [Path(part.path(i + 1)) for i in range(part.count)] if part else [path]
-    size = sum(one.stat().st_size for one in files if one.exists())
-    parameters = round(info.parameters * size / max(info.file_size, 1))
-    return Model(
-        path.name,
-        "llama_cpp",
-        path,
-        parameters,
-        info.context_length or 0,
-        info=info,
-        bytes=size,
-    )
-
-
 def _here(tree: Settings, ask: Ask) -> tuple[Ask, Hardware, Correction, str]:
-    """This machine, what was measured of this very model on it, and what others taught."""
+    """This machine, what was measured of this very model on it, and what others taught. Another
+    engine than llama.cpp may use GPUs that llama.cpp cannot."""
     from noibo.assembly import look_at_machine
     from noibo.engines.fit import pace
     from noibo.engines.fit.speeds import Speeds
-    from noibo.engines.llama_cpp.adapter import LlamaCpp
     from noibo.engines.memory.book import Book
     from noibo.engines.memory.correction import Correction
 
     note = Note()
     found = look_at_machine(tree, note)
     note.clear()
-    machine = found.for_models
+    machine = found.hardware if ask.elsewhere else found.for_models
     seen = Speeds(tree.home / "speeds.json").seen(found.build)
     read, written = pace.learned(seen, machine)
-    memory = Book(tree.home / "memory.json").correction(LlamaCpp.name)
-    if ask.known == "header":
+    memory = Book(tree.home / "memory.json").correction(ask.model.engine)
+    if ask.known in {"header", "engine"}:
         ask = _as_started(tree, ask, machine.memory_bytes)
     own = [one for one in seen if one.model == ask.model.name and ask.known == "header"]
     own = [one for one in own if bool(one.gpu_layers) == bool(pace.usable(machine))]
@@ -179,7 +106,8 @@ def _here(tree: Settings, ask: Ask) -> tuple[Ask, Hardware, Correction, str]:
         prefill=max((one.prefill for one in own), default=0.0) or None,
         decode=max((one.decode for one in own), default=0.0) or None,
     )
-    return ask, machine, Correction(memory, read, written), found.remark
+    remark = "" if ask.elsewhere else found.remark
+    return ask, machine, Correction(memory, read, written), remark
 
 
 def _as_started(tree: Settings, ask: Ask, memory: int) -> Ask:
@@ -205,4 +133,4 @@ def _as_started(tree: Settings, ask: Ask, memory: int) -> Ask:
     use = Book(tree.home / "memory.json").use(ask.model.seat)
     most = amount(tree.memory.conversations, memory, "memory.conversations")
     kept = most if worth_keeping(use, rate).keep else 0
-    return replace(of_model(ask.model, ask.limits, use, kept), rate=rate)
+    return replace(of_model(ask.model, ask.limits, use, kept, ask.engine), rate=rate)

@@ -16,8 +16,9 @@ from noibo.modelstore.printable import shown
 
 KNOWN: Final = {
     "header": "by its file's header",
+    "engine": "by what its engine says",
     "shape": "not here in this form: its layers are known, its weights reckoned",
-    "size": "not here: its layers are guessed from models as large",
+    "size": "not here, and its layers are not known: guessed from models as large",
     "nothing": "its header says too little: guessed by the size of its files",
 }
 LABEL: Final = 24
@@ -39,7 +40,7 @@ def print_fit(fit: Fit, hardware: Hardware, correction: Correction, remark: str)
     if remark:
         print_paragraph(f"! {remark}")
     print()
-    for name, learned in _learned(correction):
+    for name, learned in _learned(fit, correction):
         print_paragraph(f"{name}: {learned.words()}.")
 
 
@@ -58,6 +59,8 @@ def _wanted(fit: Fit) -> str:
     if not ask.writes:
         return f"Inputs of up to {ask.context:,} tokens, {ask.parallel} side by side"
     callers = "1 caller" if ask.parallel == 1 else f"{ask.parallel} callers"
+    if not ask.context:
+        return callers
     return f"{callers} with {ask.context:,} tokens each, KV {ask.kv_type}"
 
 
@@ -80,12 +83,15 @@ def _memory(fit: Fit, correction: Correction) -> Iterator[tuple[str, str]]:
     layers = (fit.ask.model.info and fit.ask.model.info.layers) or 0
     for one in fit.offload.devices:
         yield f"  on {one.name}", f"{size(one.bytes):>9}   {one.layers} of {layers} layers"
-    if fit.offload.devices:
+    if fit.offload.devices or memory.middle > fit.ram:
         yield "  in the memory", f"{size(fit.ram):>9}"
 
 
 def _speeds(fit: Fit) -> Iterator[tuple[str, str]]:
     ask = fit.ask
+    if ask.elsewhere:
+        yield "speed", "  not predicted: that is learned of llama.cpp alone"
+        return
     yield "reads", f"{_rate(fit.prefill)}{_unless(fit.prefill, f', a prompt of {ask.context:,}')}"
     if not ask.writes:
         return
@@ -107,29 +113,33 @@ def _unless(rate: Range | None, words: str) -> str:
     return words if rate is not None else ""
 
 
-def _learned(correction: Correction) -> Iterator[tuple[str, Learned]]:
+def _learned(fit: Fit, correction: Correction) -> Iterator[tuple[str, Learned]]:
     yield "Memory", correction.memory
+    if fit.ask.elsewhere:
+        return
     yield "Reading", correction.prefill
     yield "Writing", correction.decode
 
 
 def as_json(fit: Fit, correction: Correction, remark: str) -> dict[str, Any]:
-    """Stable keys; bytes and tokens a second."""
-    ask = fit.ask
+    """Stable keys; bytes and tokens a second. Of what is only an API nothing lies in memory here,
+    which is no size: null."""
+    ask, here = fit.ask, not fit.ask.api_only
     return {
         "model": ask.model.name,
         "quantisation": ask.quantisation,
         "parameters": parameters_of(ask.model) or None,
-        "known_by": None if ask.api_only else ask.known,
+        "known_by": ask.known if here else None,
+        "engine": ask.model.engine,
         "context": ask.context,
         "parallel": ask.parallel,
         "kv_type": ask.kv_type,
-        "batch": fit.batch,
+        "batch": fit.batch or None,
         "parts_bytes": dict(fit.parts),
-        "memory_bytes": _whole(fit.memory),
-        "kept_bytes": fit.kept,
-        "ram_bytes": fit.ram,
-        "gpu_layers": fit.gpu_layers,
+        "memory_bytes": _whole(fit.memory) if here else None,
+        "kept_bytes": fit.kept if here else None,
+        "ram_bytes": fit.ram if here else None,
+        "gpu_layers": fit.gpu_layers if here else None,
         "gpus": [asdict(one) for one in fit.offload.devices],
         "prefill_tokens_per_s": _plain(fit.prefill),
         "decode_tokens_per_s": _plain(fit.decode),

@@ -10,8 +10,10 @@ import pytest
 
 from noibo import settings
 from noibo.engines.engine import Model, Verb
+from noibo.engines.fit import pace
 from noibo.engines.fit.ask import Ask, in_quantisation, of_choice, of_model
 from noibo.engines.fit.fit import predict
+from noibo.engines.fit.work import Work
 from noibo.engines.llama_cpp.adapter import LlamaCpp
 from noibo.engines.memory.correction import Correction, Learned
 from noibo.errors import UsageError
@@ -23,6 +25,7 @@ from tests.engines.fit.small_headers import header, model
 from tests.small_models import small_encoder
 
 MIB = 2**20
+CARDS = ((), (card(12),))
 
 
 def known(name: str, context: int = 4096, parallel: int = 1) -> Ask:
@@ -95,7 +98,12 @@ def test_an_encoder_s_slots_share_nothing_that_grows(tmp_path: Path) -> None:
     assert "reads" in few.why
 
 
-def test_a_projector_and_adapters_count_once(smollm2: Ask, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["Q4_1", "Q4_K"])  # the latter is put into another order
+def test_a_projector_and_adapters_count_once(smollm2: Ask, tmp_path: Path, kind: str) -> None:
+    info = smollm2.model.info
+    assert info is not None
+    info = replace(info, matrices={kind: sum(info.matrices.values())})
+    smollm2 = replace(smollm2, model=replace(smollm2.model, info=info))
     projector, adapter = tmp_path / "p.gguf", tmp_path / "a.gguf"
     projector.write_bytes(bytes(40 * MIB))
     adapter.write_bytes(bytes(10 * MIB))
@@ -112,6 +120,13 @@ def test_a_projector_and_adapters_count_once(smollm2: Ask, tmp_path: Path) -> No
     assert parts["weights"] == dict(less.parts)["weights"]
     pictures = parts["compute buffers"] - dict(less.parts)["compute buffers"]
     assert more.memory.middle - less.memory.middle == 50 * MIB + pictures
+
+
+def test_a_projector_that_only_the_ask_tells_of_counts_once() -> None:
+    plain = known("qwen2.5:7b")
+    more = replace(plain.model, bytes=plain.model.bytes + GB)
+    fit = predict(replace(plain, model=more, projector_bytes=GB), machine(64))
+    assert fit.memory.middle - predict(plain, machine(64)).memory.middle == GB
 
 
 def test_a_model_whose_header_cannot_be_read_is_guessed_by_its_size() -> None:
@@ -247,6 +262,38 @@ def test_shared_memory_is_counted_once() -> None:
 def test_a_gpu_inside_a_processor_is_left_alone() -> None:
     inside = dataclasses.replace(apple(16), vendor="intel", name="Iris Xe")
     assert predict(known("llama3:8b"), machine(32, inside)).gpu_layers == 0
+
+
+def test_the_doubt_of_a_guess_counts_on_a_card_too() -> None:
+    ask = known("llama3:8b", 8192)
+    fits = [predict(ask, machine(64, card(tenths / 10))) for tenths in range(50, 120)]
+    whole = [fit for fit in fits if fit.offload.whole]
+    assert (whole[0].verdict, whole[-1].verdict) == ("tight", "runs well")
+    assert "may be wanted on RTX 3060" in whole[0].why
+    sure = predict(ask, machine(64, card(8.5)), Correction(memory=Learned(1.0, 0.0, 9, 9)))
+    unsure = predict(ask, machine(64, card(8.5)), Correction(memory=Learned(1.0, 0.6, 9, 9)))
+    assert (sure.verdict, unsure.verdict) == ("runs well", "tight")
+
+
+def test_a_batch_is_as_large_as_the_card_reads_in_time() -> None:
+    beside, on_card = (predict(known("qwen2.5:7b"), machine(64, *cards)) for cards in CARDS)
+    assert (beside.batch, on_card.batch) == (8, 512)
+    measured = replace(known("qwen2.5:7b"), rate=100.0)
+    assert predict(measured, machine(64, card(12))).batch == 32
+    half = predict(known("qwen2.5:14b"), machine(64, card(8)))
+    assert beside.batch <= half.batch < on_card.batch
+
+
+def test_a_batch_is_read_no_faster_than_its_weights() -> None:
+    work = Work(weights=4 * GB, prompt=1e9)
+    parts = [pace.Part(1.0, pace.of_gpu(card(12)))]
+    free, small, large = (pace.reading(work, parts, batch) for batch in (0, 8, 1024))
+    assert small == pytest.approx(8 * 0.65 * 360e9 / (4 * GB))
+    assert free == large == pytest.approx(0.4 * 50e12 / 1e9)
+    slow = replace(known("qwen2.5:7b"), rate=20.0)  # as measured: a batch of 8
+    fast = predict(known("qwen2.5:7b"), machine(64, card(12)))
+    bound = predict(slow, machine(64, card(12)))
+    assert bound.prefill and fast.prefill and bound.prefill.middle < fast.prefill.middle
 
 
 def test_small_files_can_be_placed_too(tmp_path: Path) -> None:

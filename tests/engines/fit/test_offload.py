@@ -13,6 +13,8 @@ import xllamacpp
 
 from noibo import settings
 from noibo.engines.engine import Model, Speed, Verb
+from noibo.engines.fit.ask import of_model
+from noibo.engines.fit.fit import predict
 from noibo.engines.llama_cpp.adapter import LlamaCpp
 from noibo.engines.llama_cpp.devices import EngineDevices
 from noibo.engines.llama_cpp.offload import (
@@ -27,8 +29,10 @@ from noibo.engines.llama_cpp.offload import (
 )
 from noibo.engines.llama_cpp.process import _params
 from noibo.engines.memory.size import Need, Size
+from noibo.hardware.cards import by_name
 from noibo.hardware.offload import Device as Named
 from noibo.hardware.offload import Usable
+from tests.engines.fit.machines import machine
 from tests.engines.fit.small_headers import header, model
 
 GB = 10**9
@@ -236,6 +240,38 @@ def test_what_vectors_are_computed_in_is_wanted_on_the_gpu(tmp_path: Path) -> No
     writing = load_of(model(tmp_path), need)
     assert embedding and writing
     assert (embedding.buffers, writing.buffers) == (3 * MIB, 0)
+
+
+@pytest.mark.parametrize(
+    ("description", "batch"), [("NVIDIA GeForce RTX 3060", 256), ("a card of next year", 128)]
+)
+def test_a_first_batch_is_as_large_as_the_gpu_reads_in_time(
+    tmp_path: Path, description: str, batch: int
+) -> None:
+    one = dataclasses.replace(model(tmp_path), parameters=7 * GB)
+    there = Usable((Named("CUDA0", description, 12 * 2**30, 11 * GB),))
+
+    def chosen(devices: EngineDevices, rate: float | None) -> int:
+        launch = LlamaCpp(devices).launch(one, Size(1024, 2), LIMITS, Speed(rate, measure=False))
+        assert launch.config["batch"] == launch.placement["batch"]
+        return int(launch.config["batch"])
+
+    on_gpu = EngineDevices(lambda: True, lambda: there)
+    assert chosen(on_gpu, None) == batch
+    assert chosen(on_gpu, 20.0) == 8  # as measured
+    assert chosen(EngineDevices(lambda: False, lambda: there), None) == 8
+    tiny = Usable((Named("CUDA0", description, 12 * 2**30, 100 * MIB),))
+    assert chosen(EngineDevices(lambda: True, lambda: tiny), None) == 8
+
+
+def test_fit_and_the_worker_take_the_same_batch(tmp_path: Path) -> None:
+    one = dataclasses.replace(model(tmp_path), parameters=7 * GB)
+    gpu = by_name("RTX 3060")[0].gpu()
+    there = Usable((Named("CUDA0", "RTX 3060", gpu.memory_bytes, gpu.memory_bytes),))
+    engine = LlamaCpp(EngineDevices(lambda: True, lambda: there))
+    launch = engine.launch(one, Size(1024, 2), LIMITS, Speed(None, measure=False))
+    ask = dataclasses.replace(of_model(one, LIMITS), context=1024, parallel=2)
+    assert predict(ask, machine(32, gpu)).batch == launch.config["batch"]
 
 
 def test_what_is_free_is_asked_anew_when_a_worker_came_or_went() -> None:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from noibo.engines.fit.ask import Ask, in_quantisation
-from noibo.engines.fit.judge import AS_ONE_READS, Fit, gigabytes, judge
-from noibo.engines.llama_cpp.adapter import LEAST_CONTEXT, may_round
+from noibo.engines.fit.judge import AS_ONE_READS, judge
+from noibo.engines.fit.prediction import Fit, gigabytes
+from noibo.engines.llama_cpp.adapter import LEAST_CONTEXT
 from noibo.engines.memory.correction import Correction
 from noibo.hardware.machine import Hardware
 from noibo.modelstore.catalog import quantisation as q
@@ -82,7 +83,7 @@ def _line(change: _Change, before: Fit, after: Fit) -> str:
 
 def _rounded(fit: Fit) -> _Change | None:
     ask = fit.ask
-    if ask.kv_type == "q8_0" or not may_round(ask.model) or not ask.writes:
+    if ask.kv_type == "q8_0" or not ask.may_round or not ask.writes:
         return None
     return _Change("--kv q8_0", replace(ask, kv_type="q8_0"))
 
@@ -143,7 +144,7 @@ def _otherwise(ask: Ask) -> list[str]:
 
 def _all_together(fit: Fit, attempt: Try) -> _Change | None:
     """One caller, rounded state, and as much context as that leaves; if need be, stored smaller."""
-    kind: KvType = "q8_0" if may_round(fit.ask.model) else fit.ask.kv_type
+    kind: KvType = "q8_0" if fit.ask.may_round else fit.ask.kv_type
     bare = replace(fit.ask, parallel=1, kv_type=kind)
     for name in (None, *_otherwise(fit.ask)):
         ask = in_quantisation(bare, name) if name else bare
@@ -158,7 +159,9 @@ def _all_together(fit: Fit, attempt: Try) -> _Change | None:
 
 
 def _stretched(ask: Ask) -> Iterator[str]:
-    """What a context over what the model was trained with means."""
+    """What a context over what the model was trained with means to llama.cpp."""
+    if ask.elsewhere:
+        return
     info = ask.model.info
     trained = ask.model.trained_context or (info.context_length if info else 0) or 0
     first = (info.unstretched_length if info else 0) or 0

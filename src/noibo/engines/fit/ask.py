@@ -2,19 +2,21 @@
 
 The model is one as engines see it. Of one that is here the header says everything; of one that is
 not, its shape is known or guessed, and its weights are parameters times bits of its quantisation.
+What another engine than llama.cpp runs is as large as that engine says.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final, Literal
 
 from noibo import settings
-from noibo.engines.engine import Model, Verb
+from noibo.engines.engine import Engine, Model, Verb
 from noibo.engines.fit import shapes
+from noibo.engines.hosted.folder import folder_of
 from noibo.engines.llama_cpp import embed
-from noibo.engines.llama_cpp.adapter import LlamaCpp
+from noibo.engines.llama_cpp.adapter import LlamaCpp, may_round
+from noibo.engines.memory.estimate import length_of
 from noibo.engines.memory.size import Size, Use
 from noibo.errors import UsageError
 from noibo.modelstore.catalog import quantisation as q
@@ -22,8 +24,9 @@ from noibo.modelstore.catalog.choice import Choice
 from noibo.modelstore.gguf.model_info import ModelInfo
 from noibo.settings import KvType
 
-# header: the file is here. shape: its layers are known by name. size: guessed from others as large.
-Known = Literal["header", "shape", "size", "nothing"]
+# header: the file is here. engine: what another than llama.cpp says of it. shape: its layers are
+# known by name. size: guessed from others as large.
+Known = Literal["header", "engine", "shape", "size", "nothing"]
 LIMITS: Final = settings.Engine()
 # What most publishers of GGUF files have.
 USUAL: Final = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M")
@@ -36,7 +39,8 @@ class Ask:
     quantisations that it can be had in; `active` the parameters used for one token, 0: by the
     header. `prefill` and `decode` are tokens/s that were measured of this very model here, `rate`
     those by which its worker's batch is chosen. `kept_bytes` is the most that idle conversations
-    may take, and `limits` hold for its worker."""
+    may take, and `limits` hold for its worker. `elsewhere`: another engine than llama.cpp runs it;
+    `engine` is that one, of a model that is here."""
 
     model: Model
     context: int
@@ -54,6 +58,8 @@ class Ask:
     rate: float | None = None
     kept_bytes: int = 0
     limits: settings.Engine = LIMITS
+    engine: Engine | None = None
+    elsewhere: bool = False
 
     @property
     def size(self) -> Size:
@@ -64,12 +70,24 @@ class Ask:
         """False of a model that gives vectors or ranks: nothing is decoded."""
         return self.model.verb is not Verb.EMBED
 
+    @property
+    def may_round(self) -> bool:
+        """Whether llama.cpp can hold its conversations as q8_0."""
+        return not self.elsewhere and may_round(self.model)
+
 
 def of_model(
-    model: Model, limits: settings.Engine = LIMITS, use: Use = Use(), kept_bytes: int = 0
+    model: Model,
+    limits: settings.Engine = LIMITS,
+    use: Use = Use(),
+    kept_bytes: int = 0,
+    engine: Engine | None = None,
 ) -> Ask:
     """A model that is here, as large as noibo would start it by those limits and by how it was
-    used. The sizes of what comes with it are those of its files, read now."""
+    used, with `engine`, by default llama.cpp. The sizes of what comes with it are those of its
+    files, read now. Raises what its engine says against it."""
+    if engine is not None and not isinstance(engine, LlamaCpp):
+        return _by_engine(engine, model, limits, use, kept_bytes)
     if embed.only_embeds(model):
         model = replace(model, verb=Verb.EMBED)
     info, size = model.info, LlamaCpp().sizes(model, limits, use, kept_bytes)[0]
@@ -81,10 +99,32 @@ def of_model(
         known="header" if info and info.state else "nothing",
         quantisation=(info.file_type or info.quantisation) if info else None,
         others=USUAL if info and info.parameters else (),
-        adapter_bytes=sum(_length(path) for path in model.adapters),
-        projector_bytes=_length(model.projector),
+        adapter_bytes=sum(map(length_of, model.adapters)),
+        projector_bytes=length_of(model.projector),
         kept_bytes=size.kept_bytes,
         limits=limits,
+    )
+
+
+def _by_engine(
+    engine: Engine, model: Model, limits: settings.Engine, use: Use, kept_bytes: int
+) -> Ask:
+    """As large as the engine would make it; what cannot write is for vectors."""
+    folder = folder_of(model) if model.format == "safetensors" else None
+    if folder is not None and not folder.writes:
+        model = engine.serving(model, Verb.EMBED)
+    size = engine.sizes(model, limits, use, kept_bytes)[0]
+    return Ask(
+        model,
+        size.context,
+        size.parallel,
+        size.kv_type,
+        known="engine",
+        quantisation=folder.dtype if folder else None,
+        kept_bytes=size.kept_bytes,
+        limits=limits,
+        engine=engine,
+        elsewhere=True,
     )
 
 
@@ -131,7 +171,14 @@ def of_choice(
 
 def in_quantisation(ask: Ask, text: str) -> Ask:
     """The same model stored otherwise; `text` as people type it (`q4_k_m`, `8bit`). Raises
-    `UsageError` for what is none, and for a model of which no header is known."""
+    `UsageError` for what is none, for a model of which no header is known, and for one that
+    another engine runs."""
+    if ask.engine is not None:
+        raise UsageError(
+            f"{ask.model.name} is run by {ask.engine.name}, as it is stored: only llama.cpp has "
+            "other quantisations.",
+            next_step="Leave --quant out, or name the same model of the catalogue: `noibo search`.",
+        )
     named = q.parse(text)
     info = ask.model.info
     if not named:
@@ -148,8 +195,10 @@ def in_quantisation(ask: Ask, text: str) -> Ask:
     made = shapes.requantised(info, ask.model.parameters or info.parameters, named[0])
     beside = ask.adapter_bytes + ask.projector_bytes
     model = replace(ask.model, info=made, bytes=made.file_size + beside)
+    if ask.elsewhere:
+        model = replace(model, engine=LlamaCpp.name)
     known: Known = "shape" if ask.known == "header" else ask.known
-    made_of = replace(ask, model=model, quantisation=named[0], known=known)
+    made_of = replace(ask, model=model, quantisation=named[0], known=known, elsewhere=False)
     return replace(made_of, prefill=None, decode=None, rate=None)
 
 
@@ -162,10 +211,3 @@ def parameters_of(model: Model) -> int:
     """Its parameters, of all parts; 0 where nobody says."""
     info: ModelInfo | None = model.info
     return max(model.parameters, info.parameters if info else 0)
-
-
-def _length(path: Path | None) -> int:
-    try:
-        return path.stat().st_size if path else 0
-    except OSError:
-        return 0

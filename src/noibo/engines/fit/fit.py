@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from noibo.engines.fit.advice import advised
 from noibo.engines.fit.ask import Ask
-from noibo.engines.fit.judge import BUDGET, Fit, Range, gigabytes, judge
+from noibo.engines.fit.judge import judge
 from noibo.engines.fit.pace import usable
+from noibo.engines.fit.prediction import BUDGET, Fit, Range, gigabytes
 from noibo.engines.memory.correction import NONE, Correction
 from noibo.hardware.machine import Hardware
 

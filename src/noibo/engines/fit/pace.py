@@ -3,8 +3,8 @@
 To write a token, a machine reads its bytes and computes with them at the same time, and the slower
 of both counts; each layer costs a moment besides, in which the cores wait for each other. Only a
 few rows are multiplied at a time, far below what a machine does with large matrices. To read a
-prompt takes operations. What a machine reaches of that in practice is learned from what it did;
-before that, it is the part that was usual.
+prompt takes operations, and for each batch of it all weights are read once. What a machine reaches
+of that in practice is learned from what it did; before that, it is the part that was usual.
 
 Layers on a GPU and layers beside it take turns.
 """
@@ -17,6 +17,7 @@ from typing import Final
 
 from noibo.engines.fit.speeds import Seen
 from noibo.engines.fit.work import Work
+from noibo.engines.llama_cpp.adapter import GPU_READING
 from noibo.engines.memory.correction import Learned, Sample, learn
 from noibo.hardware.machine import Gpu, Hardware
 
@@ -24,8 +25,7 @@ from noibo.hardware.machine import Gpu, Hardware
 READING: Final = 0.25  # of operations, with a batch of a prompt
 WRITING: Final = 0.2  # of operations, with a row for each caller
 COPYING: Final = 0.8  # of bytes
-GPU_READING: Final = 0.4  # of the maker's figure
-GPU_COPYING: Final = 0.65
+GPU_COPYING: Final = 0.65  # of the maker's figure
 A_LAYER: Final = 0.2e-3  # seconds, with a processor
 GPU_A_LAYER: Final = 0.03e-3
 DOUBT: Final = 0.5
@@ -91,13 +91,17 @@ def writing(work: Work, parts: Sequence[Part]) -> float | None:
     return 1 / seconds if seconds else None
 
 
-def reading(work: Work, parts: Sequence[Part]) -> float | None:
-    """Prompt tokens/s."""
+def reading(work: Work, parts: Sequence[Part], batch: int = 0) -> float | None:
+    """Prompt tokens/s, so many of them at a time: for those `work` has the weights that are read.
+    0: as if weights were read for nothing."""
     seconds = 0.0
     for part in parts:
         if not part.rates.reading:
             return None
-        seconds += part.share * work.prompt / part.rates.reading
+        token = work.prompt / part.rates.reading
+        if batch and part.rates.bytes:
+            token = max(token, work.weights / part.rates.bytes / batch)
+        seconds += part.share * token
     return 1 / seconds if seconds else None
 
 

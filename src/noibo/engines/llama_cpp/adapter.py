@@ -29,6 +29,7 @@ from noibo.engines.memory.size import USUAL_SLOTS, Need, Size, Use
 from noibo.engines.tool_template import with_tools
 from noibo.engines.tuning import batch_tokens, estimated_rate, threads_for
 from noibo.errors import EngineMissing, NotSupported
+from noibo.hardware import cards
 from noibo.hardware.offload import Device as Named
 from noibo.hardware.offload import Usable
 from noibo.modelstore.parts import Part
@@ -39,6 +40,8 @@ SHORTEST_CONTEXT = 256
 NEARLY = 0.75  # of a context: a conversation that long is about to outgrow it
 MOST_SLOTS = 8  # more callers at once only slow each other down on a processor
 Q8_0_BLOCK = 32
+GPU_READING = 0.4  # of the operations that a GPU's maker names: what reading a prompt reaches
+SMALL_GPU = 10e12  # operations/s of one that is not known
 TOP = msgspec.Raw(b"20")  # log-probabilities of each token, where nobody says how many
 WITH_USAGE = msgspec.Raw(b'{"include_usage":true}')
 # Verbs that llama.cpp's server does not do beside a chat: what their workers have different.
@@ -67,6 +70,7 @@ class LlamaCpp:
         came with noibo, if there is one."""
         self._devices = devices
         self._built = built
+        self._flops: Mapping[str, float | None] | None = None
 
     def gpus(self) -> tuple[str, ...]:
         """GPUs that it can use, by its own names. May take a second."""
@@ -151,9 +155,7 @@ class LlamaCpp:
                 next_step="Ask it at /v1/embeddings or /v1/rerank.",
             )
         threads = threads_for(limits.threads)
-        batch = batch_for(model, size, limits, speed.prefill_rate)
-        need = need_for(model, size, batch)
-        need, gpu = self._offloaded(model, need)
+        batch, need, gpu = self._placed(model, size, limits, speed)
         placement = {
             "device": "gpu" if gpu.get("layers") else "cpu",
             "threads": threads,
@@ -191,13 +193,39 @@ class LlamaCpp:
         own = _OF_THEIR_OWN.get(model.verb)
         return own.launch(launch, model) if own else launch
 
-    def _offloaded(self, model: Model, need: Need) -> tuple[Need, dict[str, Any]]:
-        """What is left of the need for the machine's memory, and what goes to which GPU: nothing is
-        said where the engine has none, or where the worker places by itself. Of a model whose
-        header says too little none goes, and that is said: else all of it would."""
+    def _placed(
+        self, model: Model, size: Size, limits: settings.Engine, speed: Speed
+    ) -> tuple[int, Need, dict[str, Any]]:
+        """The batch, what is left of the need for the machine's memory, and what goes to which GPU.
+        Where layers go there and nothing was measured yet, the batch is as large as they read in
+        time: that needs larger buffers, and so other layers may go."""
+        batch = batch_for(model, size, limits, speed.prefill_rate)
+        found, need, told = self._offloaded(model, need_for(model, size, batch))
+        if speed.prefill_rate or not found.layers:
+            return batch, need, told
+        layers = (model.info and model.info.layers) or 1
+        on_gpus = [(one.layers / layers, self._operations().get(one.name)) for one in found.devices]
+        rate = offloaded_rate(model.parameters, threads_for(limits.threads), on_gpus)
+        larger = batch_for(model, size, limits, rate)
+        found, again, told_again = self._offloaded(model, need_for(model, size, larger))
+        return (larger, again, told_again) if found.layers else (batch, need, told)
+
+    def _operations(self) -> Mapping[str, float | None]:
+        """What each of its GPUs does in a second, by its maker; None of one that is not known. The
+        engine is asked what they are called, once: that takes a second."""
+        if self._flops is None:
+            named = self.usable().devices
+            known = {one.name: cards.known(one.description, one.memory_bytes) for one in named}
+            self._flops = {name: card.flops if card else None for name, card in known.items()}
+        return self._flops
+
+    def _offloaded(self, model: Model, need: Need) -> tuple[Offload, Need, dict[str, Any]]:
+        """What goes to which GPU, what is left of the need for the machine's memory, and what the
+        worker is told: nothing where the engine has none, or where the worker places by itself. Of
+        a model whose header says too little none goes, and that is said: else all of it would."""
         devices = () if model.verb is Verb.SCORE else self._devices()
         if not devices:
-            return need, {}
+            return Offload(), need, {}
         load = load_of(model, need, _length(model.projector))
         found = place(load, devices) if load else Offload()
         told = {
@@ -207,8 +235,8 @@ class LlamaCpp:
             "projector": found.projector,
         }
         if load is None or not found.layers or any(device.shared for device in devices):
-            return need, told
-        return left(need, load, found), told
+            return found, need, told
+        return found, left(need, load, found), told
 
     def constrain(self, fields: Fields, model: Model) -> None:
         schema.constrain(fields, model)
@@ -262,6 +290,18 @@ def batch_for(model: Model, size: Size, limits: settings.Engine, rate: float | N
     most = batch_tokens(rate, limits.batch_seconds)
     own = _OF_THEIR_OWN.get(model.verb)
     return own.batch(model, most, size) if own else most
+
+
+def offloaded_rate(
+    parameters: int, threads: int, on_gpus: Sequence[tuple[float, float | None]]
+) -> float:
+    """Prompt tokens a second, before anything was measured, where GPUs hold such shares of the
+    layers, each of so many operations/s by its maker (None: not known). They take turns with the
+    processor, which reads what is left."""
+    work = 2 * max(parameters, 1_000_000)
+    seconds = sum(share * work / (GPU_READING * (flops or SMALL_GPU)) for share, flops in on_gpus)
+    rest = max(1 - sum(share for share, _ in on_gpus), 0.0)
+    return 1 / (seconds + rest / estimated_rate(parameters, threads))
 
 
 def need_for(model: Model, size: Size, batch: int) -> Need:

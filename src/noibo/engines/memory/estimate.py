@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import platform
 from fractions import Fraction
+from pathlib import Path
 from typing import Final
 
 from noibo.engines.engine import Model
@@ -57,11 +58,21 @@ def _guess(model: Model, size: Size) -> Need:
 
 
 def _weights(model: Model, info: ModelInfo) -> int:
-    """All tensors as they are, and once more those that are put into another order."""
+    """All tensors as they are, and once more those that are put into another order: of a projector
+    and of adapters none is. The header is that of the first of the model's parts."""
+    beside = sum(map(length_of, (model.projector, *model.adapters)))
     here = max(info.tensor_bytes, 1)
-    whole = max(model.bytes - info.file_size, 0) + here
+    parts = max(model.bytes - beside - info.file_size, 0) + here
     twice = sum(size for kind, size in info.matrices.items() if kind in REORDERED)
-    return whole + twice * whole // here  # the header is that of the first of the model's parts
+    return parts + beside + twice * parts // here
+
+
+def length_of(path: Path | None) -> int:
+    """Bytes of a file that comes with a model; 0 where there is none."""
+    try:
+        return path.stat().st_size if path else 0
+    except OSError:
+        return 0
 
 
 def _vocabulary(info: ModelInfo) -> int:

@@ -39,6 +39,7 @@ _WINDOWS: Final = {"llama4": 8192}
 _OWN_LAYERS: Final = {"gemma3n": 20}  # layers from there on use the state of these
 _BOTH: Final = frozenset({"falcon-h1"})  # attention and a recurrent state in one layer
 _INTERVALS: Final = {"qwen3next": 4, "qwen35": 4, "qwen35moe": 4}
+_APART: Final = frozenset({"nemotron_h", "nemotron_h_moe"})  # layers of a network alone: no state
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,9 @@ def _is_recurrent(said: Said, layer: int, heads: int) -> bool:
     interval = said.number("{arch}.full_attention_interval") or _INTERVALS.get(name, 0)
     if interval:
         return (layer + 1) % interval != 0
+    if name in _APART:
+        within = said.numbers("{arch}.feed_forward_length")
+        return heads == 0 and not (layer < len(within) and within[layer])
     return heads == 0 or name in _BOTH
 
 
