@@ -51,7 +51,8 @@
     └── RequestFailed           a server answered with an error (client side)     its own, 10
 
 Each carries what happened (`message`), what to do next (`next_step`), a stable `code`, the HTTP
-status it becomes and the exit code the command line ends with.
+status it becomes and the exit code the command line ends with. Some are what programs around models
+look for too: ModelPathNotFound a FileNotFoundError, OutOfMemory and NoRoom a RuntimeError.
 """
 
 from __future__ import annotations
@@ -370,14 +371,18 @@ class WorkerStartFailed(EngineError):
     status = 503
 
 
-class OutOfMemory(WorkerStartFailed):
-    """The machine had not enough memory for the worker, however small it was made."""
+class OutOfMemory(WorkerStartFailed, RuntimeError):
+    """The machine had not enough memory for the worker, however small it was made.
+
+    A `RuntimeError` too, as torch raises for that: programs look for it."""
 
     code = "out_of_memory"
 
 
-class NoRoom(EngineError):
-    """The memory budget has no room for the model now."""
+class NoRoom(EngineError, RuntimeError):
+    """The memory budget has no room for the model now.
+
+    A `RuntimeError` too, as `OutOfMemory`."""
 
     code = "no_room"
     status = 503

@@ -119,8 +119,19 @@ translation = llm_service.generate_answer(
 )
 """
 
+CLASS: Final = """\
+# Trong llm_service.py
+class LLMService:
+    def __init__(self, model_path="models/llm"):
+        self.model_path = model_path
+        self.max_length = 4096
+        self.use_quantization = True
+        self.load_in_8bit = True
+        self.load_in_4bit = False
+"""
+
 USE_CASES: Final = (RAG, DOCUMENT, CODE, TRANSLATION)
-BLOCKS: Final = (BASIC, ADVANCED, SCRIPT, DEBUG, *USE_CASES)
+BLOCKS: Final = (BASIC, ADVANCED, SCRIPT, DEBUG, CLASS, *USE_CASES)
 # Its advice on what goes wrong, in its words: calls that must exist.
 ADVICE: Final = (
     "llm_service.optimize_for_gpu(load_in_8bit=True)",

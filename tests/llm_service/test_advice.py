@@ -39,6 +39,12 @@ def test_an_error_says_what_a_program_can_do(error: NoiboError, step: str) -> No
     assert (told.message, told.code) == (message, code)
 
 
+def test_want_of_memory_is_what_torch_raises_for_it() -> None:
+    for kind in (OutOfMemory, NoRoom):
+        with pytest.raises(RuntimeError, match="out of memory"), advised():
+            raise kind("No memory.")
+
+
 def test_what_was_said_before_stays_and_nothing_is_said_twice() -> None:
     error = OutOfMemory("No memory.", next_step="`noibo ps` shows who has it.")
     once = through(error).next_step

@@ -49,32 +49,95 @@ PLACE = {"LLM_MODEL_PATH": "models/llm"}  # as the seed has it, before a model i
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_where_the_variable_names_a_place_without_a_model_the_default_one_is_set_up(
+def test_where_the_variable_names_a_place_without_a_model_the_default_one_is_put_there(
     home: Path, tmp_path: Path, model_store: Path, monkeypatch: pytest.MonkeyPatch, there: bool
 ) -> None:
     monkeypatch.chdir(tmp_path)
     if there:
         (tmp_path / "models" / "llm").mkdir(parents=True)
-    store = {"NOIBO_STORE_PATH": str(model_store)}
-    done = run_noibo("llm", "setup", home=home, **PLACE, **NOWHERE, **store)
+    environ = {**PLACE, **NOWHERE, "NOIBO_STORE_PATH": str(model_store)}
+    done = run_noibo("llm", "setup", home=home, **environ)
     assert done.returncode == 0, done.stderr
-    assert "The default model is set up instead: smollm2:135m." in done.stdout
-    assert "unset it, or set LLM_MODEL_PATH=smollm2:135m" in done.stdout
+    assert "The default model, smollm2:135m, goes there." in done.stdout
+    link = tmp_path / "models" / "llm" / "smollm2-135m.gguf"
+    assert f"Put there: {link} " in done.stdout
+    assert link.is_file()
     assert load().llm.model_path == "smollm2:135m"
-    named = run_noibo("llm", "setup", "smollm2:135m", home=home, **PLACE, **NOWHERE, **store)
-    assert "says so already" in named.stdout
-    assert "set LLM_MODEL_PATH=smollm2:135m" in named.stdout
-    settled = {"LLM_MODEL_PATH": "smollm2:135m"}
-    quiet = run_noibo("llm", "setup", home=home, **settled, **NOWHERE, **store)
+    short = ("--max-tokens", "8", "--json")
+    tried = run_noibo("llm", "test", *short, home=home, **environ, NOIBO_ENGINE_THREADS="1")
+    assert tried.returncode == 0, tried.stderr
+    assert json.loads(tried.stdout)["model"] == "smollm2:135m"
+    for arguments in ((), ("smollm2:135m",)):
+        again = run_noibo("llm", "setup", *arguments, home=home, **environ)
+        assert again.returncode == 0, again.stderr
+        assert "says so already" in again.stdout
+        assert "goes before" not in done.stdout + again.stdout
+    assert list(link.parent.iterdir()) == [link]
+
+
+def test_where_a_variable_names_a_model_it_is_said_that_it_goes_before_another(
+    home: Path, tmp_path: Path
+) -> None:
+    mine, other = (
+        small_gguf(tmp_path / name / f"{name}.gguf", "Q4_1", name) for name in ("mine", "other")
+    )
+    settled = {"LLM_MODEL_PATH": str(mine)}
+    done = run_noibo("llm", "setup", str(other), home=home, **settled, **NOWHERE)
+    assert done.returncode == 0, done.stderr
+    assert f"LLM_MODEL_PATH goes before noibo.toml: unset it, or set LLM_MODEL_PATH={other}" in (
+        done.stdout
+    )
+    quiet = run_noibo("llm", "setup", "--yes", home=home, **settled, **NOWHERE)
+    assert quiet.returncode == 0, quiet.stderr
     assert "LLM_MODEL_PATH" not in quiet.stdout
 
 
-def test_a_folder_is_never_fetched_as_somebodys_model(home: Path) -> None:
+def test_a_named_model_is_put_where_the_variable_looks_too(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    mine = small_gguf(tmp_path / "mine.gguf", "Q4_1")
+    own = {"LLM_MODEL_PATH": "models/own.gguf"}
+    done = run_noibo("llm", "setup", str(mine), home=home, **own, **NOWHERE)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "models" / "own.gguf").samefile(mine)
+    assert "goes before" not in done.stdout
+
+
+def test_a_place_that_the_file_names_is_kept_there(home: Path, tmp_path: Path) -> None:
+    mine = small_gguf(tmp_path / "mine.gguf", "Q4_1")
+    assert run_noibo("add", str(mine), "--name", "mine:1", home=home).returncode == 0
+    place = tmp_path / "llm"
+    lines = ['default_model = "mine:1"', "[llm]", f'model_path = "{place}"', ""]
+    (home / "noibo.toml").write_text("\n".join(lines))
+    done = run_noibo("llm", "setup", home=home, **NOWHERE)
+    assert done.returncode == 0, done.stderr
+    assert (place / "mine-1.gguf").samefile(mine)
+    assert (home / "noibo.toml").read_text() == "\n".join(lines)
+
+
+def test_where_it_cannot_be_put_there_nothing_is_done(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models").write_text("mine")
+    done = run_noibo("llm", "setup", home=home, **PLACE, **NOWHERE)
+    assert done.returncode == 2
+    assert "models/llm (LLM_MODEL_PATH) cannot hold a model" in done.stderr
+    assert "unset it" in done.stderr
+    assert not (home / "noibo.toml").exists()
+
+
+def test_a_folder_is_never_fetched_as_somebodys_model(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     done = run_noibo("llm", "setup", home=home, **PLACE, **NOWHERE)
     assert done.returncode == 4
-    assert "is set up instead: smollm2:135m" in done.stdout
+    assert "The default model, smollm2:135m, goes there" in done.stdout
     assert "offline" in done.stderr
     assert "models/llm:latest" not in done.stderr
+    assert not (tmp_path / "models").exists()
 
 
 @pytest.mark.parametrize(

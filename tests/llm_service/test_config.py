@@ -80,3 +80,14 @@ def test_a_value_that_cannot_be_is_refused_and_nothing_changes(change: dict[str,
             GenerationConfig().updated(**change)
         )
     assert caught.value.param in change
+
+
+def test_whether_a_model_thinks_is_no_field_by_itself() -> None:
+    config = GenerationConfig().updated(think=False)
+    assert config.think is False
+    assert "think" not in config.fields()
+    assert config.updated(enable_thinking=True).think is True
+    assert config.updated(think=None) == GenerationConfig()
+    with pytest.raises(InvalidRequest) as caught:
+        config.updated(think="low")
+    assert caught.value.param == "think"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -19,6 +21,9 @@ from noibo.errors import (
 )
 from noibo.llm_service.finding import Finder, Found
 from noibo.llm_service.quantised import Wish
+from noibo.modelstore.manifest import InStore, ModelFile, Provenance
+from noibo.modelstore.offer import Defaults
+from noibo.modelstore.reference import Reference
 from noibo.settings import load
 from tests.llm_service.conftest import small_gguf
 from tests.modelstore.gguf_builder import STRING, Gguf
@@ -225,3 +230,37 @@ def test_the_allowed_licences_hold_for_files_too(
     monkeypatch.setenv("NOIBO_LICENCES_ALLOWED", "permissive")
     with pytest.raises(LicenceRefused):
         find(small_gguf(tmp_path / "small.gguf", "Q4_1"))
+
+
+def in_store(name: str, quantisation: str) -> Path:
+    """A model whose file is the store's own; where that lies."""
+    store, digest = open_store(load()), name.encode().hex().ljust(64, "0")
+    blob = small_gguf(store.blob(digest), quantisation)
+    file = ModelFile("model", "small.gguf", InStore(digest, blob.stat().st_size))
+    store.keep(Reference.parse(name), [file], Provenance("a test", defaults=Defaults(template="T")))
+    return blob
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_a_link_into_the_store_means_the_stores_model(
+    tmp_path: Path, link: Callable[[Path, Path], None]
+) -> None:
+    blob = in_store("tiny:1b", "Q4_K_M")
+    in_store("tiny:1b-q8_0", "Q8_0")
+    place = tmp_path / "models" / "llm"
+    place.mkdir(parents=True)
+    link(blob, place / "tiny-1b.gguf")
+    for said in (place, place / "tiny-1b.gguf"):
+        assert (find(said).model.name, find(said).model.template) == ("tiny:1b", "T")
+        assert find(said, 8).model.name == "tiny:1b-q8_0"
+    small_gguf(place / "tiny-1b-F16.gguf", "F16")  # no longer alone
+    assert find(place, 16).model.path == place / "tiny-1b-F16.gguf"
+
+
+def test_a_link_holds_when_the_store_has_forgotten_the_model(tmp_path: Path) -> None:
+    path = tmp_path / "llm" / "tiny-1b.gguf"
+    path.parent.mkdir()
+    os.link(in_store("tiny:1b", "Q4_K_M"), path)
+    open_store(load()).remove("tiny:1b")
+    found = find(path.parent).model
+    assert (found.path, found.name) == (path, "tiny-1b:latest")

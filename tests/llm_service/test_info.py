@@ -45,3 +45,10 @@ def test_without_a_gpu_there_is_nothing_to_say() -> None:
     info = graphics({"device": "cpu"}, ())
     assert (info["gpu_unused"], info["gpu_memory_total"], info["device"]) == ("", 0, "cpu")
     assert graphics({}, ())["device"] == "none"
+
+
+def test_before_a_model_is_loaded_the_gpus_are_those_there_are() -> None:
+    info = graphics({}, (CARD,))
+    assert (info["gpu_name"], info["gpu_memory_allocated"]) == (CARD.name, 0.0)
+    assert graphics({"device": "cpu"}, (CARD,))["gpu_name"].startswith("none")
+    assert graphics({}, ())["gpu_name"].startswith("none")

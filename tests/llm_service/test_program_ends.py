@@ -106,9 +106,13 @@ from noibo.engines.engine import Model
 from noibo.llm_service import LLMService
 lookup.ECHO = Model("echo", "echo", options={"delay_ms": 50, "text": "word " * 3000})
 service = LLMService("echo")
-import asyncio
+import asyncio, threading
 asyncio.run(service.load_model())
-print("asked", flush=True)
+def watch():
+    while not service._room.home.worker.leases:
+        time.sleep(0.01)
+    print("asked", flush=True)
+threading.Thread(target=watch, daemon=True).start()
 service.generate_answer("Hello")
 """
     process = start(slow, home)

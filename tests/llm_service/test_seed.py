@@ -12,7 +12,7 @@ import pytest
 from tests.cli.conftest import marked
 from tests.llm_service import seed_code
 from tests.llm_service.test_environment import SEED
-from tests.running import clean_environment, until
+from tests.running import clean_environment, run_noibo, until
 
 RUNNER = Path(__file__).with_name("seed_runner.py")
 # So that a small model says no more than there is time for: the code's own limits stay in it.
@@ -59,6 +59,22 @@ def test_its_basic_and_its_advanced_usage(home: Path) -> None:
     assert "GPU: none" in said
     assert "Memory: 0.0 GB" in said
     assert "Câu hỏi" in said
+
+
+def test_its_class_on_noibos_own_needs_no_more(home: Path) -> None:
+    """As it stands: its `__init__` calls no other."""
+    own = "from noibo.llm_service import LLMService as Base\n" + seed_code.CLASS.replace(
+        "class LLMService:", "class LLMService(Base):"
+    )
+    use = """
+service = LLMService("echo")
+print(service.model_path, service.max_length, service.use_quantization)
+print(service.load_in_8bit, service.load_in_4bit, service.get_model_info()["max_length"])
+print(service.generate_answer("Xin chào"))
+service.close()
+"""
+    said = run(own + use, home).splitlines()
+    assert said == ["echo 4096 True", "True False 4096", "Xin chào"]
 
 
 @pytest.mark.heavy
@@ -120,4 +136,22 @@ def test_the_seeds_own_environment_on_a_real_model(home: Path, model_store: Path
         "NOIBO_STORE_PATH": str(model_store),
     }
     said = run(seed_code.SCRIPT, home, **environ)
+    assert len(said) > len("Answer: \n")
+
+
+@pytest.mark.heavy
+def test_its_own_environment_and_its_two_scripts_need_nothing_else(
+    home: Path, tmp_path: Path, smollm2_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its variables as it stands, and nothing in `models/llm` at first."""
+    monkeypatch.chdir(tmp_path)
+    environ = SEED | {"NOIBO_DEFAULT_MODEL": "tiny:1", "NOIBO_OFFLINE": "1"}
+    assert run_noibo("add", str(smollm2_gguf), "--name", "tiny:1", home=home).returncode == 0
+    done = run_noibo("llm", "setup", home=home, **environ)
+    assert done.returncode == 0, done.stderr
+    assert "goes before" not in done.stdout
+    short = {"NOIBO_ENGINE_THREADS": "1"}
+    tried = run_noibo("llm", "test", "--max-tokens", "8", home=home, **environ, **short)
+    assert tried.returncode == 0, tried.stdout + tried.stderr
+    said = run(seed_code.SCRIPT, home, **environ | {"DEFAULT_MAX_TOKENS": "20"})
     assert len(said) > len("Answer: \n")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from noibo.cli.llm_setup import is_place, what_wins
+from noibo.cli.llm_place import is_place
+from noibo.cli.llm_setup import what_wins
 from noibo.settings import load
 
 

@@ -10,17 +10,18 @@ from typing import Any
 
 import typer
 
-from noibo.assembly import open_lookup, open_store
+from noibo.assembly import open_lookup
 from noibo.cli.context import settings
 from noibo.cli.llm_fit import look_at, require_room
+from noibo.cli.llm_place import Place, empty_place, find
 from noibo.cli.llm_table import table_of, with_table
 from noibo.cli.models import fetch_if_missing
-from noibo.errors import BadReference, ModelNotFound, ModelPathNotFound, SettingsError
-from noibo.llm_service.finding import Finder, Found, path_of, usual
+from noibo.errors import ModelNotFound, NoiboError, SettingsError
+from noibo.llm_service.finding import Found, path_of, usual
 from noibo.llm_service.quantised import Wish
 from noibo.modelstore import catalog
 from noibo.modelstore.disk import write_atomically
-from noibo.modelstore.origin import Named, Registry, parse
+from noibo.modelstore.origin import Named, parse
 from noibo.modelstore.progress import size_text
 from noibo.settings import Settings
 
@@ -41,7 +42,8 @@ def set_up(
         values["max_length"] = max_length
     fresh = replace(tree, llm=replace(tree.llm, **values))
     wish = Wish.of(fresh.llm)
-    said = model or _meant(fresh, wish)
+    place = _place(fresh, wish, model)
+    said = model or (tree.default_model if place else tree.llm.model_path or usual(tree))
     there = path_of(said) is not None
     named = said if there else _in_bits(said, wish)
     found = _found(fresh, said, wish) if there else None  # what is wrong with it is said at once
@@ -51,40 +53,40 @@ def set_up(
     print(f"Model: {found.model.name} {found.quantisation}, {size_text(found.model.bytes)}.")
     if found.note:
         print(f"Note: {found.note}")
-    _write(tree, {"model_path": _kept(found, said), **values}, overwrite=overwrite)
-    if said != tree.llm.model_path:
-        values["model_path"] = _kept(found, said)
-    for line in what_wins(tree, values):
+    if place:
+        print(f"Put there: {place.put(found.model)} (a link: it takes no room).")
+    meant = _is_meant(fresh, found, wish)
+    kept = {"model_path": _kept(tree, found, said)}
+    if meant and model is None and tree.sources["llm.model_path"] == str(tree.file):
+        kept = {}  # it stays as it is written
+    _write(tree, {**kept, **values}, overwrite=overwrite)
+    for line in what_wins(tree, values if meant else {**kept, **values}):
         print(line)
     print("Next: noibo llm test")
 
 
-def _meant(tree: Settings, wish: Wish) -> str:
-    """The model that the settings mean: the default one where they name a place without any, as
-    `LLM_MODEL_PATH=models/llm` does before anything is there."""
-    said = tree.llm.model_path or usual(tree)
-    if not is_place(said):
-        return said
-    try:
-        asyncio.run(Finder(tree, open_store(tree), open_lookup(tree)).find(said, wish))
-    except ModelPathNotFound as error:
-        print(f"{error.message} The default model is set up instead: {tree.default_model}.")
-        return tree.default_model
-    return said
+def _place(tree: Settings, wish: Wish, model: str | None) -> Place | None:
+    """The place that the model is to be put into: the settings mean it, and none is there, as with
+    `LLM_MODEL_PATH=models/llm` at first. Where a model is named, only what a variable says counts:
+    what noibo.toml says is written anew. Raises `SettingsError` where nothing can be put there."""
+    place = empty_place(tree, wish)
+    if place is None or (model is not None and not place.variable):
+        return None
+    place.require_usable()
+    print(f"{place.why} {model or f'The default model, {tree.default_model},'} goes there.")
+    return place
 
 
-def is_place(said: str) -> bool:
-    """Whether a path is meant. `models/llm` might be a model of somebody named models; in the
-    settings it is a folder, and a model is named with its tag or its host."""
-    if path_of(said) is not None:
-        return True
+def _is_meant(tree: Settings, found: Found, wish: Wish) -> bool:
+    """True if the settings lead to that model as they are."""
+    model = found.model
     try:
-        origin = parse(said)
-    except BadReference:
-        return True
-    if not isinstance(origin, Named | Registry) or ":" in said or "/" not in said:
+        there = find(tree, tree.llm.model_path, wish).model
+        if there.path and model.path and there.path.samefile(model.path):
+            return True
+    except (NoiboError, OSError):
         return False
-    return "." not in origin.reference.host or isinstance(origin, Named)
+    return there.name == model.name
 
 
 def what_wins(tree: Settings, values: Mapping[str, Any]) -> Iterator[str]:
@@ -99,13 +101,12 @@ def what_wins(tree: Settings, values: Mapping[str, Any]) -> Iterator[str]:
 
 def _found(tree: Settings, said: str, wish: Wish) -> Found:
     """The model, fetched first where it has a name and is not here."""
-    lookup = open_lookup(tree)
     if path_of(said) is None:
         try:
-            asyncio.run(lookup.resolve(said))
+            asyncio.run(open_lookup(tree).resolve(said))
         except ModelNotFound:
             fetch_if_missing(said)
-    return asyncio.run(Finder(tree, open_store(tree), lookup).find(said, wish))
+    return find(tree, said, wish)
 
 
 def _in_bits(said: str, wish: Wish) -> str:
@@ -119,10 +120,12 @@ def _in_bits(said: str, wish: Wish) -> str:
     return f"{choice.model.name}-{wish.name.lower()}"
 
 
-def _kept(found: Found, said: str) -> str:
-    """What is written down: a path that holds in whatever folder, or the model's name."""
-    path = path_of(said)
-    return found.model.name if path is None else str(path)
+def _kept(tree: Settings, found: Found, said: str) -> str:
+    """What is written down: a path that holds in whatever folder, or the name of a model of the
+    store, which a link leads to as well."""
+    path, file = path_of(said), found.model.path
+    stored = file is not None and file.is_relative_to(tree.models_folder)
+    return found.model.name if path is None or stored else str(path)
 
 
 def _write(tree: Settings, values: dict[str, Any], *, overwrite: bool) -> None:
@@ -133,7 +136,7 @@ def _write(tree: Settings, values: dict[str, Any], *, overwrite: bool) -> None:
         before = ""
     there = table_of(before)
     changed = [name for name, value in values.items() if there.get(name, value) != value]
-    after = with_table(before, values)
+    after = with_table(before, values) if values else before
     if after == before:
         print(f"{tree.file} says so already.")
         return

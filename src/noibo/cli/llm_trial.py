@@ -32,10 +32,12 @@ class Trial:
     load_s: float = 0.0
     answer_s: float = 0.0
     answer: str = ""
+    thoughts: str = ""  # before that answer
     stream_first_s: float = 0.0
     stream_s: float = 0.0
     streamed: str = ""
     pieces: int = 0
+    streamed_tokens: int = 0  # thoughts too, which are no pieces
     answered: int = 0  # of the questions asked one after the other
     mean_s: float = 0.0  # of those answers
     tokens_per_second: float = 0.0
@@ -43,11 +45,12 @@ class Trial:
 
     @property
     def passed(self) -> dict[str, bool]:
-        """Each test: whether it did what it is for."""
+        """Each test: whether it did what it is for. A model that thinks works, too, where it comes
+        to the limit before it answers."""
         return {
             "load": bool(self.info.get("loaded")),
-            "answer": bool(self.answer.strip()),
-            "stream": bool(self.streamed.strip()),
+            "answer": bool(self.answer.strip() or self.thoughts),
+            "stream": self.streamed_tokens > 0,
             "performance": self.answered == len(QUESTIONS),
         }
 
@@ -55,7 +58,7 @@ class Trial:
 def try_out(model: str, max_tokens: int, *, json: bool) -> bool:
     """True if all of it worked. Raises what keeps the model from being loaded or asked."""
     tree = settings(plain=True)
-    trial = asyncio.run(_try(LLMService(model, tree=tree), max_tokens))
+    trial = asyncio.run(trial_of(LLMService(model, tree=tree), max_tokens))
     if json:
         print(jsonlib.dumps({**asdict(trial), "passed": trial.passed}, ensure_ascii=False))
     else:
@@ -63,20 +66,23 @@ def try_out(model: str, max_tokens: int, *, json: bool) -> bool:
     return all(trial.passed.values())
 
 
-async def _try(service: LLMService, max_tokens: int) -> Trial:
+async def trial_of(service: LLMService, max_tokens: int) -> Trial:
+    """The model loaded, asked, listened to, and unloaded."""
     trial, clock = Trial(), time.perf_counter
     began = clock()
     async with service:
         trial.load_s = clock() - began
         answer = await service.generate_answer_async(QUESTION, CONTEXT, max_tokens)
-        trial.answer, trial.answer_s = str(answer), answer.taken.seconds
+        trial.answer, trial.thoughts = str(answer), answer.taken.thoughts
+        trial.answer_s = answer.taken.seconds
         trial.tokens_per_second = answer.taken.tokens_per_second
-        began = clock()
+        before, began = service.get_model_info()["tokens_generated"], clock()
         async for piece in service.generate_answer_with_streaming(STREAMED, None, max_tokens):
             trial.stream_first_s = trial.stream_first_s or clock() - began
             trial.streamed += piece
             trial.pieces += 1
         trial.stream_s = clock() - began
+        trial.streamed_tokens = service.get_model_info()["tokens_generated"] - before
         trial.answered, trial.mean_s = await _asked(service, max_tokens)
         trial.info = service.get_model_info()
     trial.model = trial.info["model_name"]
@@ -84,11 +90,12 @@ async def _try(service: LLMService, max_tokens: int) -> Trial:
 
 
 async def _asked(service: LLMService, max_tokens: int) -> tuple[int, float]:
-    """One question after the other: how many are answered, and seconds of an answer at the mean."""
+    """One question after the other: how many are answered, or thought about, and seconds of an
+    answer at the mean."""
     taken = []
     for question in QUESTIONS:
         answer = await service.generate_answer_async(question, None, max_tokens)
-        if answer.strip():
+        if answer.strip() or answer.taken.thoughts:
             taken.append(answer.taken.seconds)
     return len(taken), sum(taken) / max(len(taken), 1)
 
@@ -106,12 +113,12 @@ def _say(trial: Trial) -> None:
         f"{marks['answer']}  answered in {trial.answer_s:.2f} s, "
         f"{trial.tokens_per_second:.1f} tokens a second"
     )
-    print(f"      {QUESTION}\n      {harmless(trial.answer).strip()}")
+    print(f"      {QUESTION}\n      {_shown(trial.answer, trial.thoughts)}")
     print(
         f"{marks['stream']}  streamed in {trial.stream_s:.2f} s, "
         f"the first of {trial.pieces} pieces after {trial.stream_first_s:.2f} s"
     )
-    print(f"      {STREAMED}\n      {harmless(trial.streamed).strip()}")
+    print(f"      {STREAMED}\n      {_shown(trial.streamed)}")
     print(
         f"{marks['performance']}  {trial.answered} of {len(QUESTIONS)} questions answered, "
         f"{trial.mean_s:.2f} s each at the mean"
@@ -119,3 +126,10 @@ def _say(trial: Trial) -> None:
     for hint in info["advice"]:
         print(f"note  {hint}")
     print(f"{sum(passed.values())} of {len(passed)} tests passed.")
+
+
+def _shown(answer: str, thoughts: str = "") -> str:
+    """An answer on a terminal; where there is none, what came instead."""
+    if said := harmless(answer).strip():
+        return said
+    return f"(thoughts only: {harmless(thoughts).strip()})" if thoughts else "(no text)"

@@ -213,7 +213,7 @@ class Worker:
         name, engine = self.model.name, self.engine.name
         if fault.kind is Kind.OUT_OF_MEMORY:
             error: WorkerStartFailed = OutOfMemory(
-                f"There is not enough memory for {name}: its worker {fault.text}.",
+                f"There is not enough memory for {name} (out of memory): its worker {fault.text}.",
                 next_step="Unload others (`noibo ps`, `noibo stop`), take a smaller model or "
                 "quantisation, or set a smaller engine.ctx_size.",
             )

@@ -20,7 +20,8 @@ from noibo.errors import (
 )
 
 _LESS_MEMORY: Final = (
-    "In a program: take fewer bits (`llm_service.optimize_for_gpu(load_in_4bit=True)`), a smaller "
+    "In a program that is out of memory: take fewer bits "
+    "(`llm_service.optimize_for_gpu(load_in_4bit=True)`), a smaller "
     "model (`noibo llm setup MODEL`), a shorter context (MAX_LENGTH), or give back what has grown "
     "(`llm_service.clear_gpu_cache()`)."
 )

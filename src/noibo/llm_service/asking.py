@@ -18,6 +18,7 @@ from noibo.gateway.window.cut import MEMBER
 from noibo.gateway.window.policy import Wish
 from noibo.llm_service.answer import Answer, Taken
 from noibo.llm_service.config import GenerationConfig
+from noibo.llm_service.thinking import told
 from noibo.wire import body, openai
 from noibo.wire.body import Json
 
@@ -36,16 +37,18 @@ class Question:
     config: GenerationConfig
     limited: bool
 
-    def request(self, model: str, *, foreign: bool) -> Request:
+    def request(self, model: Model, *, foreign: bool) -> Request:
         """What it asks of the pipeline. The model stays loaded afterwards. A `foreign` engine gets
-        what OpenAI's API has no word for only where a program has said it: it may refuse it."""
-        said: Json = {"model": model, "messages": self.messages, **self.config.fields()}
+        what OpenAI's API has no word for only where a program has said it: it may refuse it. Raises
+        `InvalidRequest` for what the model cannot do."""
+        said: Json = {"model": model.name, "messages": self.messages, **self.config.fields()}
+        said |= told(self.config.think, model)
         if foreign and self.config.top_k == GenerationConfig().top_k:
             del said["top_k"]
         return Request(
             path=_CHAT,
             fields={name: body.raw(value) for name, value in said.items()},
-            model=model,
+            model=model.name,
             streamed=False,  # to the engine's mind: all that it counts is wanted
             wants_progress=False,
             caller=Caller(),
@@ -60,13 +63,13 @@ async def ask(pipeline: Pipeline, model: Model, question: Question, tell: Tell) 
     prompt, or with it the answer that was asked for, does not fit; and what engines raise."""
     foreign = pipeline.supervisor.engine(model.engine).foreign
     try:
-        return await _ask(pipeline, question.request(model.name, foreign=foreign), tell)
+        return await _ask(pipeline, question.request(model, foreign=foreign), tell)
     except ContextExceeded as error:
         left = error.window - error.prompt
         if question.limited or error.wanted is None or left < 1:
             raise
     shorter = replace(question, config=replace(question.config, max_tokens=left))
-    return await _ask(pipeline, shorter.request(model.name, foreign=foreign), tell)
+    return await _ask(pipeline, shorter.request(model, foreign=foreign), tell)
 
 
 async def _ask(pipeline: Pipeline, request: Request, tell: Tell) -> Answer:

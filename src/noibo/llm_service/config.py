@@ -15,13 +15,18 @@ from noibo.settings import Llm, Share, Temperature
 
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 # Names that transformers has for the same.
-_SAME: Final = {"max_new_tokens": "max_tokens", "repetition_penalty": "repeat_penalty"}
+_SAME: Final = {
+    "max_new_tokens": "max_tokens",
+    "repetition_penalty": "repeat_penalty",
+    "enable_thinking": "think",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationConfig:
     """How an answer is drawn. None: as the engine has it. `system` is what the model is told before
-    the question; `stop` are texts that end an answer."""
+    the question; `stop` are texts that end an answer; `think`: whether a model that can
+    think does so before it answers."""
 
     max_tokens: Annotated[int, Meta(ge=1)] = 1000
     temperature: Temperature = 0.7
@@ -34,6 +39,7 @@ class GenerationConfig:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     system: str = ""
+    think: bool | None = None
 
     @classmethod
     def of(cls, llm: Llm) -> GenerationConfig:
@@ -63,9 +69,9 @@ class GenerationConfig:
         return {**usual, **values}
 
     def fields(self) -> dict[str, Any]:
-        """The fields of a request."""
+        """The fields of a request; `system` and `think` are told otherwise."""
         said = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
-        del said["system"]
+        del said["system"], said["think"]
         return {name: value for name, value in said.items() if value is not None and value != ()}
 
 

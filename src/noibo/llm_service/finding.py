@@ -7,6 +7,7 @@ checkpoint of Hugging Face; else a name in the store.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,11 @@ from noibo.errors import (
     NoiboError,
 )
 from noibo.llm_service import checkpoints
-from noibo.llm_service.gguf_files import GgufFile, Inside, look_into, one_file
+from noibo.llm_service.gguf_files import DEPTH, GgufFile, Inside, look_into, one_file
 from noibo.llm_service.quantised import Variant, Wish, choose
 from noibo.modelstore import catalog
+from noibo.modelstore.importing.strange_tree import Look
+from noibo.modelstore.parts import Part
 from noibo.modelstore.store import Store
 from noibo.modelstore.stored_model import StoredModel
 
@@ -32,7 +35,10 @@ if TYPE_CHECKING:
     from noibo.settings import Settings
 
 USUAL_FOLDER: Final = Path("models/llm")
-_SETUP: Final = "`noibo llm setup` fetches a model and writes down where it is"
+_SETUP: Final = (
+    "`noibo llm setup` fetches a model, writes down where it is, and puts it into the place that "
+    "LLM_MODEL_PATH names"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,22 @@ class Finder:
         path = path_of(said)
         if path is None:
             return await self._named(said, wish)
+        if name := await asyncio.to_thread(self._linked, path):
+            return await self._named(name, wish)
         return await asyncio.to_thread(self._at, path, said, wish)
+
+    def _linked(self, path: Path) -> str:
+        """The store's name of the one GGUF model there, where its file is a link into the store, as
+        `noibo llm setup` makes one: by the name its template and its other quantisations are known
+        too. Empty for any other."""
+        files = [path] if path.is_file() else _gguf_in(path)
+        if len(files) != 1:
+            return ""
+        for stored in self._store.list():
+            with contextlib.suppress(OSError):
+                if not stored.in_place and stored.path.samefile(files[0]):
+                    return str(stored.reference)
+        return ""
 
     def _at(self, path: Path, said: str, wish: Wish) -> Found:
         if path.is_dir():
@@ -147,6 +168,13 @@ def path_of(said: str) -> Path | None:
         path = Path(said.replace("\0", ""))
     looks = said.startswith((".", "~", "/", "\\")) or said.lower().endswith(".gguf")
     return path.absolute() if looks else None
+
+
+def _gguf_in(folder: Path) -> list[Path]:
+    """The GGUF files there; of one in parts, the first."""
+    found = [one for _, files in Look().walk(folder, DEPTH) for one in files]
+    parts = [(one, Part.of(one.name)) for one in found if one.suffix.lower() == ".gguf"]
+    return [one for one, part in parts if part is None or part.number == 1]
 
 
 def _kind(one: StoredModel) -> tuple[str, str | None, int | None, str]:

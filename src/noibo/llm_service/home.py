@@ -16,6 +16,7 @@ from noibo.engines.memory.machine import Machine
 from noibo.engines.supervision.claim import Claim
 from noibo.engines.upstream import new_session
 from noibo.engines.worker import State, Worker
+from noibo.errors import ModelNotFound
 from noibo.gateway.pipeline import Pipeline
 from noibo.gateway.window.policy import Policies
 from noibo.llm_service.answer import Answer
@@ -111,17 +112,18 @@ class Home:
         while self._asks:  # who has loaded it asks it next, before anybody else is woken
             await self._idle.wait()
 
-    async def clear(self) -> int:
-        """Start the worker anew where it has grown and nobody is answered; bytes that came back."""
+    async def clear(self) -> int | None:
+        """Stop the worker where it has grown and nobody is answered; bytes it had grown by. None
+        where there is nothing to do."""
         pid, before = self._at_start
         if not pid or self.worker is None:
-            return 0
+            return None
         held = await asyncio.to_thread(Machine().held_by, pid)
         if self._asks or held - before < LEAST_CLEARED:
-            return 0
-        await self._supervisor.stop(self.found.model.seat)
-        await self.ready()
-        return max(held - self._at_start[1], 0)
+            return None
+        with contextlib.suppress(ModelNotFound):  # it has just ended by itself
+            await self._supervisor.stop(self.found.model.seat)
+        return max(held - before, 0)
 
     def kill(self) -> None:
         """End the workers at once, from any thread, when nothing else can be done any more."""

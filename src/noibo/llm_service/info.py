@@ -24,8 +24,9 @@ GB: Final = 2**30
 _NO_GPU: Final = "none (the model runs on the processor)"
 
 
-def facts(home: Home | None, llm: Llm, last: Taken) -> dict[str, Any]:
-    """Of the model that is loaded, or of none; `last` is what the last answer took."""
+def facts(home: Home | None, llm: Llm, window: int, last: Taken) -> dict[str, Any]:
+    """Of the model that is loaded, or of none; `window`: tokens that a load would ask for, `last`:
+    what the last answer took."""
     worker, machine = home.worker if home else None, Machine()
     model = home.found.model if home else None
     return {
@@ -38,7 +39,7 @@ def facts(home: Home | None, llm: Llm, last: Taken) -> dict[str, Any]:
         "use_quantization": llm.use_quantization,
         "load_in_8bit": llm.load_in_8bit,
         "load_in_4bit": llm.load_in_4bit,
-        "max_length": worker.window if worker else llm.max_length,
+        "max_length": (worker.window if worker else 0) or window,
         "trained_context": model.trained_context if model else 0,
         "engine": model.engine if model else "",
         **_process(worker, machine),
@@ -63,14 +64,15 @@ def _process(worker: Worker | None, machine: Machine) -> dict[str, Any]:
 
 
 def graphics(placement: Mapping[str, Any], cards: tuple[Gpu, ...]) -> dict[str, Any]:
-    """Of the GPUs: what the engine put there, by its own word. Pure."""
+    """Of the GPUs: what the engine put there, by its own word; before a load those there
+    are. Pure."""
     devices: Mapping[str, Mapping[str, int]] = placement.get("devices") or {}
     used = {name: _bytes(parts) for name, parts in devices.items() if name != "cpu"}
     names = [card.name for card in cards] or list(used)
     idle = bool(devices) and not used
     return {
         "device": str(placement.get("device") or "none"),
-        "gpu_name": ", ".join(names) if used else _NO_GPU,
+        "gpu_name": ", ".join(names) if names and (used or not placement) else _NO_GPU,
         "gpu_memory_allocated": sum(used.values()) / GB,
         "gpu_memory_total": sum(card.memory_bytes for card in cards) / GB,
         "gpu_unused": advice(cards, Usable()) if idle else "",

@@ -10,6 +10,7 @@ import asyncio
 import atexit
 import contextlib
 import contextvars
+import logging
 import os
 import threading
 from collections.abc import Coroutine
@@ -17,7 +18,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from noibo.assembly import open_lookup, open_store
-from noibo.errors import ShuttingDown, WorkerDied
+from noibo.errors import NoiboError, ShuttingDown, WorkerDied
 from noibo.llm_service.answer import Answer
 from noibo.llm_service.asking import Question, Tell
 from noibo.llm_service.finding import Finder, Found
@@ -25,6 +26,7 @@ from noibo.llm_service.home import Home, sized
 from noibo.llm_service.quantised import Wish
 from noibo.settings import Settings
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -35,6 +37,7 @@ class Room:
         self.home: Home | None = None
         self._homes: list[Home] = []  # that one, and those that are left and not closed yet
         self._work: set[asyncio.Task[Any]] = set()  # that was submitted and is under way
+        self._again: asyncio.Task[None] | None = None  # loads what was cleared
         self._pid = os.getpid()
         self._guard = threading.Lock()
         self._left = False
@@ -102,12 +105,30 @@ class Room:
         return await home.ask(question, tell)
 
     async def clear(self) -> int:
-        """As `Home.clear`."""
-        return await self.home.clear() if self.home else 0
+        """As `Home.clear`; 0 for None. The model is loaded again, and only who asks it waits."""
+        home = self.home
+        freed = await home.clear() if home else None
+        if home is None or freed is None:
+            return 0
+        if home is self.home:
+            self._again = asyncio.create_task(self._load_again(home))
+            self._work.add(self._again)
+            self._again.add_done_callback(self._work.discard)
+        return freed
+
+    async def _load_again(self, home: Home) -> None:
+        """Whoever asks next is told what keeps it from being loaded."""
+        try:
+            await home.ready()
+        except NoiboError as error:
+            if not self._left:
+                log.warning("the model is not loaded again: %s", error.message)
 
     async def _leave_home(self) -> None:
         """Nobody is cut off: what is being answered ends first."""
         home, self.home = self.home, None
+        if self._again is not None:
+            self._again.cancel()
         if home is None:
             return
         try:

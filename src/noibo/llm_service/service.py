@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator
 from concurrent.futures import Future
 from dataclasses import asdict, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, get_type_hints
 
 from noibo.errors import ModelNotFound
 from noibo.llm_service.advice import advised, hints
@@ -33,21 +33,27 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+USUAL_LENGTH: Final = 4096  # where neither the program nor the settings say one
 
 
 class LLMService:
     """One model in this program. `model_path` is a GGUF file, a folder that holds one, or the name
     of a model in the store; empty: what LLM_MODEL_PATH says, else as `llm.model_path` says."""
 
+    # Here, so that a class of one's own may have an `__init__` that only sets what it is set to.
+    _guard: Final = threading.Lock()  # of all services: held for a moment
+    _said: str = ""
+    _tree: Settings | None = None
+    _config: GenerationConfig | None = None
+    _room: Room | None = None
+    _leaving: weakref.finalize[[], LLMService] | None = None  # leaves the room with the service
+    _last: Taken = Taken()
+
     def __init__(
         self, model_path: str | os.PathLike[str] = "", *, tree: Settings | None = None
     ) -> None:
         self._said = os.fspath(model_path)
         self._tree = tree and replace(tree, llm=self._own(tree.llm))
-        self._config: GenerationConfig | None = None
-        self._room: Room | None = None
-        self._guard = threading.Lock()
-        self._last = Taken()
 
     # ── loading ─────────────────────────────────────────────────────────────
 
@@ -90,13 +96,13 @@ class LLMService:
 
     def clear_gpu_cache(self) -> int:
         """Give back what the worker has grown by since it was loaded (states of old conversations);
-        bytes. 0 where that is not worth it, and while it answers. llama.cpp takes what it needs on
-        a GPU once, when it loads: there is nothing more to give back of that."""
+        bytes. 0 where that is not worth it, and while it answers. The worker is started anew for
+        that, which is not waited for; where there is no memory for it now, that is a warning.
+        llama.cpp takes what it needs on a GPU once, when it loads: that is not given back."""
         room = self._room
         if room is None or not room.usable:
             return 0
-        with advised():
-            return _result(room.submit(room.clear()))
+        return _result(room.submit(room.clear()))
 
     # ── asking ──────────────────────────────────────────────────────────────
 
@@ -183,7 +189,7 @@ class LLMService:
 
         room = self._room
         home = room.home if room and room.usable else None
-        found = facts(home, self._settings().llm, self._last)
+        found = facts(home, self._settings().llm, self.max_length, self._last)
         generation = {"generation_config": asdict(self._generation())}
         return {**found, **generation, "advice": hints(found)}
 
@@ -204,6 +210,7 @@ class LLMService:
         """As `cleanup`, for code without an event loop."""
         with self._guard:
             room, self._room = self._room, None
+            self._forget_leaving()
         if room is not None:
             room.close()
 
@@ -243,8 +250,14 @@ class LLMService:
 
     @property
     def max_length(self) -> int:
-        """Tokens of the window; 0: as the engine's settings say."""
-        return self._settings().llm.max_length
+        """Tokens of the window: of the model that is loaded, until another is set; else what the
+        next load asks for."""
+        tree, room = self._settings(), self._room
+        home = room.home if room and room.usable else None
+        worker = home.worker if home else None
+        if home and worker and worker.window and home.tree.llm.max_length == tree.llm.max_length:
+            return worker.window
+        return tree.llm.max_length or tree.engine.ctx_size or USUAL_LENGTH
 
     @max_length.setter
     def max_length(self, tokens: int) -> None:
@@ -329,14 +342,29 @@ class LLMService:
 
         with self._guard:
             if self._room is None or not self._room.usable:
+                self._forget_leaving()
                 self._room = Room()
-                weakref.finalize(self, self._room.leave).atexit = False
+                self._leaving = weakref.finalize(self, self._room.leave)
+                self._leaving.atexit = False
             return self._room
 
+    def _forget_leaving(self) -> None:
+        """What would leave the room with the service holds the room, and all that was in it."""
+        if self._leaving is not None:
+            self._leaving.detach()
+            self._leaving = None
+
     def _noted(self, answer: Answer) -> Answer:
-        self._last = answer.taken
-        if answer.taken.cut:
-            log.warning("the prompt was cut to fit the window: %s", dict(answer.taken.cut))
+        taken = self._last = answer.taken
+        if taken.cut:
+            log.warning("the prompt was cut to fit the window: %s", dict(taken.cut))
+        if taken.thoughts and taken.finish_reason == "length" and not answer.strip():
+            log.warning(
+                "the answer is empty: the model thought for all of its %d tokens "
+                "(answer.taken.thoughts). Give more (max_tokens), or have it think less: "
+                "update_generation_config(think=False)",
+                taken.tokens,
+            )
         return answer
 
 
