@@ -23,7 +23,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="List the engines that run models, and what each can do here.",
 )
-_ENGINES: Final = [Column("engine"), Column("version", most=34), Column("does", most=34), Column("devices")]
+_ENGINES: Final = [
+    Column("engine"),
+    Column("version", most=34),
+    Column("does", most=34),
+    Column("devices"),
+]
 _PLACES: Final = [Column("asked by"), Column("at"), Column("models", most=30), Column("answers")]
 _USES: Final = [Column("use"), Column("model"), Column("engine"), Column("problem")]
 

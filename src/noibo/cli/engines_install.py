@@ -7,33 +7,29 @@ import platform
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import typer
 
 from noibo.cli.amounts import ago, seconds, size
 from noibo.cli.background import connect
 from noibo.cli.context import settings
+from noibo.cli.engines_progress import Told
 from noibo.cli.table import Column, print_table
-from noibo.errors import NoiboError, ServerUnreachable
+from noibo.errors import ModelNotFound, NoiboError, RequestFailed, ServerUnreachable
 from noibo.modelstore.printable import shown
 from noibo.settings import Settings
 
 if TYPE_CHECKING:
     from noibo.engines.environments.environment import Environment
     from noibo.engines.environments.installing import Installer
-    from noibo.engines.environments.pip_words import Step
     from noibo.engines.environments.recipe import Recipe
+    from noibo.wire.management import WorkerRow
+
+Concerned: TypeAlias = Callable[["WorkerRow"], bool]
 
 BUILDS: Final = "cuda, rocm, vulkan, native, vllm or transformers."
-STAGES: Final = {
-    "find": "Looking for",
-    "download": "Downloading",
-    "build": "Compiling",
-    "install": "Installing",
-    "try": "Asking for a first answer of",
-}
 _INSTALLED: Final = [
     Column("installed"),
     Column("version"),
@@ -41,8 +37,6 @@ _INSTALLED: Final = [
     Column("trusted"),
     Column("size"),
 ]
-_WIDTH: Final = 100
-_EVERY_S: Final = 0.2
 
 
 def install(
@@ -54,16 +48,24 @@ def install(
     """Install a build of an engine, and trust it once it has answered."""
     tree = settings()
     made, installer = _prepared(tree, build, anyway=anyway)
+    former = installer.environments.get(made.name)
     began = time.monotonic()
+    told = Told(began)
+
+    def vacate() -> None:
+        told.clear()
+        _stop_workers(tree, _running(former), "as its engine is replaced")
+
     try:
-        with _ended_as_by_ctrl_c(), _Told(began) as told:
-            found = installer.install(made, told)
+        with _ended_as_by_ctrl_c(), told:
+            found = installer.install(made, told, vacate)
+            since = time.time()
     except KeyboardInterrupt:
         print("Stopped. Nothing of it is left; what was there before is.", file=sys.stderr)
         raise
     print(f"{found} is installed, and has answered.")
     _print_facts(found, time.monotonic() - began)
-    _stop_workers(tree, _users(found.engine), "so that the next one uses it")
+    _stop_workers(tree, _of_engine(found.engine, since), "so that the next one uses it")
 
 
 def remove(build: Annotated[str, typer.Argument(help=BUILDS)]) -> None:
@@ -74,8 +76,7 @@ def remove(build: Annotated[str, typer.Argument(help=BUILDS)]) -> None:
     tree = settings()
     environments = Environments(tree.home)
     known = environments.get(require_name(build))
-    if known is not None:
-        _stop_workers(tree, lambda row: _runs(row, known), "as its engine goes")
+    _stop_workers(tree, _running(known), "as its engine goes")
     environments.remove(build)
     freed = f": {size(known.bytes)} are free" if known else ""
     print(f"Removed {known or build}{freed}.")
@@ -173,64 +174,39 @@ def _print_facts(found: Environment, took_s: float) -> None:
         print("It sees no GPU, so it is not used: look at the driver (`noibo hardware`).")
 
 
-def _users(engine: str) -> Any:
-    return lambda row: row.engine == engine
+def _of_engine(engine: str, before: float) -> Concerned:
+    """Workers of an engine that were started before a time of day: with another build."""
+    return lambda row: row.engine == engine and row.started_at < before
 
 
-def _runs(row: Any, known: Environment) -> bool:
-    said = row.placement.get("build")
-    return bool(said == str(known) or (row.engine == known.engine == known.name))
+def _running(known: Environment | None) -> Concerned:
+    """Workers that run in an environment; none where there is none."""
+
+    def runs(row: WorkerRow) -> bool:
+        if known is None:
+            return False
+        said = row.placement.get("build")
+        return bool(said == str(known) or row.engine == known.engine == known.name)
+
+    return runs
 
 
-def _stop_workers(tree: Settings, concerned: Any, why: str) -> None:
-    """Tell the server, if one runs: its workers of that engine end when they have answered."""
+def _stop_workers(tree: Settings, concerned: Concerned, why: str) -> None:
+    """Tell the server, if one runs: those workers end when they have answered. All of a model go at
+    once; what hinders one leaves the others none the less."""
     try:
         with connect(tree) as client:
-            for row in client.workers():
-                if concerned(row):
-                    print(f"{client.stop_worker(row.model).done}, {why}")
+            for model in dict.fromkeys(row.model for row in client.workers() if concerned(row)):
+                try:
+                    print(f"{client.stop_worker(model).done}, {why}")
+                except RequestFailed as error:
+                    if error.server_code != ModelNotFound.code:  # it has ended meanwhile
+                        _print_hindered(error)
     except ServerUnreachable:
         return
     except NoiboError as error:
-        print(f"A worker goes on as it is: {error}", file=sys.stderr)
+        _print_hindered(error)
 
 
-class _Told:
-    """How it goes, on standard error: one line that changes on a terminal, a line for each step
-    elsewhere."""
-
-    def __init__(self, began: float) -> None:
-        self._began = began
-        self._live = sys.stderr.isatty()
-        self._said, self._said_at = "", 0.0
-
-    def __enter__(self) -> _Told:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live and self._said:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-
-    def __call__(self, step: Step) -> None:
-        what = shown(f"{STAGES.get(step.stage, step.stage)} {step.what}".strip(), _WIDTH)
-        if not self._live:
-            if what != self._said:
-                self._said = what
-                total = f" ({size(step.total)})" if step.total else ""
-                print(f"{what}{total}", file=sys.stderr, flush=True)
-            return
-        now = time.monotonic()
-        if what == self._said and now - self._said_at < _EVERY_S:
-            return
-        self._said, self._said_at = what, now
-        sys.stderr.write(f"\r\x1b[K{what}{_far(step)} ({seconds(now - self._began)})")
-        sys.stderr.flush()
-
-
-def _far(step: Step) -> str:
-    """`: 45 % of 180 MB`."""
-    if not step.total:
-        return ""
-    done = f"{100 * step.done // step.total} % of " if step.done is not None else ""
-    return f": {done}{size(step.total)}"
+def _print_hindered(error: NoiboError) -> None:
+    print(f"A worker goes on as it is: {error}", file=sys.stderr)

@@ -173,11 +173,20 @@ def _new_folder() -> Path:
 
 
 def sweep_folders() -> None:
-    """Remove the folders of workers whose server was killed before it could."""
+    """Remove the folders of workers whose server was killed before it could. In a container the
+    next server has the same number: one that began after the folder was made is another."""
     for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}*-*"):
         server = folder.name.removeprefix(FOLDER).partition("-")[0]
-        if server.isdecimal() and not psutil.pid_exists(int(server)):
+        if server.isdecimal() and not _serves(int(server), folder):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _serves(server: int, folder: Path) -> bool:
+    """Whether that process made the folder, and lives. Starts are known to a second."""
+    try:
+        return psutil.Process(server).create_time() <= folder.stat().st_mtime + 1
+    except (psutil.Error, OSError):
+        return False
 
 
 async def _exit_code(process: asyncio.subprocess.Process) -> int:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
-import os
+import errno
 import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from noibo.engines.environments.choice import Choice, build_name
+from noibo.engines.environments.disk import disk_faults, require_room
 from noibo.engines.environments.environment import (
     PYTHON,
     RECORD,
@@ -16,7 +18,7 @@ from noibo.engines.environments.environment import (
     interpreter_of,
 )
 from noibo.engines.supervision.builds import Builds
-from noibo.errors import EngineError, NotFound, UsageError
+from noibo.errors import DiskFull, EngineError, NotFound, StoreError, UsageError
 
 
 def record(name: str, *, devices: tuple[str, ...] = (), **more: object) -> Environment:
@@ -64,14 +66,39 @@ def test_one_that_fails_leaves_the_former_as_it_was(environments: Environments) 
     assert environments.all()[0].interpreter.read_text() == "old"
 
 
+MAKES = """
+import sys
+from pathlib import Path
+from noibo.engines.environments.environment import Environments
+with Environments(Path(sys.argv[1])).making("native") as room:
+    (room / "half").write_text("x")
+    print(room, flush=True)
+    sys.stdin.read()
+"""
+
+
 def test_what_a_killed_process_left_is_swept_away(environments: Environments) -> None:
-    left = environments.folder / f".making-{killed()}-native-abc"
-    ours = environments.folder / f".making-{os.getpid()}-cuda-abc"
-    for one in (left, ours):
-        one.mkdir(parents=True)
+    home = str(environments.folder.parent)
+    pipe, command = subprocess.PIPE, [sys.executable, "-c", MAKES, home]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as maker:
+        assert maker.stdout is not None
+        left = Path(maker.stdout.readline().strip())
+        with environments.making("vulkan"):
+            assert (left / "half").exists()  # its maker lives
+        maker.kill()
     with environments.making("vulkan"):
         assert not left.exists()
-        assert ours.exists()  # of a process that lives
+
+
+@pytest.mark.parametrize("next_one", ["native", "vulkan"])
+def test_whose_number_a_process_has_again_says_nothing(
+    environments: Environments, next_one: str
+) -> None:
+    with environments.making("native") as room:  # by this very process, as in a container
+        left = room.name
+    (environments.folder / left).mkdir()
+    with environments.making(next_one):
+        assert not (environments.folder / left).exists()
 
 
 def test_one_name_is_for_one_process_at_a_time(environments: Environments, tmp_path: Path) -> None:
@@ -87,18 +114,10 @@ def test_one_name_is_for_one_process_at_a_time(environments: Environments, tmp_p
     other.remove("native")
 
 
-def killed() -> int:
-    """The number of a process that is gone."""
-    gone = subprocess.Popen(["true"])
-    gone.wait()
-    return gone.pid
-
-
 def test_what_was_set_aside_for_one_that_never_came_is_put_back(environments: Environments) -> None:
     put(environments, record("native"), content="old")
-    aside = environments.folder / f".making-{killed()}-old-abc"
-    aside.mkdir()
-    (environments.folder / "native").rename(aside / "native")
+    aside = environments.folder / ".making-old-native-abc"
+    (environments.folder / "native").rename(aside)
     with environments.making("vulkan"):
         assert [one.name for one in environments.all()] == ["native"]
         assert not aside.exists()
@@ -106,8 +125,8 @@ def test_what_was_set_aside_for_one_that_never_came_is_put_back(environments: En
 
 def test_what_has_a_follower_is_not_put_back(environments: Environments) -> None:
     put(environments, record("native", version="2"), content="new")
-    aside = environments.folder / f".making-{killed()}-old-abc"
-    (aside / "native").mkdir(parents=True)
+    aside = environments.folder / ".making-old-native-abc"
+    (aside / "bin").mkdir(parents=True)
     with environments.making("vulkan"):
         (found,) = environments.all()
         assert found.interpreter.read_text() == "new"
@@ -116,9 +135,8 @@ def test_what_has_a_follower_is_not_put_back(environments: Environments) -> None
 
 def test_what_was_to_be_removed_is_not_put_back(environments: Environments) -> None:
     put(environments, record("native"))
-    aside = environments.folder / f".making-{killed()}-gone-abc"
-    aside.mkdir()
-    (environments.folder / "native").rename(aside / "native")  # half of it is deleted by now
+    aside = environments.folder / ".making-gone-native-abc"
+    (environments.folder / "native").rename(aside)  # half of it is deleted by now
     with environments.making("vulkan"):
         assert environments.all() == []
         assert not aside.exists()
@@ -171,3 +189,55 @@ def test_one_made_by_another_python_is_not_used(environments: Environments, tmp_
     put(environments, record("native", python="3.9"))
     assert Choice(environments, Builds(tmp_path))() is None
     assert len(environments.all()) == 1  # it is shown, and can be removed
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "advice"),
+    [
+        (errno.ENOSPC, DiskFull, "on a bigger disk"),
+        (errno.EACCES, StoreError, "a folder of yours"),
+        (errno.EROFS, StoreError, "a folder of yours"),
+    ],
+)
+def test_a_disk_that_is_full_or_closed_is_told_with_what_helps_here(
+    tmp_path: Path, number: int, kind: type[StoreError], advice: str
+) -> None:
+    with pytest.raises(StoreError) as caught, disk_faults(tmp_path / "not" / "made", 5):
+        raise OSError(number, "said by the system", str(tmp_path))
+    assert type(caught.value) is kind
+    assert "NOIBO_HOME" in caught.value.next_step
+    assert advice in caught.value.next_step
+    assert "store.path" not in str(caught.value)  # that is where models are
+
+
+def test_a_disk_without_room_is_told_with_what_helps_here(tmp_path: Path) -> None:
+    with pytest.raises(DiskFull) as caught:
+        require_room(tmp_path, 2**60)
+    assert "NOIBO_HOME" in caught.value.next_step
+
+
+def test_what_is_no_fault_of_a_disk_passes(tmp_path: Path) -> None:
+    for error in (BrokenPipeError(), EngineError("another"), DiskFull("told already")):
+        with pytest.raises(type(error)) as caught, disk_faults(tmp_path):
+            raise error
+        assert caught.value is error
+        assert not getattr(error, "next_step", "")
+
+
+def test_a_home_that_is_no_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "engines").write_text("")
+    with pytest.raises(StoreError, match="cannot be written"):
+        Environments(tmp_path).remove("native")
+
+
+def test_to_remove_one_takes_no_room(
+    environments: Environments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(environments, record("native"))
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.mkdir", full)  # `exist_ok` looks whether it is there
+    environments.remove("native")
+    assert list(environments.folder.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -15,11 +16,13 @@ from noibo.egress import Door
 from noibo.engines.engine import Launch, Speed
 from noibo.engines.environments.environment import Environments
 from noibo.engines.environments.installing import Installer, Trial
+from noibo.engines.environments.pip import Pip
 from noibo.engines.environments.pip_words import Step
 from noibo.engines.environments.recipe import BESIDE_TORCH, Around, Recipe, recipe
 from noibo.engines.environments.trial import Answered, LlamaTrial
 from noibo.engines.llama_cpp.adapter import LlamaCpp
 from noibo.engines.memory.size import Size
+from noibo.engines.worker import Worker
 from noibo.errors import (
     DigestMismatch,
     DiskFull,
@@ -30,6 +33,7 @@ from noibo.errors import (
     NoiboError,
     NotOffered,
 )
+from noibo.hardware.offload import Device
 from noibo.modelstore.index import pip_settings
 from noibo.modelstore.store import Store
 from tests.engines.environments.wheels import (
@@ -96,7 +100,7 @@ def test_a_build_that_answers_is_trusted_and_used(
     assert found.rate == 320.0  # of the 32 tokens that it was asked to read
     assert left(installer) == ["vulkan"]
     stages = list(dict.fromkeys(step.stage for step in steps))
-    assert stages == ["find", "download", "install", "try"]
+    assert stages == ["make", "find", "download", "install", "try"]
     engine = LlamaCpp(built=lambda: installer.environments.get("vulkan"))
     assert engine.available() == "vulkan: xllamacpp 7.1 (vulkan)"
     launch: Launch = engine.launch(trial.require_model(), Size(512, 1), LIMITS, Speed())
@@ -145,6 +149,81 @@ def test_who_stops_it_leaves_nothing(installer: Installer, index: Index) -> None
     with pytest.raises(KeyboardInterrupt):
         installer.install(wheels_of(index), stop)
     assert left(installer) == []
+
+
+@pytest.mark.heavy
+def test_what_runs_in_the_former_one_is_ended_while_that_is_there(
+    installer: Installer, index: Index
+) -> None:
+    index.add("transformers", "5", "")
+    made = recipe("transformers", Around(own_index=True))
+    made = replace(made, packages=("transformers",), without=(), bytes=2**20)
+    former = installer.install(made, ignore)
+    index.add("transformers", "6", "")
+    there: list[bool] = []
+
+    def vacate() -> None:
+        there.append(former.interpreter.exists())
+        known = installer.environments.get("transformers")
+        there.append(known is not None and known.version == "5")
+
+    assert installer.install(made, ignore, vacate).version == "6"
+    assert there == [True, True]
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["mkdir", "write_bytes", "rename"],
+)
+def test_a_disk_that_fills_up_on_the_way_is_told_and_nothing_is_left(
+    installer: Installer,
+    index: Index,
+    place: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_engine(*_: object) -> str:
+        (made,) = installer.environments.folder.glob(".making-*")
+        (made / "environment").mkdir(exist_ok=True)
+        return "1"
+
+    def breaks(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Installer, "_fill", no_engine)
+    trials: dict[str, Trial] = {"llama_cpp": lambda folder: Answered()}
+    installer = replace(installer, trials=trials)
+    (installer.environments.folder).mkdir(parents=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, place, breaks)
+        with pytest.raises(DiskFull) as caught:
+            installer.install(wheels_of(index), ignore)
+    assert "NOIBO_HOME" in caught.value.next_step
+    assert left(installer) == []
+
+
+def test_an_environment_for_which_there_is_no_room_asks_for_no_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "Error: Command failed\nOSError: [Errno 28] No space left on device: 'lib64'\n"
+    program = tmp_path / "python"
+    program.write_text(f'#!/bin/sh\nprintf "%s" "{said}"\nexit 1\n')
+    program.chmod(0o755)
+    pip = Pip(tmp_path / "environment", pip_settings.read())
+    monkeypatch.setattr(settings, "python_executable", lambda: str(program))
+    with pytest.raises(DiskFull) as caught:
+        pip.make()
+    assert "python3-venv" not in str(caught.value)
+    assert "No space left" in caught.value.lines
+
+
+def test_a_build_that_sees_gpus_is_tried_without_a_limit_of_memory(trial: LlamaTrial) -> None:
+    model, seen = trial.require_model(), (Device("CUDA0", "NVIDIA Test", 2**33, 2**33),)
+    with_gpu, without = (trial.launch(model, "/a/python", devices) for devices in (seen, ()))
+    assert (with_gpu.placement["device"], without.placement["device"]) == ("gpu", "cpu")
+    assert Worker(trial.engine, model, with_gpu, LIMITS).most_bytes is None
+    assert Worker(trial.engine, model, without, LIMITS).most_bytes
+    assert with_gpu.python == "/a/python"
+    assert with_gpu.proof_tokens
 
 
 def test_offline_nothing_is_asked(installer: Installer, index: Index) -> None:

@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
-import psutil
 from filelock import FileLock, Timeout
 
+from noibo.engines.environments.disk import disk_faults
 from noibo.engines.environments.recipe import NAMES, OF_LLAMA_CPP, require_name
 from noibo.errors import EngineError, NotFound, StoreError
 
 RECORD: Final = "noibo.json"
 _UNFINISHED: Final = ".making-"
-_OLD: Final = "old-"  # what is put back where its maker was killed
-_GONE: Final = "gone-"
+_NEW: Final = "new"
+_OLD: Final = "old"  # what is put back where its maker was killed
+_GONE: Final = "gone"
 PYTHON: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -98,8 +99,9 @@ class Environments:
         """A folder to make one in; gone at the end, unless it was kept. Raises `EngineError` where
         another process is at it."""
         with self._held(name):
-            self._sweep()
-            folder = self._new(f"{name}-")
+            self._sweep(name)
+            folder = self._unfinished(_NEW, name)
+            folder.mkdir(0o700)
             try:
                 yield folder
             finally:
@@ -116,10 +118,10 @@ class Environments:
         return msgspec.structs.replace(record, folder=str(target))
 
     def remove(self, name: str) -> Environment | None:
-        """Delete one, trusted or not; what was known of it. Raises `NotFound`, and `EngineError`
-        where another process is at it."""
-        with self._held(require_name(name)):
-            self._sweep()
+        """Delete one, trusted or not; what was known of it. Raises `NotFound`, `StoreError`, and
+        `EngineError` where another process is at it."""
+        with disk_faults(self.folder), self._held(require_name(name)):
+            self._sweep(name)
             known, target = self.get(name), self.folder / name
             if not target.exists():
                 raise NotFound(
@@ -142,22 +144,20 @@ class Environments:
                 next_step="Wait until it has ended; then the same command again.",
             ) from None
 
-    def _new(self, what: str) -> Path:
-        prefix = f"{_UNFINISHED}{os.getpid()}-{what}"
-        return Path(tempfile.mkdtemp(prefix=prefix, dir=self.folder))
+    def _unfinished(self, what: str, name: str) -> Path:
+        return self.folder / f"{_UNFINISHED}{what}-{name}-{secrets.token_hex(4)}"
 
     @contextlib.contextmanager
     def _set_aside(self, target: Path, what: str) -> Iterator[None]:
-        """Away with what is there, or back with it where the body fails. A rename is at once; to
-        delete takes seconds, in which nobody must find half of it."""
+        """Away with what is there, or back with it where the body fails. A rename is at once, and
+        needs no room; to delete takes seconds, in which nobody must find half of it."""
         if not target.exists():
             yield
             return
-        aside = self._new(what)
+        aside = self._unfinished(what, target.name)
         try:
-            target.rename(aside / target.name)
+            target.rename(aside)
         except OSError as exc:
-            _delete(aside)
             raise StoreError(
                 f"{target} cannot be replaced: {exc.strerror}.",
                 next_step="End what runs in it (`noibo stop`), then again.",
@@ -165,26 +165,29 @@ class Environments:
         try:
             yield
         except BaseException:
-            (aside / target.name).rename(target)
+            aside.rename(target)
             raise
         finally:
             _delete(aside)
 
-    def _sweep(self) -> None:
+    def _sweep(self, held: str) -> None:
         """Delete what was left by a process that was killed in the middle; but what it had set
-        aside for a new one that never came is put back."""
+        aside for a new one that never came is put back. Its lock says whether it lives: a number of
+        a process may be another's by now, or of another container's. We are alone with `held`."""
         for folder in self.folder.glob(f"{_UNFINISHED}*"):
-            maker, _, what = folder.name.removeprefix(_UNFINISHED).partition("-")
-            if not maker.isdecimal() or psutil.pid_exists(int(maker)):
-                continue
-            if what.startswith(_OLD):
-                self._put_back(folder)
-            _delete(folder)
+            what, _, rest = folder.name.removeprefix(_UNFINISHED).partition("-")
+            name = rest.partition("-")[0]
+            if name == held:
+                self._clear(folder, what, name)
+            elif name in NAMES:
+                with contextlib.suppress(EngineError), self._held(name):
+                    self._clear(folder, what, name)
 
-    def _put_back(self, aside: Path) -> None:
-        for former in aside.iterdir():
+    def _clear(self, folder: Path, what: str, name: str) -> None:
+        if what == _OLD:
             with contextlib.suppress(OSError):  # another one is there by now
-                former.rename(self.folder / former.name)
+                folder.rename(self.folder / name)
+        _delete(folder)
 
 
 def _delete(folder: Path) -> None:

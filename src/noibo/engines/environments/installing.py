@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from noibo.egress import Destination, Door, Pass, Purpose
+from noibo.engines.environments.disk import disk_faults, require_room
 from noibo.engines.environments.environment import PYTHON, Environment, Environments
 from noibo.engines.environments.pip import Pip, Tell
 from noibo.engines.environments.pip_words import Step
 from noibo.engines.environments.recipe import Recipe
 from noibo.engines.environments.trial import Answered
-from noibo.modelstore.disk import require_space
 from noibo.modelstore.index.pip_settings import PipSettings
 
 Trial = Callable[[Path], Answered]
@@ -30,29 +30,40 @@ class Installer:
     pip: PipSettings
     trials: Mapping[str, Trial]
 
-    def install(self, recipe: Recipe, tell: Tell) -> Environment:
-        """Raises `EgressRefused`, `DiskFull`, `FetchError`, `DigestMismatch`, `EngineUnusable`, and
-        `EngineError` where another process installs it; then all is as it was before."""
-        passed = self._leave(recipe)
-        self.environments.folder.mkdir(parents=True, exist_ok=True)
-        require_space(self.environments.folder, recipe.bytes)
-        with self.environments.making(recipe.name) as room:
-            made = room / "environment"
-            version = self._fill(recipe, Pip(made, self.pip, recipe.index), _Noted(passed, tell))
-            tell(Step("try", f"{recipe.package} {version}"))
-            answered = self.trials[recipe.engine](made)
-            record = Environment(
-                recipe.name,
-                recipe.engine,
-                recipe.package,
-                version,
-                recipe.build,
-                PYTHON,
-                time.time(),
-                answered.devices,
-                answered.rate,
-            )
-            return self.environments.keep(made, record)
+    def install(
+        self, recipe: Recipe, tell: Tell, vacate: Callable[[], None] = lambda: None
+    ) -> Environment:
+        """`vacate` is called when the new one has answered, before it takes the place of a former:
+        to end what runs in that. Raises `EgressRefused`, `DiskFull`, `StoreError`, `FetchError`,
+        `DigestMismatch`, `EngineUnusable`, and `EngineError` where another process installs it;
+        then all is as it was before."""
+        folder = self.environments.folder
+        with disk_faults(folder, recipe.bytes):
+            passed = self._leave(recipe)
+            folder.mkdir(parents=True, exist_ok=True)
+            require_room(folder, recipe.bytes)
+            with self.environments.making(recipe.name) as room:
+                made = room / "environment"
+                record = self._make(recipe, made, _Noted(passed, tell))
+                vacate()
+                return self.environments.keep(made, record)
+
+    def _make(self, recipe: Recipe, made: Path, tell: Tell) -> Environment:
+        """Fill it, and have it answer; what is known of it then."""
+        version = self._fill(recipe, Pip(made, self.pip, recipe.index), tell)
+        tell(Step("try", f"{recipe.package} {version}"))
+        answered = self.trials[recipe.engine](made)
+        return Environment(
+            recipe.name,
+            recipe.engine,
+            recipe.package,
+            version,
+            recipe.build,
+            PYTHON,
+            time.time(),
+            answered.devices,
+            answered.rate,
+        )
 
     def _leave(self, recipe: Recipe) -> Pass:
         """Ask the door for all that pip is told to ask; each is written down."""
@@ -66,7 +77,7 @@ class Installer:
 
     def _fill(self, recipe: Recipe, pip: Pip, tell: Tell) -> str:
         """The environment with its packages; the version of the one it is made for."""
-        tell(Step("find", "an environment"))
+        tell(Step("make", "an environment"))
         pip.make()
         pip.install(recipe.packages, recipe.options, recipe.variables, tell)
         if recipe.without and "+cpu" in pip.version_of("torch"):

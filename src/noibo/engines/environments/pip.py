@@ -16,7 +16,7 @@ from noibo import settings
 from noibo.engines.environments.bound import Bound
 from noibo.engines.environments.environment import interpreter_of
 from noibo.engines.environments.handed import handed, plain_name
-from noibo.engines.environments.pip_words import Step, failure, read
+from noibo.engines.environments.pip_words import Step, failure, read, says_full
 from noibo.errors import EngineError
 from noibo.modelstore.index.pip_settings import PipSettings
 
@@ -42,7 +42,7 @@ class Pip:
 
     def make(self) -> None:
         """Make the environment, with a pip in it only where noibo's own cannot serve it. Raises
-        `EngineError`."""
+        `EngineError` or `DiskFull`."""
         without = ["--without-pip"] if self._own else []
         python = settings.python_executable()
         try:
@@ -59,6 +59,8 @@ class Pip:
         except OSError as exc:
             raise EngineError(f"{python} could not be run: {exc}.") from exc
         if done.returncode or not interpreter_of(self._folder).exists():
+            if says_full(done.stdout):
+                raise failure("The environment", done.stdout.splitlines())
             error = EngineError(
                 "No environment could be made for the engine.",
                 next_step="On Debian and Ubuntu: `apt install python3-venv`.",
@@ -117,9 +119,10 @@ class Pip:
 
     @contextlib.contextmanager
     def _running(self, command: Sequence[str], variables: Mapping[str, str]) -> Iterator[Bound]:
+        environment = self._set(variables)
         with contextlib.ExitStack() as leaving:
             try:
-                bound = leaving.enter_context(Bound(command, self._set(variables)))
+                bound = leaving.enter_context(Bound(command, environment))
             except OSError as exc:
                 raise EngineError(f"pip could not be run: {exc}.") from exc
             yield bound

@@ -17,13 +17,16 @@ from noibo.modelstore.printable import shown
 
 LINES_TOLD: Final = 8
 _LONGEST: Final = 200
+_METADATA: Final = ".metadata"
+_FULL: Final = re.compile(r"No space left on device|Disk quota exceeded|Errno (28|122)\b")
 _UNITS: Final = {"bytes": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Where an installation is: `stage` one of find, download, build, install, try; `what` it is
-    about; bytes, where they are known. `url`: where it comes from, where pip says it."""
+    """Where an installation is: `stage` one of make, find, download, cached, build, install, try;
+    `what` it is about; bytes, where they are known. `url`: where it comes from, where pip says
+    it."""
 
     stage: str
     what: str = ""
@@ -42,14 +45,22 @@ def read(line: str, before: Step) -> Step:
 
 
 def _progress(found: re.Match[str], before: Step) -> Step:
+    if before.stage != "download":  # of what a package wants, which is small
+        return before
     return replace(before, done=int(found[1]), total=int(found[2]) or None)
 
 
 def _downloading(found: re.Match[str], before: Step) -> Step:
     said, number, unit = found.groups()
-    total = int(float(number) * _UNITS[unit]) if number else None
     url = said if said.startswith(("http://", "https://")) else ""
+    if said.endswith(_METADATA):  # to find what it wants; the package itself comes later
+        return replace(before, url=url)
+    total = round(float(number) * _UNITS[unit]) if number else None
     return Step("download", _file_name(said), None, total, url)
+
+
+def _cached(found: re.Match[str], before: Step) -> Step:
+    return before if found[1].endswith(_METADATA) else Step("cached", _file_name(found[1]))
 
 
 def _installing(found: re.Match[str], before: Step) -> Step:
@@ -59,6 +70,7 @@ def _installing(found: re.Match[str], before: Step) -> Step:
 
 _LINES: Final[Sequence[tuple[re.Pattern[str], Callable[[re.Match[str], Step], Step]]]] = (
     (re.compile(r"Progress (\d+) of (\d+)$"), _progress),
+    (re.compile(r"(?:Using cached|Processing) (\S+)"), _cached),
     (re.compile(r"Downloading (\S+)(?: \(([\d.]+) (bytes|kB|MB|GB)\))?"), _downloading),
     (re.compile(r"Collecting ([\w.\-\[\]]+)"), lambda found, _: Step("find", found[1])),
     (
@@ -74,8 +86,8 @@ _LINES: Final[Sequence[tuple[re.Pattern[str], Callable[[re.Match[str], Step], St
 
 
 def _file_name(said: str) -> str:
-    name = unquote(urlsplit(said).path.rpartition("/")[2]) if "://" in said else said
-    return name.removesuffix(".metadata")
+    path = unquote(urlsplit(said).path) if "://" in said else said
+    return path.rpartition("/")[2]
 
 
 # What pip says, and what that is. In this order: the first that is found is the reason.
@@ -87,7 +99,7 @@ _REASONS: Final = (
         "Try again; if it stays so, its index is damaged, or somebody changes what passes.",
     ),
     (
-        re.compile(r"No space left on device|Errno 28"),
+        _FULL,
         DiskFull,
         "the disk is full",
         "Free some space; the same command begins anew.",
@@ -111,6 +123,11 @@ _REASONS: Final = (
         "It needs a C++ compiler and cmake (`apt install build-essential cmake`).",
     ),
 )
+
+
+def says_full(text: str) -> bool:
+    """Whether a program ended for want of room on the disk."""
+    return bool(_FULL.search(text))
 
 
 def failure(package: str, lines: Sequence[str]) -> NoiboError:

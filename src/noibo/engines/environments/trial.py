@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from noibo import settings
-from noibo.engines.engine import Engine, Model, Speed
+from noibo.engines.engine import Engine, Launch, Model, Speed
 from noibo.engines.environments.bound import Bound
 from noibo.engines.environments.environment import interpreter_of
 from noibo.engines.faults import Fault, Kind, diagnose
@@ -24,7 +24,7 @@ from noibo.engines.llama_cpp.embed import only_embeds
 from noibo.engines.memory.size import Size
 from noibo.engines.worker import Worker
 from noibo.errors import EngineUnusable, ModelNotFound, NoiboError, WorkerStartFailed
-from noibo.hardware.offload import ask_engine
+from noibo.hardware.offload import Device, ask_engine
 from noibo.modelstore.gguf.model_info import describe
 from noibo.modelstore.gguf.reader import read_header
 from noibo.modelstore.printable import shown
@@ -115,13 +115,19 @@ class LlamaTrial:
         if usable.problem:
             lines = usable.problem.strip().splitlines()
             raise unusable(diagnose(usable.code, lines), lines)
-        rate = asyncio.run(self._ask(python))
+        rate = asyncio.run(self._ask(python, usable.devices))
         return Answered(tuple(one.description for one in usable.devices), rate)
 
-    async def _ask(self, python: str) -> float | None:
+    def launch(self, model: Model, python: str, devices: Sequence[Device]) -> Launch:
+        """How its worker is started: as in use, so without a limit of memory where it uses GPUs,
+        whose libraries take gigabytes of addresses."""
+        made = self.engine.launch(model, Size(CONTEXT, 1), self.limits, Speed())
+        place = {**made.placement, "device": "gpu"} if devices else made.placement
+        return replace(made, python=python, proof_tokens=PROOF_TOKENS, placement=place)
+
+    async def _ask(self, python: str, devices: Sequence[Device]) -> float | None:
         model = self.require_model()
-        launch = self.engine.launch(model, Size(CONTEXT, 1), self.limits, Speed())
-        launch = replace(launch, python=python, proof_tokens=PROOF_TOKENS)
+        launch = self.launch(model, python, devices)
         worker = Worker(self.engine, model, launch, self.limits)
         try:
             await worker.start()
@@ -146,7 +152,9 @@ def _writes(stored: StoredModel) -> bool:
 
 def try_program(engine: str, folder: Path) -> Answered:
     """Have vLLM or transformers answer. Raises `EngineUnusable` with its last lines."""
-    with tempfile.TemporaryDirectory(prefix="noibo-trial-", dir=folder.parent) as room:
+    with tempfile.TemporaryDirectory(
+        prefix="noibo-trial-", dir=folder.parent, ignore_cleanup_errors=True
+    ) as room:
         shape = Path(room) / "config.json"
         shape.write_text(json.dumps(_SHAPE), encoding="utf-8")
         program = Path(room) / "trial.py"
