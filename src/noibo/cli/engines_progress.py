@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from noibo.engines.environments.pip_words import Step
 
 STAGES: Final = {
+    "skip": "Without an index that does not answer:",
     "make": "Making",
     "find": "Looking for",
     "download": "Downloading",

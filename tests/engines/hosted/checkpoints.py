@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from typing import Final
 
@@ -42,8 +43,15 @@ AutoTokenizer.from_pretrained(folder, gguf_file=name).save_pretrained(target)
 
 
 def of_torch() -> tuple[str, ...]:
-    """What tells pip to take torch for the processor: that of PyPI comes with gigabytes of CUDA."""
-    return () if replaces_pypi(pip_settings.read().indexes) else ("--extra-index-url", TORCH)
+    """What tells pip to take torch for the processor: that of PyPI comes with gigabytes of CUDA.
+    Nothing where nobody answers there: pip would try it again for every package."""
+    if replaces_pypi(pip_settings.read().indexes):
+        return ()
+    try:
+        urllib.request.urlopen(f"{TORCH}/torch/", timeout=10).close()
+    except OSError:
+        return ()
+    return ("--extra-index-url", TORCH)
 
 
 def environment() -> Path:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from noibo.egress import Destination, Door, Pass, Purpose
+from noibo.engines.environments.beside import without_silent
 from noibo.engines.environments.disk import disk_faults, require_room
 from noibo.engines.environments.environment import PYTHON, Environment, Environments
 from noibo.engines.environments.pip import Pip, Tell
@@ -42,6 +43,9 @@ class Installer:
             passed = self._leave(recipe)
             folder.mkdir(parents=True, exist_ok=True)
             require_room(folder, recipe.bytes)
+            recipe, silent = without_silent(recipe, self.door, self.pip)
+            if silent:
+                tell(Step("skip", silent))
             with self.environments.making(recipe.name) as room:
                 made = room / "environment"
                 record = self._make(recipe, made, _Noted(passed, tell))

@@ -24,8 +24,8 @@ _UNITS: Final = {"bytes": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Where an installation is: `stage` one of make, find, download, cached, build, install, try;
-    `what` it is about; bytes, where they are known. `url`: where it comes from, where pip says
+    """Where an installation is: `stage` one of skip, make, find, download, cached, build, install,
+    try; `what` it is about; bytes, where they are known. `url`: where it comes from, where pip says
     it."""
 
     stage: str
