@@ -31,6 +31,7 @@ USES: Final = ("chat", "code", "embedding", "rerank", "vision")
 USE: Final = "use:"  # in front of a use, where the name of a model is wanted
 ENVIRONMENT: Final = "env:"  # in front of the name of a variable that has a key
 KEYRING: Final = "keyring:"  # in front of SERVICE/USER, by which the system's keyring has it
+LORA_RANKS: Final = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM takes as the largest
 
 
 def _key(default: Any, doc: str) -> Any:
@@ -47,8 +48,9 @@ class VllmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How vLLM runs a model: `[models."NAME"] vllm = { tensor_parallel = 2 }`. `tensor_parallel`
     GPUs hold each layer together, `pipeline_parallel` groups of them hold layers one after another;
     `gpu_memory`: the share of each GPU's memory that it takes; `lora`: adapters by name, each a
-    folder; `eager`: do not compile it first (by default: compiled on a GPU alone); `extra`: further
-    options of `vllm serve`, word by word."""
+    folder; `lora_rank`: the largest of their ranks, or what vLLM has above it; `eager`: do not
+    compile it first (by default: compiled on a GPU alone); `extra`: further options of
+    `vllm serve`, word by word."""
 
     tensor_parallel: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
     pipeline_parallel: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
@@ -60,9 +62,25 @@ class VllmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dtype: Literal["", "auto", "float16", "bfloat16", "float32"] = ""
     kv_dtype: Literal["", "auto", "fp8", "fp8_e4m3", "fp8_e5m2", "bfloat16"] = ""
     lora: Mapping[str, str] = {}
-    lora_rank: Annotated[int, msgspec.Meta(ge=0, le=512)] = 0
+    lora_rank: int = 0  # 0: nobody says, and vLLM goes by its own
     eager: bool | None = None
     extra: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError`, which the settings tell with the table's name."""
+        if self.lora_rank not in {0, *LORA_RANKS}:
+            known = ", ".join(map(str, LORA_RANKS))
+            raise ValueError(
+                f"lora_rank: vLLM takes {known}, and not {self.lora_rank}; name the next above "
+                "the rank of the adapter, or leave it out"
+            )
+        for name, path in self.lora.items():
+            if not name or "@" in name or any(one in "=," or one.isspace() for one in name):
+                raise ValueError(
+                    f"lora: {name!r} is no name of an adapter: without spaces, =, @ and commas"
+                )
+            if "=" in path or "," in path:  # vLLM would part its NAME=PATH there
+                raise ValueError(f"lora: the path of {name} has = or a comma, which vLLM parts at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,17 +180,35 @@ def checked_model(name: str, own: ModelSettings, environ: Mapping[str, str]) -> 
             f"{table} is remote, and nothing says where.",
             next_step='Add base_url = "http://127.0.0.1:8000/v1", say.',
         )
-    if own.api_key.startswith(KEYRING):
-        _require_place_in_keyring(table, own.api_key)
-    if not own.api_key.startswith(ENVIRONMENT):
-        return own
-    variable = own.api_key.removeprefix(ENVIRONMENT)
-    if not environ.get(variable):
+    return dataclasses.replace(own, api_key=_key_or_place(table, own.api_key.strip(), environ))
+
+
+def _key_or_place(table: str, said: str, environ: Mapping[str, str]) -> str:
+    """The key; where the keyring has it, still its place there."""
+    if said.startswith(KEYRING):
+        _require_place_in_keyring(table, said)
+        return said
+    if not said.startswith(ENVIRONMENT):
+        return header_key(said, table)
+    variable = said.removeprefix(ENVIRONMENT)
+    if not (found := environ.get(variable, "").strip()):
         raise SettingsError(
             f"{table} takes its api_key from the variable {variable}, which is not set.",
             next_step=f"Set {variable} where noibo is started, or write the key into noibo.toml.",
         )
-    return dataclasses.replace(own, api_key=environ[variable])
+    return header_key(found, f"{table}, variable {variable}")
+
+
+def header_key(said: str, where: str) -> str:
+    """A key as a header carries it: without what stands round it. Raises `SettingsError`, in which
+    the key is not."""
+    key = said.strip()
+    if not (key.isascii() and key.isprintable()):
+        raise SettingsError(
+            f"{where}: the api_key has signs that no header can carry.",
+            next_step="Put it there anew: on one line, of ASCII signs alone.",
+        )
+    return key
 
 
 def _require_place_in_keyring(table: str, said: str) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -12,8 +14,9 @@ from starlette.types import Message
 
 from noibo import settings
 from noibo.engines.echo import Echo
-from noibo.engines.engine import Model, Speed
+from noibo.engines.engine import Engine, Model, Speed
 from noibo.engines.memory.size import Size
+from noibo.engines.remote.dialect import Dialect
 from noibo.engines.supervision.claim import Claim
 from noibo.engines.upstream import new_session
 from noibo.engines.worker import State, Worker
@@ -46,16 +49,25 @@ class Held:
 
 
 class OneWorker:
-    """Leases a worker whose address is a server of the test's."""
+    """Leases a worker whose address is a server of the test's. `dialect`: how that is asked."""
 
-    def __init__(self, url: str) -> None:
-        model = Model("m", "echo")
-        launch = Echo().launch(model, Size(0, 4), settings.Engine(), Speed())
-        self.worker = Worker(Echo(), model, launch, settings.Engine())
+    def __init__(
+        self,
+        url: str,
+        engine: Engine | None = None,
+        model: Model = Model("m", "echo"),
+        dialect: Dialect | None = None,
+        key: str = "",
+    ) -> None:
+        self._engine = engine or Echo()
+        launch = Echo().launch(replace(model, options={}), Size(0, 4), settings.Engine(), Speed())
+        launch = replace(launch, dialect=dialect)
+        self.worker = Worker(self._engine, model, launch, settings.Engine())
         self.worker.url, self.worker.state = url, State.READY
+        self.worker.key = key or self.worker.key
 
-    def engine(self, name: str) -> Echo:
-        return Echo()
+    def engine(self, name: str) -> Engine:
+        return self._engine
 
     def lease(self, claim: Claim, told: object = None) -> Held:
         return Held(self.worker)
@@ -78,15 +90,37 @@ async def told(
             await response.write(said[at : at + (cut or len(said))])
         return response
 
+    async def resolve(name: str) -> Model:
+        return Model(name, "echo")
+
+    async with listening(answer) as url:
+        got, _, body = await through(OneWorker(url), relay, resolve)
+    return got, body
+
+
+@contextlib.asynccontextmanager
+async def listening(
+    answer: Callable[[web.Request], Awaitable[web.StreamResponse]],
+) -> AsyncIterator[str]:
+    """The address of a server that answers chats so."""
     app = web.Application()
     app.router.add_post(PATH, answer)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    sent: list[Message] = []
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
 
-    async def resolve(name: str) -> Model:
-        return Model(name, "echo")
+
+async def through(
+    supervisor: OneWorker,
+    relay: Callable[[Pipeline], Relay],
+    resolve: Callable[[str], Awaitable[Model]],
+) -> tuple[int, dict[str, str], bytes]:
+    """What a caller gets of a worker: status, headers, body."""
+    sent: list[Message] = []
 
     async def receive() -> Message:
         await asyncio.Event().wait()
@@ -96,8 +130,7 @@ async def told(
         sent.append(message)
 
     async with new_session() as session:
-        supervisor = OneWorker(f"http://127.0.0.1:{runner.addresses[0][1]}")
         pipeline = Pipeline(resolve, supervisor, session)  # type: ignore[arg-type]
         await relay(pipeline)({"type": "http"}, receive, send)
-    await runner.cleanup()
-    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
+    headers = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
+    return sent[0]["status"], headers, b"".join(one.get("body", b"") for one in sent[1:])

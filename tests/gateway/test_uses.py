@@ -92,6 +92,9 @@ retries = 0
 model = "echo"
 [uses.code]
 model = "near"
+[uses.vision]
+model = "echo"
+engine = "vllm"
 """)
     with RunningServer(home) as running:
         yield running
@@ -132,6 +135,24 @@ def test_a_use_is_answered_by_its_model(
     answer = httpx2.post(server.url + path, json={"model": "use:chat", **body}, timeout=60)
     assert answer.status_code == 200, answer.text
     assert answer.headers[MODEL_HEADER] == "echo"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {"messages": HELLO}),
+        ("/v1/responses", {"input": "Hi", "store": False}),
+        ("/v1/messages", {"messages": HELLO, "max_tokens": 2}),
+        ("/v1/messages/count_tokens", {"messages": HELLO}),
+        ("/api/chat", {"messages": HELLO, "stream": False}),
+    ],
+)
+def test_a_use_is_run_by_the_engine_that_is_set_for_it(
+    server: RunningServer, path: str, body: dict[str, Any]
+) -> None:
+    answer = httpx2.post(server.url + path, json={"model": "use:vision", **body}, timeout=60)
+    assert answer.status_code == 501, answer.text  # and not the model's own engine
+    assert "vllm" in answer.text.lower()
 
 
 def test_uses_are_listed_and_shown_and_unknown_ones_refused(server: RunningServer) -> None:
@@ -294,7 +315,11 @@ def test_engines_are_listed_with_and_without_a_server(server: RunningServer) -> 
     assert {"llama_cpp", "llama_server", "ollama", "remote", "echo"} <= set(names)
     (near,) = [row for row in listed["places"] if row["models"] == ["near"]]
     assert (near["answers"], near["breaker"]) == (True, "closed")
-    assert {row["use"]: row["model"] for row in listed["uses"]} == {"chat": "echo", "code": "near"}
+    assert {row["use"]: row["model"] for row in listed["uses"]} == {
+        "chat": "echo",
+        "code": "near",
+        "vision": "echo",
+    }
     alone = server.home.parent / "alone"
     alone.mkdir()
     (alone / "noibo.toml").write_text((server.home / "noibo.toml").read_text())

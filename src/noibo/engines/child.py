@@ -26,7 +26,8 @@ def read_config(
 ) -> dict[str, Any]:
     """Take the configuration, tie this process's life to the parent's, and close it off. `port`
     chooses the one that is to be listened on, where that must be known before. `gone` is what a
-    process without an engine in it does when the parent has gone, before it ends."""
+    process without an engine in it does when the parent has gone, before it ends. `keeps` in the
+    configuration: folders in which it may leave things for its next start."""
     line = sys.stdin.buffer.readline()
     if not line:
         sys.exit("No configuration came on standard input: this program is started by noibo.")
@@ -37,8 +38,8 @@ def read_config(
     if port is not None:
         config["listens_on"] = port()
     if "isolation" in config:
-        config["isolation"]["port"] = config.get("listens_on", 0)
-        announce("isolated", **room.enter(config["isolation"]).as_facts())
+        own = {"port": config.get("listens_on", 0), "keeps": config.get("keeps", ())}
+        announce("isolated", **room.enter(config["isolation"] | own).as_facts())
     watch = threading.Thread(target=_wait_for_parent_to_go, args=(gone,), daemon=True)
     watch.start()  # no thread before that
     return config

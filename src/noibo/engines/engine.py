@@ -8,7 +8,7 @@ well, and the few places where its dialect differs from what noibo promises its 
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -53,6 +53,7 @@ class Model:
     its worker is started for: an engine may need another worker to embed than to chat. `context`
     is how many tokens of it callers asked for at least; 0: nobody did. `apart` is the engine that a
     use has it run by, where that is not the model's own: then it has a worker of its own there.
+    `adapter`: what its server calls the LoRA adapter that is asked for; the worker is the model's.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Model:
     verb: Verb = Verb.GENERATE
     context: int = 0
     apart: str = ""
+    adapter: str = field(default="", compare=False)
 
     @property
     def chat_template(self) -> str:
@@ -83,6 +85,16 @@ class Model:
         that a use has chosen."""
         name = f"{self.name} @{self.apart}" if self.apart else self.name
         return name if self.verb is Verb.GENERATE else f"{name} ({self.verb.value})"
+
+    @property
+    def called(self) -> str:
+        """The name of what answers: an adapter has its own."""
+        return self.adapter or self.name
+
+    @property
+    def base(self) -> Model:
+        """Without its adapter, as its worker sees it."""
+        return replace(self, adapter="") if self.adapter else self
 
 
 @dataclass(frozen=True, slots=True)

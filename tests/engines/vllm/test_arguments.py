@@ -93,7 +93,11 @@ def test_further_options_go_last_word_by_word() -> None:
 
 
 @pytest.mark.parametrize(
-    "one", ["--host", "--port=1", "--api-key", "--trust-remote-code", "--served_model_name"]
+    "one",
+    [
+        *["--host", "--port=1", "--api-key", "--trust-remote-code", "--served_model_name"],
+        *["--trust-remote", "--trust_rem", "--api", "--mid=x", "--"],  # its parser completes them
+    ],
 )
 def test_what_is_noibos_cannot_be_said_again(one: str) -> None:
     with pytest.raises(SettingsError, match="noibo's to set"):

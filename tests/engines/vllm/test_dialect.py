@@ -183,7 +183,7 @@ async def test_what_vllm_cannot_score_is_refused(asked: Mapping[str, Any]) -> No
 
 async def test_an_answer_goes_as_it_is_and_an_adapter_by_its_name() -> None:
     server = Server({})
-    dialect = Vllm("smol", adapters={"smol-support": "smol-support"})
+    dialect = Vllm("smol", adapters=frozenset({"smol-support"}))
     for name, there in (("anything", "smol"), ("smol-support", "smol-support")):
         asked = {"model": msgspec.Raw(json.dumps(name)), "x": 1}
         question = await dialect.question("/v1/chat/completions", asked, server.fetch, None)

@@ -24,6 +24,8 @@ assert isinstance(getattr(__import__(name), part), type)
 assert os.environ["VLLM_API_KEY"] not in " ".join(said)
 other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 print("other", other.pid, flush=True)
+if "VLLM_CACHE_ROOT" in os.environ:
+    open(os.path.join(os.environ["VLLM_CACHE_ROOT"], "compiled"), "w").close()
 print("INFO: Application startup complete.", flush=True)
 while not os.path.exists({may!r}):
     time.sleep(0.02)
@@ -42,7 +44,7 @@ http.server.HTTPServer(place, Handler).serve_forever()
 class Beside:
     """The process, as its parent sees it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **more: Any) -> None:
         self.may = folder / "may"
         python = folder / "python"
         python.write_text(STANDS_IN.format(python=sys.executable, may=str(self.may)))
@@ -58,7 +60,7 @@ class Beside:
             start_new_session=True,  # as every worker
         )
         config = {"alias": "m", "python": str(python), "arguments": [], "variables": {}}
-        config |= {"template": "", "api_key": "secret"}
+        config |= {"template": "", "api_key": "secret"} | more
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(config) + "\n")
         self.process.stdin.flush()
@@ -120,3 +122,20 @@ def test_nothing_of_vllm_outlives_the_server(beside: Beside) -> None:
     beside.leave()
     _, alive = psutil.wait_procs(family, timeout=30)
     assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can close off a process")
+def test_closed_off_it_writes_to_what_it_keeps(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    kept = tmp_path_factory.mktemp("elsewhere") / "kept"
+    own = {"folder": str(tmp_path), "reads": [], "runs": [str(tmp_path / "python")]}
+    closed = {"isolation": own | {"talks": True}, "keeps": [str(kept)]}
+    beside = Beside(tmp_path, variables={"VLLM_CACHE_ROOT": str(kept)}, **closed)
+    try:
+        assert beside.event()["event"] == "isolated"
+        beside.family()
+        assert (kept / "compiled").exists(), beside.log()
+    finally:
+        beside.leave()
+        beside.close()

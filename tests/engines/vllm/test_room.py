@@ -15,8 +15,9 @@ TRIES = """
 import json, socket, sys
 from pathlib import Path
 from noibo.engines.isolation import room
-folder, model, secret = map(Path, sys.argv[1:])
-kept = room.enter({"folder": str(folder), "reads": [str(model)], "talks": True})
+folder, model, secret, keeps = map(Path, sys.argv[1:])
+wanted = {"folder": str(folder), "reads": [str(model)], "talks": True, "keeps": [str(keeps)]}
+kept = room.enter(wanted)
 def tried(step):
     try:
         step()
@@ -38,6 +39,7 @@ print(json.dumps({
     "its model": tried(model.read_bytes),
     "a secret": tried(secret.read_bytes),
     "a file of others": tried(lambda: secret.with_name("new").write_text("x")),
+    "what it keeps": tried(lambda: (keeps / "new").write_text("x")),
     "missing": kept.missing,
 }))
 """
@@ -51,9 +53,11 @@ def test_its_processes_talk_and_read_nothing_else(tmp_path: Path) -> None:
     folder.mkdir()
     for file in (model, secret):
         file.write_text("x")
-    command = [sys.executable, "-c", TRIES, str(folder), str(model), str(secret)]
+    keeps = tmp_path / "kept" / "for this model"  # is made for it
+    command = [sys.executable, "-c", TRIES, *map(str, (folder, model, secret, keeps))]
     said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     found = json.loads(said)
     assert (found["by port"], found["by name"], found["its model"]) == ("done", "done", "done")
     assert (found["a secret"], found["a file of others"]) == ("Permission denied",) * 2
+    assert (found["what it keeps"], (keeps / "new").read_text()) == ("done", "x")
     assert "network: its processes talk to each other by sockets" in found["missing"]

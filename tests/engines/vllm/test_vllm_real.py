@@ -88,6 +88,22 @@ def test_it_keeps_to_a_form(server: RunningServer) -> None:
     assert '"n"' in said["choices"][0]["message"]["content"]
 
 
+def test_every_api_has_it_and_its_counts(server: RunningServer) -> None:
+    more: dict[str, Any] = {"messages": QUESTION, "max_tokens": 8, "temperature": 0}
+    plain = ask(server, "/v1/messages", **more)["content"][0]["text"]
+    more["stop_sequences"] = [plain.split()[2]]
+    whole = ask(server, "/v1/messages", **more)
+    told = (whole["stop_reason"], [whole["stop_sequence"]])
+    assert told == ("stop_sequence", more["stop_sequences"]), plain
+    asked = {"model": "smol", "stream": True, **more}
+    streamed = httpx2.post(f"{server.url}/v1/messages", json=asked, timeout=300).text
+    assert '"stop_reason":"stop_sequence"' in streamed
+    assert f'"output_tokens":{whole["usage"]["output_tokens"]}' in streamed
+    options = {"num_predict": 4, "temperature": 0}
+    chat = ask(server, "/api/chat", messages=QUESTION, stream=False, options=options)
+    assert (chat["prompt_eval_count"], chat["eval_count"]) == (37, 4)
+
+
 def test_who_leaves_frees_its_place(server: RunningServer) -> None:
     body = {"model": "smol", "messages": QUESTION, "stream": True, "max_tokens": 900}
     url = f"{server.url}/v1/chat/completions"

@@ -98,9 +98,10 @@ class Chunks:
             parts = [self._delta(*part) for part in self._turn.tell("", last=True)]
             said = b"".join(self._event({"delta": delta}) for delta in parts)
             reason = "tool_calls" if self._calls and reason == "stop" else reason
-        said += self._event(
-            {self._place: self._nothing, "finish_reason": reason}, timings=event.timings
-        )
+        ending = {self._place: self._nothing, "finish_reason": reason}
+        if event.word:  # as vLLM names it
+            ending["stop_reason"] = event.word
+        said += self._event(ending, timings=event.timings)
         if self._usage:
             said += sse.event(
                 msgspec.json.encode(self._head | {"choices": [], "usage": event.usage})

@@ -13,17 +13,17 @@ class Speech:
         self._stops = stops
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._held = ""
-        self.stopped = False
+        self.stopped = ""  # the stop text that has come
 
     def say(self, piece: bytes, *, last: bool = False) -> str:
         """What can be told now; `last`: nothing comes after it."""
         self._held += self._decoder.decode(piece, last)
         if self.stopped:
             return ""
-        found = [place for stop in self._stops if (place := self._held.find(stop)) >= 0]
+        found = [(place, stop) for stop in self._stops if (place := self._held.find(stop)) >= 0]
         if found:
-            self.stopped = True
-            return self._held[: min(found)]
+            place, self.stopped = min(found)
+            return self._held[:place]
         keep = 0 if last else max((_begun(self._held, stop) for stop in self._stops), default=0)
         told, self._held = (
             self._held[: len(self._held) - keep],

@@ -27,9 +27,12 @@ IDLE: Final[Mapping[str, tuple[Any, ...]]] = {
     "n_probs": (0,),
     "reasoning_format": ("auto", "deepseek"),
     "tfs_z": (1,),
-    "timings_per_token": (False,),
     "typical_p": (1,),
     "xtc_probability": (0,),
+    # As noibo's own APIs ask llama.cpp to tell more besides: the answer is the same without.
+    "response_fields": (["stop_type", "stopping_word"],),
+    "timings_per_token": (False, True),
+    "verbose": (False, True),
 }
 OF_MIROSTAT: Final = ("mirostat_tau", "mirostat_eta")  # say nothing without it
 

@@ -48,7 +48,8 @@ class Written:
 
 @dataclass(slots=True)
 class End:
-    """How an answer ended: "stop" or "length"; tokens and seconds that it took."""
+    """How an answer ended: "stop" or "length"; tokens and seconds that it took. `word`: the stop
+    text that ended it, if one did."""
 
     reason: str
     prompt: int
@@ -56,6 +57,7 @@ class End:
     written: int = 0
     reading_s: float = 0.0
     writing_s: float = 0.0
+    word: str = ""
 
     @property
     def usage(self) -> Json:
@@ -139,7 +141,7 @@ def _tokens(
         text = speech.say(piece)
         yield Written(text, _rows(vocabulary, scores, token, ask.wanted.likely))
         if speech.stopped or drawer.complete:
-            end.reason = "stop"
+            end.reason, end.word = "stop", speech.stopped
             break
         if end.written < most:
             scores = reader.read([token])

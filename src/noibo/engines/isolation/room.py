@@ -6,6 +6,7 @@ port on which it will serve. `settle`, when it serves, takes that away too.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable, Mapping
@@ -50,8 +51,8 @@ def enter(wanted: Mapping[str, Any]) -> Kept:
     engine, so that none of either escapes.
 
     `wanted` has `folder` (its own), `reads` (its model's files), `memory_bytes` and `open_files`,
-    either of which may be null; perhaps `runs`, a program of the user's with its libraries, and
-    the `port` that it will listen on.
+    either of which may be null; perhaps `runs`, a program of the user's with its libraries,
+    `keeps`, folders in which it may write too, and the `port` that it will listen on.
     """
     missing = limits.bound(wanted.get("memory_bytes"), wanted.get("open_files"))
     if sys.platform != "linux":
@@ -97,8 +98,14 @@ def _close_files(wanted: Mapping[str, Any], missing: list[str]) -> int:
     if not abi:
         missing.append("files: this kernel has no Landlock (Linux 5.13, if it is switched on)")
         return 0
-    reads, runs = ([Path(path) for path in wanted.get(name, ())] for name in ("reads", "runs"))
-    allowed = places(Path(wanted["folder"]), reads, runs)
+    reads, runs, keeps = (
+        [Path(path) for path in wanted.get(name, ())] for name in ("reads", "runs", "keeps")
+    )
+    for path in keeps:
+        with contextlib.suppress(OSError):  # then it may not write there
+            path.mkdir(parents=True, exist_ok=True)
+    kept = (Place(path, landlock.OWN) for path in keeps)
+    allowed = chain(places(Path(wanted["folder"]), reads, runs), kept)
     if wanted.get("talks"):
         abi = min(abi, FILES_ALONE)
         allowed = chain(allowed, (Place(Path(wanted["folder"]), TALKS), Place(SHARED, TALKS)))

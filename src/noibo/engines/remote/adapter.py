@@ -36,6 +36,8 @@ from noibo.model_settings import ModelSettings
 USUAL_PARALLEL: Final = 256  # requests at once: how many it answers at once is for it to know
 LONGEST_INPUT: Final = 2**31 - 1  # tokens: it says itself when that is too many
 _WITH_USAGE: Final = msgspec.Raw(b'{"include_usage":true}')
+# What noibo's own APIs ask llama.cpp to tell besides: strict servers refuse what they do not know.
+_TOLD_BESIDES: Final = ("timings_per_token", "verbose", "response_fields")
 
 
 class Remote:
@@ -132,6 +134,8 @@ class Remote:
             fields["response_format"] = msgspec.Raw(msgspec.json.encode(said))
 
     def prepare(self, fields: Fields, *, streamed: bool) -> None:
+        for name in _TOLD_BESIDES:
+            fields.pop(name, None)
         fields["stream"] = TRUE
         fields["stream_options"] = _WITH_USAGE
 

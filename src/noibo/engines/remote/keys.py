@@ -7,13 +7,14 @@ system's own. A key is a value in memory, and stands in no message.
 from __future__ import annotations
 
 from noibo.errors import SettingsError
-from noibo.model_settings import KEYRING
+from noibo.model_settings import KEYRING, header_key
 
 
 def key_of(said: str) -> str:
     """The key itself. Raises `SettingsError`. May wait for the user: not for the event loop."""
+    said = said.strip()
     if not said.startswith(KEYRING):
-        return said
+        return header_key(said, "A model elsewhere")
     service, _, user = said.removeprefix(KEYRING).rpartition("/")
     try:
         import keyring
@@ -30,9 +31,9 @@ def key_of(said: str) -> str:
             f"The keyring does not give out {said}: {exc}.",
             next_step="Unlock it, or write api_key as env:NAME.",
         ) from exc
-    if not found:
+    if not found or not found.strip():
         raise SettingsError(
             f"The keyring has no {said}.",
             next_step=f"Put it there: `python -m keyring set {service} {user}`.",
         )
-    return found
+    return header_key(found, said)

@@ -6,6 +6,7 @@ once. It is asked in its own words where they differ from llama.cpp's: see `dial
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from noibo.engines.llama_cpp.adapter import LEAST_CONTEXT, SHORTEST_CONTEXT, con
 from noibo.engines.memory.ladder import rungs
 from noibo.engines.memory.size import Need, Size, Use
 from noibo.engines.tuning import threads_for
-from noibo.engines.vllm.arguments import Build, arguments, variables
+from noibo.engines.vllm.arguments import Build, arguments, caches, variables
 from noibo.engines.vllm.dialect import Vllm as Dialect
 from noibo.engines.vllm.fields import translate
 from noibo.engines.vllm.placed import placed
@@ -36,6 +37,7 @@ SLOTS_ON_GPU: Final = 64  # it adds requests to a batch as long as their state f
 PROCESS: Final = {"cpu": 1500 * MIB, "cuda": 4000 * MIB}  # its three processes; measured on CPU
 BUFFERS: Final = 300 * MIB  # what a step computes in, on a processor; measured
 LEAST_STATE: Final = 64 * MIB
+COMPILED: Final = "compiled"  # a folder in the environment, which goes with it
 _WITH_USAGE: Final = msgspec.Raw(b'{"include_usage":true}')
 
 
@@ -66,8 +68,15 @@ class Vllm:
         self._environment = environment
 
     def serving(self, model: Model, verb: Verb) -> Model:
-        """One that writes also scores and tokenises; vectors come of a worker of their own."""
-        return served(model, verb, _folder(model))
+        """One that writes also scores and tokenises; vectors come of a worker of their own. An
+        adapter only writes: its tokens are the model's."""
+        if model.adapter and verb in {Verb.SCORE, Verb.EMBED}:
+            raise NotSupported(
+                f"{model.adapter} is an adapter of {model.name}, and cannot be asked to "
+                f"{verb.value}: noibo has vLLM do that with the model itself only.",
+                next_step=f"Ask {model.name}.",
+            )
+        return served(model.base, verb, _folder(model))
 
     def available(self) -> str:
         found = self._installed()
@@ -102,6 +111,7 @@ class Vllm:
     def launch(self, model: Model, size: Size, limits: settings.Engine, speed: Speed) -> Launch:
         build, own = self._build(), _own(model)
         _folder(model)
+        compiled = self._compiled(model)
         threads = threads_for(limits.threads)
         placement = {
             "device": "gpu" if build.on_gpu else "cpu",
@@ -119,8 +129,9 @@ class Vllm:
             "alias": model.name,
             "python": build.python,
             "arguments": arguments(build, model, size, own, state),
-            "variables": variables(build, own, _processors(threads)),
+            "variables": {**variables(build, own, _processors(threads)), **caches(compiled)},
             "template": model.template or "",
+            "keeps": [str(compiled)],
         }
         adapters = [*model.adapters, *(Path(one).expanduser() for one in own.lora.values())]
         return Launch(
@@ -129,7 +140,7 @@ class Vllm:
             size,
             self.need(model, size, limits),
             reads=(*(files_of(model.path) if model.path else ()), *adapters),
-            runs=(Path(build.python).parent.parent, Path(build.python).resolve().parent.parent),
+            runs=tuple(self._programs()),
             placement={name: value for name, value in placement.items() if value != ""},
             dialect=Dialect.of(model),
             talks=True,
@@ -151,8 +162,7 @@ class Vllm:
     def prepare(self, fields: Fields, *, streamed: bool) -> None:
         translate(fields)
         fields["stream"] = TRUE
-        if not streamed:
-            fields["stream_options"] = _WITH_USAGE
+        fields["stream_options"] = _WITH_USAGE  # nothing else tells what an answer took
 
     def is_progress(self, events: bytes) -> bool:
         return False
@@ -164,6 +174,20 @@ class Vllm:
                 "The engine vllm is not installed.", next_step="`noibo engines install vllm`."
             )
         return found
+
+    def _programs(self) -> Sequence[Path]:
+        """The environment and the Python it was made of, but not what was compiled in it: a worker
+        wrote that."""
+        found = self._installed()
+        folder, base = Path(found.folder), found.interpreter.resolve().parent.parent
+        own = [one for one in sorted(folder.iterdir()) if one.name != COMPILED]
+        return own if base == folder.resolve() else [*own, base]
+
+    def _compiled(self, model: Model) -> Path:
+        """Where what is compiled for a model is kept. Each has its own: none is to take what the
+        worker of another left there."""
+        said = hashlib.sha256(f"{model.name} {model.path}".encode()).hexdigest()
+        return Path(self._installed().folder) / COMPILED / said[:16]
 
     def _build(self) -> Build:
         found = self._installed()

@@ -111,12 +111,23 @@ def _adapted(own: VllmSettings, model: Model) -> list[str]:
 def _extra(said: Sequence[str]) -> Iterator[str]:
     for one in said:
         name = one.partition("=")[0].replace("_", "-")
-        if name in _OURS:
+        # its parser takes the beginning of an option for the whole
+        if name.startswith("--") and any(ours.startswith(name) for ours in _OURS):
             raise SettingsError(
                 f"vllm.extra: {name} is noibo's to set, or lets a model run its own program.",
                 next_step="Leave it out; `vllm serve --help` lists the others.",
             )
         yield one
+
+
+def caches(folder: Path) -> Mapping[str, str]:
+    """Where it keeps what it compiles, which takes minutes: else in its home, and that goes with
+    each worker."""
+    return {
+        "VLLM_CACHE_ROOT": str(folder / "vllm"),
+        "TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"),
+        "TRITON_CACHE_DIR": str(folder / "triton"),
+    }
 
 
 def variables(build: Build, own: VllmSettings, threads: Sequence[int]) -> Mapping[str, str]:

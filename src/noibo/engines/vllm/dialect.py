@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -31,12 +31,12 @@ _LARGEST: Final = 2**27  # bytes of it; those of 256,000 words have some 35 MB
 
 @dataclass(frozen=True, slots=True)
 class Vllm:
-    """One for each worker. `adapters`: the names they are asked for by, and vLLM's of each."""
+    """One for each worker. `adapters`: what vLLM calls each that it has loaded."""
 
     model: str
     pieces: Pieces = Pieces()
     looks: str = "/health"
-    adapters: Mapping[str, str] = field(default_factory=dict)
+    adapters: Collection[str] = ()
 
     @classmethod
     def of(cls, model: Model) -> Vllm:
@@ -47,9 +47,8 @@ class Vllm:
                 said = read_small(model.path / _TOKENIZER, _LARGEST)
         own = model.options.get("vllm")
         named = own.lora if isinstance(own, VllmSettings) else {}
-        adapters = [*named, *(one.stem for one in model.adapters)]
-        pieces = Pieces(bool(_BYTE_LEVEL.search(said)))
-        return cls(model.name, pieces, adapters=lora.names(model.name, adapters))
+        adapters = frozenset(lora.served(model.name, one) for one in named)
+        return cls(model.name, Pieces(bool(_BYTE_LEVEL.search(said))), adapters=adapters)
 
     async def question(
         self, path: str, fields: Mapping[str, Any], fetch: Fetch, keep_alive: float | None
@@ -67,13 +66,12 @@ class Vllm:
             )
         if path == "/apply-template":
             return await self._filled_in(fields, fetch)
-        named = fields if "model" in fields else {**fields, "model": self.model}
-        return Question(path, msgspec.json.encode({**named, "model": self._asked(named)}))
+        return Question(path, msgspec.json.encode({**fields, "model": self._asked(fields)}))
 
     def _asked(self, fields: Mapping[str, Any]) -> str:
-        """An adapter of the model is asked for by its name; any other name is the model's."""
-        said = plain(fields["model"])
-        return self.adapters.get(said, self.model) if isinstance(said, str) else self.model
+        """An adapter, where the pipeline names one: it knows what the name of a caller means."""
+        said = plain(fields.get("model"))
+        return said if isinstance(said, str) and said in self.adapters else self.model
 
     async def _score(self, fields: Mapping[str, Any], fetch: Fetch) -> Question:
         """Prompt by prompt: so the first answer comes soon, and who leaves ends the work."""

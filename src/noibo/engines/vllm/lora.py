@@ -1,31 +1,66 @@
-"""Names of LoRA adapters: each is asked for as a model of its own, MODEL-ADAPTER."""
+"""LoRA adapters: each is asked for as a model of its own, MODEL-ADAPTER, and answered by the worker
+of its model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
+from noibo.engines.engine import Model
+from noibo.errors import NotSupported
 from noibo.model_settings import VllmSettings
 
-_LATEST = ":latest"
+ENGINE: Final = "vllm"
+_LATEST: Final = ":latest"
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """One that is set: the model in whose table it stands, and its name there."""
+
+    model: str
+    name: str
+
+    @property
+    def names(self) -> Collection[str]:
+        """All that it is asked for as; `:latest` goes without saying."""
+        return {f"{self.model}-{self.name}", served(self.model, self.name)}
+
+    def of(self, model: Model) -> Model:
+        """Its model, asked for as this adapter. Raises `NotSupported` where nobody loads it."""
+        own = model.options.get("vllm")
+        if not isinstance(own, VllmSettings) or self.name not in own.lora:
+            raise NotSupported(
+                f'[models."{self.model}"] has an adapter, and is not the table of {model.name}.',
+                next_step=f'Write [models."{model.name}"].',
+            )
+        adapted = replace(model, adapter=served(model.name, self.name))
+        require_loaded(adapted, model.engine)
+        return adapted
 
 
 def served(model: str, adapter: str) -> str:
-    """What its server calls it."""
-    return f"{model}-{adapter}"
+    """What its server calls it, and who asks."""
+    return f"{model.removesuffix(_LATEST)}-{adapter}"
 
 
-def names(model: str, adapters: Iterable[str]) -> dict[str, str]:
-    """All names that the adapters of a model go by, and what its server calls each."""
-    adapters = list(adapters)
-    short = model.removesuffix(_LATEST)
-    return {f"{one}-{name}": served(model, name) for one in (short, model) for name in adapters}
+def require_loaded(model: Model, engine: str) -> None:
+    """Raise `NotSupported` where an adapter would be left out: its model would answer for it."""
+    if model.adapter and engine != ENGINE:
+        raise NotSupported(
+            f"{model.adapter} is an adapter of {model.name}: {ENGINE} loads it, {engine} does not.",
+            next_step=f'Write engine = "{ENGINE}" in [models."{model.name}"], or ask for '
+            f"{model.adapter}@{ENGINE}.",
+        )
 
 
-def models(loading: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Of each adapter's names, the model that it belongs to, by how models are to be loaded."""
-    found: dict[str, str] = {}
-    for model, own in loading.items():
-        if isinstance(said := own.get("vllm"), VllmSettings):
-            found |= dict.fromkeys(names(model, said.lora), model)
-    return found
+def adapters(loading: Mapping[str, Mapping[str, Any]]) -> dict[str, Adapter]:
+    """Those that are set, by all their names. `loading`: how models are to be loaded, by name."""
+    return {
+        name: one
+        for model, said in loading.items()
+        if isinstance(own := said.get("vllm"), VllmSettings)
+        for one in (Adapter(model, adapter) for adapter in own.lora)
+        for name in one.names
+    }

@@ -1,5 +1,6 @@
 """Which models whoever asks may use, and hears of. Names lead to models in one way, and it is here
-that it is guarded: by the model's own name and its aliases, however it was spelt."""
+that it is guarded: by the model's own name and its aliases, however it was spelt. An adapter may be
+used by who may use its model, or the adapter by its own name, which gives nobody the model."""
 
 from __future__ import annotations
 
@@ -20,15 +21,17 @@ def allowed(resolve: Resolve, aliases: Collection[str] = ()) -> Resolve:
 
     async def leads_to(alias: str, model: Model) -> bool:
         try:
-            return (await resolve(alias)).name == model.name
+            found = await resolve(alias)
         except NoiboError:
             return False
+        return (found.name, found.adapter) == (model.name, model.adapter)
 
     async def guarded(name: str) -> Model:
         model, who = await resolve(name), now()
         if not who.grant.may_use(model.name):
             names = [one for one in aliases if who.grant.may_use(one)]
-            who.require_model(model.name, *[one for one in names if await leads_to(one, model)])
+            leading = [one for one in names if await leads_to(one, model)]
+            who.require_model(model.called, model.name, *leading)
         return model
 
     return guarded

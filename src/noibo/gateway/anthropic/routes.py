@@ -6,7 +6,7 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
-from noibo.engines.engine import Model, Verb
+from noibo.engines.engine import Verb
 from noibo.engines.supervision import keep_alive
 from noibo.errors import NotSupported
 from noibo.gateway import pipeline, recorded
@@ -32,13 +32,13 @@ async def messages(request: Request) -> Response:
     """An answer to a conversation, streamed or not."""
     services = services_of(request)
     fields = await read_fields(request)
-    model, asked = await _read(services, fields)
+    asked = await _read(services, fields)
     _record(request, asked)
     kept = body.field(fields, pipeline.KEEP_ALIVE, object)
     generation = pipeline.Request(
         path="/v1/chat/completions",
         fields=asked.fields,
-        model=model.name,
+        model=anthropic_request.model_name(fields),  # the name says by which engine, or adapter
         streamed=asked.streamed,
         wants_progress=False,
         caller=_caller(request),
@@ -53,8 +53,9 @@ async def count_tokens(request: Request) -> Response:
     """How many tokens the prompt of such a message has."""
     services = services_of(request)
     fields = await read_fields(request)
-    model, asked = await _read(services, fields, counts=True)
-    errand = pipeline.Errand(Verb.TOKENISE, model.name, _caller(request))
+    asked = await _read(services, fields, counts=True)
+    name = anthropic_request.model_name(fields)
+    errand = pipeline.Errand(Verb.TOKENISE, name, _caller(request))
 
     async def count(reply: Reply) -> Json:
         say_after_s = services.settings.queue.say_after_s
@@ -76,12 +77,11 @@ async def batches(request: Request) -> Response:
     )
 
 
-async def _read(services: Services, fields: Fields, *, counts: bool = False) -> tuple[Model, Asked]:
-    """The model that is asked and what it is asked. Raises `InvalidRequest`."""
+async def _read(services: Services, fields: Fields, *, counts: bool = False) -> Asked:
+    """What the model is asked. Raises `InvalidRequest`."""
     model = await services.resolve(anthropic_request.model_name(fields))
-    return model, await off_loop(
-        body.length(fields), anthropic_request.read, fields, model, counts=counts
-    )
+    length = body.length(fields)
+    return await off_loop(length, anthropic_request.read, fields, model, counts=counts)
 
 
 def _record(request: Request, asked: Asked) -> None:

@@ -40,7 +40,7 @@ class MessageTeller(Teller):
         self._forced = Call() if asked.forced else None
 
     def begin(self, stream: Stream) -> bytes:
-        self._model = stream.model.name
+        self._model = stream.name
         self._more = stream.cut.member() if stream.cut else {}
         return b""
 
@@ -64,7 +64,7 @@ class MessageTeller(Teller):
         choice = answer["choices"][0]
         if self._forced is not None:
             choice = _called(self._forced, choice)
-        self._end.finish = choice.get("finish_reason") or ""
+        self._end.ended(choice)
         content = _content(choice["message"], self._asked, cut_off=self._end.finish == "length")
         used = any(block["type"] == "tool_use" for block in content)
         delta = self._end.delta(self._asked, used_tool=used)
@@ -94,7 +94,7 @@ class MessageTeller(Teller):
     def _choice(self, choice: Json) -> bytes:
         if self._forced is not None:
             self._forced.tell(choice)
-        self._end.finish = choice.get("finish_reason") or self._end.finish
+        self._end.ended(choice)
         delta, said = choice.get("delta") or {}, b""
         if thought := delta.get("reasoning_content"):
             said += self._say("thinking", {"type": "thinking", "thinking": "", "signature": ""})
@@ -177,6 +177,12 @@ class _End:
             self._prompt, self._written = usage["prompt_tokens"], usage["completion_tokens"]
             details = usage.get("prompt_tokens_details") or {}
             self._reused = details.get("cached_tokens", self._reused)
+
+    def ended(self, choice: Json) -> None:
+        """Take why a choice ends, where it does. vLLM names the stop text with it."""
+        self.finish = choice.get("finish_reason") or self.finish
+        if isinstance(word := choice.get("stop_reason"), str):
+            self._word = word
 
     def usage(self) -> Json:
         return {

@@ -20,6 +20,7 @@ from noibo.wire.ollama.messages import Message
 
 CHAT = "/v1/chat/completions"
 COMPLETION = "/v1/completions"
+_WINDOW = "repeat_last_n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,9 @@ def prompt_fields(prompt: str | Sequence[int], asked: Asked, model: Model) -> Fi
 
 def _with_options(found: Json, asked: Asked, model: Model) -> Fields:
     told: dict[str, Any] = options.fields(asked.options, model.defaults.parameters)
-    said = {"model": model.name} | told | found
+    if not any(_WINDOW in one for one in (asked.options, model.defaults.parameters)):
+        told.pop(_WINDOW, None)  # as every engine that has one has it, and vLLM has none
+    said = {"model": model.called} | told | found
     return {name: raw(value) for name, value in said.items()} | asked.own
 
 

@@ -151,7 +151,7 @@ class Fan(Exchange):
                 await self._hear(part, stream, reply)
 
     async def _begin(self, stream: Stream, reply: Reply, begun: contextlib.ExitStack) -> None:
-        reply.headers.append(header(MODEL_HEADER, stream.model.name))
+        reply.headers.append(header(MODEL_HEADER, stream.name))
         if stream.cut is not None:  # the same for all choices: of several prompts none is cut
             reply.headers.append(header(CUT_HEADER, stream.cut.header()))
             self._told.about = stream.cut.member()

@@ -66,12 +66,14 @@ class Prepared:
         with in_its_words():
             openai_fields.check(chat, openai_fields.CHAT)
             check_format(chat)
-            chat |= {"model": raw(model.name), "stream": raw(streamed)}
+            chat |= {"model": raw(model.called), "stream": raw(streamed)}
             if streamed:
                 chat["stream_options"] = _USAGE
             if pipeline.KEEP_ALIVE in fields:
                 chat[pipeline.KEEP_ALIVE] = fields[pipeline.KEEP_ALIVE]
-            request = replace(pipeline.Request.of(PATH, chat, caller), wish=_wish(fields))
+            request = pipeline.Request.of(PATH, chat, caller)
+            # the name that was sent says by which engine
+            request = replace(request, model=self.asked.model, wish=_wish(fields))
             shape = Shape(chat=True, streamed=streamed)
             fit = openai_model.fit(Chat(request, shape), model)
         made_of = {**_MADE_OF, **fit.request.made_of}

@@ -41,7 +41,7 @@ async def create(request: Request) -> Response:
     model = await services.resolve(asked.model)
     streamed = asked.streamed or asked.background
     chat = await prepared.chat(model, caller, fields, streamed=streamed)
-    teller = await _teller(prepared, chat, services)
+    teller = await _teller(prepared, chat, model.called, services)
     voice, queue = Voice(), services.settings.queue
     relay = ResponseRelay(services.pipeline, chat.request, queue, voice, teller)
     if not asked.background:
@@ -58,13 +58,13 @@ async def _prepare(fields: Fields, caller: Caller, services: Services) -> Prepar
     return await responses_request.prepare(fields, caller, services.stored, most)
 
 
-async def _teller(prepared: Prepared, chat: Chat, services: Services) -> ResponseTeller:
+async def _teller(prepared: Prepared, chat: Chat, model: str, services: Services) -> ResponseTeller:
     asked, keeping = prepared.asked, None
     if asked.store:
         records = (await services.stored()).responses
         await records.require()  # what cannot be kept is refused before anybody works for it
         keeping = Kept(records, chat.request.caller.owner, prepared.items)
-    head = {"id": ids.new("resp"), "model": chat.request.model, **asked.said}
+    head = {"id": ids.new("resp"), "model": model, **asked.said}
     telling = replace(asked.telling, forced=chat.shape.forced)
     return ResponseTeller(Answer(head, telling, time.time), services.pipeline, keeping)
 

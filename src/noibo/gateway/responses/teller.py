@@ -64,7 +64,7 @@ class ResponseTeller(Teller):
         more: Json = {}
         if stream.cut is not None:
             more = {"truncation": "auto", **stream.cut.member()}
-        return framed(self.answer.begin(stream.model.name, more))
+        return framed(self.answer.begin(stream.name, more))
 
     def chunk(self, event: Json) -> bytes:
         return framed(self.answer.chunk(event))

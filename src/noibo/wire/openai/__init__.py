@@ -111,6 +111,8 @@ class Assembler:
         choice = self._choices.setdefault(new.get("index", 0), self._empty(new.get("index", 0)))
         if reason := new.get("finish_reason"):
             choice["finish_reason"] = reason
+        if (why := new.get("stop_reason")) is not None:  # vLLM's: which text or token ended it
+            choice["stop_reason"] = why
         if new.get("logprobs"):
             choice["logprobs"] = _joined(choice.get("logprobs"), new["logprobs"])
         if self.chat:
