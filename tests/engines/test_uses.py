@@ -105,6 +105,8 @@ async def test_any_engine_can_be_named_for_a_model_with_files(
     lookup = open_lookup(tree)
     own, other = await lookup.resolve("small"), await lookup.resolve("small@llama_server")
     assert (own.seat, other.seat) == ("small:latest", "small:latest @llama_server")
+    assert (own.asked, other.asked) == ("small:latest", "small:latest@llama_server")
+    assert await lookup.resolve(other.asked) is other
     assert (other.name, other.engine, other.path) == (own.name, "llama_server", own.path)
     assert await lookup.resolve("small@llama_cpp") is await lookup.resolve("small")
     for name in ("big@vllm", "echo@llama_cpp", "small@remote", "small@nobody", "@vllm"):
@@ -114,6 +116,13 @@ async def test_any_engine_can_be_named_for_a_model_with_files(
     Identity("k", grant=Grant("user", models=("qwen*",))).put({})
     with pytest.raises(Forbidden):
         await allowed(lookup.resolve)("small@llama_server")
+
+
+async def test_an_alias_that_leads_to_itself_by_an_engine_is_no_model(home: Path) -> None:
+    lookup = open_lookup(tree_of(home, '[aliases]\nx = "x@vllm"\ny = "echo@vllm"'))
+    for name in ("x", "x@vllm", "y@llama_cpp"):
+        with pytest.raises(ModelNotFound, match="names an engine already"):
+            await lookup.resolve(name)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import msgspec
 from noibo import settings
 from noibo.engines.line import Waits
 from noibo.engines.memory.size import Need, Size, Use
+from noibo.model_settings import RUNNING
 from noibo.modelstore.gguf.model_info import ModelInfo
 from noibo.modelstore.offer import Defaults
 
@@ -90,6 +91,11 @@ class Model:
     def called(self) -> str:
         """The name of what answers: an adapter has its own."""
         return self.adapter or self.name
+
+    @property
+    def asked(self) -> str:
+        """What leads to just this: with the engine that runs it, where that is not its own."""
+        return f"{self.called}@{self.apart}" if self.apart in RUNNING else self.called
 
     @property
     def base(self) -> Model:

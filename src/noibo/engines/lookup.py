@@ -116,7 +116,13 @@ class ModelLookup:
 
     async def _by_engine(self, name: str, engine: str) -> Model:
         """The model of that name, or an adapter of one, run by that engine."""
-        adapter = self._adapter(self._aliases.get(name, name))
+        named = self._aliases.get(name, name)
+        if named.rpartition("@")[2] in RUNNING:  # it may also be an alias that leads to itself
+            raise ModelNotFound(
+                f"{name[:200]} names an engine already: {named[:200]}.",
+                next_step='An engine of a model is set by [models."NAME"] engine = "…".',
+            )
+        adapter = self._adapter(named)
         model = await (self._named(adapter.model) if adapter else self.resolve(name))
         if model.path is None:
             raise ModelNotFound(

@@ -41,14 +41,14 @@ class Question:
         """What it asks of the pipeline. The model stays loaded afterwards. A `foreign` engine gets
         what OpenAI's API has no word for only where a program has said it: it may refuse it. Raises
         `InvalidRequest` for what the model cannot do."""
-        said: Json = {"model": model.name, "messages": self.messages, **self.config.fields()}
+        said: Json = {"model": model.asked, "messages": self.messages, **self.config.fields()}
         said |= told(self.config.think, model)
         if foreign and self.config.top_k == GenerationConfig().top_k:
             del said["top_k"]
         return Request(
             path=_CHAT,
             fields={name: body.raw(value) for name, value in said.items()},
-            model=model.name,
+            model=model.asked,
             streamed=False,  # to the engine's mind: all that it counts is wanted
             wants_progress=False,
             caller=Caller(),
