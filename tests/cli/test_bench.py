@@ -8,9 +8,11 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from noibo.cli.bench import bench
 from noibo.cli.bench_files import Files
 from noibo.errors import UsageError
 from tests.evaluation.made import report, round_of, standing
@@ -60,6 +62,24 @@ def test_where_nobody_listens_the_command_that_shows_it_is_named(home: Path, por
     done = run_noibo("bench", "--vs", f"http://127.0.0.1:{port}", home=home)
     assert done.returncode == 9
     assert f"curl http://127.0.0.1:{port}/v1/models" in done.stderr
+
+
+def test_each_run_asks_new_prompts_unless_a_seed_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stop(Exception):
+        pass
+
+    asked: list[int] = []
+
+    def stopped(*said: Any) -> None:
+        asked.append(said[-1].seed)
+        raise Stop
+
+    monkeypatch.setattr("noibo.cli.bench_run.Run", stopped)
+    for seed in (None, None, 7, 0):
+        with pytest.raises(Stop):
+            bench(vs=["http://127.0.0.1:1"], seed=seed)
+    assert asked[0] != asked[1]
+    assert asked[2:] == [7, 0]
 
 
 def test_help_loads_nothing_that_measures() -> None:

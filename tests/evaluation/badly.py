@@ -21,7 +21,8 @@ WRONG = {
 
 class Badly:
     """`asked` counts requests by model; `most` is how many were under way at once; `heard` has the
-    bodies. The model `dies` takes the server away after some answers."""
+    bodies. The model `dies` takes the server away after some answers; `repeats`, `tells` and
+    `names` say the key that came, in an error, in the stream's and as their name."""
 
     def __init__(self) -> None:
         self.asked: Counter[str] = Counter()
@@ -47,7 +48,9 @@ class Badly:
         await self._runner.cleanup()
 
     async def _models(self, request: web.Request) -> web.StreamResponse:
-        """In two pieces, the second a moment later."""
+        """In two pieces, the second a moment later; to who has a key, that."""
+        if key := request.headers.get("Authorization"):
+            return web.json_response({"data": [{"id": key}]})
         pieces = b'{"data": [{"id": "well"}, ', b'{"id": "un\\u001bsafe"}]}'
         return await self._halting(request, 200, *pieces)
 
@@ -93,10 +96,12 @@ class Badly:
             return web.json_response({"choices": [{"message": {"content": "hi"}}]})
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        if model in WRONG:
+        if model == "tells":
+            await self._event(response, {"error": {"message": self._key(request)}})
+        elif model in WRONG:
             await response.write(WRONG[model])
-            return response
-        await self._words(request, response, body)
+        else:
+            await self._words(request, response, body)
         return response
 
     def _refusal(
@@ -110,6 +115,7 @@ class Badly:
             "newest": (400, "use max_completion_tokens", "max_completion_tokens" not in body),
             "starting": (503, "loading the model", asked < 3),
             "sometimes": (500, "not this time", asked % 3 == 0),
+            "repeats": (500, self._key(request), True),
         }
         status, said, refused = whys.get(model, (REFUSALS.get(model), "no", model in REFUSALS))
         if not refused:
@@ -123,7 +129,7 @@ class Badly:
     ) -> None:
         model = body["model"]
         tokens = body.get("max_tokens") or body.get("max_completion_tokens") or 4
-        name = "other" if model == "alias" else model
+        name = {"alias": "other", "names": self._key(request)}.get(model, model)
         for number in range(tokens):
             if model == "cut" and number == 2 and request.transport is not None:
                 request.transport.abort()
@@ -143,6 +149,10 @@ class Badly:
             usage = {"prompt_tokens": prompt, "completion_tokens": tokens}
             await self._event(response, {"model": name, "choices": [], "usage": usage})
         await response.write(b"data: [DONE]\n\n")
+
+    def _key(self, request: web.Request) -> str:
+        """The key, where a line is cut."""
+        return f"{'x' * 180} {request.headers.get('Authorization')}"
 
     async def _event(self, response: web.StreamResponse, said: dict[str, Any]) -> None:
         await response.write(b"data: " + json.dumps(said).encode() + b"\n\n")

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from benchmarks import engine_hosts
 from benchmarks.engine_hosts import MARK, Host, _made, started
+from benchmarks.engines import ENGINES, hosts, options
 
 from tests.running import until
 
@@ -37,6 +39,23 @@ def test_a_host_goes_with_all_that_it_started(tmp_path: Path) -> None:
         pid = int((tmp_path / "family.log").read_text().split()[1])
         assert runs(pid)
     until(lambda: not runs(pid), "its child is gone", patience=20)
+
+
+@pytest.mark.parametrize("without", [(), ("wheel",), ("openvino", "vllm"), ENGINES])
+def test_every_engine_can_be_left_out(
+    monkeypatch: pytest.MonkeyPatch, without: tuple[str, ...]
+) -> None:
+    for name in ENGINES:
+        monkeypatch.setattr(engine_hosts, name, lambda *_, name=name, **__: Host(name, ()))
+    found = hosts(Path("x.gguf"), compile_it=False, with_vllm=True, without=without)
+    assert [host.name for host in found] == [name for name in ENGINES if name not in without]
+
+
+def test_an_engine_that_is_none_cannot_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    assert options().parse_args(["--without", "wheel", "vllm"]).without == ["wheel", "vllm"]
+    with pytest.raises(SystemExit):
+        options().parse_args(["--without", "vLLM"])
+    assert "openvino" in capsys.readouterr().err
 
 
 def test_an_environment_of_other_packages_is_made_anew(tmp_path: Path) -> None:

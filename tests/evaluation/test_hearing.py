@@ -147,6 +147,36 @@ def test_a_refusal_says_what_the_server_said_and_no_more_than_a_line_of_it() -> 
     assert refusal(503, b"[1]", "Mon").retry_after_s is None
 
 
+def test_a_key_is_hidden_before_a_line_of_it_is_cut() -> None:
+    key, long = "sk-hunter2-and-more", "x" * 190
+    said = refusal(401, json.dumps({"error": {"message": f"{long} {key}"}}).encode(), key=key).said
+    assert said == f"HTTP 401: {long} …"
+    assert refusal(500, f"{long}{key}".encode(), key=key).said == f"HTTP 500: {long}…"
+    for chunk in (event(error={"message": key}), b"data: no " + key.encode() + b"\n\n"):
+        hearing = Hearing(0.0, 10, key)
+        with pytest.raises(Failed) as caught:
+            hearing.feed(chunk, 1.0)
+        assert str(caught.value).removeprefix("no ") == "…"
+
+
+def test_what_a_server_calls_itself_and_its_end_is_hidden_and_cut() -> None:
+    hearing = Hearing(0.0, 10, "sk-hunter2")
+    said = event({"content": "a"}, "sk-hunter2" + "y" * 10**6, model="sk-hunter2\x1b" + "m" * 10**6)
+    hearing.feed(said + END, 1.0)
+    answer = hearing.end(2.0)
+    assert answer.finish == "…" + "y" * 39
+    assert answer.model.startswith(r"…\x1bmmm")
+    assert len(answer.model) < 250
+
+
+@pytest.mark.parametrize("count", [-1, 2**31 + 1, 10**40, "1" * 5000])
+@pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens", "prompt_tokens_details"])
+def test_counts_that_cannot_be_are_not_understood(name: str, count: object) -> None:
+    counted = {"cached_tokens": count} if name.endswith("details") else count
+    chunk = event({"content": "a"}, usage={name: counted})
+    assert failed(chunk, END).kind is Kind.GARBAGE
+
+
 def test_what_a_server_says_cannot_drive_the_terminal() -> None:
     said = refusal(500, b'{"error": {"message": "\\u001b]0;owned\\u0007 \\u202eno"}}').said
     assert said == r"HTTP 500: \x1b]0;owned\x07 \u202eno"

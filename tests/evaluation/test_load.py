@@ -10,13 +10,17 @@ import pytest
 
 from noibo.evaluation.answer import Failure, Kind
 from noibo.evaluation.calling import Line, Question
-from noibo.evaluation.load import Bench, pause_s
+from noibo.evaluation.cost import Machine
+from noibo.evaluation.load import PROBE_TOKENS, Bench, pause_s
 from noibo.evaluation.notes import notes
+from noibo.evaluation.page import as_html
+from noibo.evaluation.report import as_csv, as_json, reported
 from noibo.evaluation.rounds import Plan, Progress
 from noibo.evaluation.sides import Dialect, Side
 from noibo.evaluation.theirs import found
 from noibo.evaluation.wanted import Wanted
 from tests.evaluation.badly import KEY, Badly, badly
+from tests.evaluation.made import PLACE
 
 pytestmark = [pytest.mark.heavy, pytest.mark.anyio]
 
@@ -53,8 +57,9 @@ async def test_every_side_is_asked_as_often_as_planned_and_by_as_many(server: Ba
             assert [one.number for one in cell.rounds] == [1, 2]
             assert [len(one.answers) for one in cell.rounds] == [4, 4]
             assert all(one.whole and one.tokens > 0 for one in cell.rounds), callers
-    warm = server.asked["well"] - len(bench.standings[0].answers)
-    assert warm == 2 + 3  # to learn how to ask, and each caller once: in no figure
+    asked = [body for body in server.heard if body["model"] == "well"]
+    warm = [body for body in asked if body["max_tokens"] == PROBE_TOKENS]
+    assert len(warm) == 2 + 3  # to learn how to ask, and each caller once: in no figure
     assert bench.rounds_done == 2
     assert said(bench) == {"warm_up", "answered_as"}
 
@@ -155,6 +160,20 @@ async def test_a_server_that_never_answers_well_is_out_and_the_other_is_measured
 async def test_the_right_key_opens(server: Badly) -> None:
     bench = await benched(side(server, "locked", Authorization=f"Bearer {KEY}"))
     assert len(bench.standings[0].answers) == 16
+
+
+@pytest.mark.parametrize("model", ["repeats", "tells", "names"])
+async def test_a_key_that_a_server_repeats_is_in_no_report(server: Badly, model: str) -> None:
+    bench = await benched(side(server, model, Authorization="Bearer sk-hunter2-and-more"))
+    made = reported(bench.standings, PLAN, Machine(), PLACE, bench.rounds_done)
+    for text in (as_json(made).decode(), as_csv(made), as_html(made)):
+        assert "sk-" not in text
+    assert f"{'x' * 180} Bearer …" in as_html(made)
+
+
+async def test_a_key_that_is_listed_as_a_model_is_not_shown(server: Badly) -> None:
+    async with Line(side(server, "well", Authorization="Bearer sk-hunter2"), 5.0) as line:
+        assert await line.models() == ["Bearer …"]
 
 
 async def test_a_kept_connection_that_the_server_closes_is_no_failure(server: Badly) -> None:

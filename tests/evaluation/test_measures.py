@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
+from noibo.client import AsyncClient
 from noibo.evaluation.answer import Kind
 from noibo.evaluation.cost import Machine, Tariff
 from noibo.evaluation.measures import Measured, measured
 from noibo.evaluation.notes import notes
+from noibo.evaluation.ours import Ours
+from noibo.evaluation.report import as_csv
 from noibo.evaluation.rounds import Plan, Standing
 from noibo.evaluation.sides import DIALECTS
-from tests.evaluation.made import answer, failure, round_of, standing
+from noibo.modelstore.printable import shown
+from tests.evaluation.made import answer, failure, report, round_of, standing
 
 
 def only(*standings: Standing) -> Measured:
@@ -145,6 +152,29 @@ def test_nothing_is_said_of_what_is_as_it_was_asked() -> None:
 )
 def test_what_is_not_as_it_was_asked_is_said(changed: dict[str, object], kind: str) -> None:
     assert kind in kinds(standing("a", round_of(1, **changed)))
+
+
+def test_of_the_many_names_of_a_server_a_few_are_said() -> None:
+    one = round_of(1, answers=20)
+    one.answers = [replace(got, model=f"m{at}") for at, got in enumerate(one.answers)]
+    (note,) = [n for n in notes([standing("a", one)], Plan((1,))) if n.kind == "answered_as"]
+    assert note.values["by"] == "m0, m1, m2, m3, m4, m5, m6, m7 …"
+    rows = list(csv.DictReader(io.StringIO(as_csv(report(standing("a", one))))))
+    assert rows[0]["answered_as"] == "m0 m1 m2 m3 m4 m5 m6 m7 …"
+
+
+def test_a_model_of_ours_that_an_engine_was_named_for_answers_as_itself() -> None:
+    one = standing("a", round_of(1))
+    one.side = replace(one.side, model="m@vllm")
+    assert "answered_as" in kinds(one)
+    one.side = replace(one.side, host=Ours(cast("AsyncClient", None)))
+    assert "answered_as" not in kinds(one)
+
+
+def test_a_long_name_is_the_one_that_was_asked_for() -> None:
+    one = standing("a", round_of(1, model=shown("m" * 300)))
+    one.side = replace(one.side, model="m" * 300)
+    assert "answered_as" not in kinds(one)
 
 
 def test_short_answers_are_told_with_why() -> None:

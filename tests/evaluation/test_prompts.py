@@ -48,3 +48,10 @@ def test_the_length_is_learnt_from_what_a_server_counts() -> None:
 def test_a_server_that_does_not_count_gets_what_is_usual() -> None:
     for counted in ((None, None), (10, 10), (10, None)):
         assert not Measure.of(*counted).known
+
+
+def test_a_server_that_counts_what_cannot_be_makes_no_prompt_longer() -> None:
+    for counted in ((0, 1), (0, 2**31), (2**31, 0), (2**31 - 1, 2**31)):
+        assert Measure.of(*counted) == Measure()
+    assert Measure.of(0, 40).words(32_000) < 65_000
+    assert Measure.of(2**31 - 80, 2**31).words(32_000) == 1

@@ -14,6 +14,7 @@ from noibo.evaluation.statistics import (
     Rate,
     estimate,
     least_for,
+    least_for_interval,
     percentile,
     ratio,
 )
@@ -61,6 +62,28 @@ def test_few_values_have_no_interval() -> None:
     assert (few.value, few.low, few.high) == (2.5, None, None)
     fast = estimate(Rate([(10.0, 1.0), (20.0, 1.0), (30.0, 1.0)]))
     assert (fast.value, fast.low) == (20.0, None)
+
+
+def test_an_interval_takes_values_on_both_sides() -> None:
+    shares = (0.5, 0.9, 0.1, 0.99, 0.0, 1.0)
+    assert [least_for_interval(share) for share in shares[:4]] == [6, 36, 36, 368]
+    for share in shares[1:4]:  # so many that one lies beyond it in all but one of forty cases
+        many, beyond = least_for_interval(share), max(share, 1 - share)
+        assert beyond**many <= 0.025 < beyond ** (many - 1)
+    for share in shares[4:]:
+        assert estimate(Quantile(rounds(10.0), share)).low is None
+
+
+def test_a_p99_without_an_interval_is_shown_and_compared_without_one() -> None:
+    values = [float(value) for value in range(92)]
+    few, enough = (Quantile([values] * 3 + [values[:last]], 0.99) for last in (91, 92))
+    assert estimate(few).value is not None
+    assert estimate(few).low is None
+    assert estimate(enough).low is not None
+    for ours, theirs in ((few, enough), (enough, few)):
+        assert ratio(ours, theirs).value is not None
+        assert ratio(ours, theirs).low is None
+    assert ratio(enough, enough).low is not None
 
 
 def test_few_rounds_have_no_interval_however_many_values_they_have() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -66,7 +67,9 @@ def bench(
     timeout: Annotated[
         float, typer.Option(help="Seconds that a whole answer may take.")
     ] = _PLAN.patience_s,
-    seed: Annotated[int, typer.Option(help="The same seed asks the same prompts.")] = _PLAN.seed,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed asks the same prompts; none: new ones.")
+    ] = None,
     watts: Annotated[
         float, typer.Option(help="What this machine draws while it answers.")
     ] = _MACHINE.watts,
@@ -98,7 +101,7 @@ def bench(
         shared_prefix=shared_prefix,
         tokens=tokens,
         patience_s=timeout,
-        seed=seed,
+        seed=secrets.randbelow(2**31) if seed is None else seed,
     )
     from noibo.cli.bench_files import Files, place
     from noibo.cli.bench_run import Run

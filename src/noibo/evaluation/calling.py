@@ -16,7 +16,7 @@ import msgspec
 
 from noibo.egress import require_loopback
 from noibo.evaluation.answer import Answer, Failure, Kind
-from noibo.evaluation.hearing import Failed, Hearing, refusal
+from noibo.evaluation.hearing import Failed, Hearing, hidden, refusal
 from noibo.evaluation.sides import Dialect, Side
 from noibo.modelstore.printable import shown
 
@@ -41,6 +41,7 @@ class Line:
 
     def __init__(self, side: Side, patience_s: float, since: float = 0.0) -> None:
         self._side = side
+        self._key = side.key
         self._since = since
         self._url = require_loopback(side.chat_url)
         self._patience_s = patience_s
@@ -76,13 +77,13 @@ class Line:
     ) -> tuple[Answer | Failure, bool]:
         """What came of it, and whether it was closed before anything could be asked."""
         began = self._now()
-        hearing = Hearing(began, tokens)
+        hearing = Hearing(began, tokens, self._key)
         try:
             return await self._hear(session, body, hearing), False
         except Failed as failed:
             return Failure(failed.kind, str(failed), self._now()), False
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
-            failure, soon = _fault(exc, self._now()), self._now() - began < SOON_S
+            failure, soon = self._fault(exc), self._now() - began < SOON_S
             return failure, failure.kind is Kind.BROKE_OFF and soon and not hearing.begun
 
     async def _hear(
@@ -91,8 +92,8 @@ class Line:
         async with session.post(self._url, data=body, allow_redirects=False) as response:
             if response.status != 200:
                 said = await _read(response.content, _MOST_READ)
-                failure = refusal(response.status, said, response.headers.get("Retry-After", ""))
-                return replace(failure, at=self._now())
+                wait = response.headers.get("Retry-After", "")
+                return replace(refusal(response.status, said, wait, self._key), at=self._now())
             if response.content_type == "application/json":
                 raise Failed(Kind.GARBAGE, "the answer came whole: the server does not stream")
             async for chunk in response.content.iter_any():
@@ -105,10 +106,11 @@ class Line:
             async with self._kept.get(self._side.models_url, allow_redirects=False) as response:
                 said = await _read(response.content, _MOST_LISTED)
                 if response.status != 200:
-                    return refusal(response.status, said)
-                return [str(card["id"]) for card in msgspec.json.decode(said)["data"]]
+                    return refusal(response.status, said, key=self._key)
+                cards = msgspec.json.decode(said)["data"]
+                return [hidden(str(card["id"]), self._key) for card in cards]
         except (aiohttp.ClientError, OSError, TimeoutError) as exc:
-            return _fault(exc)
+            return self._fault(exc)
         except (ValueError, KeyError, TypeError, RecursionError):
             return Failure(Kind.GARBAGE, "its list of models cannot be read")
 
@@ -126,6 +128,11 @@ class Line:
     def _now(self) -> float:
         return time.perf_counter() - self._since
 
+    def _fault(self, exc: BaseException) -> Failure:
+        """A fault of the connection. Its words may be those of the server."""
+        said = hidden(f"{type(exc).__name__}: {exc}".rstrip(": "), self._key)
+        return Failure(kind_of(exc), shown(said), self._now())
+
 
 async def _read(content: aiohttp.StreamReader, most: int) -> bytes:
     """What comes, up to so many bytes: a single `read` gives what has come so far."""
@@ -133,12 +140,6 @@ async def _read(content: aiohttp.StreamReader, most: int) -> bytes:
     while len(said) < most and (part := await content.read(most - len(said))):
         said += part
     return bytes(said)
-
-
-def _fault(exc: BaseException, at: float = 0.0) -> Failure:
-    """A fault of the connection. Its words may be those of the server."""
-    said = f"{type(exc).__name__}: {exc}".rstrip(": ")
-    return Failure(kind_of(exc), shown(said), at)
 
 
 # The first that fits; every fault that aiohttp can raise is one of these.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -10,18 +10,22 @@ from noibo.evaluation.answer import Answer, Failure, Kind
 from noibo.modelstore.printable import shown
 from noibo.wire import sse
 
-MOST_SAID = 200  # characters of what a server says that are kept
-SPARE = 1000  # pieces over the tokens that were asked for, before it is taken for endless
+MOST_SAID: Final = 200  # characters of what a server says that are kept
+MOST_FINISH: Final = 40
+SPARE: Final = 1000  # pieces over the tokens that were asked for, before it is taken for endless
+HIDDEN: Final = "…"  # where a server repeats the key
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
 
 
 class _Details(msgspec.Struct):
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
+    cached_tokens: Count | None = None
+    reasoning_tokens: Count | None = None
 
 
 class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
     prompt_tokens_details: _Details | None = None
     completion_tokens_details: _Details | None = None
 
@@ -65,10 +69,11 @@ class Failed(Exception):
 
 
 class Hearing:
-    """One answer as it comes. `most` tokens were asked for."""
+    """One answer as it comes. `most` tokens were asked for, with this `key`."""
 
-    def __init__(self, began: float, most: int) -> None:
+    def __init__(self, began: float, most: int, key: str = "") -> None:
         self._began = began
+        self._key = key
         self._most = 4 * most + SPARE
         self._buffer = sse.EventBuffer(2**24)
         self._pieces: list[float] = []
@@ -100,9 +105,10 @@ class Hearing:
         try:
             event = _DECODER.decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise Failed(Kind.GARBAGE, _short(data.decode(errors="replace"))) from None
+            said = data.decode(errors="replace")
+            raise Failed(Kind.GARBAGE, _short(said, self._key)) from None
         if event.error:
-            raise Failed(Kind.TOLD, told(event.error))
+            raise Failed(Kind.TOLD, told(event.error, self._key))
         self._usage = event.usage or self._usage
         self._model = event.model or self._model
         for choice in (event.choices or [])[:1]:
@@ -140,8 +146,8 @@ class Hearing:
             prompt_tokens=usage.prompt_tokens,
             cached_tokens=(usage.prompt_tokens_details or _Details()).cached_tokens,
             billed=usage.completion_tokens or 0,
-            finish=self._finish,
-            model=self._model,
+            finish=hidden(self._finish, self._key)[:MOST_FINISH],
+            model=shown(hidden(self._model, self._key), MOST_SAID),
         )
 
     def _seen(self, usage: _Usage) -> int:
@@ -153,13 +159,14 @@ class Hearing:
         return max(counted - hidden, 0)
 
 
-def refusal(status: int, body: bytes, retry_after: str = "") -> Failure:
-    """What an answer that is not 200 says."""
+def refusal(status: int, body: bytes, retry_after: str = "", key: str = "") -> Failure:
+    """What an answer that is not 200 says to a request with this key."""
     try:
         found = msgspec.json.decode(body)
-        said = told(found.get("error") or found.get("detail") or found.get("message") or found)
+        error = found.get("error") or found.get("detail") or found.get("message") or found
+        said = told(error, key)
     except (ValueError, AttributeError, RecursionError):
-        said = _short(body.decode(errors="replace")) or "no reason given"
+        said = _short(body.decode(errors="replace"), key) or "no reason given"
     wait = float(retry_after) if retry_after.isascii() and retry_after.isdecimal() else None
     return Failure(_kind(status), f"HTTP {status}: {said}", retry_after_s=wait)
 
@@ -179,13 +186,18 @@ def _kind(status: int) -> Kind:
     return Kind.BAD_REQUEST if 400 <= status < 500 else Kind.SERVER
 
 
-def told(error: Any) -> str:
+def told(error: Any, key: str = "") -> str:
     """An error's own words."""
     message = error.get("message", error) if isinstance(error, dict) else error
-    return _short(str(message))
+    return _short(str(message), key)
 
 
-def _short(text: str) -> str:
-    line = " ".join(text.split())
+def hidden(text: str, key: str) -> str:
+    """A server's words without the key, which some repeat: reports are shown to others."""
+    return text.replace(key, HIDDEN) if key else text
+
+
+def _short(text: str, key: str) -> str:
+    line = " ".join(hidden(text, key).split())
     cut = line if len(line) <= MOST_SAID else line[: MOST_SAID - 1] + "…"
     return shown(cut, MOST_SAID)  # it is printed, and nobody vouches for it

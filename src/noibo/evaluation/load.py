@@ -147,7 +147,8 @@ class Bench:
 
 
 class Callers:
-    """The callers of one round."""
+    """The callers of one round. Who has asked often enough goes on, and what is heard then is not
+    kept: the last answers that count are to come of a server as busy as it was for the first."""
 
     def __init__(
         self, bench: Bench, standing: Standing, cell: Cell, one: Round, line: Line
@@ -158,28 +159,60 @@ class Callers:
         self._round = one
         self._line = line
         self._begun = 0
+        self._under_way = 0  # of what counts
         self._served: set[int] = set()  # callers that were answered, or refused, once
         self._misses = 0  # in a row
+        self._going_on: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
-        """All at the same time until there is enough; those under way are heard to their end."""
+        """All at the same time until there is enough. What is under way then is heard to its end:
+        the next side finds the machine idle."""
         self._round.began = self._bench.now()
-        await asyncio.gather(*(self._call(caller) for caller in range(self._cell.callers)))
-        self._round.whole = self._cell.given_up is None
+        try:
+            await asyncio.gather(*(self._call(caller) for caller in range(self._cell.callers)))
+            self._round.whole = self._cell.given_up is None
+            if self._going_on and self._round.whole:
+                await asyncio.wait(self._going_on, timeout=self._longest_s())
+        finally:
+            for task in self._going_on:
+                task.cancel()
+            await asyncio.gather(*self._going_on, return_exceptions=True)
 
     async def _call(self, caller: int) -> None:
         misses = 0
         while not self._enough():
-            number, self._begun = self._begun, self._begun + 1
-            which = f"{self._round.number}/{self._cell.callers}/{number}"
-            tokens = self._bench.plan.tokens
-            question = self._bench.question(self._standing, which, tokens)
-            got = await self._line.ask(question)
+            self._under_way += 1
+            got = await self._ask()
+            self._under_way -= 1
             self._served.add(caller)
             misses = 0 if isinstance(got, Answer) else misses + 1
             self._keep(got)
             if isinstance(got, Failure) and not self._enough():
                 await asyncio.sleep(pause_s(got, misses))
+        self._going_on.append(asyncio.create_task(self._go_on()))
+
+    async def _ask(self) -> Answer | Failure:
+        number, self._begun = self._begun, self._begun + 1
+        which = f"{self._round.number}/{self._cell.callers}/{number}"
+        question = self._bench.question(self._standing, which, self._bench.plan.tokens)
+        return await self._line.ask(question)
+
+    async def _go_on(self) -> None:
+        """Ask, and keep nothing of it, while what counts is under way; not for ever, where that
+        never ends."""
+        misses = 0
+        while self._under_way and not self._cell.given_up:
+            if self._bench.now() >= self._round.busy_until + self._longest_s():
+                return
+            got = await self._ask()
+            misses = 0 if isinstance(got, Answer) else misses + 1
+            if isinstance(got, Failure):
+                await asyncio.sleep(pause_s(got, misses))
+
+    def _longest_s(self) -> float:
+        """As long as the time that counts, or the slowest answer so far."""
+        one = self._round
+        return max([one.seconds, *(answer.latency_s for answer in one.answers)])
 
     def _enough(self) -> bool:
         """Whether no more is asked. The first to see it ends the time that counts."""

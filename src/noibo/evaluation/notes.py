@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from noibo.evaluation.measures import Note
-from noibo.evaluation.rounds import Plan, Standing
+from noibo.evaluation.rounds import Plan, Standing, first_of
 from noibo.evaluation.statistics import percentile
+from noibo.modelstore.printable import shown
 
 _NEARLY: Final = 0.9  # of what was asked for
 _BUSY: Final = 0.5  # of a core: from there on the bench may be what is slow
@@ -34,9 +35,9 @@ def _of(standing: Standing, plan: Plan) -> Iterator[Note]:
         return
     if standing.warm_up_s is not None:
         yield Note("warm_up", name, {"seconds": round(standing.warm_up_s, 1)})
-    others = [model for model in standing.models if model != standing.side.model]
-    if others:
-        yield Note("answered_as", name, {"asked": standing.side.model, "by": ", ".join(others)})
+    if standing.others:
+        by = first_of(standing.others, ", ")
+        yield Note("answered_as", name, {"asked": shown(standing.side.model), "by": by})
     if any(not answer.by_usage for answer in answers):
         yield Note("by_pieces", name, {})
     yield from _lengths(standing, plan)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from noibo.client import AsyncClient, Client
 from noibo.client.connection import Address
 from noibo.evaluation.sides import Side
+from noibo.wire.management import WorkerRow
 
 
 class Ours:
@@ -15,19 +16,25 @@ class Ours:
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
+        self._seats: dict[str, tuple[str, str, str]] = {}  # where each was loaded
 
     async def prepare(self, model: str) -> None:
-        await self._client.load(model)
+        self._seats[model] = _seat(await self._client.load(model))
 
     async def memory(self, model: str) -> int | None:
+        seat = self._seats.get(model)
         rows = await self._client.workers()
-        held = sum(row.peak_bytes for row in rows if row.model == model)
-        return held or None
+        return sum(row.peak_bytes for row in rows if _seat(row) == seat) or None
+
+
+def _seat(row: WorkerRow) -> tuple[str, str, str]:
+    """What tells a worker from any other: a model may have several, by engine and by verb."""
+    return row.model, row.engine, row.verb
 
 
 def our_sides(client: Client, models: Sequence[str], host: Ours) -> list[Side]:
-    """A side for each model, under its full name. Raises what the server says of one that it does
-    not have."""
+    """A side for each model, under its full name, with the engine where one was named that is not
+    its own. Raises what the server says of one that it does not have."""
     address = Address(client.base_url, None, None)
     verify = address.options().get("verify")
     names = dict.fromkeys(client.model(model) for model in models)

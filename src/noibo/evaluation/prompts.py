@@ -26,6 +26,8 @@ WORDS: Final = tuple(_LIST.split())
 ASKED: Final = "Write a long story with these words:"
 USUAL_TOKENS: Final = 1.1  # of a word, where nobody says how many it counted
 _SHORT, _LONG = 16, 96  # words of the two prompts that a server's count is measured by
+# Tokens of a word in any vocabulary, bytes among them; who counts otherwise does not count these.
+_LEAST, _MOST = 0.5, 16.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +41,11 @@ class Measure:
     @classmethod
     def of(cls, short: int | None, long: int | None) -> Measure:
         """From the tokens that were counted in the two `probes`."""
-        if short is None or long is None or long <= short:
+        if short is None or long is None:
             return cls()
         each = (long - short) / (_LONG - _SHORT)
+        if not _LEAST <= each <= _MOST:
+            return cls()
         return cls(short - each * _SHORT, each, known=True)
 
     def words(self, tokens: int) -> int:

@@ -13,7 +13,7 @@ import msgspec
 from noibo.evaluation.cost import Machine
 from noibo.evaluation.measures import BY_KEY, FIGURES, Measured, Note, measured
 from noibo.evaluation.notes import notes
-from noibo.evaluation.rounds import Plan, Round, Standing
+from noibo.evaluation.rounds import Plan, Round, Standing, first_of
 
 SCHEMA: Final = "noibo.bench/1"
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -145,7 +145,7 @@ def as_csv(report: Report) -> str:
 
 def _cells(row: Measured, report: Report, keys: Sequence[str]) -> list[object]:
     standing = next(one for one in report.standings if one.side.name == row.side)
-    names = " ".join(standing.models)
+    names = first_of(standing.models, " ")
     cells: list[object] = [plain(row.side), plain(standing.side.model), plain(names)]
     cells += [row.callers, row.answers, sum(row.failures.values()), standing.memory]
     cells += [row.cost and row.cost.per_million, plain(report.place.currency)]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from noibo.errors import UsageError
 from noibo.evaluation.answer import Answer, Failure
 from noibo.evaluation.sides import DIALECTS, Dialect, Side
+from noibo.modelstore.printable import shown
 
 MOST_CALLERS = 256
+MOST_NAMED = 8  # of the names that a server gives itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +52,9 @@ class Plan:
 @dataclass(slots=True)
 class Round:
     """One round of one side. From `began` to `busy_until` all callers asked, or waited after a
-    failure: rates are of that time. `cpu_share` of one core is what the bench took itself, `late_s`
-    how late it was served at the p99. A round that was not `whole` tells nothing of rates: what was
-    under way is lost."""
+    failure: rates are of that time, and only what was asked in it is kept. `cpu_share` of one core
+    is what the bench took itself, `late_s` how late it was served at the p99. A round that was not
+    `whole` tells nothing of rates: what was under way is lost."""
 
     number: int
     began: float = 0.0
@@ -113,6 +115,15 @@ class Standing:
         """By which names it answered, and how often."""
         return Counter(answer.model for answer in self.answers if answer.model)
 
+    @property
+    def others(self) -> list[str]:
+        """Those of them that were not asked for. Where a model of ours was named with an engine, it
+        was asked for without."""
+        meant = {shown(self.side.model)}
+        if self.side.host is not None:
+            meant.add(shown(self.side.model.rpartition("@")[0]))
+        return [name for name in self.models if name not in meant]
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -134,6 +145,12 @@ class Progress:
             f"round {self.round} of {self.rounds}, {self.callers} at once, {self.side}: "
             f"{self.answered} answered{failed}, {self.rate:.1f} tok/s"
         )
+
+
+def first_of(names: Iterable[str], between: str) -> str:
+    """The first of names of which there may be many."""
+    listed = list(names)
+    return between.join(listed[:MOST_NAMED]) + " …" * (len(listed) > MOST_NAMED)
 
 
 def standings(sides: Sequence[Side], plan: Plan) -> list[Standing]:

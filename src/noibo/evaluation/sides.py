@@ -38,6 +38,11 @@ class Side:
     host: Host | None = None
 
     @property
+    def key(self) -> str:
+        """What its headers let in with; empty where it asks for no key."""
+        return self.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+
+    @property
     def chat_url(self) -> str:
         return self.base_url + _CHAT
 

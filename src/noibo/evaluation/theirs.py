@@ -16,11 +16,11 @@ from noibo.errors import (
 )
 from noibo.evaluation.answer import Failure, Kind
 from noibo.evaluation.calling import Line
+from noibo.evaluation.rounds import first_of
 from noibo.evaluation.sides import Side
 from noibo.modelstore.printable import shown
 
 PATIENCE_S: Final = 15.0  # for a list of models
-_TOLD: Final = 8  # models of another server that a message names
 
 
 async def found(side: Side) -> Side:
@@ -42,7 +42,7 @@ async def _only_model(side: Side) -> str:
             next_step="Name one: --vs-model NAME.",
         )
     if len(got) != 1:
-        names = ", ".join(map(shown, got[:_TOLD])) + (" …" if len(got) > _TOLD else "")
+        names = first_of(map(shown, got), ", ")
         raise UsageError(
             f"{side.base_url} has {len(got)} models{': ' * bool(got)}{names}.",
             next_step="Name one: --vs-model NAME.",

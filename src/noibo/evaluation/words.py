@@ -131,8 +131,10 @@ PAGE: Final[dict[str, _Both]] = {
     "cost": {"en": "cost of 1M tokens written", "vi": "chi phí 1 triệu token viết ra"},
     "too_few": {"en": "{n} of {least}", "vi": "{n}/{least}"},
     "too_few_meaning": {
-        "en": "“20 of 100”: 20 values, and it takes 100 to say that.",
-        "vi": "“20/100”: mới có 20 giá trị, cần 100 mới đủ để kết luận.",
+        "en": "“20 of 100”: 20 values, and it takes 100 to say that. Without an interval: too few "
+        "values or rounds to say how sure it is.",
+        "vi": "“20/100”: mới có 20 giá trị, cần 100 mới đủ để kết luận. Không có khoảng: quá ít "
+        "giá trị hoặc vòng đo để biết chắc đến đâu.",
     },
     "machine": {
         "en": "Own machine: {watts:g} W at {kwh_price:g} {currency} a kWh; {price:g} {currency} "

@@ -61,12 +61,16 @@ async def models(request: Request) -> dict[str, object]:
 
 @router.get("/models/{name:path}")
 async def model(request: Request, name: str) -> dict[str, object]:
-    """One model, by its name or an alias of it."""
+    """One model, by its name or an alias of it; the engine that it is named with stays there."""
     services = services_of(request)
     rows = dict(await services.list_models())
     shapes = anthropic if anthropic.VERSION_HEADER in request.headers else openai
-    found = name if name in rows else (await services.resolve(name)).name
-    card: dict[str, object] = shapes.model_card(found, rows.get(found, 0))
+    listed = full = name
+    if name not in rows:
+        found = await services.resolve(name)
+        listed = found.name
+        full = f"{listed}@{found.apart}" if found.apart else listed
+    card: dict[str, object] = shapes.model_card(full, rows.get(listed, 0))
     return card
 
 
