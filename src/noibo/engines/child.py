@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -57,6 +58,24 @@ def fail(why: str) -> NoReturn:
     its own what it did before."""
     announce("failed", why=why)
     sys.exit(why)
+
+
+def end_as(code: int, otherwise: str) -> NoReturn:
+    """End as a program has that this process was there for: by the same signal, or the same code;
+    an end that was none of its own is told with `otherwise`."""
+    if code < 0:
+        with contextlib.suppress(OSError, ValueError):
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    sys.exit(code or otherwise)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody has now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def announce(event: str, **facts: Any) -> None:

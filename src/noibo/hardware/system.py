@@ -99,6 +99,15 @@ class System:
         except OSError:
             return []
 
+    def graphics(self, vendor: str) -> list[str]:
+        """The folders of a maker's cards, as paths below the root."""
+        found = []
+        for said in self.paths("sys/class/drm/card[0-9]*/device/vendor"):
+            folder = "/" + str(said.parent.relative_to(self.root))
+            if self.text(f"{folder}/vendor").strip() == vendor:
+                found.append(folder)
+        return found
+
 
 def whole_number(text: str) -> int | None:
     """The number that a text is; None of anything else, and of one too long to be read."""

@@ -7,18 +7,14 @@ what that says, to tell when it serves, and to end as it ended.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import os
 import re
-import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
-from noibo.engines.child import PR_SET_PDEATHSIG, announce, fail, read_config, ready
+from noibo.engines.child import announce, end_as, fail, read_config, ready
+from noibo.engines.environments.bound import end_with_us
 from noibo.engines.llama_server.flags import (
     KEY_FILE,
     KEY_VARIABLE,
@@ -33,7 +29,7 @@ SERVES: Final = re.compile(r"listening (?:on|at) https?://|all slots are idle")
 
 
 def main() -> None:
-    config = read_config(_free_port)
+    config = read_config(free_port)
     build = Build(**config["build"])
     announce("progress", note=f"loading {config['alias']}")
     port = config["listens_on"]
@@ -52,12 +48,12 @@ def main() -> None:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            preexec_fn=_end_with_us,  # noqa: PLW1509 - no thread of ours holds a lock
+            preexec_fn=end_with_us,  # noqa: PLW1509 - no thread of ours holds a lock
         )
     except OSError as exc:
         fail(f"{config['program']} could not be run: {exc}")
     _pass_on(process, config, f"http://127.0.0.1:{port}")
-    _end_as(process.wait())
+    end_as(process.wait(), "llama-server ended.")
 
 
 def _thinks(template: str) -> bool | None:
@@ -79,27 +75,6 @@ def _pass_on(process: subprocess.Popen[str], config: dict[str, Any], url: str) -
         if not serves and SERVES.search(line):
             serves = True
             ready(config, url=url)
-
-
-def _end_as(code: int) -> NoReturn:
-    if code < 0:
-        with contextlib.suppress(OSError, ValueError):
-            signal.signal(-code, signal.SIG_DFL)
-        os.kill(os.getpid(), -code)
-    sys.exit(code or "llama-server ended.")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _end_with_us() -> None:
-    """The kernel ends it when this process is gone, however that went."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -11,15 +11,14 @@ import http.client
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
-from noibo.engines.child import announce, fail, read_config, ready
+from noibo.engines.child import announce, end_as, fail, free_port, read_config, ready
 from noibo.engines.environments.bound import end_with_us
 from noibo.engines.vllm import guard
 from noibo.engines.vllm.arguments import GUARD, KEY_VARIABLE, MODULE, TEMPLATE_FILE
@@ -42,7 +41,7 @@ _PAUSE_S: Final = 0.05
 def main() -> None:
     config = read_config(gone=_end_all)
     announce("progress", note=f"starting vLLM for {config['alias']}")
-    port = _free_port()
+    port = free_port()
     if config["template"]:
         Path(TEMPLATE_FILE).write_text(config["template"], encoding="utf-8")
     folder = str(Path.cwd())  # the worker's own
@@ -64,7 +63,7 @@ def main() -> None:
     except OSError as exc:
         fail(f"{config['python']} could not be run: {exc}")
     _pass_on(process, config, port)
-    _end_as(process.wait())
+    end_as(process.wait(), "vLLM ended.")
 
 
 def _pass_on(process: subprocess.Popen[str], config: dict[str, Any], port: int) -> None:
@@ -122,21 +121,6 @@ def _end_all() -> None:
     are in our group, which no other program is in."""
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
-
-
-def _end_as(code: int) -> NoReturn:
-    if code < 0:
-        with contextlib.suppress(OSError, ValueError):
-            signal.signal(-code, signal.SIG_DFL)
-        os.kill(os.getpid(), -code)
-    sys.exit(code or "vLLM ended.")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 if __name__ == "__main__":

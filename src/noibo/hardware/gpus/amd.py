@@ -27,7 +27,7 @@ _SMALL: Final = 2**30  # a card of its own has more
 
 def find(system: System, memory: int) -> tuple[list[Gpu], list[str]]:
     """The cards, and what could not be read of them."""
-    cards = _folders(system)
+    cards = system.graphics(VENDOR)
     if not cards and not system.paths("dev/kfd"):
         return [], []
     driver = system.text("sys/module/amdgpu/version").strip()
@@ -41,16 +41,6 @@ def find(system: System, memory: int) -> tuple[list[Gpu], list[str]]:
     if cards and not found:
         notes.append("There is a GPU by AMD, but its memory could not be read.")
     return [_whole(gpu, cards, memory, system) for gpu in found], notes
-
-
-def _folders(system: System) -> list[str]:
-    """The folders of AMD's cards, as paths below the root."""
-    found = []
-    for vendor in system.paths("sys/class/drm/card[0-9]*/device/vendor"):
-        folder = "/" + str(vendor.parent.relative_to(system.root))
-        if system.text(f"{folder}/vendor").strip() == VENDOR:
-            found.append(folder)
-    return found
 
 
 def _by_amd_smi(system: System, driver: str) -> tuple[list[Gpu], str]:

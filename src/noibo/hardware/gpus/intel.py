@@ -34,7 +34,7 @@ _CARDS: Final = {
 def find(system: System, memory: int) -> tuple[list[Gpu], list[str]]:
     """The cards and the integrated GPUs, and what could not be read of them. A card is what has
     memory of its own, whatever its number; where no file tells that, one of a known number."""
-    folders = _folders(system)
+    folders = system.graphics(VENDOR)
     if not folders:
         return [], []
     told, notes = _by_tool(system)
@@ -52,15 +52,6 @@ def find(system: System, memory: int) -> tuple[list[Gpu], list[str]]:
             else:
                 found.append(gpu)
     return told + found, notes
-
-
-def _folders(system: System) -> list[str]:
-    found = []
-    for vendor in system.paths("sys/class/drm/card[0-9]*/device/vendor"):
-        folder = "/" + str(vendor.parent.relative_to(system.root))
-        if system.text(f"{folder}/vendor").strip() == VENDOR:
-            found.append(folder)
-    return found
 
 
 def _by_tool(system: System) -> tuple[list[Gpu], list[str]]:
