@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from noibo.engines.child import announce, end_as, fail, read_config, ready
+from noibo.engines.child import announce, end_as, fail, free_port, read_config, ready
 from noibo.engines.environments.bound import end_with_us
 from noibo.engines.llama_server.flags import (
     KEY_FILE,
