@@ -128,8 +128,8 @@ def test_nothing_else_in_noibo_makes_outbound_connections() -> None:
         "engines/hosted/scores.py",  # listens on loopback
         "engines/hosted/shell.py",  # listens on loopback
         "engines/llama_cpp/score_process.py",  # listens on loopback
-        "engines/llama_server/process.py",  # looks for a free port on loopback
-        "engines/vllm/process.py",  # looks for a free port, and whether vLLM answers, on loopback
+        "engines/child.py",  # looks for a free port on loopback
+        "engines/vllm/process.py",  # looks whether vLLM answers, on loopback
         "engines/isolation/refusals.py",  # names of sockets that a worker may not have
         "engines/isolation/trial.py",  # tries what must be refused, on loopback
         "cli/doctor_isolation.py",  # listens on loopback for that trial
