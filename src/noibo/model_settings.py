@@ -1,7 +1,7 @@
 """What is set for single models and for uses: the tables `[models."NAME"]` and `[uses.USE]`.
 
-A model is run here by an engine of noibo's, or asked for at another program of this machine. A use
-(chat, code, …) names a model, so that programs need not: they ask for `use:chat`.
+A model is run here by an engine of noibo's, or asked for at another program, here or elsewhere. A
+use (chat, code, …) names a model, so that programs need not: they ask for `use:chat`.
 """
 
 from __future__ import annotations
@@ -94,10 +94,12 @@ class ModelSettings:
     kv_type: Literal["", "f16", "q8_0"] = _key("", "As engine.kv_type.")
     require_gpu: bool | None = _key(None, "As engine.require_gpu.")
     context_policy: ContextPolicy = _key("", "As server.context_policy.")
+    label: str = _key(
+        "", "Of privacy.labels: what every text is at least that this model is asked, or answers."
+    )
     engine: EngineName = _key(
         "",
-        "As engine.default; or ollama, remote: no file here, another program on this machine is "
-        "asked, at base_url.",
+        "As engine.default; or ollama, remote: no file here, another program is asked, at base_url.",
     )
     load_in: Literal["", "8bit", "nf4"] = _key(
         "",
@@ -117,7 +119,18 @@ class ModelSettings:
     )
     base_url: str = _elsewhere(
         "",
-        "where it is, as http://127.0.0.1:8000/v1; of Ollama's, empty: http://127.0.0.1:11434.",
+        "where it is, as http://127.0.0.1:8000/v1, or https://openrouter.ai/api/v1; of Ollama's, "
+        "empty: http://127.0.0.1:11434.",
+    )
+    own_network: bool = _elsewhere(
+        False,
+        "the name in base_url leads into your own network, and nowhere else: http is allowed. It "
+        "goes without saying for names without a dot, .local, .lan, .internal and plain numbers.",
+    )
+    trusted: bool = _elsewhere(
+        False,
+        "it is a server of your own, and everything may be sent there that may be asked here; "
+        "what was sent is written down all the same.",
     )
     api_key: str = _elsewhere(
         "",
@@ -218,6 +231,17 @@ def _require_place_in_keyring(table: str, said: str) -> None:
             f"{table} takes its api_key from the keyring, and does not say whose.",
             next_step='Write api_key = "keyring:SERVICE/USER".',
         )
+
+
+def check_labels(models: Mapping[str, ModelSettings], labels: tuple[str, ...]) -> None:
+    """Raise `SettingsError` for a model with a label that is none."""
+    for name, own in models.items():
+        if own.label and own.label not in labels:
+            raise SettingsError(
+                f'[models."{name}"] has the label {own.label!r}, which is not one of '
+                "privacy.labels.",
+                next_step=f"Labels are {', '.join(labels)}.",
+            )
 
 
 def check_uses(

@@ -38,6 +38,7 @@ from noibo.model_settings import (
     ModelSettings,
     UseSettings,
     Whole,
+    check_labels,
     check_uses,
     checked_model,
 )
@@ -50,6 +51,7 @@ OUTSIDE_THE_TREE: Final = frozenset({"NOIBO_HOME", "NOIBO_CONFIG", "NOIBO_SHARED
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Words = tuple[str, ...]  # in the environment: with commas between
+Pairs = Mapping[str, str]  # in the environment: public=leave,secret=stay
 Days = Annotated[int, msgspec.Meta(ge=0, le=36_500)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 Temperature = Annotated[float, msgspec.Meta(ge=0, le=5)]
@@ -60,7 +62,10 @@ KvType = Literal["f16", "q8_0"]
 
 
 def _key(default: Any, doc: str, also: str = "") -> Any:
-    return field(default=default, metadata={"doc": doc, "also": also})
+    said = {"doc": doc, "also": also}
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata=said)
+    return field(default=default, metadata=said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +272,43 @@ class Llm:
 
 
 @dataclass(frozen=True, slots=True)
+class Privacy:
+    """What may leave this machine, and how."""
+
+    labels: Words = _key(
+        ("public", "internal", "personal", "secret"),
+        "What a text can be, rising; the highest of what is said of it, and found in it, holds.",
+    )
+    rules: Pairs = _key(
+        {},
+        "What each label allows: leave, redact (with placeholders for what is personal) or stay; "
+        "where nothing is said: public and internal leave, personal is redacted, others stay.",
+    )
+    default_label: str = _key("internal", "Label of a request of which nobody says one.")
+    detect: bool = _key(
+        True,
+        "Look for personal data in every text; false: what only leaves redacted stays.",
+    )
+    detect_s: Seconds = _key(
+        10.0, "Seconds that looking through one request may take; after that it stays."
+    )
+    types: Pairs = _key(
+        {},
+        "Label that a text has where such is found in it, as PERSON, CCCD, IP; where nothing is "
+        "said: the highest for API_KEY and PRIVATE_KEY.",
+    )
+    other_types: str = _key("personal", "Label of all findings that privacy.types does not name.")
+    unscanned: str = _key(
+        "personal",
+        "Label of what cannot be looked into: pictures, sound, PDF. What is redacted by rule stays "
+        "then, for it cannot be.",
+    )
+    instruct: bool = _key(
+        True, "Tell a model that gets placeholders to keep them as they are, in a system message."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The whole tree. `home`, `file` and `sources` are facts about it, not keys of it."""
 
@@ -283,6 +325,7 @@ class Settings:
     log: Log = field(default_factory=Log)
     telemetry: Telemetry = field(default_factory=Telemetry)
     llm: Llm = field(default_factory=Llm)
+    privacy: Privacy = field(default_factory=Privacy)
     aliases: Mapping[str, str] = field(default_factory=dict, metadata={"table": True})
     models: Mapping[str, ModelSettings] = field(default_factory=dict, metadata={"table": True})
     uses: Mapping[str, UseSettings] = field(default_factory=dict, metadata={"table": True})
@@ -344,7 +387,9 @@ def keys(tree: type = Settings, prefix: str = "") -> Iterator[Key]:
         else:
             secret = leaf.metadata.get("secret", False)
             also = leaf.metadata.get("also", "")
-            yield Key(prefix + leaf.name, kind, leaf.default, leaf.metadata["doc"], secret, also)
+            made = leaf.default_factory
+            default = leaf.default if made is dataclasses.MISSING else made()
+            yield Key(prefix + leaf.name, kind, default, leaf.metadata["doc"], secret, also)
 
 
 def load(
@@ -376,7 +421,7 @@ def load(
     uses = dict(_tables(written.pop("uses", {}), "uses", UseSettings, str(path)))
     aliases = _aliases(written.pop("aliases", {}), str(path))
     check_uses(uses, models, aliases)
-    for name, value in _flatten(written):
+    for name, value in _flatten(written, known):
         if name not in known:
             raise _unknown(name, known, str(path))
         take(known[name], value, str(path))
@@ -397,12 +442,14 @@ def load(
         beside = path.parent if sources["store.path"] == str(path) else Path.cwd()
         values["store.path"] = str(beside / _expanded(values["store.path"], "store.path"))
     came_from = {name: sources.get(name, "default") for name in known}
-    return _build(
+    built = _build(
         values,
         Settings(
             home=home, file=path, sources=came_from, models=models, uses=uses, aliases=aliases
         ),
     )
+    check_labels(models, built.privacy.labels)
+    return built
 
 
 def find_home(environ: Mapping[str, str] | None = None) -> Path:
@@ -503,10 +550,12 @@ def _read_file(where: Path, *, required: bool) -> dict[str, Any]:
         ) from exc
 
 
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flatten(
+    tree: Mapping[str, Any], known: Mapping[str, Key], prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
     for name, value in tree.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{name}.")
+        if isinstance(value, dict) and prefix + name not in known:  # Pairs are a key's value
+            yield from _flatten(value, known, f"{prefix}{name}.")
         else:
             yield prefix + name, value
 
@@ -560,6 +609,9 @@ def _typed(key: Key, value: Any, source: str) -> Any:
         )
     if isinstance(value, str) and key.type == Words:
         value = [word.strip() for word in value.split(",") if word.strip()]
+    if isinstance(value, str) and key.type == Pairs:
+        parts = (word.partition("=") for word in value.split(",") if word.strip())
+        value = {name.strip(): said.strip() for name, _, said in parts}
     try:
         return msgspec.convert(value, key.type, strict=not isinstance(value, str))
     except msgspec.ValidationError as exc:
