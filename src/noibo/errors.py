@@ -35,6 +35,7 @@
     ├── FetchError              a source could not be reached or read             502  exit 7
     │   ├── NotOffered          the source was asked and does not have it         404  exit 7
     │   └── AccessNeeded        it wants a sign-in or an accepted licence first   403  exit 7
+    ├── NoCandidate             no model of a virtual one may and can answer      its own, 14
     ├── Cancelled               somebody stopped it; what was there is kept       499  exit 11
     ├── EngineError             an engine worker                                  502  exit 8
     │   ├── EngineMissing       the engine is not installed                       501  exit 8
@@ -359,6 +360,26 @@ class AccessNeeded(FetchError):
 
     code = "access_needed"
     status = 403
+
+
+class NoCandidate(NoiboError):
+    """No model of a virtual one may and can answer a request. `status` is of what stands against
+    the nearest: 503 it is ill, 429 money or calls are used up, 400 it cannot do that, 403 a label
+    or a strategy says no."""
+
+    code = "no_candidate"
+    exit_code = 14
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        next_step: str = "",
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, next_step=next_step, retry_after_s=retry_after_s)
+        self.status = status  # type: ignore[misc] # of this one error
 
 
 class Cancelled(NoiboError):
