@@ -1,0 +1,80 @@
+"""One row of a ledger: a line of JSON that ends with the digest of all that stands before it.
+
+`{"n": 7, "previous": "…", …, "hash": "…"}`. The digest is of the line's own bytes before
+`, "hash"`, so that nothing depends on how JSON is written; with `previous` in them it stands for
+all rows before, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+LONGEST: Final = 2**16  # bytes of a line; what is longer is no row
+_SEAL: Final = re.compile(rb', "hash": "([0-9a-f]{64})"}')
+_SEAL_LENGTH: Final = len(', "hash": ""}') + 64
+_KEYS: Final = frozenset({"n", "previous", "hash"})
+_decoder: Final = msgspec.json.Decoder(dict[str, Any])
+
+Value = str | int | float | bool | None
+
+
+class NotARow(ValueError):
+    """A line is no sound row; the message says why. `number`: which row it says it is."""
+
+    def __init__(self, why: str, number: int | None = None) -> None:
+        super().__init__(why)
+        self.number = number
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row as it stands. `fields` has what was written, without number and digests."""
+
+    number: int
+    previous: str
+    hash: str
+    fields: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """What the row says: a departure, or something of the ledger's own."""
+        return str(self.fields.get("kind", ""))
+
+
+def seal(number: int, previous: str, fields: Mapping[str, Value]) -> tuple[bytes, str]:
+    """The line of a row with its end, and its digest. Raises `ValueError` for one too long."""
+    if _KEYS & fields.keys():
+        raise ValueError("n, previous and hash are the ledger's own")
+    row = {"n": number, "previous": previous, **fields}
+    body = json.dumps(row, ensure_ascii=False, allow_nan=False).encode()[:-1]
+    digest = hashlib.sha256(body).hexdigest()
+    line = body + f', "hash": "{digest}"}}\n'.encode()
+    if len(line) > LONGEST:
+        raise ValueError("a row has 64 KiB at most")
+    return line, digest
+
+
+def read(line: bytes) -> Row:
+    """The row of a line without its end. Raises `NotARow`."""
+    sealed = _SEAL.fullmatch(line, max(0, len(line) - _SEAL_LENGTH))
+    try:
+        fields = _decoder.decode(line)
+        number, previous = fields.pop("n"), fields.pop("previous")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError):
+        raise NotARow("it is no row of this ledger") from None
+    if type(number) is not int or not isinstance(previous, str):
+        raise NotARow("it is no row of this ledger")
+    if sealed is None:
+        raise NotARow("it has no digest at its end", number)
+    digest = sealed[1].decode()
+    if hashlib.sha256(line[:-_SEAL_LENGTH]).hexdigest() != digest:
+        raise NotARow("it was changed: its digest is of other bytes", number)
+    fields.pop("hash", None)
+    return Row(number, previous, digest, fields)
