@@ -284,14 +284,14 @@ def test_one_that_does_not_run_is_said_and_is_found_again(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("https://api.example.com/v1", "privacy labels"),
-        ("http://192.168.1.5:8000/v1", "privacy labels"),
-        ("http://127.0.0.1.example.com/v1", "privacy labels"),
+        ("http://api.example.com/v1", "for all to read"),
+        ("http://127.0.0.1.example.com/v1", "for all to read"),
+        ("https://0.0.0.0/v1", "no address of a server"),
         ("http://user:pass@127.0.0.1:8000/v1", "api_key"),
         ("ftp://127.0.0.1/v1", "not an http(s) address"),
     ],
 )
-def test_only_this_machine_is_open(home: Path, url: str, said: str) -> None:
+def test_an_address_that_cannot_be_asked_is_refused(home: Path, url: str, said: str) -> None:
     home.mkdir()
     (home / "noibo.toml").write_text(declared("far", url))
     ended = run_noibo("serve", "--port", "0", home=home)
