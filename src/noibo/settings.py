@@ -32,18 +32,25 @@ import msgspec
 
 from noibo.errors import SettingsError
 from noibo.model_settings import (
+    AUTO,
+    FIRST_THERE,
     USE,
     USES,
+    Chance,
     ContextPolicy,
     ModelSettings,
     UseSettings,
+    VirtualSettings,
     Whole,
     check_labels,
     check_uses,
+    check_virtual,
     checked_model,
 )
+from noibo.money_settings import BudgetSettings, PriceSettings, Usage, check_budgets
 
 FILE_NAME: Final = "noibo.toml"
+LOCAL_NAME: Final = "local"  # of the model at routing.local.endpoint, where nobody gives it one
 PREFIX: Final = "NOIBO_"
 # Read before the tree exists, or (NOIBO_SHARED) by noibo's own tests: not keys of it.
 OUTSIDE_THE_TREE: Final = frozenset({"NOIBO_HOME", "NOIBO_CONFIG", "NOIBO_SHARED"})
@@ -59,13 +66,16 @@ Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 KvType = Literal["f16", "q8_0"]
+Strategy = Literal["local_only", "api_only", "hybrid", "cascade", "cheapest_that_meets"]
 
 
-def _key(default: Any, doc: str, also: str = "") -> Any:
-    said = {"doc": doc, "also": also}
+def _key(
+    default: Any, doc: str, also: str = "", *, always: bool = False, secret: bool = False
+) -> Any:
+    said = {"doc": doc, "also": also, "always": always, "secret": secret}
     if isinstance(default, dict):
         return field(default_factory=lambda: dict(default), metadata=said)
-    return field(default=default, metadata=said)
+    return field(default=default, repr=not secret, metadata=said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +319,72 @@ class Privacy:
 
 
 @dataclass(frozen=True, slots=True)
+class RoutingLocal:
+    """The model of this machine, or of the house's own server, that `auto` asks."""
+
+    model: str = _key("", "Its name; empty: default_model, or the first of routing.local.endpoint.")
+    endpoint: str = _key(
+        "",
+        "Where another server of yours has it, as http://localhost:8000/v1; empty: noibo itself.",
+        "LOCAL_LLM_URL",
+        always=True,
+    )
+    max_tokens: Whole = _key(0, "Most tokens of its answers where a request does not say; 0: open.")
+    temperature: Temperature | None = _key(None, "Of its answers where a request does not say.")
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingApi:
+    """The larger model elsewhere that `auto` asks, once routing.strategy lets it."""
+
+    model: str = _key("openai/gpt-4o-mini", "Its name there.")
+    endpoint: str = _key("https://openrouter.ai/api/v1", "Where it is.")
+    key: str = _key(
+        "",
+        "The key that is wanted there; or keyring:SERVICE/USER; empty: auto asks nobody there.",
+        "OPENROUTER_API_KEY",
+        always=True,
+        secret=True,
+    )
+    max_tokens: Whole = _key(0, "As routing.local.max_tokens.")
+    temperature: Temperature | None = _key(None, "As routing.local.temperature.")
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Which model answers where `auto`, or another virtual model, is asked."""
+
+    strategy: Strategy = _key(
+        "local_only",
+        "local_only, api_only, hybrid (simple: local; medium: local, checked, then API; complex: "
+        "API), cascade (local, and on while it is not good), cheapest_that_meets (quality).",
+        "LLM_STRATEGY",
+        always=True,
+    )
+    simple_threshold: Chance = _key(
+        0.7, "From this chance that the local model is right a request is simple."
+    )
+    complex_threshold: Chance = _key(0.4, "Under this chance a request is complex.")
+    confidence: Chance = _key(
+        0.5, "A checked answer that is right with a smaller chance is not good."
+    )
+    quality: Chance = _key(0.8, "Chance of a right answer that cheapest_that_meets looks for.")
+    api_fallback: bool = _key(
+        True, "False: a local answer that fails or is not good goes to nobody elsewhere."
+    )
+    max_api_calls_per_hour: Whole = _key(0, "Calls of models elsewhere in any hour; 0: no limit.")
+    judge: str = _key(
+        "", "Model that is asked besides whether a local answer is good; empty: none."
+    )
+    samples: Annotated[int, msgspec.Meta(ge=1, le=9)] = _key(
+        1, "Answers that a local model is asked for where one is checked, to see if they agree."
+    )
+    sticky: bool = _key(True, "A conversation keeps its model until there is a reason.")
+    local: RoutingLocal = field(default_factory=RoutingLocal)
+    api: RoutingApi = field(default_factory=RoutingApi)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The whole tree. `home`, `file` and `sources` are facts about it, not keys of it."""
 
@@ -326,9 +402,14 @@ class Settings:
     telemetry: Telemetry = field(default_factory=Telemetry)
     llm: Llm = field(default_factory=Llm)
     privacy: Privacy = field(default_factory=Privacy)
+    routing: Routing = field(default_factory=Routing)
+    usage: Usage = field(default_factory=Usage)
+    prices: Mapping[str, PriceSettings] = field(default_factory=dict, metadata={"table": True})
+    budgets: Mapping[str, BudgetSettings] = field(default_factory=dict, metadata={"table": True})
     aliases: Mapping[str, str] = field(default_factory=dict, metadata={"table": True})
     models: Mapping[str, ModelSettings] = field(default_factory=dict, metadata={"table": True})
     uses: Mapping[str, UseSettings] = field(default_factory=dict, metadata={"table": True})
+    virtual: Mapping[str, VirtualSettings] = field(default_factory=dict, metadata={"table": True})
     home: Path = field(default=Path(), metadata={"fact": True})
     file: Path = field(default=Path(), metadata={"fact": True})
     sources: Mapping[str, str] = field(default_factory=dict, metadata={"fact": True})
@@ -341,7 +422,20 @@ class Settings:
     @property
     def reserved(self) -> list[str]:
         """Names that lead somewhere already: no model can have them."""
-        return [*self.aliases, *(USE + use for use in USES)]
+        return [*self.aliases, *(USE + use for use in USES), AUTO, *self.virtual]
+
+    @property
+    def local_name(self) -> str:
+        """The name here of the local model that `auto` asks."""
+        local = self.routing.local
+        return local.model or (LOCAL_NAME if local.endpoint else self.default_model)
+
+    @property
+    def api_name(self) -> str:
+        """The name of the model elsewhere that `auto` asks; empty: nobody there is asked."""
+        strategies = {own.strategy or self.routing.strategy for own in self.virtual.values()}
+        leaves = {self.routing.strategy, *strategies} != {"local_only"}
+        return self.routing.api.model if leaves and self.routing.api.key else ""
 
     @property
     def url(self) -> str:
@@ -369,6 +463,7 @@ class Key:
     doc: str
     secret: bool = False
     also: str = ""  # a plain variable for it, read only where that is asked for
+    always: bool = False  # that variable is read by servers too
 
     @property
     def variable(self) -> str:
@@ -389,7 +484,9 @@ def keys(tree: type = Settings, prefix: str = "") -> Iterator[Key]:
             also = leaf.metadata.get("also", "")
             made = leaf.default_factory
             default = leaf.default if made is dataclasses.MISSING else made()
-            yield Key(prefix + leaf.name, kind, default, leaf.metadata["doc"], secret, also)
+            always = leaf.metadata.get("always", False)
+            doc = leaf.metadata["doc"]
+            yield Key(prefix + leaf.name, kind, default, doc, secret, also, always)
 
 
 def load(
@@ -419,14 +516,19 @@ def load(
         for name, own in _tables(written.pop("models", {}), "models", ModelSettings, str(path))
     }
     uses = dict(_tables(written.pop("uses", {}), "uses", UseSettings, str(path)))
+    prices = dict(_tables(written.pop("prices", {}), "prices", PriceSettings, str(path)))
+    budgets = dict(_tables(written.pop("budgets", {}), "budgets", BudgetSettings, str(path)))
+    check_budgets(budgets)
     aliases = _aliases(written.pop("aliases", {}), str(path))
     check_uses(uses, models, aliases)
+    virtual = dict(_tables(written.pop("virtual", {}), "virtual", VirtualSettings, str(path)))
+    check_virtual(virtual, models, aliases)
     for name, value in _flatten(written, known):
         if name not in known:
             raise _unknown(name, known, str(path))
         take(known[name], value, str(path))
-    for key in known.values() if plain else ():
-        if key.also and environ.get(key.also):
+    for key in known.values():
+        if key.also and (plain or key.always) and environ.get(key.also):
             take(key, environ[key.also], key.also)
     variables = {key.variable: key for key in known.values()}
     for variable in sorted(v for v in environ if v.startswith(PREFIX)):
@@ -445,11 +547,37 @@ def load(
     built = _build(
         values,
         Settings(
-            home=home, file=path, sources=came_from, models=models, uses=uses, aliases=aliases
+            home=home,
+            file=path,
+            sources=came_from,
+            models=models,
+            uses=uses,
+            aliases=aliases,
+            virtual=virtual,
+            prices=prices,
+            budgets=budgets,
         ),
     )
     check_labels(models, built.privacy.labels)
-    return built
+    return dataclasses.replace(built, models={**_routed(built, environ), **models})
+
+
+def _routed(settings: Settings, environ: Mapping[str, str]) -> dict[str, ModelSettings]:
+    """The models that `[routing.local]` and `[routing.api]` name, as if each had a table. The one
+    elsewhere is there only where a strategy may ask it: a key in the environment opens nothing."""
+    local, api = settings.routing.local, settings.routing.api
+    found = {}
+    if local.endpoint:  # http is refused but in one's own network, so what is there is one's own
+        own = ModelSettings(
+            engine="remote",
+            base_url=local.endpoint,
+            model=local.model or FIRST_THERE,
+            trusted=local.endpoint.startswith("http://"),
+        )
+        found[settings.local_name] = own
+    if settings.api_name:
+        found[api.model] = ModelSettings(engine="remote", base_url=api.endpoint, api_key=api.key)
+    return {name: checked_model(name, own, environ) for name, own in found.items()}
 
 
 def find_home(environ: Mapping[str, str] | None = None) -> Path:
@@ -560,7 +688,7 @@ def _flatten(
             yield prefix + name, value
 
 
-Table = TypeVar("Table", ModelSettings, UseSettings)
+Table = TypeVar("Table", ModelSettings, UseSettings, VirtualSettings, PriceSettings, BudgetSettings)
 
 
 def _tables(
@@ -629,10 +757,12 @@ def _wants_bool(kind: Any) -> bool:
 
 def _build(values: Mapping[str, Any], settings: Settings) -> Settings:
     for name, value in values.items():
-        section, _, leaf = name.rpartition(".")
-        if section:
-            part = dataclasses.replace(getattr(settings, section), **{leaf: value})
-            settings = dataclasses.replace(settings, **{section: part})
-        else:
-            settings = dataclasses.replace(settings, **{leaf: value})
+        settings = _with(settings, name, value)
     return settings
+
+
+def _with(part: Any, name: str, value: Any) -> Any:
+    """A part of the tree with another value at a dotted name."""
+    section, _, rest = name.partition(".")
+    new = _with(getattr(part, section), rest, value) if rest else value
+    return dataclasses.replace(part, **{section: new})
