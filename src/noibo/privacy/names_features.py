@@ -1,0 +1,148 @@
+"""What speaks for and against a candidate being somebody's name, as words that weights are for."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from noibo.privacy.names_candidates import Candidate
+from noibo.privacy.names_context import after, before
+from noibo.privacy.names_lexicon import (
+    CALENDAR,
+    COMMON,
+    FREQUENT_SURNAME_VI,
+    FUNCTION,
+    GIVEN,
+    GIVEN_VI,
+    HONORIFIC,
+    ORGANISATION,
+    PLACE,
+    SURNAME,
+    SURNAME_VI,
+    historic,
+    places,
+)
+
+_VIETNAMESE: Final = GIVEN_VI | SURNAME_VI
+_ENDINGS: Final = re.compile(
+    r"(?:ov|ova|ová|ev|eva|sen|sson|son|dóttir|dottir|ić|ič|ski|ska|sky|czyk|vich|ez|berg|mann|"
+    r"man|ini|elli|etti|ucci|opoulos|idis|yan|enko|chuk|escu|eanu|nen|kar|shi|moto|mura|yama|"
+    r"quist|qvist|gren|lund|strom|ström|feld|stein|baum|smith|ton|ley|aitis|ius|kova|ková)$"
+)
+_PLACE_ENDINGS: Final = re.compile(
+    r"(?:ville|burg|burgh|borough|bury|ton|town|ford|shire|land|stan|ia|city|field|mouth|dorf|"
+    r"heim|by|stad|havn|vik|grad|polis|abad|pur|eyri|eyjar|bær|fjörður|hreppur|berg|lands)$"
+)
+_MIDDLES: Final = frozenset({"thị", "văn", "thi", "van", "đình", "hữu", "ngọc", "minh"})
+
+
+def features(text: str, candidate: Candidate) -> list[str]:
+    """Their names; the weights of all that hold are summed."""
+    found = ["bias"]
+    around = before(text, candidate.start) if not candidate.cut_left else _cut(candidate.cut_left)
+    follow = after(text, candidate.end) if not candidate.cut_right else _tail(candidate.cut_right)
+    shape = _form(candidate)
+    found += _words(candidate)
+    found += around
+    found += follow
+    found += [f"{shape}&{feature}" for feature in around]
+    found += [f"{shape}&{feature}" for feature in follow]
+    found.append(shape)
+    return found
+
+
+def _cut(kind: int) -> list[str]:
+    """Classes of the word before in the same run, as if it stood in the text around."""
+    if kind & HONORIFIC:
+        return ["l:honorific"]
+    if kind & ORGANISATION:
+        return ["l:organisation"]
+    if kind & FUNCTION:
+        return ["l:function"]
+    return ["l:run"]
+
+
+def _tail(kind: int) -> list[str]:
+    return ["r:organisation"] if kind & ORGANISATION else ["r:run"]
+
+
+def _form(candidate: Candidate) -> str:
+    """One word for what the name looks like; what stands around weighs by it."""
+    tokens, kinds = candidate.tokens, candidate.kinds
+    phrase = " ".join(tokens).lower()
+    if phrase in historic():
+        return "historic"
+    if phrase in places():
+        return "place"
+    vietnamese = all(kind & _VIETNAMESE for kind in kinds)
+    if len(tokens) == 1:
+        return _form_of_one(tokens[0], kinds[0])
+    if vietnamese and (kinds[0] & SURNAME_VI):
+        if kinds[0] & FREQUENT_SURNAME_VI:
+            return "vi-full2" if len(tokens) == 2 else "vi-full3"
+        return "vi-rare2" if len(tokens) == 2 else "vi-rare3"
+    if vietnamese:
+        return "vi-given2" if len(tokens) == 2 else "vi-given3"
+    first = kinds[0] & GIVEN
+    last = kinds[-1] & SURNAME or _ENDINGS.search(tokens[-1].lower())
+    if first and last:
+        return "full"
+    if first or last:
+        return "half"
+    if any(kind & COMMON for kind in kinds):
+        return "common2"
+    return "unknown2"
+
+
+def _form_of_one(token: str, kind: int) -> str:
+    named = "given" if kind & GIVEN else "surname" if kind & SURNAME else ""
+    if kind & COMMON or kind & CALENDAR or kind & FUNCTION:
+        return "common-" + named if named else "vi-common" if kind & _VIETNAMESE else "common"
+    if named:
+        return named
+    if kind & _VIETNAMESE:
+        return "vi-one"
+    if token.isupper() and len(token) < 6:
+        return "acronym"
+    return "person-like" if _ENDINGS.search(token.lower()) else "unknown"
+
+
+def _words(candidate: Candidate) -> list[str]:
+    """Features of the words themselves."""
+    tokens, kinds = candidate.tokens, candidate.kinds
+    found = [f"words:{min(len(tokens), 6)}"]
+    if all(token.isupper() for token in tokens) and len(tokens[0]) > 1:
+        found.append("capitals" if len(tokens) > 1 else "capitals1")
+    if len(tokens) > 1:
+        if tokens[1].lower() in _MIDDLES and kinds[0] & SURNAME_VI:
+            found.append("middle")
+        if any(len(token.rstrip(".")) == 1 for token in tokens[1:]):
+            found.append("initial")
+        if any(kind & PLACE for kind in kinds):
+            found.append("place-inside")
+        if any(kind & COMMON and not kind & _VIETNAMESE for kind in kinds):
+            found.append("common-inside")
+        if all(kind & COMMON for kind in kinds):
+            found.append("common-all")
+        if kinds[0] & GIVEN and kinds[-1] & SURNAME:
+            found.append("given-surname")
+    last = tokens[-1].lower()
+    if _ENDINGS.search(last):
+        found.append("ending")
+    if _PLACE_ENDINGS.search(last):
+        found.append("place-ending")
+    if "-" in tokens[0] or "-" in last:
+        found.append("hyphen")
+    if any(_camel(token) for token in tokens):
+        found.append("camel")
+    return found
+
+
+def _camel(token: str) -> bool:
+    """`OpenAI`, `iPhone`: capitals inside, but for those of McDonald, O'Neill and all capitals."""
+    inside = token[1:]
+    if token.isupper() or inside.islower() or not inside:
+        return False
+    return not re.match(r"(?:Mc|Mac|Fitz|De|La|Le|Di|Van|O['’]|D['’]|H['’])?\w+(?:['’\-]\w+)*$", token) or (
+        re.search(r"[a-z][A-Z]", re.sub(r"^(?:Mc|Mac|Fitz|De|La|Le|Di|Van)", "", token)) is not None
+    )
