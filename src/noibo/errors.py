@@ -21,6 +21,7 @@
     │   ├── QuantisationMissing the model is not here in the form asked for       404  exit 3
     │   └── UnknownModel        nothing known by that name that could be fetched  404  exit 3
     ├── Forbidden
+    │   ├── MustStay            what it says may not leave this machine           403  exit 4
     │   ├── EgressRefused       the door outward is closed for this               403  exit 4
     │   │   └── DepartureNotRecorded  it cannot be written down, so it may not    503  exit 4
     │   ├── LicenceRefused      its licence is not on the allow-list              403  exit 4
@@ -261,6 +262,12 @@ class Forbidden(NoiboError):
     code = "forbidden"
     status = 403
     exit_code = 4
+
+
+class MustStay(Forbidden):
+    """By its label a request may not leave this machine."""
+
+    code = "must_stay"
 
 
 class EgressRefused(Forbidden):

@@ -1,0 +1,54 @@
+"""Names of fields in the bodies of all APIs that noibo speaks, by what they hold."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+
+def _named(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# What a model reads last. It is walked last, so that placeholders before it keep their numbers
+# when a turn is added.
+CONVERSATION: Final = _named("choices input message messages output prompt")
+# Never content, where they are the protocol's and look as such values do.
+PLAIN: Final = _named(
+    """
+    call_id citation_mode conversation created_at detail done_reason effort encoding_format
+    encrypted_content finish_reason format id include item_id keep_alive media_type mime_type
+    modalities mode model object phase previous_response_id reasoning_effort response_id role
+    service_tier signature status stop_reason summary_type system_fingerprint thought_signature
+    tool_call_id tool_choice tool_use_id truncation ttl type verbosity
+    """
+)
+# What a provider alone can read.
+OPAQUE: Final = _named("encrypted_content signature thought_signature")
+# Places that take letters, digits, - and _ alone.
+BARE: Final = _named("name prompt_cache_key safety_identifier user user_id")
+# Data, with names and numbers of its own.
+DATA: Final = _named(
+    """
+    action arguments documents input_schema logit_bias metadata outputs parameters partial_json
+    properties schema variables
+    """
+)
+# Objects of the APIs, which have texts further down.
+PROTOCOL: Final = _named(
+    """
+    choices citations content content_block custom delta file function function_call functions
+    image_url input input_audio input_file input_image instructions item json_schema message
+    messages options output part parts prediction prompt reasoning response response_format
+    results source stop stream_options suffix summary system template text thinking tool_calls
+    tool_choice tools
+    """
+)
+# Files, in base64.
+FILES: Final = _named("audio image images input_audio video video_url")
+# Where something lies that the model is to look at.
+ELSEWHERE: Final = _named("file_id file_url image_url url video_url")
+# Texts that may be sent as numbers.
+TOKENS: Final = _named("context input prompt")
+# What the values of PLAIN look as: a name or an id, and no sentence.
+PLAIN_VALUE: Final = re.compile(r"[\w./:@+=-]{0,128}", re.ASCII)

@@ -1,0 +1,229 @@
+"""Every text of a body, whichever API it is written for: found, and changed in place.
+
+One walk does both, so that what is looked through is what is redacted. It knows which strings are
+never content (`model`, `role`, ids); a string that it does not know is content. Two kinds of ground
+are told apart: the protocol's, where names of fields are the API's, and data (arguments and results
+of tools, schemas, metadata, whatever is unknown), where names and numbers can be somebody's too.
+What cannot be looked into is listed as `unread`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from noibo.privacy import enclosed, json_text
+from noibo.privacy import field_names as names
+from noibo.wire import body
+
+OWN: Final = "noibo"  # the field of a body that is for noibo alone
+SHORT: Final = 200  # characters: a text so short may need the turn before to be understood
+TAIL: Final = 64  # characters of that turn
+MOST_DEPTH: Final = 200
+
+_NAME_OF_FIELD: Final = re.compile(r"[A-Za-z][A-Za-z_-]{0,40}", re.ASCII)
+_LEAST_NUMBER: Final = 10**6  # a shorter one says nothing of anybody
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One text, and where it stands (`messages[0].content`). `context` is what stands before it and
+    helps to understand it: the name of its field, or the end of the turn before. `bare`: its place
+    takes no sign but letters, digits, - and _."""
+
+    place: str
+    text: str
+    context: str = ""
+    bare: bool = False
+
+
+Change = Callable[[Piece], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What of a body can be read, and the places of what cannot."""
+
+    pieces: tuple[Piece, ...]
+    unread: tuple[str, ...] = ()
+
+
+def texts(fields: Mapping[str, Any]) -> Texts:
+    """All texts of a body, in the order in which a model reads them, nearly."""
+    found: list[Piece] = []
+
+    def note(piece: Piece) -> str:
+        found.append(piece)
+        return piece.text
+
+    walk = Walk(note)
+    walk.body(fields)
+    return Texts(tuple(found), tuple(walk.unread))
+
+
+def changed(fields: Mapping[str, Any], change: Change) -> dict[str, Any]:
+    """The body with each text as `change` gives it. What does not change keeps its bytes."""
+    return Walk(change).body(fields)
+
+
+class Walk:
+    """One way through a body. What is given back is what came in, the same object, where nothing
+    in it was changed."""
+
+    def __init__(self, change: Change) -> None:
+        self.unread: list[str] = []
+        self._change = change
+        self._tail = ""  # of the text before
+
+    def body(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Fields, decoded or not; those that change come back as the others are."""
+        made = dict(fields)
+        for name in sorted(fields, key=lambda name: (name in names.CONVERSATION, name)):
+            if name == OWN:
+                continue
+            self._tail = ""
+            value = fields[name]
+            if not isinstance(value, msgspec.Raw):
+                made[name] = self._child(name, value, name)
+                continue
+            try:
+                decoded = msgspec.json.decode(value)
+            except body.UNREADABLE:
+                self.unread.append(name)
+                continue
+            new = self._child(name, decoded, name)
+            if new is not decoded:
+                made[name] = body.raw(new)
+        return made
+
+    def protocol(self, value: Any, key: str, place: str) -> Any:
+        """A value whose objects have the API's own names."""
+        if isinstance(value, str):
+            return self._text(value, key, place)
+        if isinstance(value, list):
+            if key in names.TOKENS and value and all(type(one) is int for one in value):
+                self.unread.append(place)  # tokens: no finder reads those
+                return value
+            numbered = enumerate(value)
+            return _list(value, [self._item(one, key, f"{place}[{i}]") for i, one in numbered])
+        if isinstance(value, dict):
+            return self._object(value, place)
+        return value
+
+    def data(self, value: Any, key: str, place: str) -> Any:
+        """A value of which nothing is the API's: names and numbers count as well."""
+        if isinstance(value, str):
+            return self._said(value, f"{key}: " if key else "", place)
+        if isinstance(value, list):
+            numbered = enumerate(value)
+            return _list(value, [self.data(one, key, f"{place}[{i}]") for i, one in numbered])
+        if isinstance(value, dict):
+            made = {
+                self._name(name, place): self.data(one, name, f"{place}.{name}")
+                for name, one in value.items()
+            }
+            return _dict(value, made)
+        if type(value) is int and abs(value) >= _LEAST_NUMBER:
+            return self.number(value, key, place)
+        return value
+
+    def number(self, value: int, key: str, place: str) -> Any:
+        """A number of many digits, as a text where it was changed."""
+        text = str(value)
+        new = self._change(Piece(place, text, f"{key}: " if key else ""))
+        return value if new == text else new
+
+    def _item(self, value: Any, key: str, place: str) -> Any:
+        return self._child(key, value, place)
+
+    def _object(self, value: dict[str, Any], place: str) -> Any:
+        if value.get("type") == "redacted_thinking":
+            return value  # a provider's own, which nobody else can read
+        made = {
+            name: self._of_object(value, name, one, f"{place}.{name}")
+            for name, one in value.items()
+        }
+        return _dict(value, made)
+
+    def _of_object(self, holder: dict[str, Any], name: str, value: Any, place: str) -> Any:
+        if isinstance(value, str):
+            if name == "data" and holder.get("type") != "text":
+                return self._enclosed(value, place)
+            if name == "file_data":
+                return self._enclosed(value, place)
+        return self._child(name, value, place)
+
+    def _child(self, name: str, value: Any, place: str) -> Any:
+        """A value by the name of the field that it stands in."""
+        if isinstance(value, str):
+            return self._text(value, name, place)
+        if isinstance(value, dict | list):
+            if name in names.DATA or (name in {"input", "format"} and isinstance(value, dict)):
+                return self.data(value, "", place)
+            if isinstance(value, dict) and name not in names.PROTOCOL:
+                return self.data(value, name, place)
+            return self.protocol(value, name, place)
+        return value
+
+    def _text(self, value: str, key: str, place: str) -> str:
+        if key in names.OPAQUE or (key in names.PLAIN and names.PLAIN_VALUE.fullmatch(value)):
+            return value
+        if value.startswith("data:"):
+            return self._enclosed(value, place)
+        if key in names.FILES:
+            return self._enclosed(value, place)
+        if key in names.ELSEWHERE:
+            self.unread.append(place)  # what lies there was not seen
+        if key in names.BARE:
+            return self._change(Piece(place, value, bare=True))
+        if key in {"arguments", "partial_json"} and not json_text.readable(value):
+            self.unread.append(place)  # escapes could hide anything
+        tail = self._tail if len(value) <= SHORT else ""
+        self._tail = _tail(value)
+        return self._said(value, tail, place)
+
+    def _said(self, value: str, context: str, place: str) -> str:
+        if json_text.is_json(value):
+            return json_text.changed(value, self, place)
+        if value.startswith("data:"):
+            return self._enclosed(value, place)
+        return self._change(Piece(place, value, context)) if value else value
+
+    def _enclosed(self, value: str, place: str) -> str:
+        """A file inside a text."""
+        opened = enclosed.opened(value)
+        if opened is None:
+            self.unread.append(place)
+            return value
+        new = self._said(opened.text, "", place)
+        return value if new == opened.text else opened.closed(new)
+
+    def _name(self, name: str, place: str) -> str:
+        if _NAME_OF_FIELD.fullmatch(name):
+            return name
+        return self._change(Piece(place, name))
+
+
+def _tail(text: str) -> str:
+    """The end of a text, from where a word begins."""
+    end = text[-TAIL:]
+    if len(text) > TAIL:
+        end = end.partition(" ")[2] or end
+    return f"{end.strip()}\n" if end.strip() else ""
+
+
+def _list(old: list[Any], new: list[Any]) -> list[Any]:
+    return new if any(a is not b for a, b in zip(old, new, strict=True)) else old
+
+
+def _dict(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    same = len(old) == len(new) and _same(old.items(), new.items())
+    return old if same else new
+
+
+def _same(old: Iterable[tuple[str, Any]], new: Iterable[tuple[str, Any]]) -> bool:
+    return all(a == b and one is other for (a, one), (b, other) in zip(old, new, strict=True))

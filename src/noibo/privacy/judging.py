@@ -1,0 +1,114 @@
+"""Looking through every text of a body, and judging it by what is found.
+
+Whatever fails on the way (the detector raises, finds what is not there, takes too long, is missing)
+makes the label `unknown`, which no rule lets out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from noibo.privacy.fields import Piece, texts
+from noibo.privacy.judgement import DETECTOR, FAULT, UNSCANNED, Found, Judgement, Reason
+from noibo.privacy.policy import Policy
+from noibo.privacy.sensitivity import UNKNOWN
+from noibo.privacy.span import Span
+from noibo.privacy.spans import disjoint, is_sound, shifted
+
+Find = Callable[[str], Sequence[Span]]
+
+
+class Undetected(Exception):
+    """A text could not be looked through. `args[0]` says why, without a word of the text."""
+
+
+def never() -> bool:
+    """There is time."""
+    return False
+
+
+def judged(
+    policy: Policy,
+    fields: Mapping[str, Any],
+    find: Find | None,
+    said: Iterable[Reason] = (),
+    late: Callable[[], bool] = never,
+) -> Judgement:
+    """Of a body, of a request or an answer. `find` is the detector; None where there is none.
+    `late` is asked before each text whether it has taken too long. Raises nothing."""
+    spoken = Judgement.of(policy, said)
+    try:
+        seen = texts(fields)
+        if not policy.detects:
+            return spoken.joined(Judgement(policy, (), ("everything",)))
+        found = scanned(seen.pieces, find, late)
+    except Undetected as failed:
+        return spoken.joined(undetected(policy, str(failed)))
+    except Exception as failed:  # noqa: BLE001 - whatever it is: what nobody has judged stays
+        return spoken.joined(undetected(policy, type(failed).__name__))
+    judgement = spoken.joined(_detected(policy, found))
+    return judgement.joined(_unscanned(policy, seen.unread)) if seen.unread else judgement
+
+
+def undetected(policy: Policy, why: str) -> Judgement:
+    """Of what nobody could look through: it stays."""
+    return Judgement(policy, (Reason(FAULT, UNKNOWN, why),))
+
+
+def answered(asked: Judgement, answer: Mapping[str, Any], find: Find | None) -> Judgement:
+    """Of an answer, whole or as far as it came, in whichever API's shape: at least what it was made
+    from, and what is found in it. So it is stored, and so it goes on as history."""
+    said = [asked.carried("request")]
+    return judged(asked.policy, answer, find, said).joined(asked)
+
+
+def scanned(pieces: Iterable[Piece], find: Find | None, late: Callable[[], bool] = never) -> Found:
+    """What is found in each text. Raises `Undetected`."""
+    if find is None:
+        raise Undetected("there is no detector")
+    found: dict[tuple[str, str], tuple[Span, ...]] = {}
+    for piece in pieces:
+        if (piece.context, piece.text) in found:
+            continue
+        if late():
+            raise Undetected("the detector took too long")
+        found[piece.context, piece.text] = tuple(scan(piece, find))
+    return found
+
+
+def scan(piece: Piece, find: Find) -> list[Span]:
+    """What is found in one text: by itself, and read after what stands before it, which may tell
+    what a number is. Raises `Undetected`."""
+    spans = _found(piece.text, find)
+    if piece.context:
+        whole = _found(piece.context + piece.text, find)
+        spans = disjoint([*spans, *shifted(whole, len(piece.context))])
+    return spans
+
+
+def _found(text: str, find: Find) -> list[Span]:
+    try:
+        spans = list(find(text))
+        sound = is_sound(spans, len(text))
+    except Exception as failed:  # noqa: BLE001 - it is somebody's own, perhaps
+        raise Undetected(f"the detector failed: {type(failed).__name__}") from None
+    if not sound:
+        raise Undetected("the detector found what is not there")
+    return disjoint(spans)
+
+
+def _detected(policy: Policy, found: Found) -> Judgement:
+    """What the findings say; nothing where there are none that raise anything."""
+    counts = Counter(span.label for spans in found.values() for span in spans)
+    by_label: dict[str, list[str]] = {}
+    for kind, count in sorted(counts.items()):
+        by_label.setdefault(policy.label_of(kind), []).append(f"{kind} {count}")
+    reasons = [Reason(DETECTOR, label, ", ".join(kinds)) for label, kinds in by_label.items()]
+    return Judgement(policy, tuple(reasons), (), found)
+
+
+def _unscanned(policy: Policy, places: tuple[str, ...]) -> Judgement:
+    why = f"{len(places)} that cannot be looked into"
+    return Judgement(policy, (Reason(UNSCANNED, policy.unscanned, why),), places)
