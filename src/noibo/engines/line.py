@@ -23,8 +23,7 @@ from urllib.parse import urlsplit
 
 import httptools
 
-from noibo import egress
-from noibo.egress import Destination, require_loopback
+from noibo.egress import Departure, Destination, require_loopback
 from noibo.engines.remote.place import Network, is_number
 from noibo.errors import EgressRefused
 
@@ -86,7 +85,7 @@ class Leave:
     """Leave to connect beyond this machine, once: to the destination of a `departure` that the door
     has written down, and to no address but one of that network."""
 
-    departure: egress.Departure
+    departure: Departure
     network: Network
 
 
@@ -111,7 +110,7 @@ class _Place:
         """Raises `EgressRefused` for any place but that of the departure."""
         departure = leave.departure
         if not isinstance(
-            departure, egress.Departure
+            departure, Departure
         ):  # whatever the types say: it is the last look
             raise TypeError(f"{departure!r} is no departure")
         if Destination.of(url) != departure.destination:
