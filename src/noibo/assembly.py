@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from noibo.gateway.stored import Stored
     from noibo.hardware.machine import Hardware
     from noibo.hardware.offload import Usable
+    from noibo.usage.budgets import Budgets
+    from noibo.usage.ledger import Ledger
+    from noibo.usage.local_cost import LocalCost
+    from noibo.usage.prices import PriceTable
 
 
 def open_door(settings: Settings) -> Door:
@@ -212,3 +216,34 @@ def may_have_stored(settings: Settings) -> bool:
     from noibo.database.address import FILE_NAME
 
     return bool(settings.database.url) or (settings.home / FILE_NAME).exists()
+
+
+def open_prices(settings: Settings) -> PriceTable:
+    """What models elsewhere cost, as it holds here. Raises `SettingsError`."""
+    from noibo.usage.prices import price_table
+
+    return price_table(settings.home, {name: own.said for name, own in settings.prices.items()})
+
+
+def open_local_cost(settings: Settings) -> LocalCost:
+    """What an answer of this machine costs, as far as that is set or was measured."""
+    from noibo.usage.power import local_cost
+
+    return local_cost(settings.usage, settings.home)
+
+
+def open_money(
+    settings: Settings, open_database: Callable[[], Awaitable[Database]]
+) -> tuple[Ledger, Budgets]:
+    """The ledger of all calls, and the budgets of those that cost money. Nothing is reached for
+    before it is needed."""
+    from noibo.usage.budgets import Budgets
+    from noibo.usage.ledger import FOLDER, Ledger
+    from noibo.usage.periods import zone
+    from noibo.usage.rules import rules_of
+
+    folder, days = settings.home / FOLDER, settings.usage.keep_days
+    ledger = Ledger(open_database, folder, keep_days=days)
+    rules = rules_of(settings.budgets, settings.routing.max_api_calls_per_hour)
+    where = zone(settings.usage.time_zone)
+    return ledger, Budgets(open_database, rules, ledger.put_aside, where=where)

@@ -1,0 +1,154 @@
+"""The ledger of all calls: local ones by way of the journal, in groups; paid ones at once.
+
+`note` is for calls that cost no money: it costs a few µs, and the row is in the database within
+seconds. `record` is for those that do: it returns when the row is in the database; where that
+cannot be reached, when it is in the journal, and on the disk. (A call with a reservation is settled
+by `budgets`, which keeps its row in the same transaction.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from noibo.errors import NoiboError
+from noibo.usage.entry import UsageEntry
+from noibo.usage.journal import Journal, unpacked
+
+if TYPE_CHECKING:
+    from noibo.database.database import Database
+
+log = logging.getLogger(__name__)
+
+FOLDER: Final = "usage"  # in NOIBO_HOME
+_EVERY_S: Final = 2.0
+_LOOKS_FOR_LEFT_S: Final = 60.0  # by dead processes
+_FORGETS_S: Final = 3600.0
+_DAY_S: Final = 86_400.0
+
+Open = Callable[[], Awaitable["Database"]]
+
+
+class Ledger:
+    """One server's. What comes by the journal settles the reservation that it has, if it has one:
+    the database could not be reached when it ended."""
+
+    def __init__(
+        self,
+        open_database: Open,
+        folder: Path,
+        *,
+        keep_days: int = 0,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._open = open_database
+        self._journal = Journal(folder)
+        self._keep_days = keep_days
+        self._now = now
+        self._brought = False
+        self._noted = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._looked = self._forgot = float("-inf")
+
+    def note(self, entry: UsageEntry) -> None:
+        """Keep a call that cost no money. Call it before the last byte of its answer: from then on
+        no crash of this process loses it."""
+        self._journal.append(entry)
+        self._noted.set()
+
+    async def record(self, entry: UsageEntry) -> None:
+        """Keep a call that cost money, durably, before its answer ends."""
+        try:
+            await self._bring([entry])
+        except NoiboError as error:
+            log.warning("a paid call waits in the journal of usage: %s", error)
+            await asyncio.to_thread(self.put_aside, entry)
+
+    def put_aside(self, entry: UsageEntry) -> None:
+        """Keep it in the journal, on the disk: for when the database cannot be reached."""
+        self._journal.append(entry)
+        self._journal.sync()
+        self._noted.set()
+
+    async def run(self) -> None:
+        """Bring what was noted into the database, in groups, for as long as this is not
+        cancelled; what dead processes left is brought in first."""
+        while True:
+            try:
+                await self.flush()
+                await self._forget()
+            except NoiboError as error:
+                log.warning("usage waits in its journal: %s", error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._noted.wait(), _LOOKS_FOR_LEFT_S)
+            await asyncio.sleep(_EVERY_S)
+
+    async def flush(self) -> None:
+        """Bring everything in that was noted until now, and what dead processes left."""
+        async with self._turn:
+            self._noted.clear()
+            await self._bring_files(await asyncio.to_thread(self._journal.closed))
+            if held := self._journal.held():
+                try:
+                    await self._bring(unpacked(b"".join(held)))
+                except BaseException:
+                    self._journal.hold_again(held)
+                    raise
+            if time.monotonic() - self._looked > _LOOKS_FOR_LEFT_S:
+                for lock, files in await asyncio.to_thread(self._journal.left):
+                    try:
+                        await self._bring_files(files)
+                    finally:
+                        await asyncio.to_thread(self._journal.forget, lock)
+                self._looked = time.monotonic()
+
+    async def look(self) -> None:
+        """Bring in what lies in any journal, those of living processes too, and leave it there:
+        for one who reads sums from another process."""
+        for path in await asyncio.to_thread(self._journal.all):
+            await self._bring(await asyncio.to_thread(_read, path))
+
+    async def close(self) -> None:
+        """What was noted is brought in; where it cannot be, it waits for the next start."""
+        try:
+            await self.flush()
+        except NoiboError as error:
+            log.warning("usage waits in its journal for the next start: %s", error)
+        await asyncio.to_thread(self._journal.close)
+
+    async def _bring_files(self, files: Sequence[Path]) -> None:
+        for path in files:
+            await self._bring(await asyncio.to_thread(_read, path))
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+
+    async def _bring(self, entries: Sequence[UsageEntry]) -> None:
+        if not entries:
+            return
+        database = await self._open()
+        from noibo.usage.reservations import settle_all
+
+        await database.write(lambda connection: settle_all(connection, entries))
+        self._brought = True
+
+    async def _forget(self) -> None:
+        if not self._brought or not self._keep_days:
+            return  # a server that answers nothing opens no database
+        if time.monotonic() - self._forgot < _FORGETS_S:
+            return
+        from noibo.usage.records import forget_before
+
+        before = self._now() - self._keep_days * _DAY_S
+        await (await self._open()).write(lambda connection: forget_before(connection, before))
+        self._forgot = time.monotonic()
+
+
+def _read(path: Path) -> list[UsageEntry]:
+    try:
+        return unpacked(path.read_bytes())
+    except FileNotFoundError:  # another brought it in
+        return []
