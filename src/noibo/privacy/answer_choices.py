@@ -1,0 +1,94 @@
+"""Streamed choices of OpenAI's chats and completions, with the values back in them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from noibo.privacy.answer_texts import AnswerTexts, Slot
+from noibo.wire.body import Json
+
+_SAID: Final = ("reasoning_content", "reasoning", "content", "refusal")
+_CALLS: Final = "tool_calls"
+
+
+class AnswerChoices:
+    """What is held of a text is said with the first piece of the next one of its choice, and with
+    the event that ends the choice."""
+
+    def __init__(self, texts: AnswerTexts) -> None:
+        self._texts = texts
+        self._last: Json = {}
+
+    def event(self, said: Json) -> Json:
+        """One chunk."""
+        self._last = {name: one for name, one in said.items() if name not in {"choices", "usage"}}
+        choices = [self._choice(one) if isinstance(one, dict) else one for one in said["choices"]]
+        return {**said, "choices": choices}
+
+    def left(self) -> list[Json]:
+        """One more chunk, where the stream ended before its choices did."""
+        choices: dict[Any, Json] = {}
+        for slot in self._texts.within("choice"):
+            if rest := self._texts.end(slot):
+                choice: Json = {"index": slot[1], "delta": {}, "finish_reason": None}
+                _add(choices.setdefault(slot[1], choice), slot, rest)
+        return [{**self._last, "choices": list(choices.values())}] if choices else []
+
+    def _choice(self, choice: Json) -> Json:
+        index = choice.get("index", 0)
+        made, touched = dict(choice), set[Slot]()
+        if isinstance(made.get("text"), str):
+            made["text"] = self._feed(("choice", index, "text"), made["text"], touched)
+        if isinstance(made.get("delta"), dict):
+            made["delta"] = self._delta(index, made["delta"], touched)
+        ended = made.get("finish_reason") is not None
+        for slot in self._texts.within("choice", index):
+            if ended:
+                _add(made, slot, self._texts.end(slot))
+            elif touched and slot not in touched:
+                _add(made, slot, self._texts.pause(slot))
+        return made
+
+    def _delta(self, index: Any, delta: Json, touched: set[Slot]) -> Json:
+        made = dict(delta)
+        for name in _SAID:
+            if isinstance(made.get(name), str):
+                made[name] = self._feed(("choice", index, name), made[name], touched)
+        if isinstance(made.get(_CALLS), list):
+            numbered = enumerate(made[_CALLS])
+            made[_CALLS] = [self._call(index, place, one, touched) for place, one in numbered]
+        return made
+
+    def _call(self, index: Any, place: int, call: Any, touched: set[Slot]) -> Any:
+        function = call.get("function") if isinstance(call, dict) else None
+        if not isinstance(function, dict):
+            return call
+        made = dict(function)
+        if isinstance(made.get("name"), str):
+            made["name"] = self._texts.redaction.restore(made["name"])
+        if isinstance(made.get("arguments"), str):
+            slot = ("choice", index, _CALLS, call.get("index", place))
+            made["arguments"] = self._feed(slot, made["arguments"], touched, in_json=True)
+        return {**call, "function": made}
+
+    def _feed(self, slot: Slot, piece: str, touched: set[Slot], *, in_json: bool = False) -> str:
+        if not piece:
+            return piece
+        touched.add(slot)
+        return self._texts.feed(slot, piece, in_json=in_json)
+
+
+def _add(choice: Json, slot: Slot, rest: str) -> None:
+    """Say the rest of a text behind what the choice says of it."""
+    name = str(slot[2])
+    if not rest:
+        return
+    if name == "text":
+        choice["text"] = (choice.get("text") or "") + rest
+        return
+    delta = choice["delta"] = dict(choice.get("delta") or {})
+    if name == _CALLS:
+        call = {"index": slot[3], "function": {"arguments": rest}}
+        delta[_CALLS] = [*(delta.get(_CALLS) or ()), call]
+    else:
+        delta[name] = (delta.get(name) or "") + rest
