@@ -48,6 +48,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "bench": ("bench", "bench", "Measure how fast models answer under load, and what that costs."),
     "key": ("access", "key", "Give out and revoke API keys."),
     "user": ("access", "user", "Add and remove the users of this server."),
+    "privacy": (
+        "privacy",
+        "app",
+        "Show and prove what left this machine; export and erase what is kept of a person.",
+    ),
     "engines": (
         "engines",
         "app",

@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 from noibo.errors import UsageError
 from noibo.ledger.node import Node, proves
+from noibo.ledger.places import read_plain
 
 _SHAPE: Final = re.compile(
     r"noibo-head 1 (?P<ledger>[a-z]{1,32}) (?P<number>\d{1,15}) (?P<hash>[0-9a-f]{64})"
@@ -66,6 +68,16 @@ class Head:
 
     def __str__(self) -> str:
         return f"{_said(self.ledger, self.number, self.hash, self.time, self.key)} {self.signature}"
+
+
+def read_head(path: Path) -> Head | None:
+    """The head that lies in a file; None where there is none, or none that can be believed. Raises
+    `OSError`, and `LedgerError` for a link."""
+    try:
+        with read_plain(path) as file:
+            return Head.read(file.read(1024).decode("ascii", "replace"))
+    except (FileNotFoundError, UsageError):
+        return None
 
 
 def _said(ledger: str, number: int, digest: str, time: str, key: str) -> str:

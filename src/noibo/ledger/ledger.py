@@ -22,12 +22,12 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
-from noibo.errors import LedgerError, UsageError
-from noibo.ledger.head import Head
+from noibo.errors import LedgerError
+from noibo.ledger.head import Head, read_head
 from noibo.ledger.node import Node, node_of
 from noibo.ledger.places import NOTHING, Places, open_plain, read_plain
 from noibo.ledger.row import NotARow, Value, read, seal
-from noibo.ledger.tail import Tail, find_digest, find_tail, parts_before
+from noibo.ledger.tail import Tail, find_digest, find_tail, is_unchained, parts_before
 
 LARGEST_PART: Final = 64 * 2**20
 PATIENCE_S: Final = 10.0
@@ -75,14 +75,6 @@ class Ledger:
         if not mine.done:  # who wrote for everybody was interrupted
             raise LedgerError("A row was not written: writing was interrupted.")
         return mine.number
-
-    def head(self) -> Head | None:
-        """Where it stands, signed anew; None before its first row. Raises `LedgerError`."""
-        with self._turn, self._alone():
-            if not self.places.parts() and self._signed() is None:
-                return None
-            self._write([])
-            return self._signed()
 
     def prune(self, before: float) -> int:
         """Take away the older parts whose rows are all from before a time; how many rows that
@@ -132,7 +124,7 @@ class Ledger:
         self._begin(node)
         handle = open_plain(self.places.current, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         try:
-            signed = self._signed()
+            signed = read_head(self.places.head)
             tail, own = self._caught_up(handle, signed, node)
             size = os.fstat(handle).st_size
             lines, numbers, last = _chained(tail, [*own, *wanted])
@@ -153,11 +145,9 @@ class Ledger:
         places = self.places
         if os.path.lexists(places.head):
             return
-        if places.current.is_file() and not places.current.is_symlink():
-            with read_plain(places.current) as file:
-                first = file.readline(2**16)
-            if first and not _is_chained(first) and not places.unchained.exists():
-                places.current.rename(places.unchained)
+        there = places.current.is_file() and not places.current.is_symlink()
+        if there and is_unchained(places.current) and not places.unchained.exists():
+            places.current.rename(places.unchained)
         if not places.parts():
             self._sign(Tail(), node)
 
@@ -170,8 +160,6 @@ class Ledger:
         else:
             tail = self._found_tail(handle)
         own: list[dict[str, Value]] = []
-        if tail.torn:
-            own.append(dict(tail.closing))
         if signed is None:
             if tail.number:
                 own.append({"kind": "head_lost"})
@@ -181,6 +169,8 @@ class Ledger:
             tail = Tail(signed.number, signed.hash, tail.torn)
         elif signed.number and not self._stands(handle, tail, signed):
             own.append({"kind": "rewritten", "row": signed.number, "hash": signed.hash})
+        if tail.torn:
+            own.append(dict(tail.closing))
         if tail.number == 0 and self.places.unchained.is_file():
             own.append(_taken_over(self.places.unchained))
         if signed is not None and signed.key != node.public:
@@ -211,14 +201,6 @@ class Ledger:
             whole = os.fstat(file.fileno()).st_size
             before = find_tail(file.fileno(), whole, older[-1].name)
         return Tail(before.number, before.hash, tail.torn)
-
-    def _signed(self) -> Head | None:
-        """The head that was signed last; None for none that can be believed."""
-        try:
-            with read_plain(self.places.head) as file:
-                return Head.read(file.read(1024).decode("ascii", "replace"))
-        except (FileNotFoundError, UsageError):
-            return None
 
     def _sign(self, tail: Tail, node: Node) -> None:
         head = Head.sign(self.places.name, tail.number, tail.hash, time.time(), node)
@@ -292,14 +274,6 @@ def _append(handle: int, data: bytes, size: int) -> None:
 def _state(handle: int) -> tuple[int, int, int]:
     found = os.fstat(handle)
     return found.st_dev, found.st_ino, found.st_size
-
-
-def _is_chained(line: bytes) -> bool:
-    try:
-        read(line.rstrip(b"\n"))
-    except NotARow as exc:
-        return exc.number is not None
-    return True
 
 
 def _taken_over(path: Path) -> dict[str, Value]:

@@ -26,11 +26,12 @@ Value = str | int | float | bool | None
 
 
 class NotARow(ValueError):
-    """A line is no sound row; the message says why. `number`: which row it says it is."""
+    """A line is no sound row; the message says why. `number` and `hash`: what it says it is."""
 
-    def __init__(self, why: str, number: int | None = None) -> None:
+    def __init__(self, why: str, number: int | None = None, digest: str = "") -> None:
         super().__init__(why)
         self.number = number
+        self.hash = digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,6 @@ def read(line: bytes) -> Row:
         raise NotARow("it has no digest at its end", number)
     digest = sealed[1].decode()
     if hashlib.sha256(line[:-_SEAL_LENGTH]).hexdigest() != digest:
-        raise NotARow("it was changed: its digest is of other bytes", number)
+        raise NotARow("it was changed: its digest is of other bytes", number, digest)
     fields.pop("hash", None)
     return Row(number, previous, digest, fields)

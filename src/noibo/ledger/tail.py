@@ -58,6 +58,16 @@ def find_digest(handle: int, size: int, number: int) -> str | None:
     return None
 
 
+def is_unchained(path: Path) -> bool:
+    """True if a part begins with a row of a version that did not chain them."""
+    with read_plain(path) as file:
+        first = file.readline(LONGEST)
+    try:
+        return bool(first) and read(first.rstrip(b"\n")) is None
+    except NotARow as exc:
+        return exc.number is None
+
+
 def parts_before(parts: Sequence[Path], before: float) -> tuple[list[Path], Row | None]:
     """The parts, from the first one on, whose last rows are from before a time; and the last of
     these rows."""

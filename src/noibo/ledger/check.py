@@ -1,0 +1,317 @@
+"""Checks a ledger: that its rows are what was written, all of them, and by this node.
+
+What is found is said row by row. A *fault* is what cannot come of a crash: a row that was changed,
+is gone or stands elsewhere, a head that is gone or of another key. A *note* is what a crash leaves
+behind, or what somebody did on purpose and the ledger says itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from noibo.errors import LedgerError
+from noibo.ledger.head import Head, read_head
+from noibo.ledger.node import find_node, is_private
+from noibo.ledger.places import NOTHING, Places, read_plain
+from noibo.ledger.row import Row
+from noibo.ledger.tail import is_unchained
+from noibo.ledger.walk import Foreign, Place, opened, walk
+
+MOST_FAULTS: Final = 50  # that are told; more are counted
+_BEFORE_CLOSING: Final = frozenset({"missing", "rewritten", "head_lost"})  # rows
+
+
+@dataclass(slots=True)
+class Checked:
+    """What a check found. `rows`: how many there are; `last`: the number of the last."""
+
+    ledger: str
+    rows: int = 0
+    last: int = 0
+    first: int = 1
+    hash: str = NOTHING
+    key: str = ""
+    faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    untold: int = 0
+    contains: list[int] = field(default_factory=list)  # of the heads asked about: those that hold
+
+    @property
+    def sound(self) -> bool:
+        """True if nothing is wrong."""
+        return not self.faults
+
+    def fault(self, words: str) -> None:
+        """Something is wrong."""
+        if len(self.faults) < MOST_FAULTS:
+            self.faults.append(words)
+        else:
+            self.untold += 1
+
+
+def check(current: Path, heads: Sequence[Head] = ()) -> Checked:
+    """Read all of a ledger. `heads`: kept elsewhere, each to be found in it. Raises `LedgerError`
+    where it cannot be read at all."""
+    return _Check(Places(current), heads).run()
+
+
+class _Check:
+    def __init__(self, places: Places, heads: Sequence[Head]) -> None:
+        self._places = places
+        self._found = Checked(places.name)
+        self._asked = heads
+        self._begins_after: Row | None = None  # the first row, where it is not number 1
+        self._pruned: dict[int, str] = {}
+        self._foreign: tuple[Place, Foreign] | None = None
+
+    def run(self) -> Checked:
+        found = self._found
+        signed = self._signed_head()  # before the rows: they only ever run ahead of it
+        stack, files = opened(self._places)
+        wanted = {head.number for head in (*self._asked, *([signed] if signed else []))}
+        digests = {0: NOTHING}
+        with stack:
+            for place, one in walk([] if self._is_from_before() else files):
+                if isinstance(one, Foreign):
+                    self._foreign_is_over()
+                    self._foreign = (place, one)
+                    continue
+                self._take(place, one)
+                if one.number in wanted:
+                    digests[one.number] = one.hash
+        self._end(signed)
+        if signed is not None:
+            self._compare(signed, digests)
+        for head in self._asked:
+            self._look_for(head, digests)
+        self._look_at_key(signed)
+        return found
+
+    # ── rows ────────────────────────────────────────────────────────────────
+
+    def _take(self, place: Place, row: Row) -> None:
+        self._close(row)
+        found = self._found
+        gone = row.kind == "missing" and row.fields.get("last") == row.number - 1
+        if found.last == 0:
+            found.first = row.number
+            if row.number != 1 and not gone:
+                self._begins_after = row
+            elif row.number == 1 and row.previous != NOTHING:
+                found.fault(f"row 1 ({place}) is not the beginning: it says that there was more.")
+        elif row.number != found.last + 1 and not (gone and row.number > found.last):
+            found.fault(_order(place, row.number, found.last))
+        elif found.hash and row.previous != found.hash and not gone:
+            found.fault(
+                f"row {row.number} ({place}) does not follow row {found.last} as it stands: one of"
+                " the two was rewritten."
+            )
+        for words in self._said(row, place):
+            found.fault(words)
+        found.rows += 1
+        found.last, found.hash = row.number, row.hash
+
+    def _close(self, row: Row) -> None:
+        """Foreign bytes before a row: it says what they are, or they are a fault."""
+        if self._foreign is not None and row.kind == "closed_off":
+            place, foreign = self._foreign
+            if foreign.is_what(row):
+                self._found.notes.append(
+                    f"{place}: {row.fields['bytes']} bytes of a row that was never whole (its"
+                    f" writer died); row {row.number} closes them off."
+                )
+                self._foreign = None
+        if row.kind not in _BEFORE_CLOSING:
+            self._foreign_is_over()
+
+    def _foreign_is_over(self) -> None:
+        if self._foreign is not None:
+            place, foreign = self._foreign
+            self._foreign = None
+            if foreign.numbers is None or foreign.numbers[0] != self._found.last + 1:
+                self._found.fault(f"{place}: {foreign.why}.")
+                return
+            first, last = foreign.numbers
+            said = f"row {first}" if first == last else f"rows {first} to {last}"
+            self._found.fault(f"{said} ({place}): {foreign.why}.")
+            self._found.last, self._found.hash = last, foreign.hash
+
+    def _said(self, row: Row, place: Place) -> Iterator[str]:
+        """What a row of the ledger's own says is wrong; what it says is not, becomes a note."""
+        said = row.fields
+        when = _time(row)
+        if row.kind == "missing":
+            yield (
+                f"{_said_rows(said)} gone: signed before, and on {when} not there any more (row"
+                f" {row.number}, {place})."
+            )
+        elif row.kind == "rewritten":
+            yield (
+                f"row {said.get('row')} is not the one that was signed: on {when} another stood in"
+                f" its place, or it was gone (row {row.number}, {place})."
+            )
+        elif row.kind == "head_lost":
+            yield f"the signed head was gone on {when} (row {row.number}, {place})."
+        elif row.kind == "new_key":
+            yield (
+                f"the key was replaced on {when}, {said.get('before')} by {said.get('now')} (row"
+                f" {row.number}, {place}): heads from before are of the former key."
+            )
+        elif row.kind == "pruned":
+            self._pruned[int(said.get("last", 0))] = str(said.get("hash"))
+            self._found.notes.append(
+                f"rows up to {said.get('last')} were taken away on {when}, as retention asked (row"
+                f" {row.number})."
+            )
+        elif row.kind == "taken_over":
+            yield from self._taken_over(row)
+
+    def _taken_over(self, row: Row) -> Iterator[str]:
+        said = row.fields
+        path = self._places.unchained
+        try:
+            digest, size = hashlib.sha256(), 0
+            with read_plain(path) as file:
+                while piece := file.read(2**20):
+                    digest.update(piece)
+                    size += len(piece)
+        except OSError as exc:
+            yield f"{path.name}, which row {row.number} took over, cannot be read: {exc.strerror}."
+            return
+        if (size, digest.hexdigest()) != (said.get("bytes"), said.get("sha256")):
+            yield f"{path.name} is not what row {row.number} took over: it was changed."
+        else:
+            self._found.notes.append(
+                f"{path.name}: {said.get('rows')} rows of a version that did not chain them; that"
+                f" they are unchanged is known from {_time(row)} on."
+            )
+
+    # ── ends ────────────────────────────────────────────────────────────────
+
+    def _end(self, signed: Head | None) -> None:
+        found, first = self._found, self._begins_after
+        if self._foreign is not None and not self._foreign[1].ends_a_line:
+            place, _ = self._foreign
+            found.notes.append(
+                f"{place}: the last line is not whole (its writer died); the next row closes it"
+                " off."
+            )
+            self._foreign = None
+        self._foreign_is_over()
+        if first is not None and self._pruned.get(first.number - 1) != first.previous:
+            rows = _rows(1, first.number - 1)
+            found.fault(f"{rows} missing: the ledger begins with row {first.number}.")
+        if signed is None and found.rows:
+            found.fault(f"the signed head ({self._places.head.name}) is gone, or is no head.")
+
+    def _compare(self, signed: Head, digests: dict[int, str]) -> None:
+        found = self._found
+        if signed.number > found.last:
+            rows = _rows(found.last + 1, signed.number)
+            found.fault(f"{rows} missing at the end: the head of {signed.time} signed them.")
+        elif digests.get(signed.number) != signed.hash:
+            found.fault(f"row {signed.number} is not the one that was signed at {signed.time}.")
+        elif signed.number < found.last:
+            found.notes.append(
+                f"{_rows(signed.number + 1, found.last)} later than the signed head: a crash came"
+                " between, or they are just being written."
+            )
+
+    def _look_for(self, head: Head, digests: dict[int, str]) -> None:
+        found = self._found
+        if head.ledger != self._places.name:
+            found.fault(f"the head is of the ledger {head.ledger}, not of {self._places.name}.")
+        elif head.number > found.last:
+            rows = _rows(found.last + 1, head.number)
+            found.fault(f"{rows} missing at the end: the head of {head.time} names them.")
+        elif digests.get(head.number) == head.hash:
+            found.contains.append(head.number)
+        elif head.number < found.first:
+            if self._pruned.get(head.number) == head.hash:
+                found.contains.append(head.number)
+                return
+            found.fault(
+                f"row {head.number}, which the head of {head.time} names, is not kept any more: the"
+                f" ledger begins with row {found.first}, and whether that row was there is not to"
+                " be told."
+            )
+        else:
+            found.fault(
+                f"row {head.number} is not the one that the head of {head.time} names: the ledger"
+                " was rewritten up to there, or is another."
+            )
+
+    # ── who signed ──────────────────────────────────────────────────────────
+
+    def _signed_head(self) -> Head | None:
+        try:
+            head = read_head(self._places.head)
+        except OSError as exc:
+            raise LedgerError(f"{self._places.head} cannot be read: {exc}.") from exc
+        if head is not None and head.ledger != self._places.name:
+            self._found.fault(f"{self._places.head.name} is a head of the ledger {head.ledger}.")
+        return head
+
+    def _is_from_before(self) -> bool:
+        """True if all that is there was written by a version without a chain."""
+        places = self._places
+        if places.head.exists() or not places.current.exists() or not is_unchained(places.current):
+            return False
+        self._found.notes.append(
+            f"{places.current.name} is of a version that did not chain its rows; the next row takes"
+            " them over."
+        )
+        return True
+
+    def _look_at_key(self, signed: Head | None) -> None:
+        found, folder = self._found, self._places.folder
+        try:
+            node = find_node(folder)
+        except (LedgerError, OSError) as exc:
+            found.fault(f"the key of this node cannot be read: {exc}")
+            return
+        if node is None:
+            if found.rows or signed:
+                found.fault("the key of this node is gone: nobody can sign the next head with it.")
+            return
+        found.key = node.public
+        if signed is not None and signed.key != node.public:
+            found.fault(
+                f"the head is signed by the key {signed.key}, and this node's is {node.public}: one"
+                " of the two was replaced."
+            )
+        for head in self._asked:
+            if head.key != node.public:
+                found.fault(
+                    f"the head of {head.time} is signed by the key {head.key}, and this node's is"
+                    f" {node.public}: another node's head, or a replaced key."
+                )
+        if not is_private(folder):
+            found.notes.append("others on this machine may read the key: chmod 600 node_key.json.")
+
+
+def _order(place: Place, number: int, last: int) -> str:
+    if number > last + 1:
+        return f"{_rows(last + 1, number - 1)} missing: row {number} ({place}) follows row {last}."
+    return f"row {number} ({place}) stands after row {last}: rows were moved, or put in twice."
+
+
+def _rows(first: int, last: int) -> str:
+    return f"row {first} is" if first == last else f"rows {first} to {last} are"
+
+
+def _said_rows(said: Mapping[str, object]) -> str:
+    first, last = said.get("first"), said.get("last")
+    return f"row {first} is" if first == last else f"rows {first} to {last} are"
+
+
+def _time(row: Row) -> str:
+    seconds = row.fields.get("time")
+    if not isinstance(seconds, int | float):
+        return "an unknown day"
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
