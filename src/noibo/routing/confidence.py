@@ -1,0 +1,146 @@
+"""How sure a model was of what it wrote, and what that says of whether it is right.
+
+The signals are those of its own tokens: the mean of their log-probabilities, the least of them, the
+entropy of what could have stood in their places; and, where it was asked more than once, the share
+of its answers that agree (self-consistency: Wang et al., 2022). A logistic regression turns them
+into a chance. Its weights are measured (docs/routing.md says on what); a model of one's own is
+calibrated anew by `fit`, from its own answers and whether they were right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+_CERTAIN: Final = 1e-12
+Row = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """Of one answer. In nats; `entropy` is None where no other tokens were told, `agreement` (the
+    share of answers that say the same, itself among them) where it was asked once."""
+
+    tokens: int
+    mean: float
+    least: float
+    entropy: float | None = None
+    agreement: float | None = None
+
+    @classmethod
+    def of_tokens(
+        cls,
+        logprobs: Sequence[float],
+        likeliest: Sequence[Sequence[float]] = (),
+        agreement: float | None = None,
+    ) -> Confidence | None:
+        """By the log-probability of each token, and those of the likeliest in its place; None
+        where there are no tokens."""
+        if not logprobs:
+            return None
+        entropy = None
+        if likeliest:
+            entropy = sum(map(entropy_of, likeliest)) / len(likeliest)
+        mean = math.fsum(logprobs) / len(logprobs)
+        return cls(len(logprobs), mean, min(logprobs), entropy, agreement)
+
+    @classmethod
+    def of_chat(
+        cls, choice: Mapping[str, Any], agreement: float | None = None
+    ) -> Confidence | None:
+        """By a choice of an answer in OpenAI's shape; None where it tells no log-probabilities."""
+        told = choice.get("logprobs")
+        rows = told.get("content") if isinstance(told, Mapping) else None
+        if not isinstance(rows, list):
+            return None
+        logprobs, likeliest = [], []
+        for row in rows:
+            if not isinstance(row, Mapping) or not _is_number(row.get("logprob")):
+                continue
+            logprobs.append(float(row["logprob"]))
+            tops = [one.get("logprob") for one in row.get("top_logprobs") or []]
+            if numbers := [float(one) for one in tops if _is_number(one)]:
+                likeliest.append(numbers)
+        return cls.of_tokens(logprobs, likeliest, agreement)
+
+    def row(self) -> Row:
+        """As a regression sees it."""
+        entropy = self.entropy if self.entropy is not None else -self.mean
+        agreement = self.agreement if self.agreement is not None else 0.0
+        return (self.mean, self.least, entropy, math.log(self.tokens), agreement)
+
+
+NAMES: Final = ("mean", "least", "entropy", "log_tokens", "agreement")
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Weights of the signals in `NAMES`, each in deviations from the mean of what they were learnt
+    from. `alone` are those for answers that were asked for once. `learnt`: from how many answers;
+    0 says nothing of a model, and then no chance is told."""
+
+    means: Row
+    scales: Row
+    together: Row  # the first is the constant
+    alone: Row
+    learnt: int
+    source: str = ""
+
+    def chance(self, confidence: Confidence | None) -> float | None:
+        """That the answer is right; None where nothing is known of it."""
+        if confidence is None or not self.learnt:
+            return None
+        parts = zip(confidence.row(), self.means, self.scales, strict=True)
+        row = [(value - mean) / scale for value, mean, scale in parts]
+        weights = self.together if confidence.agreement is not None else self.alone
+        total = weights[0] + sum(w * x for w, x in zip(weights[1:], row, strict=False))
+        return 1 / (1 + math.exp(-max(min(total, 30.0), -30.0)))
+
+
+def fit(
+    answers: Sequence[Confidence], right: Sequence[bool], *, pull: float = 10.0, source: str = ""
+) -> Calibration:
+    """Learn weights from answers and whether they were right. `pull` draws them towards nothing,
+    so that few answers say little (ridge). Raises ValueError for answers of one kind only."""
+    if len(set(right)) < 2 or len(answers) != len(right):
+        raise ValueError("it takes answers that were right and answers that were wrong")
+    rows = np.array([one.row() for one in answers])
+    means, scales = rows.mean(axis=0), np.maximum(rows.std(axis=0), 1e-6)
+    rows, wanted = (rows - means) / scales, np.array(right, dtype=float)
+    several = any(one.agreement is not None for one in answers)
+    alone = _regress(rows[:, :-1], wanted, pull)
+    together = _regress(rows, wanted, pull) if several else (*alone, 0.0)
+    return Calibration(
+        tuple(map(float, means)), tuple(map(float, scales)), together, alone, len(right), source
+    )
+
+
+def entropy_of(likeliest: Sequence[float]) -> float:
+    """In nats, of the likeliest tokens of one place; all others count as one."""
+    chances = [math.exp(min(one, 0.0)) for one in likeliest]
+    rest = max(0.0, 1 - sum(chances))
+    return -sum(p * math.log(p) for p in (*chances, rest) if p > _CERTAIN)
+
+
+def _regress(rows: Any, wanted: Any, pull: float, rounds: int = 50) -> Row:
+    """Logistic regression by Newton's method, the constant not drawn to nothing."""
+    rows = np.column_stack([np.ones(len(rows)), rows])
+    held = np.diag([1e-9] + [pull] * (rows.shape[1] - 1))
+    weights = np.zeros(rows.shape[1])
+    for _ in range(rounds):
+        p = 1 / (1 + np.exp(-np.clip(rows @ weights, -30, 30)))
+        slope = rows.T @ (wanted - p) - held @ weights
+        bend = (rows * (p * (1 - p))[:, None]).T @ rows + held
+        step = np.linalg.solve(bend, slope)
+        weights = weights + step
+        if np.abs(step).max() < 1e-9:
+            break
+    return tuple(map(float, weights))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)

@@ -1,0 +1,205 @@
+"""Whether a local answer is good enough to be given, without asking a second large model.
+
+    faults (refusal, loop, language, form …)  +  chance that it is right (its own confidence)
+    + what a judge model says, where there is one                       →  Verdict
+
+An answer with a fault is not good, whatever its model thought of it. One without is good unless
+its chance is known and under the strategy's `confidence`. Pure; told in English and Vietnamese.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+from noibo.routing import answer_faults as faults
+from noibo.routing.confidence import Calibration, Confidence
+from noibo.routing.formats import broken_json, wrong_calls
+from noibo.routing.reasons import Language
+
+Fault = Literal[
+    "empty",
+    "echo",
+    "refusal",
+    "loop",
+    "language",
+    "format",
+    "tools",
+    "unclosed",
+    "cut_off",
+    "judge",
+]
+WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        "empty": ("it is empty", "câu trả lời rỗng"),
+        "echo": ("it only repeats the question", "chỉ lặp lại câu hỏi"),
+        "refusal": ("it refuses, or does not know", "từ chối, hoặc nói là không biết"),
+        "loop": ("it says the same again and again", "lặp đi lặp lại"),
+        "language": (
+            "it is in another language ({what}) than it was asked in",
+            "trả lời bằng ngôn ngữ khác ({what}) với câu hỏi",
+        ),
+        "format": ("it {what}", "sai định dạng ({what})"),
+        "tools": ("it {what}", "gọi công cụ sai ({what})"),
+        "unclosed": ("a block of code has no end", "khối mã không có kết thúc"),
+        "cut_off": ("it is cut off", "bị cắt giữa chừng"),
+        "judge": (
+            "the judge gives it {what}, less than {threshold:.2f}",
+            "mô hình chấm cho {what}, thấp hơn {threshold:.2f}",
+        ),
+        "unsure": (
+            "its model was not sure: right with a chance of {p:.2f}, less than {threshold:.2f}",
+            "mô hình không chắc chắn: xác suất đúng {p:.2f}, thấp hơn {threshold:.2f}",
+        ),
+        "good": ("nothing is wrong with it", "không thấy lỗi gì"),
+        "sure": (
+            "nothing is wrong with it, and it is right with a chance of {p:.2f}",
+            "không thấy lỗi gì, xác suất đúng {p:.2f}",
+        ),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an answer is held against. `question`: the last thing that was asked; `bounded`: the
+    caller itself said how long the answer may be, so that one cut there is as it wanted."""
+
+    question: str = ""
+    json: bool = False
+    schema: Mapping[str, Any] | None = None
+    tools: Sequence[Mapping[str, Any]] = ()
+    bounded: bool = False
+
+    @classmethod
+    def of_chat(cls, body: Mapping[str, Any]) -> Asked:
+        """By a chat in OpenAI's shape."""
+        form = body.get("response_format")
+        kind = form.get("type") if isinstance(form, Mapping) else None
+        schema = form.get("json_schema") if isinstance(form, Mapping) else None
+        tools = body.get("tools")
+        return cls(
+            question=last_question(body.get("messages")),
+            json=kind in {"json_object", "json_schema"},
+            schema=schema.get("schema") if isinstance(schema, Mapping) else None,
+            tools=tools if isinstance(tools, list) else (),
+            bounded=bool(body.get("max_tokens") or body.get("max_completion_tokens")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model answered."""
+
+    text: str
+    finish: str = "stop"
+    calls: Sequence[Mapping[str, Any]] = ()
+    confidence: Confidence | None = None
+
+    @classmethod
+    def of_chat(cls, body: Mapping[str, Any], agreement: float | None = None) -> Answer:
+        """By a whole answer in OpenAI's shape: its first choice."""
+        choices = body.get("choices")
+        choice = choices[0] if isinstance(choices, list) and choices else {}
+        message = choice.get("message") or {}
+        content = message.get("content")
+        return cls(
+            text=content if isinstance(content, str) else "",
+            finish=choice.get("finish_reason") or "stop",
+            calls=message.get("tool_calls") or (),
+            confidence=Confidence.of_chat(choice, agreement),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`good`: it may be given. `p`: the chance that it is right, where that is known. `found`: the
+    faults, with the facts that their words have."""
+
+    good: bool
+    p: float | None
+    threshold: float
+    found: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Their codes."""
+        return tuple(self.found)
+
+    def reasons(self, language: Language = "en") -> list[str]:
+        """In words."""
+        return [WORDS[code][language == "vi"].format(**facts) for code, facts in self._told()]
+
+    def as_json(self, language: Language = "en") -> dict[str, Any]:
+        """For headers and the ledger."""
+        said = self.reasons(language)
+        return {"good": self.good, "p": self.p, "faults": list(self.found), "reasons": said}
+
+    def _told(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        if self.found:
+            yield from self.found.items()
+        elif self.p is None:
+            yield "good", {}
+        else:
+            yield "sure", {"p": self.p}
+
+
+def judge(
+    answer: Answer,
+    asked: Asked,
+    threshold: float = 0.5,
+    calibration: Calibration | None = None,
+    graded: float | None = None,
+) -> Verdict:
+    """Whether an answer is good. `calibration`: what its model's confidence says of its answers;
+    None, or one that is learnt from nothing: confidence is not looked at. `graded`: what a judge
+    model gave it, from 0 to 1."""
+    found = dict(_faults(answer, asked))
+    p = calibration.chance(answer.confidence) if calibration else None
+    if graded is not None and graded < threshold:
+        found["judge"] = {"what": f"{graded:.2f}", "threshold": threshold}
+    if p is not None and p < threshold:
+        found["unsure"] = {"p": p, "threshold": threshold}
+    return Verdict(not found, p, threshold, found)
+
+
+def last_question(messages: Any) -> str:
+    """The text of the last turn of the user."""
+    for message in reversed(messages if isinstance(messages, list) else []):
+        if isinstance(message, Mapping) and message.get("role") == "user":
+            content = message.get("content")
+            if isinstance(content, str):
+                return content
+            parts = content if isinstance(content, list) else []
+            return "\n".join(
+                str(part["text"]) for part in parts if isinstance(part, Mapping) and "text" in part
+            )
+    return ""
+
+
+def _faults(answer: Answer, asked: Asked) -> Iterable[tuple[Fault, Mapping[str, Any]]]:
+    if answer.finish == "length" and not asked.bounded:
+        yield "cut_off", {}
+    if answer.calls:
+        if wrong := wrong_calls(answer.calls, asked.tools):
+            yield "tools", {"what": wrong}
+        return
+    if faults.is_empty(answer.text):
+        yield "empty", {}
+        return
+    if asked.json:
+        if wrong := broken_json(faults.said(answer.text), asked.schema):
+            yield "format", {"what": wrong}
+        return
+    if faults.is_echo(answer.text, asked.question):
+        yield "echo", {}
+    if faults.is_refusal(answer.text, asked.question):
+        yield "refusal", {}
+    if faults.is_loop(answer.text, asked.question):
+        yield "loop", {}
+    if language := faults.other_language(answer.text, asked.question):
+        yield "language", {"what": language}
+    if faults.is_unclosed(answer.text):
+        yield "unclosed", {}
