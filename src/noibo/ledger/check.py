@@ -163,7 +163,7 @@ class _Check:
                 f" {row.number}, {place}): heads from before are of the former key."
             )
         elif row.kind == "pruned":
-            self._pruned[int(said.get("last", 0))] = str(said.get("hash"))
+            self._pruned[int(said.get("last", 0))] = str(said.get("digest"))
             self._found.notes.append(
                 f"rows up to {said.get('last')} were taken away on {when}, as retention asked (row"
                 f" {row.number})."

@@ -84,7 +84,7 @@ class Ledger:
             if last is None:
                 return 0
             said: dict[str, Value] = {"kind": "pruned", "time": round(time.time(), 3)}
-            self._write([said | {"last": last.number, "hash": last.hash}])
+            self._write([said | {"last": last.number, "digest": last.hash}])
             for path in gone:
                 path.unlink()
             return last.number
@@ -165,10 +165,10 @@ class Ledger:
                 own.append({"kind": "head_lost"})
         elif signed.number > tail.number:
             gone: dict[str, Value] = {"kind": "missing", "first": tail.number + 1}
-            own.append(gone | {"last": signed.number, "hash": signed.hash})
+            own.append(gone | {"last": signed.number, "digest": signed.hash})
             tail = Tail(signed.number, signed.hash, tail.torn)
         elif signed.number and not self._stands(handle, tail, signed):
-            own.append({"kind": "rewritten", "row": signed.number, "hash": signed.hash})
+            own.append({"kind": "rewritten", "row": signed.number, "digest": signed.hash})
         if tail.torn:
             own.append(dict(tail.closing))
         if tail.number == 0 and self.places.unchained.is_file():
