@@ -239,11 +239,11 @@ def open_money(
     before it is needed."""
     from noibo.usage.budgets import Budgets
     from noibo.usage.ledger import FOLDER, Ledger
-    from noibo.usage.periods import zone
+    from noibo.usage.periods import Calendar, zone
     from noibo.usage.rules import rules_of
 
     folder, days = settings.home / FOLDER, settings.usage.keep_days
     ledger = Ledger(open_database, folder, keep_days=days)
     rules = rules_of(settings.budgets, settings.routing.max_api_calls_per_hour)
-    where = zone(settings.usage.time_zone)
-    return ledger, Budgets(open_database, rules, ledger.put_aside, where=where)
+    calendar = Calendar(zone(settings.usage.time_zone))
+    return ledger, Budgets(open_database, rules, ledger.put_aside, calendar=calendar)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -19,19 +18,20 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from noibo.errors import ApiCallsExceeded, BudgetExceeded, NoiboError, PriceUnknown
 from noibo.usage.entry import UsageEntry
 from noibo.usage.money import DOLLARS
-from noibo.usage.periods import Zone
+from noibo.usage.periods import Calendar
 from noibo.usage.rules import ALL, HOUR, Claim, Rule, Spender, claims_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from noibo.database.database import Database
-    from noibo.usage.reservations import Full
+    from noibo.usage.reservations import Full, Holder
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-BEAT_S: Final = 8.0  # a fraction of what a reservation lasts without one
+LASTS_S: Final = 30.0  # what a server has reserved, without a word of it
+_BEATS: Final = 4  # in that time
 Open = Callable[[], Awaitable["Database"]]
 
 
@@ -63,22 +63,21 @@ class Budgets:
         rules: Sequence[Rule],
         put_aside: Callable[[UsageEntry], None],
         *,
-        where: Zone = None,
-        now: Callable[[], float] = time.time,
+        calendar: Calendar = Calendar(),
+        lasts_s: float = LASTS_S,
     ) -> None:
         self._open = open_database
         self._rules = tuple(rules)
         self._put_aside = put_aside
-        self._where = where
-        self._now = now
-        self._holder = secrets.token_hex(12)
+        self._calendar = calendar
+        self._id, self._lasts_s = secrets.token_hex(12), lasts_s
         self._used = asyncio.Event()  # from the first reservation on there is something to do
         self._unreleased: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def claims(self, who: Spender, model: str) -> tuple[Claim, ...]:
         """What a call of `model` would take of which limits now."""
-        return claims_of(self._rules, who, model, self._now(), self._where)
+        return claims_of(self._rules, who, model, self._calendar.now(), self._calendar.where)
 
     async def reserve(self, draft: UsageEntry, bound: int | None, who: Spender) -> Reservation:
         """Room for a call that can cost `bound`. Raises `BudgetExceeded`, or `PriceUnknown` where
@@ -131,7 +130,7 @@ class Budgets:
                 await self.beat()
             except NoiboError as error:
                 log.warning("budgets cannot be renewed: %s", error)
-            await asyncio.sleep(BEAT_S)
+            await asyncio.sleep(self._lasts_s / _BEATS)
 
     async def beat(self) -> int:
         """Once of that; how many reservations of dead servers were charged."""
@@ -139,7 +138,7 @@ class Budgets:
 
         for one in tuple(self._unreleased):
             await self._release(one)
-        await self._write(lambda connection: reservations.live(connection, self._holder))
+        await self._write(lambda connection: reservations.live(connection, self._holder()))
         swept = await self._write(reservations.sweep)
         await self._write(reservations.forget)
         return swept
@@ -152,7 +151,7 @@ class Budgets:
             from noibo.usage import reservations
 
             try:
-                await self._write(lambda connection: reservations.die(connection, self._holder))
+                await self._write(lambda connection: reservations.die(connection, self._holder()))
             except NoiboError as error:
                 log.warning("reservations end when their time is over: %s", error)
 
@@ -161,7 +160,7 @@ class Budgets:
 
         def take(connection: Connection) -> None:
             entry, amount = reservation.entry, reservation.bound or 0
-            reservations.take(connection, self._holder, entry, amount, reservation.claims)
+            reservations.take(connection, self._holder(), entry, amount, reservation.claims)
 
         try:
             await self._write(take)
@@ -192,6 +191,11 @@ class Budgets:
         except NoiboError as error:
             log.warning("a reservation is released later: %s", error)
 
+    def _holder(self) -> Holder:
+        from noibo.usage.reservations import Holder
+
+        return Holder(self._id, self._lasts_s)
+
     async def _write(self, work: Callable[[Connection], T]) -> T:
         return await (await self._open()).write(work)
 
@@ -207,7 +211,7 @@ class Budgets:
             self._begin(self._release(reservation.entry.id))
 
     def _exceeded(self, reservation: Reservation, full: Sequence[Full]) -> BudgetExceeded:
-        now = self._now()
+        now = self._calendar.now()
         local = all(one.claim.rule.over == "local" for one in full)
         waits = [_wait(one, now) for one in full]
         # A call that is dearer than a whole budget has nothing to wait for.

@@ -6,13 +6,22 @@ A zone of None is the machine's own. A day may have 23, 24 or 25 hours, and begi
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from noibo.errors import SettingsError, UsageError
 
 Zone = datetime.tzinfo | None
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """Where days and months begin, and what time it is."""
+
+    where: Zone = None
+    now: Callable[[], float] = time.time
 
 
 @dataclass(frozen=True, slots=True)

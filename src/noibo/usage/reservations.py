@@ -30,7 +30,6 @@ from noibo.usage.entry import UsageEntry
 from noibo.usage.records import insert_entries, replace_entry
 from noibo.usage.rules import HOUR, HOUR_S, Claim
 
-LASTS_S: Final = 30.0  # without a word of its holder
 KEPT_S: Final = 86_400.0  # expired ones, for a holder that lives after all
 _MOST_SWEPT: Final = 200
 _OPEN, _EXPIRED = "open", "expired"
@@ -61,16 +60,24 @@ def now(connection: Connection) -> sa.ColumnElement[Any]:
     return (sa.func.julianday("now") - 2440587.5) * 86400.0
 
 
-def live(connection: Connection, holder: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A server that reserves; what it has reserved lasts so long without a word of it."""
+
+    id: str
+    lasts_s: float = 30.0
+
+
+def live(connection: Connection, holder: Holder) -> None:
     """Say that a holder lives."""
-    until = now(connection) + LASTS_S
-    mine = budget_holders.update().where(budget_holders.c.id == holder).values(until=until)
+    until = now(connection) + holder.lasts_s
+    mine = budget_holders.update().where(budget_holders.c.id == holder.id).values(until=until)
     if not connection.execute(mine).rowcount:
-        connection.execute(budget_holders.insert().values(id=holder, until=until))
+        connection.execute(budget_holders.insert().values(id=holder.id, until=until))
 
 
 def take(
-    connection: Connection, holder: str, draft: UsageEntry, amount: int, claims: Sequence[Claim]
+    connection: Connection, holder: Holder, draft: UsageEntry, amount: int, claims: Sequence[Claim]
 ) -> None:
     """Reserve `amount`, and one call, of each limit. `draft` is what is kept of the call if nobody
     ever says more. Raises `NoRoom`."""
@@ -81,7 +88,7 @@ def take(
     connection.execute(
         budget_reservations.insert().values(
             id=draft.id,
-            holder=holder,
+            holder=holder.id,
             at=now(connection),
             state=_OPEN,
             amount=amount,
@@ -162,9 +169,9 @@ def forget(connection: Connection) -> None:
     connection.execute(budget_holders.delete().where(budget_holders.c.until < here - KEPT_S))
 
 
-def die(connection: Connection, holder: str) -> None:
+def die(connection: Connection, holder: Holder) -> None:
     """A holder ends: what it has left to say comes by the journal, or never."""
-    connection.execute(budget_holders.delete().where(budget_holders.c.id == holder))
+    connection.execute(budget_holders.delete().where(budget_holders.c.id == holder.id))
 
 
 def used(connection: Connection, claim: Claim) -> tuple[int, int]:
