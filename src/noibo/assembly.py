@@ -204,11 +204,12 @@ def open_records(database: Database) -> AccessRecords:
     return AccessRecords(database)
 
 
-def open_office(open_records: Callable[[], Awaitable[AccessRecords]]) -> Office:
+def open_office(open_records: Callable[[], Awaitable[AccessRecords]], settings: Settings) -> Office:
     """Gives out keys, keeps users, and knows who may come in."""
+    from noibo.access.audit import AuditLog
     from noibo.access.office import Office
 
-    return Office(open_records)
+    return Office(open_records, AuditLog(settings.home))
 
 
 def may_have_stored(settings: Settings) -> bool:

@@ -136,7 +136,7 @@ async def open_services(
     async def records() -> AccessRecords:
         return (await stored()).access
 
-    office = open_office(records)
+    office = open_office(records, settings)
     async with new_session() as session, new_session(keeps=True) as foreign:
         services = None
         try:
@@ -226,7 +226,7 @@ async def _somebody_may_come(settings: Settings) -> bool:
     async def opened() -> AccessRecords:
         return records
 
-    office = open_office(opened)
+    office = open_office(opened, settings)
     try:
         return await office.somebody_may_come()
     finally:
