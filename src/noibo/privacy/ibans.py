@@ -1,0 +1,40 @@
+"""IBANs: the country's length and form, and the remainder of 97, as `python-stdnum` knows them."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from noibo.privacy.numbers import Number
+from noibo.privacy.span import Span
+
+_BEGIN: Final = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}")
+_WHOLE: Final = re.compile(r"[A-Za-z]{2}[0-9]{2}(?:[ \-]?[0-9A-Za-z]){11,30}")
+_BACK: Final = 24
+
+
+def iban(text: str, number: Number) -> Span | None:
+    """The IBAN that these digits are a part of, if there is one."""
+    since = max(0, number.start - _BACK)
+    if not any(char.isalpha() for char in text[since : number.start]):
+        return None
+    for begin in _BEGIN.finditer(text, since, min(len(text), number.start + 3)):
+        whole = _WHOLE.match(text, begin.start())
+        if whole and whole.end() >= number.end and (end := _valid(text, *whole.span())):
+            return Span(begin.start(), end, "IBAN", 0.99, "ibans")
+    return None
+
+
+def _valid(text: str, start: int, end: int) -> int:
+    """Where a valid one ends; words may follow it that look like a part. 0 for nowhere."""
+    from stdnum import iban as standard
+
+    while end - start > 14:
+        if standard.is_valid(text[start:end], check_country=False):
+            return end
+        # back by a group: what is written in fours ends with one
+        cut = max(text.rfind(" ", start, end), text.rfind("-", start, end))
+        if cut < start + 4:
+            return 0
+        end = cut
+    return 0

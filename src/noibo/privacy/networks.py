@@ -1,0 +1,90 @@
+"""Addresses on the network: IPv4 and IPv6. Those that every machine has alike are left out."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from noibo.privacy.cues import before
+from noibo.privacy.numbers import Number
+from noibo.privacy.span import Span
+
+_SIX: Final = re.compile(
+    r"[0-9A-Fa-f:]{2,45}(?:(?<=:)[0-9]{1,3}(?:\.[0-9]{1,3}){3})?(?:%[\w.\-]{1,15})?"
+)
+_HEX: Final = frozenset("0123456789abcdefABCDEF:")
+_VERSION: Final = re.compile(
+    r"(?:\bv|version|ver|phiên bản|phien ban|release|firmware)[ .:]{0,3}$", re.I
+)
+_MARK: Final = "::"
+
+
+def four(text: str, number: Number) -> Span | None:
+    """An IPv4 address, of a number with four parts."""
+    if number.separator != "." or len(number.groups) != 4:
+        return None
+    start, end = number.start, number.end
+    octets = text[start:end].split(".")
+    if any(len(octet) > 3 or int(octet) > 255 or (octet[0] == "0" < octet[1:]) for octet in octets):
+        return None
+    if start and (text[start - 1].isalnum() or text[start - 1] in "._-"):
+        return None
+    if text[end : end + 1].isalnum() or text[end : end + 1] == "_":
+        return None
+    if text[end : end + 1] in (".", "-") and text[end + 1 : end + 2].isalnum():
+        return None
+    if _common(ipaddress.IPv4Address(text[start:end])) or _VERSION.search(
+        text, max(0, start - 14), start
+    ):
+        return None
+    if next((cue.kind for cue in before(text, start)), "") == "OTHER":
+        return None
+    return Span(start, end, "IP", 0.95, "networks")
+
+
+def sixes(text: str) -> Iterator[Span]:
+    """Every IPv6 address in `text`."""
+    if text.count(":") < 2:
+        return
+    done = 0
+    at = _next(text, 0)
+    while at >= 0:
+        start = at
+        while start > done and text[start - 1] in _HEX and at - start < 40:
+            start -= 1
+        found = _SIX.match(text, start)
+        if found and found.end() > at and _is_six(text, start, found.end()):
+            yield Span(start, found.end(), "IP", 0.95, "networks")
+        done = max(at + 2, found.end() if found else 0)
+        at = _next(text, done)
+
+
+def _next(text: str, since: int) -> int:
+    """Where two colons stand at most four signs apart."""
+    found = _COLONS.search(text, since)
+    return found.start() if found else -1
+
+
+_COLONS: Final = re.compile(r":[0-9A-Fa-f]{0,4}:")
+
+
+def _is_six(text: str, start: int, end: int) -> bool:
+    written = text[start:end].partition("%")[0]
+    if len(written) < 5 or (start and text[start - 1].isalnum()) or text[end : end + 1].isalnum():
+        return False
+    # a::b is a name in half a dozen languages
+    if not any(char.isdigit() for char in written) or written.strip(":").count(":") < 2:
+        return False
+    try:
+        return not _common(ipaddress.IPv6Address(written))
+    except ValueError:
+        return False
+
+
+def _common(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """What says nothing: this machine itself, nobody, all, and masks of networks."""
+    if str(address).startswith(("255.", "0.", "224.0.0.", "239.255.255.250", "ff0")):
+        return True
+    return address.is_loopback or address.is_unspecified
