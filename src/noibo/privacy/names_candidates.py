@@ -22,6 +22,8 @@ from noibo.privacy.names_lexicon import (
     HONORIFIC,
     ORGANISATION,
     OTHER_VIETNAMESE,
+    PLACE,
+    STREET,
     SURNAME,
     SURNAME_VI,
     historic,
@@ -65,6 +67,8 @@ def candidates(text: str) -> Iterator[Candidate]:
     """All of them, in order."""
     for run in runs().finditer(text):
         tokens = run[0].split(" ")
+        if run.end() - run.start() == 1:
+            continue
         if len(tokens) == 1:
             kind = kinds[tokens[0]]
             if kind & _DROPPED_ALONE and not kind & _PERSONAL:
@@ -75,7 +79,7 @@ def candidates(text: str) -> Iterator[Candidate]:
 
 
 _DROPPED_ALONE: Final = FUNCTION | HONORIFIC | OTHER_VIETNAMESE | ORGANISATION | CALENDAR | COMMON
-_BREAKS: Final = FUNCTION | OTHER_VIETNAMESE | ORGANISATION | CALENDAR
+_BREAKS: Final = STREET | FUNCTION | OTHER_VIETNAMESE | ORGANISATION | CALENDAR
 
 
 def _breaks(place: int, tokens: list[str], kind: int) -> bool:
@@ -89,74 +93,77 @@ def _breaks(place: int, tokens: list[str], kind: int) -> bool:
         return not (named or (kind & SURNAME_VI and following in _MIDDLES))
     if kind & (FUNCTION | CALENDAR) and kind & _VIETNAMESE and place:
         return not kinds[tokens[place - 1]] & _VIETNAMESE
-    if kind & _BREAKS:
+    if kind & CALENDAR:
+        return not kind & (GIVEN | SURNAME)
+    if kind & _BREAKS and not (kind & STREET and kind & _PERSONAL and place):
         return not (token == "Park" and "-" in "".join(tokens[place + 1 : place + 2]))
     return bool(kind & COMMON and not kind & _PERSONAL)
 
 
+def _known(tokens: list[str], found: list[int], place: int) -> int:
+    """How many words from `place` on are a known place or a person of history, and nothing more:
+    `Thanh Hóa` is one, but not in `Lê Thanh Hóa`, nor `Trần Phú` in `Trần Phú Quý`."""
+    lengths = _lengths().get(tokens[place].lower())
+    if not lengths or (place and found[place - 1] & _VIETNAMESE and not found[place - 1] & HONORIFIC):
+        return 0
+    for length in lengths:
+        end = place + length
+        if end <= len(tokens) and " ".join(tokens[place:end]).lower() in _phrases():
+            goes_on = end < len(tokens) and found[end] & _PERSONAL
+            return 0 if goes_on and not found[end] & FREQUENT_SURNAME_VI else length
+    return 0
+
+
 def _pieces(start: int, tokens: list[str]) -> Iterator[Candidate]:
-    offset = start
-    piece: list[int] = []
-    offsets = []
     found = [kinds[token] for token in tokens]
-    left = 0
-    for place, token in enumerate(tokens):
+    offsets, offset = [], start
+    for token in tokens:
         offsets.append(offset)
         offset += len(token) + 1
-        if _breaks(place, tokens, found[place]):
-            if piece:
-                yield from _named(tokens, found, offsets, piece, left, found[place])
-                piece = []
-            left = found[place] or OTHER_VIETNAMESE
-        else:
-            piece.append(place)
-    if piece:
-        yield from _named(tokens, found, offsets, piece, left, 0)
+    left, place, first = 0, 0, -1
+    while place < len(tokens):
+        length = _known(tokens, found, place)
+        if not length and not _breaks(place, tokens, found[place]):
+            first = place if first < 0 else first
+            place += 1
+            continue
+        if first >= 0:
+            right = PLACE if length else found[place] or OTHER_VIETNAMESE
+            yield from _named(tokens, found, offsets, (first, place, left, right))
+            first = -1
+        if length:
+            yield from _named(tokens, found, offsets, (place, place + length, left, 0))
+        left = PLACE if length else found[place] or OTHER_VIETNAMESE
+        place += length or 1
+    if first >= 0:
+        yield from _named(tokens, found, offsets, (first, len(tokens), left, 0))
 
 
 def _named(
-    tokens: list[str],
-    found: list[int],
-    offsets: list[int],
-    piece: list[int],
-    left: int,
-    right: int,
+    tokens: list[str], found: list[int], offsets: list[int], piece: tuple[int, int, int, int]
 ) -> Iterator[Candidate]:
-    """A piece as one candidate, or two where a Vietnamese surname begins inside it."""
-    first, last = piece[0], piece[-1] + 1
+    """A piece as one candidate, or two where a Vietnamese surname begins inside it. `piece`: from
+    and to which word, and the kinds of the words that it was cut from."""
+    first, last, left, right = piece
     while first < last - 1 and tokens[first].islower():
         first += 1
     while first < last and tokens[last - 1].islower():
         last -= 1
     if first >= last:
         return
-    for begin, end in _split(tokens, found, first, last):
-        before = left if begin == first else found[begin - 1] or OTHER_VIETNAMESE
+    for begin, end in _split(found, first, last):
         yield Candidate(
             offsets[begin],
             offsets[end - 1] + len(tokens[end - 1]),
             tuple(tokens[begin:end]),
             tuple(found[begin:end]),
-            before,
+            left if begin == first else found[begin - 1] or OTHER_VIETNAMESE,
             right if end == last else found[end],
         )
 
 
-def _split(
-    tokens: list[str], found: list[int], first: int, last: int
-) -> Iterator[tuple[int, int]]:
-    """Where names stand in a piece: a known place or a first word before a surname is cut off."""
-    lower = [token.lower() for token in tokens[first:last]]
-    for length in range(len(lower) - 1, 0, -1):
-        rest = lower[length:]
-        if length > 1 and _whole(lower[:length]) and found[first + length] & SURNAME_VI and len(rest) > 1:
-            yield first, first + length
-            first += length
-            break
-        if len(rest) > 1 and _whole(rest) and length > 1 and found[first] & SURNAME_VI:
-            yield first, first + length
-            first += length
-            break
+def _split(found: list[int], first: int, last: int) -> Iterator[tuple[int, int]]:
+    """A first word that is not Vietnamese is cut off before a surname that is."""
     for place in range(first + 1, last - 1):
         surname = found[place] & FREQUENT_SURNAME_VI and not found[first] & SURNAME_VI
         if surname and all(k & _VIETNAMESE for k in found[place:last]):
@@ -167,6 +174,16 @@ def _split(
     yield first, last
 
 
-def _whole(lower: list[str]) -> bool:
-    phrase = " ".join(lower)
-    return phrase in places() or phrase in historic()
+@cache
+def _phrases() -> frozenset[str]:
+    return frozenset(phrase for phrase in places() | historic() if " " in phrase)
+
+
+@cache
+def _lengths() -> dict[str, list[int]]:
+    """By the first word of a known phrase: how many words such phrases have, the longest first."""
+    lengths: dict[str, set[int]] = {}
+    for phrase in _phrases():
+        parts = phrase.split(" ")
+        lengths.setdefault(parts[0], set()).add(len(parts))
+    return {head: sorted(counts, reverse=True) for head, counts in lengths.items()}

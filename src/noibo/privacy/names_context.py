@@ -81,9 +81,10 @@ BEFORE: Final = {
     ),
     "origin": _listed("from, to"),
     "organisation": _listed(
-        "công ty, cty, công ty tnhh, công ty cổ phần, cổ phần, tnhh, tập đoàn, ngân hàng, hãng, "
+        "thương mại, dịch vụ, xây dựng, đầu tư, vận tải, xuất nhập khẩu, sản xuất, công nghệ, giải pháp, "
+        "truyền thông, bất động sản, thiết bị, công ty, cty, công ty tnhh, công ty cổ phần, cổ phần, tnhh, tập đoàn, ngân hàng, hãng, "
         "thương hiệu, nhãn hiệu, đội, câu lạc bộ, clb, đảng, báo, tạp chí, tiệm, cửa hàng, shop, phần mềm, "
-        "ứng dụng, app, máy, xe, điện thoại, truyện, phim, bài hát, bài, sách, tác phẩm, giải, cúp, bão, "
+        "ứng dụng, tiếng, người, nước, app, máy, xe, điện thoại, truyện, phim, bài hát, bài, sách, tác phẩm, giải, cúp, bão, "
         "tàu, chiến dịch, trận, nhà xuất bản, nxb, company, work for, works for, working for, work at, "
         "joined, brand, định lý, thuyết, phương trình, định luật, hằng số, thời, nhà, triều, thuật toán"
     ),
@@ -114,6 +115,7 @@ _CLASS_AFTER: Final = {
 }
 _STRIPPED: Final = " \t\"'“”‘’(<>[{*_`"
 _FIRST_WORDS: Final = re.compile(r"[^\W\d_]+(?: [^\W\d_]+)?")
+GLUED: Final = frozenset("./\\#$%-+~^")
 _ENDS: Final = ".!?…"
 
 
@@ -121,7 +123,7 @@ def before(text: str, start: int) -> list[str]:
     """Features of what stands left of `start`."""
     piece = text[max(0, start - _LEFT) : start]
     plain = piece.rstrip(_STRIPPED)
-    features = []
+    features = ["l:glued"] if piece[-1:] in GLUED else []
     if len(plain) < len(piece) and piece[-1] in "\"'“‘(":
         features.append("l:quoted")
     line, broken, tail = plain.rpartition("\n")
@@ -183,6 +185,8 @@ def after(text: str, end: int) -> list[str]:
         return ["r:possessive"]
     if mark in ".,:;!?()-–—\"”@/|<'&=*":
         features = ["r:" + mark]
+        if mark in GLUED and piece[1:2].isalnum():
+            features.append("r:glued")
         if mark == "," and piece[1:3].strip().isdigit():
             features.append("r:number")
         return features

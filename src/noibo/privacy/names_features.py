@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from noibo.privacy.names_candidates import Candidate
@@ -17,8 +18,10 @@ from noibo.privacy.names_lexicon import (
     HONORIFIC,
     ORGANISATION,
     PLACE,
+    STREET,
     SURNAME,
     SURNAME_VI,
+    compounds,
     historic,
     places,
 )
@@ -33,15 +36,39 @@ _PLACE_ENDINGS: Final = re.compile(
     r"(?:ville|burg|burgh|borough|bury|ton|town|ford|shire|land|stan|ia|city|field|mouth|dorf|"
     r"heim|by|stad|havn|vik|grad|polis|abad|pur|eyri|eyjar|bær|fjörður|hreppur|berg|lands)$"
 )
+_SYLLABLE: Final = re.compile(r" [^\W\d_]+")
 _MIDDLES: Final = frozenset({"thị", "văn", "thi", "van", "đình", "hữu", "ngọc", "minh"})
 
 
+# A customer or a patient may bear the name of a king.
+_SPOKEN_OF: Final = frozenset({"l:label", "l:role", "l:intro", "l:honorific", "l:greeting"})
+_BETWEEN: Final = frozenset({", ", " and ", " và ", " & ", ", and ", " va ", " or "})
+
+
+def all_features(text: str, found: Sequence[Candidate]) -> list[list[str]]:
+    """Those of each candidate, with what the one before and the one after it in a row look like:
+    `Anna, Ben and Carla`."""
+    told = [features(text, candidate) for candidate in found]
+    shapes = [names[-1] for names in told]
+    for at in range(1, len(found)):
+        gap = text[found[at - 1].end : found[at].start]
+        if gap in _BETWEEN:
+            for here, there in ((at, at - 1), (at - 1, at)):
+                cut = found[there].cut_right & ORGANISATION
+                told[here].append("n:organisation" if cut else "n:" + shapes[there])
+    return told
+
+
 def features(text: str, candidate: Candidate) -> list[str]:
-    """Their names; the weights of all that hold are summed."""
+    """Their names; the weights of all that hold are summed. The last is the shape."""
     found = ["bias"]
     around = before(text, candidate.start) if not candidate.cut_left else _cut(candidate.cut_left)
     follow = after(text, candidate.end) if not candidate.cut_right else _tail(candidate.cut_right)
     shape = _form(candidate)
+    if len(candidate.tokens) == 1 and _begins_compound(text, candidate):
+        shape = "compound"
+    if shape == "historic" and _SPOKEN_OF.intersection(around):
+        shape = "full"
     found += _words(candidate)
     found += around
     found += follow
@@ -49,6 +76,12 @@ def features(text: str, candidate: Candidate) -> list[str]:
     found += [f"{shape}&{feature}" for feature in follow]
     found.append(shape)
     return found
+
+
+def _begins_compound(text: str, candidate: Candidate) -> bool:
+    """`Thư` of "Thư ký", `Minh` of "Minh hoạ": a word that begins a sentence, not a name."""
+    following = _SYLLABLE.match(text, candidate.end)
+    return bool(following) and f"{candidate.tokens[0]}{following[0]}".lower() in compounds()
 
 
 def _cut(kind: int) -> list[str]:
@@ -59,6 +92,10 @@ def _cut(kind: int) -> list[str]:
         return ["l:organisation"]
     if kind & FUNCTION:
         return ["l:function"]
+    if kind & STREET:
+        return ["l:street"]
+    if kind & PLACE:
+        return ["l:known"]
     return ["l:run"]
 
 
@@ -95,6 +132,8 @@ def _form(candidate: Candidate) -> str:
 
 
 def _form_of_one(token: str, kind: int) -> str:
+    if kind & HONORIFIC:
+        return "title-word"
     named = "given" if kind & GIVEN else "surname" if kind & SURNAME else ""
     if kind & COMMON or kind & CALENDAR or kind & FUNCTION:
         return "common-" + named if named else "vi-common" if kind & _VIETNAMESE else "common"

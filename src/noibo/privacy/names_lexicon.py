@@ -28,6 +28,7 @@ FUNCTION: Final = 256
 CALENDAR: Final = 512
 OTHER_VIETNAMESE: Final = 1024  # a syllable of Vietnamese that no name has
 FREQUENT_SURNAME_VI: Final = 2048
+STREET: Final = 4096
 
 
 HONORIFICS = frozenset(
@@ -39,13 +40,18 @@ ORGANISATIONS = frozenset(
     "inc ltd llc corp corporation co company gmbh group bank university college school institute "
     "hospital club band album committee ministry department agency association foundation museum "
     "church airport station hotel park stadium bridge river lake mountain island street road "
-    "avenue league union party council court office technologies technology systems solutions "
+    "avenue league union party council court orchestra office technologies technology systems solutions "
     "services partners holdings capital media insurance energy analytics software labs studio "
     "records magazine times news press journal award prize act treaty war battle festival theatre "
-    "theater center centre tower building plaza mall county province district city town village "
+    "orchestra choir theater center centre tower building plaza mall county province district city town village "
     "ward state republic kingdom empire university ocean sea valley delta "
-    "công ty tập đoàn trường đại học viện ngân hàng tnhh cp tmcp jsc".split()
+    "đh thpt thcs bv ubnd hđnd cty công ty tập đoàn trường đại học viện ngân hàng tnhh cp tmcp jsc".split()
 ) - {"ty", "hàng", "học", "đoàn", "công", "viện", "trường", "đại", "tập", "ngân"}
+STREETS = frozenset(
+    "đường phố phường quận huyện xã thôn ấp xóm ngõ hẻm ngách kiệt tỉnh chợ chùa cầu sông núi thpt "
+    "thcs kcn kđt toà tòa khu lô đảo vịnh đèo quốc_lộ duong phuong_ quan_ huyen tx tt hem ngo_ "
+    "rue rua via calle avenida strada boulevard ul".split()
+)
 FUNCTION_WORDS = frozenset(
     "a an the this that these those i you he she it we they me him her us them my your his its our "
     "their mine yours who whom whose which what when where why how there here is are was were be "
@@ -63,7 +69,18 @@ FUNCTION_WORDS = frozenset(
 CALENDAR_WORDS = frozenset(
     "january february march april may june july august september october november december "
     "monday tuesday wednesday thursday friday saturday sunday jan feb mar apr jun jul aug sep sept "
-    "oct nov dec mon tue wed thu fri sat sun christmas easter thanksgiving halloween tết".split()
+    "oct nov dec mon tue wed thu fri sat sun christmas easter thanksgiving halloween tết "
+    "american british english scottish irish welsh french german italian spanish portuguese dutch "
+    "belgian swiss austrian swedish norwegian danish finnish icelandic polish czech slovak hungarian "
+    "romanian bulgarian greek turkish russian ukrainian serbian croatian slovenian estonian latvian "
+    "lithuanian european asian african australian canadian mexican brazilian argentinian chilean "
+    "peruvian colombian cuban chinese japanese korean vietnamese thai indian pakistani indonesian "
+    "malaysian filipino egyptian moroccan tunisian nigerian kenyan iranian iraqi israeli saudi arab "
+    "arabic hebrew latin jewish muslim christian catholic buddhist hindu greenlander cypriot "
+    "internet google facebook youtube twitter microsoft apple amazon zalo tiktok iphone android "
+    "windows linux python java excel word powerpoint vietcombank techcombank vietinbank agribank "
+    "bidv sacombank vpbank tpbank hdbank acb mbbank cccd cmnd cmt mst bhyt bhxh sđt đt tp ubnd hđqt "
+    "tnhh stk dob id tax ssn iban vat usd vnd eur zip fax tel mobile".split()
 )
 
 
@@ -107,6 +124,12 @@ def historic() -> frozenset[str]:
 
 
 @cache
+def compounds() -> frozenset[str]:
+    """Vietnamese words of two syllables whose first one could be a name."""
+    return phrases("vietnamese_compounds.txt")
+
+
+@cache
 def _vietnamese() -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
     frequent = frozenset(" ".join(read("vietnamese_surnames.txt").splitlines()[:2]).split())
     surnames = words("vietnamese_surnames.txt")
@@ -141,6 +164,7 @@ def _judge(word: str) -> int:
         (HONORIFIC, low in HONORIFICS),
         (FUNCTION, low in FUNCTION_WORDS),
         (CALENDAR, low in CALENDAR_WORDS),
+        (STREET, low in STREETS),
     )
     kind = 0
     for flag, holds in member:

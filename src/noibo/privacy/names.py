@@ -1,0 +1,108 @@
+"""Finds the names of persons, Vietnamese and foreign.
+
+Three steps. Pieces that could be names are cut out of runs of capitalised words
+(`names_candidates`). What they are made of and what stands around them are summed by weights that
+were learnt (`names_features`, `benchmarks/names`). Then the text as a whole has its say: who was
+named in full is known by one part of the name as well. Names that are typed in lower case need a
+word before them that calls for one, and are found on their own (`names_lower`).
+
+Persons long dead whom lessons, streets and schools are about are not found, unless the text speaks
+of a customer or a patient of that name: they are nobody's personal data, and a question about them
+could not be answered without the name. Living persons are found, well known or not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
+from typing import Final
+
+from noibo.privacy.names_candidates import Candidate, candidates
+from noibo.privacy.names_features import all_features
+from noibo.privacy.names_lexicon import COMMON, GIVEN_VI, HONORIFIC, kinds, read
+from noibo.privacy.names_lower import lower_names
+from noibo.privacy.reading import Reading
+from noibo.privacy.span import Span
+
+LABEL: Final = "PERSON"
+_SURE: Final = 1.0  # log-odds from which a full name vouches for its parts
+_DOUBTFUL: Final = -4.0  # and down to which a part is believed
+_LONGEST_SUFFIX: Final = (" III", " II", " IV", " Jr.", " Sr.", " Jr", " Sr")
+
+
+def find_names(text: str) -> list[Span]:
+    """Names in `text`, in order, without overlaps. Honorifics are not part of a name."""
+    reading = Reading.of(text)
+    seen = reading.text
+    found = [_span(start, end, odds) for start, end, odds in _capitalised(seen)]
+    found += [
+        Span(start, end, LABEL, 0.8, "names_lower") for start, end in lower_names(seen)
+    ]
+    found.sort()
+    apart = [span for before, span in pairwise([None, *found]) if not _overlap(before, span)]
+    return [reading.back(span) for span in apart if span is not None]
+
+
+def _overlap(before: Span | None, span: Span | None) -> bool:
+    return before is not None and span is not None and span.start < before.end
+
+
+def _span(start: int, end: int, odds: float) -> Span:
+    return Span(start, end, LABEL, round(1 / (1 + math.exp(-odds)), 3), "names")
+
+
+def odds(names: list[str]) -> float:
+    """The log-odds that a candidate with these features is a person's name."""
+    return sum(map(weights().__getitem__, names))
+
+
+class _Weights(dict[str, float]):
+    def __missing__(self, name: str) -> float:
+        return 0.0
+
+
+@cache
+def weights() -> dict[str, float]:
+    """What each feature speaks for, as learnt."""
+    rows = (line.split("\t") for line in read("name_weights.txt").splitlines())
+    return _Weights((name, float(value)) for name, value in rows)
+
+
+def _capitalised(text: str) -> Iterator[tuple[int, int, float]]:
+    found = list(candidates(text))
+    told = all_features(text, found)
+    judged = [(candidate, odds(names), names[-1]) for candidate, names in zip(found, told, strict=True)]
+    known = {
+        token
+        for candidate, value, shape in judged
+        if value > _SURE and len(candidate.tokens) > 1 and shape != "historic"
+        for token in _parts(candidate)
+    }
+    for candidate, value, shape in judged:
+        if shape == "historic":
+            continue
+        if 0 >= value > _DOUBTFUL and len(candidate.tokens) == 1 and candidate.tokens[0] in known:
+            value = _SURE
+        if value > 0:
+            yield candidate.start, _end(text, candidate), value
+
+
+def _parts(candidate: Candidate) -> list[str]:
+    """The parts by which somebody who was named in full is called later: the last one of a
+    Vietnamese name, the first and the last one of others."""
+    ends = {candidate.tokens[0], candidate.tokens[-1]}
+    if all(kind & GIVEN_VI for kind in candidate.kinds):
+        ends = {candidate.tokens[-1]}
+    return [token for token in ends if len(token) > 2 and not kinds[token] & (COMMON | HONORIFIC)]
+
+
+def _end(text: str, candidate: Candidate) -> int:
+    """Where the name ends, with `II` or `Jr.`"""
+    for suffix in _LONGEST_SUFFIX:
+        if text.startswith(suffix, candidate.end):
+            after = candidate.end + len(suffix)
+            if not text[after : after + 1].isalnum():
+                return after
+    return candidate.end

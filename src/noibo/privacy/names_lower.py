@@ -1,0 +1,201 @@
+"""Names typed in lower case: `chị lan ơi`, `toi ten la nguyen van an`, `my name is eva kleist`.
+
+Without capitals most syllables of names are plain words, so each needs something that calls for a
+name: an honorific with a given name that is hardly ever a word after one, a surname with middle and
+given name, or a given name and a surname of which neither is a word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Final
+
+from noibo.privacy.names_lexicon import (
+    COMMON,
+    FUNCTION,
+    GIVEN,
+    GIVEN_VI,
+    OTHER_VIETNAMESE,
+    SURNAME,
+    SURNAME_VI,
+    bare,
+    historic,
+    kinds,
+    places,
+    words,
+)
+
+_HONORIFICS: Final = frozenset("anh chị cô chú bác em bạn bé thầy cậu dì chi co bac thay ban".split())
+_GIVEN: Final = frozenset(
+    "tuấn hùng dũng hương lan linh trang thảo nhung hằng quỳnh yến thuỷ thủy tuyết oanh phượng "
+    "trinh trâm vy huy hiếu khoa kiên trung tùng vinh đức duy cường dung hạnh huệ khánh loan nga "
+    "ngân nhi phúc phương quang thanh thư trí uyên vân diễm giang hoàng khang lâm minh nghĩa phong "
+    "tâm thịnh trúc tuan hung huy linh trang nhung quynh trinh hieu khoa kien vinh phuong ngoc ngọc "
+    "duc hoang dũng thành hải nam sơn tú việt hà nguyệt thơ bích liên luân thuận lộc phát đăng"
+    .split()
+)
+# A word that these make with the honorific or the given name: `em hương dẫn` is none, `anh nam giới`.
+_VOCATIVES: Final = frozenset("ơi oi à ạ nhé nha ui nè này".split())
+_SURNAMES: Final = frozenset(
+    "nguyễn nguyen trần tran phạm pham huỳnh huynh hoàng hoang phan vũ võ đặng bùi đỗ hồ ngô dương "
+    "lý lê le đinh trịnh đoàn trương trinh truong doan dinh dang bui vu vo do ho ngo duong ly".split()
+)
+_MIDDLES: Final = frozenset("thị thi văn van".split())
+_CUE: Final = re.compile(
+    r"\b(?:name(?: is|'s|:)|named|calls? me|i am|i'm|tên là|ten la|tên|ctk|chủ tk|chu tk|họ tên:?|"
+    r"ho ten:?|toi la|tôi là|mình là|em là)[ \t]{1,8}(?=[^\W\d_])"
+)
+_WORD: Final = re.compile(r"[^\W\d_]+(?:['’\-][^\W\d_]+)*")
+_LONGEST: Final = 5
+_STREET: Final = re.compile(
+    r"(?:\d|đường|duong|phố|pho|ngõ|ngo|hẻm|hem|phường|phuong|xã|xa|quận|quan|trường|truong)[ ,]*$"
+)
+
+
+def lower_names(text: str) -> Iterator[tuple[int, int]]:
+    """Where names in lower case stand."""
+    pieces = text.split()
+    triggers = _triggers()
+    heads = [at for at, piece in enumerate(pieces) if piece in triggers]
+    place, before = 0, 0
+    for at in heads:
+        # The words between were only counted: look for this one from where the last one was.
+        place = _find(text, pieces[at], place)
+        if place < before:
+            continue
+        found = _from(text, place)
+        if found:
+            yield found
+            before = found[1]
+        place += 1
+    yield from _after_cues(text)
+
+
+def _find(text: str, word: str, place: int) -> int:
+    """The next place where `word` stands between blanks."""
+    size = len(word)
+    while True:
+        place = text.index(word, place)
+        alone = place == 0 or text[place - 1].isspace()
+        if alone and (place + size == len(text) or text[place + size].isspace()):
+            return place
+        place += 1
+
+
+@cache
+def _triggers() -> frozenset[str]:
+    given = words("given_names.txt") - words("english_words.txt") - places()
+    plain = {word for word in given if len(word) > 3 and not kinds[word] & (GIVEN_VI | FUNCTION)}
+    return frozenset(_HONORIFICS | _SURNAMES | plain)
+
+
+def _words_from(text: str, place: int, count: int) -> list[tuple[int, int]]:
+    """Up to `count` words from `place` on that are apart by single blanks, and initials."""
+    found: list[tuple[int, int]] = []
+    while len(found) < count:
+        word = _WORD.match(text, place)
+        if not word or text[word.end() : word.end() + 1] in ("@", "_"):
+            break
+        found.append(word.span())
+        place = word.end()
+        if place - word.start() == 1 and text.startswith(".", place):
+            place += 1
+        if not text.startswith(" ", place):
+            break
+        place += 1
+    return found
+
+
+def _from(text: str, place: int) -> tuple[int, int] | None:
+    """The name that the word at `place` begins or calls for."""
+    spans = _words_from(text, place, _LONGEST + 1)
+    said = [text[start:end] for start, end in spans]
+    if not said:
+        return None
+    if said[0] in _HONORIFICS and len(said) > 1:
+        return spans[1] if _is_called(text, spans, said) else None
+    if said[0] in _SURNAMES:
+        return _vietnamese(text, spans, said)
+    return _foreign(spans, said)
+
+
+def _is_called(text: str, spans: list[tuple[int, int]], said: list[str]) -> bool:
+    """`chị lan ơi`, `anh tuấn`; but not `anh em`, nor `chị hương dẫn` and the like."""
+    name, following = said[1], said[2] if len(said) > 2 else ""
+    if not kinds[name] & GIVEN_VI or name in _HONORIFICS:
+        return False
+    vocative = following in _VOCATIVES
+    if vocative and not kinds[name] & FUNCTION:
+        return True
+    if name not in _GIVEN or (following and f"{name} {following}" in _lower_compounds()):
+        return False
+    return not (following and kinds[following] & GIVEN_VI and following in _GIVEN)
+
+
+@cache
+def _lower_compounds() -> frozenset[str]:
+    from noibo.privacy.names_lexicon import compounds
+
+    return compounds()
+
+
+def _vietnamese(
+    text: str, spans: list[tuple[int, int]], said: list[str]
+) -> tuple[int, int] | None:
+    """`le thi hong gam`, `nguyen van an`: a surname and two or more syllables of names."""
+    count = 1
+    while count < min(len(said), _LONGEST) and kinds[said[count]] & GIVEN_VI:
+        if kinds[said[count]] & FUNCTION and count > 1:
+            break
+        count += 1
+    middle = count > 2 and said[1] in _MIDDLES
+    strong = count > 2 and said[0] in ("nguyễn", "nguyen", "phạm", "pham", "huỳnh", "huynh")
+    if not (middle or strong) or " ".join(said[:count]) in historic():
+        return None
+    if _STREET.search(text[max(0, spans[0][0] - 14) : spans[0][0]].lower()):
+        return None
+    return spans[0][0], spans[count - 1][1]
+
+
+def _foreign(spans: list[tuple[int, int]], said: list[str]) -> tuple[int, int] | None:
+    """`eva kleist`, `codey m ross`: a given name and a surname that are no words."""
+    if len(said) > 2 and len(said[1]) == 1:
+        spans, said = [spans[0], *spans[2:]], [said[0], *said[2:]]
+    if len(said) < 2:
+        return None
+    kind = kinds[said[1]]
+    if len(said[1]) < 4 or not kind & SURNAME or kind & (COMMON | GIVEN_VI | FUNCTION):
+        return None
+    return spans[0][0], spans[1][1]
+
+
+def _after_cues(text: str) -> Iterator[tuple[int, int]]:
+    """What follows `name is`, `tên là`, `ctk`."""
+    for cue in _CUE.finditer(text):
+        spans = _words_from(text, cue.end(), _LONGEST)
+        count = 0
+        for start, end in spans:
+            word = text[start:end]
+            if not word.islower() or not _could_be(word, first=count == 0):
+                break
+            count += 1
+        if count and _is_name([text[start:end] for start, end in spans[:count]]):
+            yield spans[0][0], spans[count - 1][1]
+
+
+def _could_be(word: str, *, first: bool) -> bool:
+    kind = kinds[word]
+    if kind & (FUNCTION | OTHER_VIETNAMESE):
+        return False
+    if kind & COMMON:
+        return not first and bool(kind & GIVEN_VI)
+    return bool(kind & (GIVEN | SURNAME | GIVEN_VI)) or len(word) > 3
+
+
+def _is_name(said: list[str]) -> bool:
+    kind = kinds[said[0]]
+    if len(said) == 1:
+        return bool(kind & (GIVEN | SURNAME)) and not kind & (GIVEN_VI | COMMON)
+    return bool(kind & (SURNAME_VI | GIVEN)) and bare(" ".join(said)) not in places()
