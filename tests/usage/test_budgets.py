@@ -356,8 +356,8 @@ async def servers(database: Database) -> AsyncIterator[list[Database]]:
 class Storm:
     """Hundreds of calls by several servers, which end in every way there is."""
 
-    limit = 20_000
-    most = 400  # that one call can cost
+    limit = 12_000
+    most = 300  # that one call can cost
 
     def __init__(self, databases: list[Database], seed: int) -> None:
         self.chance = random.Random(seed)
@@ -488,4 +488,4 @@ async def test_no_storm_of_calls_overruns_a_budget_or_leaks_of_it(
     # It was a storm: the budget was in the way, and was used.
     assert storm.refused > 20
     assert storm.asked > 100
-    assert max(seen) > storm.limit - 2 * storm.most
+    assert max(seen) > storm.limit * 0.8

@@ -69,11 +69,14 @@ class Holder:
 
 
 def live(connection: Connection, holder: Holder) -> None:
-    """Say that a holder lives."""
-    until = now(connection) + holder.lasts_s
-    mine = budget_holders.update().where(budget_holders.c.id == holder.id).values(until=until)
-    if not connection.execute(mine).rowcount:
-        connection.execute(budget_holders.insert().values(id=holder.id, until=until))
+    """Say that a holder lives. Where that was said lately its row is left alone: calls that are
+    reserved for at the same moment would wait for each other there."""
+    here = now(connection)
+    row = {"id": holder.id, "until": here + holder.lasts_s}
+    if not insert_new(connection, budget_holders, row):
+        mine = budget_holders.c.id == holder.id
+        due = budget_holders.c.until < here + holder.lasts_s * 0.8
+        connection.execute(budget_holders.update().where(mine, due).values(until=row["until"]))
 
 
 def take(
