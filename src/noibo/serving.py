@@ -25,8 +25,10 @@ from typing import TYPE_CHECKING, Final, cast
 import uvicorn
 
 import noibo
+from noibo.access.audit import AuditLog
 from noibo.assembly import (
     may_have_stored,
+    open_border,
     open_database,
     open_door,
     open_lookup,
@@ -56,6 +58,8 @@ from noibo.wire.management import STATE_FILE
 
 if TYPE_CHECKING:
     from noibo.access.records import AccessRecords
+    from noibo.database.database import Database
+    from noibo.gateway.leaving.border import Border
     from noibo.gateway.watching.spans import Spans
 
 log = logging.getLogger(__name__)
@@ -74,6 +78,7 @@ def serve(settings: Settings, preload: str | None, on_ready: Callable[[str], Non
     _require_certificate(settings)
     threading.Thread(target=_tell_of_an_idle_gpu, args=(settings,), daemon=True).start()
     spans = open_spans(settings.telemetry.otlp_endpoint, open_door(settings))
+    AuditLog(settings.home).serving(settings)
     listeners = [_listen(settings, settings.server.port, _FOR_ALL)]
     if settings.server.ollama_port:
         listeners += [_listen(settings, settings.server.ollama_port, _FOR_OLLAMA)]
@@ -136,7 +141,12 @@ async def open_services(
     async def records() -> AccessRecords:
         return (await stored()).access
 
-    office = open_office(records, settings)
+    async def database() -> Database:
+        return (await stored()).database
+
+    office, border = open_office(records, settings), open_border(settings, database)
+    accounts = border.accounts
+    beside = [asyncio.create_task(one.run()) for one in (accounts.ledger, accounts.budgets)]
     async with new_session() as session, new_session(keeps=True) as foreign:
         services = None
         try:
@@ -144,7 +154,9 @@ async def open_services(
                 settings=settings,
                 office=office,
                 supervisor=supervisor,
-                pipeline=Pipeline(resolve, supervisor, session, foreign, Policies(settings)),
+                pipeline=Pipeline(
+                    resolve, supervisor, session, foreign, Policies(settings), border
+                ),
                 resolve=resolve,
                 list_models=visible(lookup.list, resolve),
                 management=management,
@@ -153,6 +165,7 @@ async def open_services(
                 stop_server=stop,
                 home_token=home_token,
                 spans=spans,
+                border=border,
             )
             yield services
         finally:
@@ -160,9 +173,20 @@ async def open_services(
                 await services.backgrounds.close()
             await office.ring.close()
             await asyncio.gather(supervisor.close(), asyncio.to_thread(management.close))
+            await _close_accounts(border, beside)
             await stored.close()
             if spans is not None:
                 await asyncio.to_thread(spans.close)
+
+
+async def _close_accounts(border: Border, beside: list[asyncio.Task[None]]) -> None:
+    """All calls that have ended are written down."""
+    await border.close()
+    await border.accounts.budgets.close()
+    for task in beside:
+        task.cancel()
+    await asyncio.gather(*beside, return_exceptions=True)
+    await border.accounts.ledger.close()
 
 
 class _Server(uvicorn.Server):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getpass
+import hashlib
 import logging
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -17,7 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from noibo.errors import LedgerError, NoiboError
+from noibo.settings import Settings
 
 if TYPE_CHECKING:
     from noibo.ledger.ledger import Fields, Ledger
@@ -30,7 +34,7 @@ FAILED: Final = "failed"
 DONE: Final = "done"
 # Who is let in and asks for what is done now: `key:ID` or `user:NAME`; empty on this machine.
 ACTING: Final[ContextVar[str]] = ContextVar("noibo.acting", default="")
-_LONGEST: Final = 500
+_LONGEST: Final = 2000
 
 Details = Mapping[str, str | int | float | bool | None]
 
@@ -80,6 +84,26 @@ class AuditLog:
             **{k: _word(v) if isinstance(v, str) else v for k, v in (details or {}).items()},
         }
         return await asyncio.to_thread(self._opened().add, row)
+
+    def serving(self, settings: Settings) -> None:
+        """Write down that a server starts, and by which policy; who changed that changed a file.
+        It starts all the same where that cannot be."""
+        policy = msgspec.json.encode(settings.privacy)
+        row: Fields = {
+            "kind": ACT,
+            "time": round(time.time(), 3),
+            "who": _word(_somebody_here()),
+            "what": "serve",
+            "about": _word(str(settings.file)),
+            "offline": settings.offline,
+            "host": _word(settings.server.host),
+            "policy": _word(policy.decode()),
+            "policy_sha256": hashlib.sha256(policy).hexdigest(),
+        }
+        try:
+            self._opened().add(row)
+        except LedgerError as error:
+            log.error("that the server starts is not in the audit log: %s", error)
 
     async def end(self, number: int, how: str, details: Details | None = None) -> None:
         """Write down what came of it. It was done or not: nothing is raised."""

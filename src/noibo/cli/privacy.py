@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from noibo.cli.context import settings
+from noibo.cli.privacy_audit import audit
 from noibo.cli.privacy_view import Language, print_checked, print_departures, print_sums
 from noibo.errors import LedgerBroken, UsageError
 
@@ -42,6 +43,9 @@ class By(StrEnum):
     purpose = "purpose"
     user = "user"
     label = "label"
+
+
+app.command("audit")(audit)
 
 
 @app.callback()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -17,15 +18,19 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from noibo.access import api_key
+from noibo.access.grant import Permission
 from noibo.access.user import LOCAL, page_token
-from noibo.errors import Forbidden, NoiboError, Unauthorized
+from noibo.errors import Forbidden, LedgerError, NoiboError, Unauthorized
 from noibo.gateway.access.arrival import Arrival
 from noibo.gateway.access.identity import Identity
 from noibo.gateway.access.permissions import needed, require
 from noibo.gateway.services import Services, services_in
 
+log = logging.getLogger(__name__)
+
 COOKIE: Final = "noibo_session"
 PAGE_TOKEN: Final = "x-noibo-csrf"  # noqa: S105 - the name of a header
+_SAID_BY_THE_OFFICE: Final = ("/noibo/v1/keys", "/noibo/v1/users")
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -52,6 +57,7 @@ class Doorman:
         identity = await self._who(scope, Arrival.of(scope))
         identity.put(scope)
         require(identity.grant, scope["method"], scope["path"], identity.said)
+        await _write_down(scope)
 
     async def _who(self, scope: Scope, arrival: Arrival) -> Identity:
         services, token, near = services_in(scope), sent_key(arrival), not arrival.remote
@@ -59,7 +65,8 @@ class Doorman:
         if api_key.is_ours(token):
             key, grant = await services.office.ring.key(token)
             by = f"key:{key.id}"
-            return Identity(by, key.owner, grant, by, f"The key {key.name!r}", near)
+            said = f"The key {key.name!r}"
+            return Identity(by, key.owner, grant, by, said, near, key.name)
         if (cookie := cookie_of(scope)) and (found := await _session(services, cookie, near)):
             if scope["method"] not in _READS and asked is not None:
                 _require_page_token(arrival, cookie)
@@ -74,6 +81,20 @@ class Doorman:
             next_step="Send `Authorization: Bearer noibo_…`; `noibo key create NAME` makes one on "
             "the machine that it runs on.",
         )
+
+
+async def _write_down(scope: Scope) -> None:
+    """What only admins may do is written down; of keys and users, the office says more itself."""
+    method, path = scope["method"], scope["path"]
+    if method in _READS or needed(method, path) is not Permission.ADMIN:
+        return
+    audit = services_in(scope).office.audit
+    if audit is None or path.startswith(_SAID_BY_THE_OFFICE):
+        return
+    try:
+        await audit.begin("route", f"{method} {path}")
+    except LedgerError as error:  # a server must be stoppable on a full disk too
+        log.error("%s %s is not in the audit log: %s", method, path, error)
 
 
 async def _session(services: Services, cookie: str, near: bool) -> Identity | None:

@@ -1,0 +1,97 @@
+"""What administrators do is written down before it is done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from noibo.access.audit import ACTING, AuditLog, acts
+from noibo.errors import LedgerError, NameTaken
+from noibo.ledger.check import check
+from noibo.wire.management import GUARD_HEADER
+from tests.running import RunningServer, run_noibo
+
+pytestmark = pytest.mark.anyio
+
+
+def told(home: Path) -> list[tuple[str, str, str, str]]:
+    return [(one.who, one.what, one.about, one.ended) for one in acts(home)]
+
+
+async def test_an_act_is_written_down_with_who_does_it(home: Path) -> None:
+    token = ACTING.set("key:abc")
+    try:
+        async with AuditLog(home).act("user.add", "user:an", {"role": "admin"}):
+            assert told(home) == [("key:abc", "user.add", "user:an", "")]
+    finally:
+        ACTING.reset(token)
+    (one,) = acts(home)
+    assert one.details == {"role": "admin"}
+
+
+async def test_that_it_failed_is_written_down_too(home: Path) -> None:
+    with pytest.raises(NameTaken):
+        async with AuditLog(home).act("user.add", "user:an"):
+            raise NameTaken("There is one.")
+    (one,) = acts(home)
+    assert (one.ended, one.details["why"]) == ("failed", "name_taken")
+
+
+async def test_what_cannot_be_written_down_is_not_done(home: Path) -> None:
+    (home / "audit.jsonl").mkdir(parents=True)
+    done = False
+    with pytest.raises(LedgerError):
+        async with AuditLog(home).act("user.add", "user:an"):
+            done = True
+    assert not done
+
+
+def test_commands_and_routes_write_the_same_log(home: Path) -> None:
+    done = run_noibo("key", "create", "boss", "--role", "admin", home=home)
+    key = done.stdout.strip()
+    with RunningServer(home) as server:
+        admin = httpx2.Client(headers={"Authorization": f"Bearer {key}", GUARD_HEADER: "1"})
+        with admin:
+            made = admin.post(f"{server.url}/noibo/v1/keys", json={"name": "bot"}).json()
+            user: dict[str, Any] = {"name": "an", "password": "a long password"}
+            assert admin.post(f"{server.url}/noibo/v1/users", json=user).status_code == 201
+            assert admin.delete(f"{server.url}/noibo/v1/keys/none").status_code == 404
+            admin.post(f"{server.url}/noibo/v1/shutdown")
+        server.process.wait(30)
+    by = "key:" + key.split("_")[1]
+    found = told(home)
+    assert [(what, about, ended) for who, what, about, ended in found if who == by] == [
+        ("key.make", f"key:{made['row']['id']}", ""),
+        ("user.add", "user:an", ""),
+        ("key.revoke", "none", "failed"),
+        ("route", "POST /noibo/v1/shutdown", ""),
+    ]
+    here = [(what, about) for who, what, about, _ in found if who.startswith("local:")]
+    assert [what for what, _ in here] == ["key.make", "serve"]
+    text = (home / "audit.jsonl").read_text()
+    assert key.split("_")[2] not in text
+    assert "a long password" not in text
+    assert check(home / "audit.jsonl").sound
+    said = run_noibo("privacy", "audit", "--json", home=home).stdout
+    assert len(json.loads(said)) == len(found)
+    assert "user:an" in run_noibo("privacy", "audit", "--lang", "vi", home=home).stdout
+
+
+@pytest.fixture
+def no_log(home: Path) -> Iterator[None]:
+    """A folder where the log should be."""
+    (home / "audit.jsonl").mkdir(parents=True)
+    yield
+    (home / "audit.jsonl").rmdir()
+
+
+@pytest.mark.usefixtures("no_log")
+def test_no_key_is_made_that_is_not_in_the_log(home: Path) -> None:
+    done = run_noibo("key", "create", "boss", home=home)
+    assert (done.returncode, done.stdout) == (13, "")
+    assert "no key yet" in run_noibo("key", "list", home=home).stdout
