@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote_to_bytes
 _HEAD: Final = 1024
 # Signs that no text has: a picture, a sound or a PDF shows one at once.
 _NO_TEXT: Final = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_PACKED: Final = re.compile(r"[A-Za-z0-9+/_-]{256,}={0,2}")
 _MAGIC: Final = (b"%PDF", b"PK\x03\x04", b"{\\rtf", b"\xd0\xcf\x11\xe0")
 
 
@@ -33,6 +34,13 @@ class Enclosed:
         if not self.in_base64:
             return self.head + quote(text, safe="")
         return self.head + base64.b64encode(text.encode(self.coding)).decode()
+
+
+def looks_packed(value: str) -> bool:
+    """It is no sentence: whole, it is a `data:` address or long base64."""
+    if value[:5].lower() == "data:" and "," in value[:256]:
+        return True
+    return len(value) >= 256 and bool(_PACKED.fullmatch(value))
 
 
 def opened(value: str) -> Enclosed | None:

@@ -46,9 +46,14 @@ PROTOCOL: Final = _named(
 )
 # Files, in base64.
 FILES: Final = _named("audio image images input_audio video video_url")
-# Where something lies that the model is to look at.
-ELSEWHERE: Final = _named("file_id file_url image_url url video_url")
+# What lies elsewhere, where a model is to look at it; of the others, their `url`.
+ELSEWHERE: Final = _named("file_id file_uri file_url image_url video_url")
+WITH_ADDRESS: Final = _named("file image image_url source video_url")
 # Texts that may be sent as numbers.
 TOKENS: Final = _named("context input prompt")
+# Objects under these names are data, and lists are not.
+DATA_IF_AN_OBJECT: Final = _named("format input")
+# Lists that are the APIs' own, besides those of PROTOCOL.
+LISTS: Final = FILES | TOKENS | PLAIN
 # What the values of PLAIN look as: a name or an id, and no sentence.
 PLAIN_VALUE: Final = re.compile(r"[\w./:@+=-]{0,128}", re.ASCII)

@@ -111,7 +111,7 @@ class Walk:
             numbered = enumerate(value)
             return _list(value, [self._item(one, key, f"{place}[{i}]") for i, one in numbered])
         if isinstance(value, dict):
-            return self._object(value, place)
+            return self._object(value, key, place)
         return value
 
     def data(self, value: Any, key: str, place: str) -> Any:
@@ -134,52 +134,52 @@ class Walk:
     def number(self, value: int, key: str, place: str) -> Any:
         """A number of many digits, as a text where it was changed."""
         text = str(value)
-        new = self._change(Piece(place, text, f"{key}: " if key else ""))
+        new = self._shown(Piece(place, text, f"{key}: " if key else ""))
         return value if new == text else new
 
     def _item(self, value: Any, key: str, place: str) -> Any:
-        return self._child(key, value, place)
+        if isinstance(value, dict):
+            return self._object(value, key, place)
+        return self.protocol(value, key, place)
 
-    def _object(self, value: dict[str, Any], place: str) -> Any:
+    def _object(self, value: dict[str, Any], key: str, place: str) -> Any:
         if value.get("type") == "redacted_thinking":
             return value  # a provider's own, which nobody else can read
-        made = {
-            name: self._of_object(value, name, one, f"{place}.{name}")
-            for name, one in value.items()
-        }
+        is_text = value.get("type") == "text"
+        made: dict[str, Any] = {}
+        for name, one in value.items():
+            where = f"{place}.{name}"
+            if isinstance(one, str) and (name == "file_data" or (name == "data" and not is_text)):
+                made[name] = self._enclosed(one, where)
+                continue
+            if isinstance(one, str) and (name in names.ELSEWHERE or _is_address(name, key)):
+                self._elsewhere(one, where)
+            made[name] = self._child(name, one, where)
         return _dict(value, made)
-
-    def _of_object(self, holder: dict[str, Any], name: str, value: Any, place: str) -> Any:
-        if isinstance(value, str):
-            if name == "data" and holder.get("type") != "text":
-                return self._enclosed(value, place)
-            if name == "file_data":
-                return self._enclosed(value, place)
-        return self._child(name, value, place)
 
     def _child(self, name: str, value: Any, place: str) -> Any:
         """A value by the name of the field that it stands in."""
         if isinstance(value, str):
             return self._text(value, name, place)
-        if isinstance(value, dict | list):
-            if name in names.DATA or (name in {"input", "format"} and isinstance(value, dict)):
-                return self.data(value, "", place)
-            if isinstance(value, dict) and name not in names.PROTOCOL:
-                return self.data(value, name, place)
-            return self.protocol(value, name, place)
-        return value
+        if not isinstance(value, dict | list):
+            return value
+        if name in names.DATA or (name in names.DATA_IF_AN_OBJECT and isinstance(value, dict)):
+            return self.data(value, "", place)
+        known = name in names.PROTOCOL or (isinstance(value, list) and name in names.LISTS)
+        return self.protocol(value, name, place) if known else self.data(value, name, place)
+
+    def _elsewhere(self, address: str, place: str) -> None:
+        """What a model is to look at, and nobody has looked at here."""
+        if not address.startswith("data:"):
+            self.unread.append(place)
 
     def _text(self, value: str, key: str, place: str) -> str:
         if key in names.OPAQUE or (key in names.PLAIN and names.PLAIN_VALUE.fullmatch(value)):
             return value
-        if value.startswith("data:"):
-            return self._enclosed(value, place)
         if key in names.FILES:
             return self._enclosed(value, place)
-        if key in names.ELSEWHERE:
-            self.unread.append(place)  # what lies there was not seen
         if key in names.BARE:
-            return self._change(Piece(place, value, bare=True))
+            return self._shown(Piece(place, value, bare=True))
         if key in {"arguments", "partial_json"} and not json_text.readable(value):
             self.unread.append(place)  # escapes could hide anything
         tail = self._tail if len(value) <= SHORT else ""
@@ -189,9 +189,9 @@ class Walk:
     def _said(self, value: str, context: str, place: str) -> str:
         if json_text.is_json(value):
             return json_text.changed(value, self, place)
-        if value.startswith("data:"):
+        if enclosed.looks_packed(value):
             return self._enclosed(value, place)
-        return self._change(Piece(place, value, context)) if value else value
+        return self._shown(Piece(place, value, context)) if value else value
 
     def _enclosed(self, value: str, place: str) -> str:
         """A file inside a text."""
@@ -202,10 +202,19 @@ class Walk:
         new = self._said(opened.text, "", place)
         return value if new == opened.text else opened.closed(new)
 
+    def _shown(self, piece: Piece) -> str:
+        new = self._change(piece)
+        return piece.text if new == piece.text else new  # the same object
+
     def _name(self, name: str, place: str) -> str:
         if _NAME_OF_FIELD.fullmatch(name):
             return name
-        return self._change(Piece(place, name))
+        return self._shown(Piece(place, name))
+
+
+def _is_address(name: str, holder: str) -> bool:
+    """A citation has an address too, and nobody is sent there."""
+    return name == "url" and holder in names.WITH_ADDRESS
 
 
 def _tail(text: str) -> str:

@@ -66,7 +66,8 @@ def changed(text: str, reader: Reader, place: str) -> str:
             new = reader.data(value, key, f"{place}.{key}")
         return match[0] if new == value else _written(new, string) + (is_name or "")
 
-    return _LITERAL.sub(literal, text)
+    new = _LITERAL.sub(literal, text)
+    return text if new == text else new  # the same object
 
 
 def _written(value: str, like: str) -> str:

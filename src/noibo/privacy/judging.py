@@ -16,6 +16,7 @@ from noibo.privacy.policy import Policy
 from noibo.privacy.sensitivity import UNKNOWN
 from noibo.privacy.span import Span
 from noibo.privacy.spans import disjoint, is_sound, shifted
+from noibo.privacy.unescaped import unescaped
 
 Find = Callable[[str], Sequence[Span]]
 
@@ -81,9 +82,9 @@ def scanned(pieces: Iterable[Piece], find: Find | None, late: Callable[[], bool]
 def scan(piece: Piece, find: Find) -> list[Span]:
     """What is found in one text: by itself, and read after what stands before it, which may tell
     what a number is. Raises `Undetected`."""
-    spans = _found(piece.text, find)
+    spans = _read(piece.text, find)
     if piece.context:
-        whole = _found(piece.context + piece.text, find)
+        whole = _read(piece.context + piece.text, find)
         spans = disjoint([*spans, *shifted(whole, len(piece.context))])
     return spans
 
@@ -97,6 +98,15 @@ def _found(text: str, find: Find) -> list[Span]:
     if not sound:
         raise Undetected("the detector found what is not there")
     return disjoint(spans)
+
+
+def _read(text: str, find: Find) -> list[Span]:
+    """What is found in a text as it is written, and as it reads."""
+    spans = _found(text, find)
+    plain = unescaped(text)
+    if plain is None:
+        return spans
+    return disjoint([*spans, *map(plain.back, _found(plain.text, find))])
 
 
 def _detected(policy: Policy, found: Found) -> Judgement:

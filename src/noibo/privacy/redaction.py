@@ -22,6 +22,7 @@ from typing import Any, Final, NoReturn
 from noibo.privacy.placeholder import SEEN, Placeholder, plain_kind, seen
 from noibo.privacy.span import Span
 from noibo.privacy.spans import disjoint
+from noibo.privacy.unescaped import unescaped
 
 ESCAPED: Final = "TEXT"  # the kind of what only looks as a placeholder
 _EXACT: Final = frozenset({"API_KEY", "PRIVATE_KEY"})  # where case tells two apart
@@ -201,7 +202,8 @@ class Redaction:
 
 def normalised(kind: str, value: str) -> str:
     """A value without what does not tell it from another spelling of itself."""
-    plain = unicodedata.normalize("NFC", value)
+    escaped = unescaped(value)
+    plain = unicodedata.normalize("NFC", escaped.text if escaped else value)
     if kind in _EXACT:
         return plain
     plain = " ".join(plain.casefold().split())
