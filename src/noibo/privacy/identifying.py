@@ -260,10 +260,10 @@ def _stuck(text: str, number: Number) -> str:
         return "code"
     if earlier.isalpha():
         return "code"
-    begin = start
-    while begin > 0 and start - begin < 80 and not text[begin - 1].isspace():
-        begin -= 1
-    chunk = text[begin:start]
+    hangs = "word" if later == "-" and text[end + 1 : end + 2].isalnum() else ""
+    if not earlier or earlier.isspace():
+        return hangs
+    chunk = text[max(0, start - 80) : start].split()[-1]
     if any(link in chunk for link in _LINKS_TO_PHONES):
         return "link"
     if "://" in chunk or chunk.startswith("www.") or ".com/" in chunk or ".vn/" in chunk:
@@ -271,6 +271,4 @@ def _stuck(text: str, number: Number) -> str:
     if earlier and earlier in "-_/.\\":
         word = re.split(r"[\-_/.\\]", chunk[:-1])[-1]
         return "code" if any(map(str.isdigit, word)) or not word else "word"
-    if later == "-" and text[end + 1 : end + 2].isalnum():
-        return "word"
-    return ""
+    return hangs

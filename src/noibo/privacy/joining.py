@@ -29,8 +29,8 @@ def _lay(text: str, kept: list[Span], span: Span) -> None:
             if span.label == last.label:
                 kept[-1] = replace(last, end=span.end)
                 return
-            span = replace(span, start=last.end)
-            break
+            _keep(text, kept, replace(span, start=last.end))
+            return
         kept.pop()
         if span.label == last.label:
             span = replace(span, start=min(last.start, span.start), end=max(last.end, span.end))
@@ -38,15 +38,15 @@ def _lay(text: str, kept: list[Span], span: Span) -> None:
         rest = replace(last, start=max(span.end, last.start))
         if last.start < span.start:
             _keep(text, kept, replace(last, end=span.start))
-            _keep(text, kept, span)
+            kept.append(span)
             if rest.end > rest.start:
                 _keep(text, kept, rest)
             return
         if rest.end > rest.start:
-            _keep(text, kept, span)
+            kept.append(span)
             _keep(text, kept, rest)
             return
-    _keep(text, kept, span)
+    kept.append(span)
 
 
 def _weight(span: Span) -> tuple[float, int]:
@@ -54,7 +54,7 @@ def _weight(span: Span) -> tuple[float, int]:
 
 
 def _keep(text: str, kept: list[Span], span: Span) -> None:
-    """Keep a span, without the punctuation at an edge where another cut it off."""
+    """Keep what another left of a span, without the punctuation at the edge."""
     start, end = span.start, span.end
     while start < end and not text[start].isalnum() and text[start] not in "+(-":
         start += 1

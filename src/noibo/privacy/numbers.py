@@ -26,7 +26,7 @@ _SHAPES: Final = frozenset(
     for shape in (
         # phones in Vietnam, and landlines with seven and eight digits behind the area code
         "4-3-3 3-3-4 3-4-3 4-6 3-7 4-2-2-2 4-4-2 2-4-4 4-2-4 5-5 3-2-2-3 2-2-2-2-2 3-3-2-2 3-2-3-2"
-        " 3-4-4 4-4-4 4-3-4 4-4-3 4-7 3-8 4-8 2-3-4-3 2-2-3-4 2-3-3-3 2-9 2-2-2-2-3 4-3-2-2"
+        " 3-4-4 4-4-4 4-3-4 4-4-3 4-7 3-8 4-8 2-3-4-3 2-3-3-4 2-2-3-4 2-3-3-3 2-9 2-2-2-2-3 4-3-2-2"
         # cards
         " 4-4-4-4 4-6-5 4-6-4 4-4-4-4-3 8-8 4-4-4-1 4-5-6"
         # identity cards, old and new
@@ -135,9 +135,13 @@ def _octets(groups: list[tuple[int, int]]) -> bool:
 
 
 def _shaped(groups: list[tuple[int, int]], at: int, alike: int) -> int:
-    """How many groups from here on have a known shape, at most so many; 0 if none."""
+    """How many groups from here on have a known shape, at most so many; 0 if none. A date is one
+    only where nothing goes on after it."""
     sizes = tuple([end - begin for begin, end in groups[at : at + alike]])
-    return next((count for count in range(alike, 1, -1) if sizes[:count] in _SHAPES), 0)
+    for count in range(alike, 1, -1):
+        if sizes[:count] in _SHAPES and (count == alike or sum(sizes[:count]) > 8):
+            return count
+    return 0
 
 
 def _alike(text: str, groups: list[tuple[int, int]], at: int) -> int:

@@ -19,7 +19,7 @@ _OLD_MOBILE: Final = re.compile(r"1(?:2[0-9]|6[2-9]|8[68]|99)[0-9]{7}")  # eleve
 _LANDLINE: Final = re.compile(r"2(?:[48][0-9]{8}|(?:0[3-9]|1[0-689]|2[0-25-9]|3[2-9]|5[124-9]"
                               r"|6[0-39]|7[0-7]|9[0-4679])[0-9]{7,8})")  # fmt: skip
 _HOTLINE: Final = re.compile(r"(?:1900|1800)[0-9]{2,6}")
-_AMERICAN: Final = re.compile(r"1?[2-9][0-8][0-9][2-9][0-9]{6}")
+_AMERICAN: Final = re.compile(r"1?[2-9][0-9]{2}[2-9][0-9]{6}")
 # Who is asked about a number written without its country's code.
 _COUNTRIES: Final = ("US", "GB", "FR", "DE", "AU", "IN", "SG", "JP", "KR")
 EXTENSION: Final = re.compile(r"[ ,]{0,2}(?:x|ext\.?|máy lẻ|may le|#)[ .:]{0,2}[0-9]{1,6}\b", re.I)

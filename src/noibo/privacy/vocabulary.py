@@ -68,7 +68,7 @@ NAMED_BY: Final = {
         "số thẻ,thẻ tín dụng,thẻ ghi nợ,thẻ visa,thẻ mastercard,thẻ atm,thẻ ngân hàng,thẻ jcb,"
         "credit card,debit card,card number,card no,card num,visa,mastercard,master card,jcb,amex,"
         "american express,napas,thẻ napas,thẻ thanh toán,cc number,cardnumber,credit card number,"
-        "số thẻ tín dụng,thẻ,card,visa card,thẻ nội địa,diners club,maestro,unionpay,pan"
+        "số thẻ tín dụng,thẻ,card,visa card,cc,thẻ nội địa,diners club,maestro,unionpay,pan"
     ),
     "PHONE": (
         "đt,sđt,số đt,điện thoại,số điện thoại,đtdđ,dđ,di động,số di động,mobile,mobile number,phone,"
@@ -79,7 +79,8 @@ NAMED_BY: Final = {
         "your number,his number,her number,phoneno,mobileno,số của mình,số của em,số của anh,số em,"
         "số mình,số anh,số chị,số mới,số cũ,điện thoại liên hệ,đt liên hệ,handphone,hp no,máy bàn,"
         "số phụ,số chính,gọi lại,gọi cho,call back,extension,landline,work number,home number,dtlh,"
-        "liên hệ qua,kết bạn,zl,phone num,number is,mobile phone,call us,call us at,reached at,tele"
+        "liên hệ qua,kết bạn,zl,phone num,mobile phone,call us,call us at,reached at,tele,answering at,messages to,"
+        "dial,voicemail,desk,direct line,office phone,home phone,work phone"
     ),
     "LICENSE_PLATE": (
         "biển số,bks,biển kiểm soát,bsx,biển số xe,biển xe,bs xe,license plate,licence plate,"
