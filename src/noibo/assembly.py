@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from noibo.engines.fit.this_machine import Found
     from noibo.engines.lookup import ModelLookup
     from noibo.engines.supervision.supervisor import Supervisor
+    from noibo.gateway.leaving.border import Border
     from noibo.gateway.stored import Stored
     from noibo.hardware.machine import Hardware
     from noibo.hardware.offload import Usable
@@ -231,6 +232,19 @@ def open_local_cost(settings: Settings) -> LocalCost:
     from noibo.usage.power import local_cost
 
     return local_cost(settings.usage, settings.home)
+
+
+def open_border(settings: Settings, open_database: Callable[[], Awaitable[Database]]) -> Border:
+    """Where it is decided what may leave this machine for an answer. Raises `SettingsError`."""
+    from noibo.gateway.leaving.accounts import Accounts
+    from noibo.gateway.leaving.border import Border
+    from noibo.gateway.leaving.detection import Detection
+    from noibo.privacy.policy import Policy
+
+    ledger, budgets = open_money(settings, open_database)
+    accounts = Accounts(ledger, budgets, lambda: open_prices(settings), open_local_cost(settings))
+    detection = Detection(Policy.of(settings.privacy))
+    return Border(settings, open_door(settings), detection, accounts)
 
 
 def open_money(

@@ -313,6 +313,11 @@ class Privacy:
         "Label of what cannot be looked into: pictures, sound, PDF. What is redacted by rule stays "
         "then, for it cannot be.",
     )
+    callers: Pairs = _key(
+        {},
+        "Label of all that somebody asks, as key:NAME or user:NAME; with what else is said of it "
+        "the highest holds.",
+    )
     instruct: bool = _key(
         True, "Tell a model that gets placeholders to keep them as they are, in a system message."
     )

@@ -34,6 +34,7 @@ from noibo.gateway.management import (
     routes_discovery,
     routes_engines,
     routes_models,
+    routes_receipts,
     routes_server,
     routes_workers,
 )
@@ -105,6 +106,7 @@ def create_app(open_services: OpenServices) -> FastAPI:
     app.include_router(routes_engines.router)
     app.include_router(routes_models.router)
     app.include_router(routes_discovery.router)
+    app.include_router(routes_receipts.router)
     app.include_router(routes_access.router)
     app.include_router(routes_watching.router)
     for routes in _APIS:

@@ -12,6 +12,8 @@ from noibo.errors import BodyEncoded, BodyTooLarge
 from noibo.gateway.intake import SMALL, Share
 from noibo.gateway.off_loop import off_loop
 from noibo.gateway.services import services_of
+from noibo.gateway.watching.record import current
+from noibo.privacy.fields import OWN
 from noibo.wire import body
 from noibo.wire.body import Fields
 
@@ -20,7 +22,10 @@ Read = TypeVar("Read")
 
 async def read_fields(request: Request) -> Fields:
     """The fields of a JSON body. Raises `InvalidRequest`, `BodyTooLarge`, `ClientDisconnect`."""
-    return await read(request, body.read_fields)
+    fields = await read(request, body.read_fields)
+    if OWN in fields:  # for noibo alone, whatever the API
+        current().own = fields.pop(OWN)
+    return fields
 
 
 async def read(request: Request, work: Callable[[bytes], Read]) -> Read:

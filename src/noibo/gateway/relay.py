@@ -24,6 +24,7 @@ from noibo.gateway.pulse import Pulse
 from noibo.gateway.reply import Reply, header
 from noibo.gateway.teller import Teller
 from noibo.gateway.waiting import Waiting
+from noibo.gateway.watching.record import current
 from noibo.gateway.window.cut import Cut
 from noibo.wire import openai, sse
 from noibo.wire.body import Json
@@ -109,6 +110,8 @@ class Relay(Exchange):
                 reply.quiet = ended = ended or self.is_end(block)
                 reads = stream.engine.is_progress(block)
                 tokens.count(block, reads=reads)
+                if ended:
+                    current().keep()
                 await reply.say(self._for_caller(stream, block, reads=reads))
         if not ended:
             raise broke_off(stream.worker)

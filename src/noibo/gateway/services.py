@@ -22,12 +22,14 @@ from noibo.gateway.pipeline import Pipeline
 from noibo.gateway.responses.background import Backgrounds
 from noibo.gateway.stored import Opening
 from noibo.gateway.watching.ended import told_to
+from noibo.gateway.watching.kept import kept_by
 from noibo.gateway.watching.metrics import Metrics
 from noibo.gateway.watching.record import Record
 from noibo.modelstore.management.management import Management
 from noibo.settings import Settings
 
 if TYPE_CHECKING:
+    from noibo.gateway.leaving.border import Border
     from noibo.gateway.watching.spans import Spans
 
 
@@ -48,6 +50,7 @@ class Services:
     stored: Opening
     office: Office
     stop_server: Callable[[], None]
+    border: Border
     home_token: str  # what the commands of who runs this server send; it stands in server.json
     spans: Spans | None = None
     metrics: Metrics = field(default_factory=Metrics)
@@ -61,9 +64,11 @@ class Services:
     preload_error: str = ""
     preloaded: bool = False
     watched: Callable[[Record], None] = field(init=False)
+    kept: Callable[[Record], None] = field(init=False)
 
     def __post_init__(self) -> None:
         self.watched = told_to(self.metrics, self.spans)
+        self.kept = kept_by(self.border.accounts)
         self.intake = Intake(BODIES * self.settings.server.max_body_bytes)
         self.batches = BatchRunner(self.stored, self.office.ring)
 

@@ -1,0 +1,53 @@
+"""What is asked of a server elsewhere besides what the caller asks: to count, and not to keep.
+
+Some of it comes back in the answer; what the caller has not asked for is taken out again there.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from noibo.engines.engine import plain
+from noibo.wire.body import UNREADABLE, raw
+
+_GENERATES: Final = ("/chat/completions", "/completions")
+_COUNT: Final = "stream_options"
+_OPENROUTER: Final = "openrouter.ai"
+
+
+def asked_of(host: str, path: str, fields: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """The fields for that server, and whether the stream's count is to be taken out again."""
+    if not path.endswith(_GENERATES):
+        return fields, False
+    made = dict(fields)
+    counts = _plain(made.get("stream")) is True and _include_usage(made)
+    if host == _OPENROUTER or host.endswith("." + _OPENROUTER):
+        _ask_openrouter(made)
+    return made, counts
+
+
+def _include_usage(fields: dict[str, Any]) -> bool:
+    """Ask for the count of a stream. True where the caller has not."""
+    options = _plain(fields.get(_COUNT))
+    options = options if isinstance(options, dict) else {}
+    if options.get("include_usage") is True:
+        return False
+    fields[_COUNT] = raw({**options, "include_usage": True})
+    return True
+
+
+def _ask_openrouter(fields: dict[str, Any]) -> None:
+    """Only providers that keep nothing, whatever else the caller says of them; and what it cost."""
+    provider = _plain(fields.get("provider"))
+    provider = provider if isinstance(provider, dict) else {}
+    fields["provider"] = raw({**provider, "data_collection": "deny"})
+    fields["usage"] = raw({"include": True})
+
+
+def _plain(value: Any) -> Any:
+    try:
+        return plain(value)
+    except (msgspec.MsgspecError, *UNREADABLE):
+        return None
