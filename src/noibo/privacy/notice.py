@@ -34,9 +34,11 @@ def with_notice(fields: dict[str, Any], path: str) -> dict[str, Any]:
 
 def _changed(fields: dict[str, Any], name: str, change: Any) -> dict[str, Any]:
     value = fields.get(name)
-    if not isinstance(value, msgspec.Raw):
-        return {**fields, name: change(value)}
-    return {**fields, name: body.raw(change(msgspec.json.decode(value)))}
+    if isinstance(value, msgspec.Raw):
+        value = msgspec.json.decode(value)
+    new = change(value)
+    undecoded = any(isinstance(one, msgspec.Raw) for one in fields.values())
+    return {**fields, name: body.raw(new) if undecoded else new}
 
 
 def _in_messages(messages: Any) -> Any:
