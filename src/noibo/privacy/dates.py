@@ -43,6 +43,7 @@ _SPOKEN: Final = re.compile(
     r"[sSbBdD](?:inh(?=[\W_NđĐdD]|ngay|date|day|$)|INH\b|irth|IRTH|orn\b|ORN\b|\.?[oO]\.?[bB]\b)"
     r"|[nNsS](?<!\w.)[/.]?[sSnN]\b"
 )
+_SELDOM: Final = ("đẻ ", "hào đời")
 _AHEAD: Final = 64
 _NOT_BIRTH_BEFORE: Final = re.compile(
     r"(?:hoc|ve|thi|phat|hy|hi|nay|tai|tam|di|ban|khai|duong|nuoi|moi|tiet|dan|ky|cong|muu|san|thu y)"
@@ -66,13 +67,25 @@ _OF_MANY: Final = re.compile(r"(?:tre em|tre|the he|lua|nguoi|hoc sinh|ban|thi s
 def births(text: str) -> Iterator[Span]:
     """Every date of birth in `text`."""
     done = -1
-    for spoken in _SPOKEN.finditer(text):
-        start, end = spoken.span()
-        if start < done or not _is_birth(text, start, end):
+    for start, end in _spoken(text):
+        if start < done:
             continue
         if found := _ahead(text, start, end) or _behind(text, start, end):
             done = found.end
             yield found
+
+
+def _spoken(text: str) -> Iterator[tuple[int, int]]:
+    """Where birth is spoken of."""
+    for spoken in _SPOKEN.finditer(text):
+        start, end = spoken.span()
+        if _is_birth(text, start, end):
+            yield start, end
+    for word in _SELDOM:
+        at = text.find(word)
+        while at >= 0:
+            yield at, at + len(word)
+            at = text.find(word, at + len(word))
 
 
 def _is_birth(text: str, start: int, end: int) -> bool:

@@ -175,7 +175,13 @@ def _as_named(text: str, number: Number, cue: Cue, stuck: str, seen: int) -> Spa
             continue
         if how == POSSIBLE and cue.direct and cue.near:
             return _span(_extended(text, number, label), label, 0.75, cue.kind)
-        if how == POSSIBLE and cue.near and seen == 0 and label in _BY_NAME_ALONE:
+        if seen or how == NO:
+            continue
+        if not cue.near and not (len(number.groups) == 1 and _alone(text, number)):
+            continue
+        if label == "CREDIT_CARD" and number.groups == (4, 4, 4, 4) and cue.near:
+            return _span(number, label, 0.6, cue.kind)
+        if label in _BY_NAME_ALONE:
             if label == "PHONE" and not 8 < len(number.digits) < 14:
                 continue
             return _span(number, label, 0.6, cue.kind)
@@ -205,6 +211,12 @@ def _unnamed(text: str, number: Number, stuck: str, other: bool) -> Span | None:
 
 def _span(number: Number, label: str, score: float, why: str) -> Span:
     return Span(number.start, number.end, label, score, f"numbers:{why}")
+
+
+def _alone(text: str, number: Number) -> bool:
+    """Whether it has a line to itself: the bank, the holder and the account, one under another."""
+    earlier, later = text[number.start - 1 : number.start], text[number.end : number.end + 1]
+    return earlier == "\n" and later in ("", "\n", "\r") and len(number.digits) > 7
 
 
 def _extended(text: str, number: Number, label: str) -> Number:

@@ -39,8 +39,9 @@ def four(text: str, number: Number) -> Span | None:
         text, max(0, start - 14), start
     ):
         return None
-    if next((cue.kind for cue in before(text, start)), "") == "OTHER":
-        return None
+    named = next((cue.kind for cue in before(text, start)), "")
+    if named == "OTHER" or (octets[3] == "0" and named != "IP"):
+        return None  # nothing on a network has nought as its last part
     return Span(start, end, "IP", 0.95, "networks")
 
 

@@ -116,18 +116,39 @@ def _together(text: str, groups: list[tuple[int, int]], at: int) -> int:
         return count
     if groups[at][1] - groups[at][0] >= 6:
         return 1
+    if count := _mixed(text, groups, at):
+        return count
     count, digits = 1, groups[at][1] - groups[at][0]
     while count < alike:
         begin, end = groups[at + count]
         digits += end - begin
         if digits > _MOST_DIGITS or end - begin >= 9:
             break
-        if groups[at][1] - groups[at][0] < 4 and (
-            _shaped(groups, at + count, _alike(text, groups, at + count)) > 2
-        ):
+        if groups[at][1] - groups[at][0] < 4 and _begins(text, groups, at + count):
             break  # the house's number before a phone: 12 0912 345 678
         count += 1
     return count
+
+
+def _mixed(text: str, groups: list[tuple[int, int]], at: int) -> int:
+    """How many groups make a phone in whose writing nobody took care: 0283.9250 123; 0 if none."""
+    first, last = groups[at]
+    if text[first] != "0" or last - first < 3:
+        return 0
+    digits = 0
+    for count, (begin, end) in enumerate(groups[at : at + 6], 1):
+        if count > 1 and text[groups[at + count - 2][1] : begin] not in (" ", ".", "-"):
+            return 0
+        digits += end - begin
+        if digits >= 10:
+            return count if digits < 12 and end - begin < 8 else 0
+    return 0
+
+
+def _begins(text: str, groups: list[tuple[int, int]], at: int) -> bool:
+    """Whether a number of nine digits or more, of a known shape in three groups, begins here."""
+    count = _shaped(groups, at, _alike(text, groups, at))
+    return count > 2 and sum(end - begin for begin, end in groups[at : at + count]) > 8
 
 
 def _octets(groups: list[tuple[int, int]]) -> bool:

@@ -35,8 +35,9 @@ _ISSUED: Final = re.compile(
 _REST_OF_JWT: Final = re.compile(r"(?:\.[A-Za-z0-9_\-]{2,}){1,4}")
 _SENDGRID: Final = re.compile(r"\bSG\.[\w\-]{16,32}\.[\w\-]{30,64}")
 _TELEGRAM: Final = re.compile(r"(?<![0-9])[0-9]{8,10}:AA[\w\-]{32,34}")
-_ASSIGNED: Final = re.compile(
-    r"[:=]>?[ \t]{0,4}(?:[rbuf]?(?P<quote>[\"'`])(?P<quoted>[^\"'`\n]{4,512})(?P=quote)"
+_ASSIGNS: Final = re.compile(r"[:=]")
+_VALUE: Final = re.compile(
+    r">?[ \t]{0,4}(?:[rbuf]?(?P<quote>[\"'`])(?P<quoted>[^\"'`\n]{4,512})(?P=quote)"
     r"|(?P<bare>[^\s\"'`,;<>]{4,512}))"
 )
 _BEARER: Final = re.compile(
@@ -58,6 +59,10 @@ _NAMES: Final = re.compile(
     r"|pwd|matkhau|clientsecret|connectionstring|xapikey|signingkey|encryptionkey|masterkey"
     r"|authorization|credential|credentials|khoabimat|khoaapi|sharedkey|keyapi|accesskeyid)"
     r"(?:base64|value|string|wifi|moi|cu|cuatoi|cuaem|hientai|tamthoi|dangnhap|mail|email)?$"
+)
+# One of these is in all of them.
+_HINT: Final = re.compile(
+    r"key|secret|token|pass|pwd|matkhau|connectionstring|authorization|credential|khoa"
 )
 _SHORT_NAMES: Final = frozenset(("pass", "mk", "pw", "passwd", "pin", "maphin", "key", "pword"))
 _WORDLIKE: Final = (
@@ -144,9 +149,12 @@ def entropy(value: str) -> float:
 
 def _assigned(text: str) -> Iterator[Span]:
     """Values of what is named as a secret; passwords in addresses; what follows "Bearer"."""
-    for found in _ASSIGNED.finditer(text):
-        name = _name_before(text, found.start())
-        if not name:
+    done = 0
+    for sign in _ASSIGNS.finditer(text):
+        if sign.start() < done or not (name := _name_before(text, sign.start())):
+            continue
+        found = _VALUE.match(text, sign.end())
+        if found is None:
             continue
         group = "quoted" if found["quoted"] else "bare"
         start, end = found.span(group)
@@ -158,6 +166,7 @@ def _assigned(text: str) -> Iterator[Span]:
             text[start:end], name, quoted=group == "quoted", after=text[end : end + 1]
         ):
             yield Span(start, end, "API_KEY", 0.9, "secrets")
+            done = end
     if "earer" in text or "BEARER" in text:
         for bearer in _BEARER.finditer(text):
             start, end = bearer.span("value")
@@ -173,16 +182,18 @@ def _assigned(text: str) -> Iterator[Span]:
 
 def _name_before(text: str, end: int) -> str:
     """The secret's name that stands right before a colon or an equals sign, folded; empty if none."""
-    line = text.rfind("\n", max(0, end - 48), end) + 1
-    words = fold(text[max(line, end - 48) : end]).split()[-5:]
-    if not words:
+    since = max(text.rfind("\n", max(0, end - 64), end) + 1, end - 64, 0)
+    words = fold(text[since:end]).split()[-8:]
+    if not words or not (words[-1] in _SHORT_NAMES or _HINT.search("".join(words))):
         return ""
     if words[-1] in _SHORT_NAMES:
         return words[-1]
     for count in range(1, len(words) + 1):
         joined = "".join(words[-count:])
-        if _NAMES.match(joined) or _NAMES.match(words[-1]):
+        if _NAMES.match(joined) if count < 6 else False:
             return joined
+        if joined.startswith(("matkhau", "password")):
+            return "password"  # whose it is was said between: mật khẩu máy tính của sếp
     return ""
 
 

@@ -27,7 +27,7 @@ NAMED_BY: Final = {
         "số chứng minh,giấy chứng minh,cmnd số,cmt số,scmnd,old id,old id card"
     ),
     "PASSPORT": (
-        "hộ chiếu,số hộ chiếu,passport,passport no,passport number,passport num,pp no,ppno,"
+        "hộ chiếu,số hộ chiếu,passport,passport no,passport number,passport num,pp,pp no,ppno,"
         "travel document,sổ hộ chiếu,hc số,hchieu,số hc,passportno"
     ),
     "MST": (
@@ -39,7 +39,7 @@ NAMED_BY: Final = {
     "BHXH": (
         "bhxh,bảo hiểm xã hội,mã bhxh,số bhxh,sổ bhxh,số sổ bhxh,mã số bhxh,"
         "bảo hiểm xã hội số,số sổ,mã số bảo hiểm,số bảo hiểm,social insurance,"
-        "social insurance number,social insurance no,social insurance code,si number,si code,sổ bảo hiểm"
+        "social insurance number,social insurance no,social insurance code,si number,si code,si book,si book no,si no,insurance book no,sổ bảo hiểm"
     ),
     "BHYT": (
         "bhyt,bảo hiểm y tế,thẻ bhyt,thẻ bảo hiểm,mã thẻ bhyt,số thẻ bhyt,health insurance,"
@@ -124,13 +124,13 @@ NAMED_BY: Final = {
         "booking id,mac,gtin,ean,upc,asin,mã pe,số công tơ,tờ bản đồ,thửa đất,số thửa,"
         "số vào sổ,otp,mã otp,mã xác nhận,mã xác thực,revenue,profit,giá trị,giá bán,đơn giá,"
         "trị giá,ngân sách,dự toán,kinh phí,budget,sales,id giao dịch,mã gd,số bút toán,"
-        "số chứng từ,mã số mẫu,sequence,seq,index,row,line,offset,size,bytes,user id,uid,uuid,guid,"
+        "số chứng từ,mã số mẫu,sequence,seq,offset,size,bytes,user id,uid,uuid,guid,"
         "post id,message id,thread id,process id,pid,exit code,error code,mã lỗi,job id,run id,"
         "device id,android id,số ký hiệu,ký hiệu,mẫu số,văn bản số,tài liệu số,document no,document number,"
         "patent,bằng sáng chế,số đăng ký thuốc,sđk,visa thuốc,lô sản xuất,mã lô,mã số lô,mã kiện,"
         "mã bưu gửi,bưu gửi,voucher,coupon,mã giảm giá,mã khuyến mãi,promo code,mã vé,số vé,vé số,"
-        "mã dự thưởng,xổ số,giải đặc biệt,kết quả xổ số,số trúng thưởng,seed,random,nonce,block,gas,"
-        "tập tin,file,tệp,mã lớp,mã học phần,mã môn,mã trường,mã đề,số báo danh,sbd,pixel,pixels,"
+        "mã dự thưởng,xổ số,giải đặc biệt,kết quả xổ số,số trúng thưởng,seed,nonce,"
+        "mã lớp,mã học phần,mã môn,mã trường,mã đề,số báo danh,sbd,pixel,pixels,"
         "tần số,frequency,cas,cas no,pi,số pi,cves,cve,giá,gia vang,tỉ giá,tỷ giá,exchange rate"
     ),
     "": (
