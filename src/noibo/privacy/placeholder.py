@@ -31,6 +31,7 @@ SEEN: Final = re.compile(
     "|".join(rf"{left}{_SPACE}{_LOOSE}{_SPACE}{right}" for left, right in _BRACKETS) + f"|{_STRICT}"
 )
 LONGEST: Final = 260  # characters of what SEEN may match
+_SIGNS: Final = ("_", "<", "&lt;", "\\u003", "%3")  # one of them is in whatever it matches
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,11 @@ class Placeholder:
 
     def __str__(self) -> str:
         return f"<{self.bare}>"
+
+
+def may_have(text: str) -> bool:
+    """A quick look: without any of these signs there is no placeholder in it."""
+    return any(sign in text for sign in _SIGNS)
 
 
 def seen(match: re.Match[str]) -> str:

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NoReturn
 
-from noibo.privacy.placeholder import SEEN, Placeholder, plain_kind, seen
+from noibo.privacy.placeholder import SEEN, Placeholder, may_have, plain_kind, seen
 from noibo.privacy.span import Span
 from noibo.privacy.spans import disjoint
 from noibo.privacy.unescaped import unescaped
@@ -158,7 +158,7 @@ class Redaction:
         return number
 
     def _reserve(self, text: str) -> None:
-        for match in SEEN.finditer(text):
+        for match in SEEN.finditer(text) if may_have(text) else ():
             kind, number = _parts(match)
             if not self._given(kind, number):
                 self._taken.setdefault(kind, set()).add(number)
@@ -186,7 +186,7 @@ class Redaction:
             self._taken.setdefault(kind, set()).add(number)
             return match[0]
 
-        return SEEN.sub(one, text)
+        return SEEN.sub(one, text) if may_have(text) else text
 
     def _pattern(self) -> re.Pattern[str] | None:
         wanted = [
