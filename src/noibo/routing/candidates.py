@@ -75,7 +75,7 @@ class Candidate:
         """Whether prompt and answer have room in its context."""
         if self.context is None:
             return "perhaps"
-        if demand.whole <= self.context:
+        if demand.most <= self.context:
             return "yes"
         return "perhaps" if demand.least <= self.context else "no"
 

@@ -53,6 +53,10 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "its model was not sure: right with a chance of {p:.2f}, less than {threshold:.2f}",
             "mô hình không chắc chắn: xác suất đúng {p:.2f}, thấp hơn {threshold:.2f}",
         ),
+        "disagreement": (
+            "asked again, its model says something else: {share:.2f} of the answers agree",
+            "hỏi lại thì mô hình trả lời khác: chỉ {share:.2f} số câu trả lời giống nhau",
+        ),
         "good": ("nothing is wrong with it", "không thấy lỗi gì"),
         "sure": (
             "nothing is wrong with it, and it is right with a chance of {p:.2f}",

@@ -148,13 +148,15 @@ def _cheapest(ask: Ask) -> list[Ordered]:
     wanted, demand = ask.strategy.quality, ask.demand
     side = [*ask.here, *ask.elsewhere]
     chances = {one.name: one.chance(demand) for one in side}
+    none_meets = all(chance is None or chance < wanted for chance in chances.values())
 
     def rank(one: Candidate) -> tuple[bool, float, float]:
         chance = chances[one.name]
         lower = ask.strategy.margin if ask.held and ask.held.model == one.name else 0.0
         if chance is not None and chance >= wanted - lower:
-            held = lower > 0 and ask.strategy.sticky
-            return False, -1.0 if held else _cost(one, demand), -chance
+            return False, -1.0 if lower else _cost(one, demand), -chance
+        if lower and none_meets:
+            return True, -2.0, 0.0
         return True, -(chance if chance is not None else -1.0), _cost(one, demand)
 
     side.sort(key=rank)
@@ -169,12 +171,12 @@ def _why_cheapest(one: Candidate, chances: dict[str, float | None], ask: Ask) ->
         for other in ask.left
         if other.cost(ask.demand) is None and other.name != one.name
     ]
-    if has is None:
-        return (Reason.of("nothing_measured", quality=wanted),)
-    if has >= wanted:
+    if has is not None and has >= wanted:
         return (Reason.of("cheapest", quality=wanted, has=has), *dear)
     if ask.held is not None and ask.held.model == one.name:
         return (Reason.of("stays_with", model=one.name),)
+    if has is None:
+        return (Reason.of("nothing_measured", quality=wanted),)
     return (Reason.of("none_meets", quality=wanted, has=has),)
 
 

@@ -30,6 +30,7 @@ class Outcome(Enum):
     BUSY = "busy"  # 429, a full queue, no room in memory
     SLOW = "slow"  # no first byte in its time
     TOO_LONG = "too_long"  # its context is smaller than was thought
+    REFUSED = "refused"  # it says no to the request as it is (400, 422), or to noibo's key
     UNFIT = "unfit"  # it answered, and the judge finds that not good
 
 
