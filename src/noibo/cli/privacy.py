@@ -14,6 +14,7 @@ import typer
 
 from noibo.cli.context import settings
 from noibo.cli.privacy_audit import audit
+from noibo.cli.privacy_scan import scan
 from noibo.cli.privacy_view import Language, print_checked, print_departures, print_sums
 from noibo.errors import LedgerBroken, UsageError
 
@@ -46,6 +47,7 @@ class By(StrEnum):
 
 
 app.command("audit")(audit)
+app.command("scan")(scan)
 
 
 @app.callback()
