@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from noibo.engines.fit.this_machine import Found
     from noibo.engines.lookup import ModelLookup
     from noibo.engines.supervision.supervisor import Supervisor
+    from noibo.gateway.files.contents import Contents
     from noibo.gateway.leaving.border import Border
     from noibo.gateway.stored import Stored
     from noibo.hardware.machine import Hardware
     from noibo.hardware.offload import Usable
+    from noibo.holdings.steward import Steward
     from noibo.usage.budgets import Budgets
     from noibo.usage.ledger import Ledger
     from noibo.usage.local_cost import LocalCost
@@ -196,6 +198,20 @@ def open_stored(settings: Settings) -> Stored:
         BatchRecords(database),
         AccessRecords(database),
     )
+
+
+def open_steward(settings: Settings, database: Database) -> Steward:
+    """Finds, exports and erases what is kept of persons."""
+    from noibo.holdings.steward import Steward
+
+    return Steward(database, open_contents(settings), settings.home)
+
+
+def open_contents(settings: Settings) -> Contents:
+    """What is in uploaded files."""
+    from noibo.gateway.files.contents import Contents
+
+    return Contents(settings.home / "files")
 
 
 def open_records(database: Database) -> AccessRecords:

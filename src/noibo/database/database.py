@@ -43,6 +43,10 @@ class Backend(Protocol):
         """Hold `name`, if no other server of this database does. When this process ends, however it
         ends, another gets it: at once or soon."""
 
+    async def scrub(self) -> bool:
+        """Overwrite what was deleted, as far as this kind of database can. False where somebody
+        still reads it: then it goes later."""
+
     async def close(self) -> None:
         """Nothing is asked afterwards."""
 
@@ -69,6 +73,11 @@ class Database:
         """Hold `name`, if no other server of this database does."""
         self._permit()
         return self._backend.hold(name)
+
+    async def scrub(self) -> bool:
+        """Overwrite what was deleted; False where that must wait for who still reads it."""
+        self._permit()
+        return await self._backend.scrub()
 
     async def close(self) -> None:
         """Nothing is asked afterwards."""

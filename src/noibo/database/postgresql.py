@@ -13,6 +13,7 @@ from noibo.database.database import T, Work
 from noibo.database.faults import mapped
 from noibo.database.lease import Lease
 from noibo.database.own_loop import OwnLoop
+from noibo.database.schema import metadata
 from noibo.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -44,6 +45,20 @@ class PostgresqlServer:
     async def hold(self, name: str) -> Lease | None:
         lease = Lease(name, lambda work: self.run(work, writes=True))
         return lease if await lease.take() else None
+
+    async def scrub(self) -> bool:
+        if self._own is None:
+            self._own = OwnLoop("noibo-database")
+        await self._own.run(self._vacuum())
+        return True
+
+    async def _vacuum(self) -> None:
+        with mapped(self._address):
+            engine = await self._opened()
+            alone = engine.execution_options(isolation_level="AUTOCOMMIT")
+            async with alone.connect() as connection:
+                for table in metadata.sorted_tables:
+                    await connection.exec_driver_sql(f'VACUUM "{table.name}"')
 
     async def close(self) -> None:
         own, self._own = self._own, None

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
@@ -58,6 +58,9 @@ class SqliteFile:
 
         return LockFile(lock) if await self._there(take) else None
 
+    async def scrub(self) -> bool:
+        return await self._there(self._scrub)
+
     async def close(self) -> None:
         await self._there(self._close)
         self._thread.shutdown(wait=False)
@@ -70,6 +73,16 @@ class SqliteFile:
             if self._engine is None:
                 self._engine = self._open()
             return _transaction(self._engine, work, writes=writes)
+
+    def _scrub(self) -> bool:
+        """The log is written back and cut off: in the file, `secure_delete` has overwritten it."""
+        with mapped(self._address):
+            if self._engine is None:
+                self._engine = self._open()
+            with self._engine.connect() as connection:
+                plain = cast("sqlite3.Connection", connection.connection.dbapi_connection)
+                busy, _, _ = plain.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
 
     def _open(self) -> Engine:
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -45,6 +45,11 @@ class Contents:
                 self.name(name)
         return path if path.is_file() else None
 
+    @staticmethod
+    def open(path: Path) -> BinaryIO:
+        """A whole content, to be read."""
+        return path.open("rb")
+
     def name(self, name: str) -> None:
         """Give a whole content its name, unless somebody has."""
         try:

@@ -1,0 +1,285 @@
+"""`noibo privacy find-person, export-person, erase-person`: what is kept of somebody."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from noibo.cli.context import settings
+from noibo.cli.privacy_view import Language
+from noibo.cli.table import Column, print_paragraph, print_table
+from noibo.cli.terminal import harmless
+from noibo.errors import UsageError
+from noibo.settings import Settings
+
+if TYPE_CHECKING:
+    from noibo.database.database import Database
+    from noibo.holdings.finding import Found
+    from noibo.holdings.steward import Erased, Steward
+    from noibo.holdings.wanted import Wanted
+
+Text = Annotated[
+    list[str] | None,
+    typer.Option(help="A name, number or address of the person; repeatable."),
+]
+User = Annotated[str | None, typer.Option(help="A user, a key as key:ID, or local.")]
+Loose = Annotated[bool, typer.Option("--loose", help="Also without its marks: Nguyen for Nguyễn.")]
+In = Annotated[Language, typer.Option(help="Language of the words around what was found.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+_SAYS = {
+    "nothing": {
+        Language.en: "Nothing is kept of that person here.",
+        Language.vi: "Ở đây không lưu gì về người đó.",
+    },
+    "would": {
+        Language.en: "Nothing was changed. With --yes, this is erased.",
+        Language.vi: "Chưa thay đổi gì. Thêm --yes để xóa những mục này.",
+    },
+    "erased": {Language.en: "Erased: {what}.", Language.vi: "Đã xóa: {what}."},
+    "stayed": {
+        Language.en: "A batch still reads {what}: erase again when it has ended.",
+        Language.vi: "Một lô vẫn đang đọc {what}: hãy xóa lại khi lô kết thúc.",
+    },
+    "log": {
+        Language.en: "The database's log still holds what was erased until its last reader ends:"
+        " run this again, or stop the server.",
+        Language.vi: "Nhật ký của cơ sở dữ liệu còn giữ nội dung đã xóa cho đến khi người đọc cuối"
+        " cùng dừng: hãy chạy lại, hoặc dừng máy chủ.",
+    },
+    "remains": {
+        Language.en: "What noibo cannot reach: copies of the database and of NOIBO_HOME made"
+        " elsewhere, snapshots, blocks a disk has set aside, and what was sent to others"
+        " (noibo privacy report --user says where).",
+        Language.vi: "Những gì noibo không với tới: bản sao của cơ sở dữ liệu và NOIBO_HOME ở nơi"
+        " khác, ảnh chụp đĩa, các khối đĩa đã loại, và những gì đã gửi cho bên khác (noibo privacy"
+        " report --user cho biết nơi nào).",
+    },
+    "unsearched": {
+        Language.en: "{count} files are no text and were not searched: {what}.",
+        Language.vi: "{count} tệp không phải văn bản và chưa được tìm: {what}.",
+    },
+}
+_HEADINGS = {
+    Language.en: ("KIND", "ROW", "WHOSE", "WHERE"),
+    Language.vi: ("LOẠI", "DÒNG", "CỦA AI", "CHỖ"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """What a command works with."""
+
+    tree: Settings
+    database: Database
+    steward: Steward
+
+
+def find_person(
+    text: Text = None, loose: Loose = False, lang: In = Language.en, json: Json = False
+) -> None:
+    """Show where somebody is named in what is stored, whoever stored it."""
+    from noibo.holdings.wanted import Wanted
+
+    wanted = Wanted.of(text or (), loose=loose)
+
+    async def work() -> Found:
+        async with _room() as room:
+            return await room.steward.find(wanted)
+
+    _print_found(asyncio.run(work()), lang, json)
+
+
+def export_person(
+    out: Annotated[Path, typer.Argument(help="The zip that is to be written.")],
+    user: User = None,
+    text: Text = None,
+    loose: Loose = False,
+) -> None:
+    """Write all that is kept of somebody into a zip."""
+    from noibo.holdings.wanted import Wanted
+
+    _require_one(user, text)
+
+    async def work() -> dict[str, int]:
+        async with _room() as room:
+            if user is not None:
+                return await _export_user(room, user, out)
+            return await _export_text(room, Wanted.of(text or (), loose=loose), out)
+
+    counts = asyncio.run(work())
+    print(f"{out}: {_counted(counts) or 'nothing is kept of that person here'}.")
+
+
+def erase_person(
+    user: User = None,
+    text: Text = None,
+    loose: Loose = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Erase; else it is only shown what would go.")
+    ] = False,
+    lang: In = Language.en,
+    json: Json = False,
+) -> None:
+    """Erase what is kept of somebody; shows it first."""
+    from noibo.holdings.wanted import Wanted
+
+    _require_one(user, text)
+    wanted = Wanted.of(text or (), loose=loose) if user is None else None
+    asyncio.run(_erase(user, wanted, yes, lang, json))
+
+
+async def _erase(
+    user: str | None, wanted: Wanted | None, yes: bool, lang: Language, json: bool
+) -> None:
+    async with _room() as room:
+        if wanted is not None:
+            found = await room.steward.find(wanted)
+            counts: dict[str, int] = found.counts()
+            if not yes:
+                _print_found(found, lang, json)
+        else:
+            counts = await room.steward.count_of(user or "")
+            if not yes:
+                print(dumps(counts) if json else _counted(counts) or _SAYS["nothing"][lang])
+        if not yes:
+            if counts and not json:
+                print(_SAYS["would"][lang])
+            return
+        async with _noted(room.tree, user, wanted, counts) as ended:
+            if wanted is not None:
+                erased = await room.steward.erase_text(wanted, found)
+            else:
+                erased = await room.steward.erase_user(user or "")
+            ended.update(erased.counts)
+    _print_erased(erased, lang, json)
+
+
+@contextlib.asynccontextmanager
+async def _noted(
+    tree: Settings, user: str | None, wanted: Wanted | None, counts: dict[str, int]
+) -> AsyncIterator[dict[str, int]]:
+    """The audit log says that somebody was erased, and not who: a pseudonym, which who knows the
+    name can compare."""
+    from noibo.access.audit import DONE, AuditLog
+    from noibo.ledger.node import node_of
+
+    name = user if wanted is None else "\n".join(wanted.terms)
+    node = await asyncio.to_thread(node_of, tree.home)
+    about = f"{'text' if wanted else 'user'}:{node.pseudonym(name or '')}"
+    log = AuditLog(tree.home)
+    async with log.act("person.erase", about, counts) as number:
+        done: dict[str, int] = {}
+        yield done
+        await log.end(number, DONE, {f"erased_{kind}": count for kind, count in done.items()})
+
+
+async def _export_user(room: _Room, name: str, out: Path) -> dict[str, int]:
+    from noibo.assembly import open_contents
+    from noibo.egress_ledger import FILE_NAME, departures
+    from noibo.holdings import on_disk
+    from noibo.holdings.export import Export
+    from noibo.holdings.gathering import of_user, put_files, put_on_disk
+    from noibo.holdings.steward import HERE
+    from noibo.ledger.node import find_node
+
+    rows = await room.database.read(lambda connection: of_user(connection, name))
+    node = find_node(room.tree.home)
+    mine = node.pseudonym(name) if node is not None else ""
+    with Export(out, {"user": name, "made_at": _now()}) as export:
+        for kind, found in rows.items():
+            export.rows(kind, found)
+        put_files(export, open_contents(room.tree), [row["id"] for row in rows.get("file", [])])
+        left = [one for one in departures(room.tree.home / FILE_NAME) if mine and one.user == mine]
+        if left:
+            export.rows("departures", [asdict(one) for one in left])
+        if name == HERE:
+            put_on_disk(export, room.tree.home, on_disk.kept(room.tree.home))
+    return dict(export.counts)
+
+
+async def _export_text(room: _Room, wanted: Wanted, out: Path) -> dict[str, int]:
+    from noibo.assembly import open_contents
+    from noibo.holdings.export import Export
+    from noibo.holdings.gathering import of_hits, put_files, put_on_disk
+
+    found = await room.steward.find(wanted)
+    rows = await room.database.read(lambda connection: of_hits(connection, found))
+    home = room.tree.home
+    with Export(out, {"text": wanted.terms, "made_at": _now()}) as export:
+        for kind, kept in rows.items():
+            export.rows(kind, kept)
+        contents = [str(hit.key[0]) for hit in found.hits if hit.kind == "content"]
+        put_files(export, open_contents(room.tree), contents)
+        here = [home / str(hit.key[0]) for hit in found.hits if hit.kind == "on_disk"]
+        put_on_disk(export, home, here)
+    return dict(export.counts)
+
+
+@contextlib.asynccontextmanager
+async def _room() -> AsyncIterator[_Room]:
+    from noibo.assembly import open_database, open_steward
+
+    tree = settings()
+    database = open_database(tree)
+    try:
+        yield _Room(tree, database, open_steward(tree, database))
+    finally:
+        await database.close()
+
+
+def _require_one(user: str | None, text: list[str] | None) -> None:
+    if (user is None) == (not text):
+        raise UsageError(
+            "Say whom: either --user, for all that somebody stored, or --text, for all in which"
+            " somebody is named.",
+            next_step="noibo privacy erase-person --text 'Nguyễn Văn An' --text '0912 345 678'",
+        )
+
+
+def _print_found(found: Found, lang: Language, json: bool) -> None:
+    if json:
+        said: dict[str, Any] = {"hits": [asdict(hit) for hit in found.hits]}
+        print(dumps(said | {"unsearched": found.unsearched}, indent=2, ensure_ascii=False))
+        return
+    if found.hits:
+        rows = [
+            (hit.kind, hit.name, harmless(hit.owner), harmless(hit.excerpt)) for hit in found.hits
+        ]
+        print_table([Column(title, most=44) for title in _HEADINGS[lang]], rows)
+    else:
+        print(_SAYS["nothing"][lang])
+    if found.unsearched:
+        what = ", ".join(found.unsearched)
+        print_paragraph(_SAYS["unsearched"][lang].format(count=len(found.unsearched), what=what))
+
+
+def _print_erased(erased: Erased, lang: Language, json: bool) -> None:
+    if json:
+        print(dumps(asdict(erased), indent=2))
+        return
+    if not erased.counts:
+        print(_SAYS["nothing"][lang])
+    else:
+        print(_SAYS["erased"][lang].format(what=_counted(erased.counts)))
+    if erased.stayed:
+        print_paragraph(_SAYS["stayed"][lang].format(what=", ".join(erased.stayed)))
+    if not erased.scrubbed:
+        print_paragraph(_SAYS["log"][lang])
+    print_paragraph(_SAYS["remains"][lang])
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
