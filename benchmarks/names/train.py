@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.names.grammar import Grammar, Row
 from noibo.privacy.names_candidates import candidates
-from noibo.privacy.names_features import all_features
+from noibo.privacy.names_features import evidence
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "src/noibo/privacy/data/name_weights.txt"
@@ -69,11 +69,11 @@ def examples(rows: Sequence[Row]) -> list[Example]:
     found = []
     for _, text, spans in rows:
         parts = list(candidates(text))
-        for part, names in zip(parts, all_features(text, parts), strict=True):
-            if names[-1] == "historic":
+        for part, told in zip(parts, evidence(text, parts), strict=True):
+            if told.shape == "historic":
                 continue
             hit = any(part.start < end and start < part.end for start, end in spans)
-            found.append((names, hit))
+            found.append((told.names(), hit))
     return found
 
 
@@ -104,9 +104,9 @@ def found_in(text: str, weights: dict[str, float], threshold: float = 0.0) -> li
     parts = list(candidates(text))
     return [
         (part.start, part.end)
-        for part, names in zip(parts, all_features(text, parts), strict=True)
-        if names[-1] != "historic"
-        and sum(weights.get(name, 0.0) for name in names) > threshold
+        for part, told in zip(parts, evidence(text, parts), strict=True)
+        if told.shape != "historic"
+        and sum(weights.get(name, 0.0) for name in told.names()) > threshold
     ]
 
 

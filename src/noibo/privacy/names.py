@@ -20,7 +20,7 @@ from itertools import pairwise
 from typing import Final
 
 from noibo.privacy.names_candidates import Candidate, candidates
-from noibo.privacy.names_features import all_features
+from noibo.privacy.names_features import Evidence, evidence
 from noibo.privacy.names_lexicon import COMMON, GIVEN_VI, HONORIFIC, kinds, read
 from noibo.privacy.names_lower import lower_names
 from noibo.privacy.reading import Reading
@@ -53,27 +53,46 @@ def _span(start: int, end: int, odds: float) -> Span:
     return Span(start, end, LABEL, round(1 / (1 + math.exp(-odds)), 3), "names")
 
 
-def odds(names: list[str]) -> float:
-    """The log-odds that a candidate with these features is a person's name."""
-    return sum(map(weights().__getitem__, names))
+def odds(told: Evidence) -> float:
+    """The log-odds that a candidate is a person's name."""
+    shape = _shape(told.shape)
+    found = shape.base
+    for name in told.own:
+        found += shape.alone.get(name, 0.0)
+    for name in told.around:
+        found += shape[name]
+    return found
 
 
-class _Weights(dict[str, float]):
+class _Shape(dict[str, float]):
+    """What each feature around a name of one shape speaks for, by itself and with the shape."""
+
+    def __init__(self, shape: str) -> None:
+        self.alone, self.shape = weights(), shape
+        self.base = self.alone.get("bias", 0.0) + self.alone.get(shape, 0.0)
+
     def __missing__(self, name: str) -> float:
-        return 0.0
+        both = self.alone.get(name, 0.0) + self.alone.get(f"{self.shape}&{name}", 0.0)
+        self[name] = both
+        return both
+
+
+_shape = cache(_Shape)
 
 
 @cache
 def weights() -> dict[str, float]:
     """What each feature speaks for, as learnt."""
     rows = (line.split("\t") for line in read("name_weights.txt").splitlines())
-    return _Weights((name, float(value)) for name, value in rows)
+    return {name: float(value) for name, value in rows}
 
 
 def _capitalised(text: str) -> Iterator[tuple[int, int, float]]:
     found = list(candidates(text))
-    told = all_features(text, found)
-    judged = [(candidate, odds(names), names[-1]) for candidate, names in zip(found, told, strict=True)]
+    judged = [
+        (candidate, odds(told), told.shape)
+        for candidate, told in zip(found, evidence(text, found), strict=True)
+    ]
     known = {
         token
         for candidate, value, shape in judged

@@ -26,6 +26,7 @@ from noibo.privacy.names_lexicon import (
     STREET,
     SURNAME,
     SURNAME_VI,
+    capitals,
     historic,
     kinds,
     places,
@@ -56,10 +57,7 @@ class Candidate:
 @cache
 def runs() -> re.Pattern[str]:
     """Words that begin with a capital, with what joins them into one name."""
-    capitals = "".join(
-        c for c in map(chr, (*range(0x41, 0x590), *range(0x1E00, 0x2000))) if c.isupper()
-    )
-    word = rf"[{capitals}](?:\.(?=[ {capitals}])|(?:[^\W\d_]|['’\-](?!s\b)(?=[^\W\d_]))*+)"
+    word = rf"[{capitals()}](?:\.(?=[ {capitals()}])|(?:[^\W\d_]|['’\-](?!s\b)(?=[^\W\d_]))*+)"
     return re.compile(rf"(?<![\w@]){word}(?: (?:(?:{_PARTICLES}) ){{0,2}}{word})*+(?![@\d_])")
 
 
@@ -100,6 +98,12 @@ def _breaks(place: int, tokens: list[str], kind: int) -> bool:
     return bool(kind & COMMON and not kind & _PERSONAL)
 
 
+def _odd_syllable(tokens: list[str], found: list[int], first: int, place: int) -> bool:
+    """A syllable that the lists lack, in capitals as a name's: `Hứa Kiễn Quốc`."""
+    named = found[place] & OTHER_VIETNAMESE and found[first] & SURNAME_VI
+    return bool(named) and place - first < 4 and tokens[place][1:].islower()
+
+
 def _known(tokens: list[str], found: list[int], place: int) -> int:
     """How many words from `place` on are a known place or a person of history, and nothing more:
     `Thanh Hóa` is one, but not in `Lê Thanh Hóa`, nor `Trần Phú` in `Trần Phú Quý`."""
@@ -123,7 +127,8 @@ def _pieces(start: int, tokens: list[str]) -> Iterator[Candidate]:
     left, place, first = 0, 0, -1
     while place < len(tokens):
         length = _known(tokens, found, place)
-        if not length and not _breaks(place, tokens, found[place]):
+        goes_on = first >= 0 and _odd_syllable(tokens, found, first, place)
+        if not length and (goes_on or not _breaks(place, tokens, found[place])):
             first = place if first < 0 else first
             place += 1
             continue

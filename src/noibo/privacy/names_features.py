@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from noibo.privacy.names_candidates import Candidate
@@ -45,37 +47,43 @@ _SPOKEN_OF: Final = frozenset({"l:label", "l:role", "l:intro", "l:honorific", "l
 _BETWEEN: Final = frozenset({", ", " and ", " và ", " & ", ", and ", " va ", " or "})
 
 
-def all_features(text: str, found: Sequence[Candidate]) -> list[list[str]]:
-    """Those of each candidate, with what the one before and the one after it in a row look like:
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """`shape`: what a candidate looks like, in a word. `own`: features of its words. `around`: those
+    of what stands around it, which weigh by themselves and together with the shape."""
+
+    shape: str
+    own: tuple[str, ...]
+    around: list[str]
+
+    def names(self) -> list[str]:
+        """All of its features, as they are learnt."""
+        both = [f"{self.shape}&{feature}" for feature in self.around]
+        return ["bias", self.shape, *self.own, *self.around, *both]
+
+
+def evidence(text: str, found: Sequence[Candidate]) -> list[Evidence]:
+    """For each candidate, also with what the one before and the one after it in a row look like:
     `Anna, Ben and Carla`."""
-    told = [features(text, candidate) for candidate in found]
-    shapes = [names[-1] for names in told]
+    told = [_evidence(text, candidate) for candidate in found]
     for at in range(1, len(found)):
-        gap = text[found[at - 1].end : found[at].start]
-        if gap in _BETWEEN:
+        between = found[at].start - found[at - 1].end
+        if between < 7 and text[found[at - 1].end : found[at].start] in _BETWEEN:
             for here, there in ((at, at - 1), (at - 1, at)):
                 cut = found[there].cut_right & ORGANISATION
-                told[here].append("n:organisation" if cut else "n:" + shapes[there])
+                told[here].around.append("n:organisation" if cut else "n:" + told[there].shape)
     return told
 
 
-def features(text: str, candidate: Candidate) -> list[str]:
-    """Their names; the weights of all that hold are summed. The last is the shape."""
-    found = ["bias"]
-    around = before(text, candidate.start) if not candidate.cut_left else _cut(candidate.cut_left)
-    follow = after(text, candidate.end) if not candidate.cut_right else _tail(candidate.cut_right)
-    shape = _form(candidate)
+def _evidence(text: str, candidate: Candidate) -> Evidence:
+    left = before(text, candidate.start) if not candidate.cut_left else _cut(candidate.cut_left)
+    right = after(text, candidate.end) if not candidate.cut_right else _tail(candidate.cut_right)
+    shape, own = _look(candidate.tokens, candidate.kinds)
     if len(candidate.tokens) == 1 and _begins_compound(text, candidate):
         shape = "compound"
-    if shape == "historic" and _SPOKEN_OF.intersection(around):
+    if shape == "historic" and _SPOKEN_OF.intersection(left):
         shape = "full"
-    found += _words(candidate)
-    found += around
-    found += follow
-    found += [f"{shape}&{feature}" for feature in around]
-    found += [f"{shape}&{feature}" for feature in follow]
-    found.append(shape)
-    return found
+    return Evidence(shape, own, left + right)
 
 
 def _begins_compound(text: str, candidate: Candidate) -> bool:
@@ -103,9 +111,14 @@ def _tail(kind: int) -> list[str]:
     return ["r:organisation"] if kind & ORGANISATION else ["r:run"]
 
 
-def _form(candidate: Candidate) -> str:
+@lru_cache(8192)
+def _look(tokens: tuple[str, ...], kinds: tuple[int, ...]) -> tuple[str, tuple[str, ...]]:
+    """The shape of a name and the features of its words."""
+    return _form(tokens, kinds), tuple(_words(tokens, kinds))
+
+
+def _form(tokens: tuple[str, ...], kinds: tuple[int, ...]) -> str:
     """One word for what the name looks like; what stands around weighs by it."""
-    tokens, kinds = candidate.tokens, candidate.kinds
     phrase = " ".join(tokens).lower()
     if phrase in historic():
         return "historic"
@@ -146,9 +159,8 @@ def _form_of_one(token: str, kind: int) -> str:
     return "person-like" if _ENDINGS.search(token.lower()) else "unknown"
 
 
-def _words(candidate: Candidate) -> list[str]:
+def _words(tokens: tuple[str, ...], kinds: tuple[int, ...]) -> list[str]:
     """Features of the words themselves."""
-    tokens, kinds = candidate.tokens, candidate.kinds
     found = [f"words:{min(len(tokens), 6)}"]
     if all(token.isupper() for token in tokens) and len(tokens[0]) > 1:
         found.append("capitals" if len(tokens) > 1 else "capitals1")

@@ -112,6 +112,13 @@ def phrases(*names: str) -> frozenset[str]:
 
 
 @cache
+def capitals() -> str:
+    """Capital letters of the Latin, Greek, Cyrillic and Armenian scripts, for a character class."""
+    ranges = (*range(0x41, 0x590), *range(0x1E00, 0x2000))
+    return "".join(c for c in map(chr, ranges) if c.isupper())
+
+
+@cache
 def places() -> frozenset[str]:
     """Countries, provinces, cities and districts."""
     return phrases("vietnamese_places.txt", "world_places.txt")

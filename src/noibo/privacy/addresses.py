@@ -1,0 +1,103 @@
+"""Finds addresses, Vietnamese and foreign.
+
+A chain of parts is an address if it says where somebody's door is: a house with a street, an alley,
+a hamlet or a building, with what lies around it, or less where a word before it asks for an address
+("địa chỉ", "ship về", "lives at"). A lone province, city or country is where one comes from, not
+where one lives, and is not found.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Final
+
+from noibo.privacy.addresses_english import english_addresses
+from noibo.privacy.addresses_vietnamese import AREA, FINE, HOUSE, KNOWN, WARD, Part, Reader, folded
+from noibo.privacy.reading import Reading
+from noibo.privacy.span import Span
+
+LABEL: Final = "ADDRESS"
+_CUE_WIDTH: Final = 40
+_BUILDING: Final = re.compile(
+    r"(?:[A-Z][A-Za-z']* ){0,3}(?:Vinhomes|Masteri|Landmark|Ecopark|Sunrise|Tower|Plaza|Palace|Building|City|"
+    r"Residences?|Garden|Apartments?|Hotel)(?: [A-Z][A-Za-z0-9']*){0,3}, ?$"
+)
+
+
+def find_addresses(text: str) -> list[Span]:
+    """Addresses in `text`, in order, without overlaps."""
+    reading = Reading.of(text)
+    found = [
+        *(Span(start, end, LABEL, score, "addresses") for start, end, score in _chains(reading.text)),
+        *(Span(start, end, LABEL, 0.8, "addresses_english") for start, end in english_addresses(reading.text)),
+    ]
+    # Of two that overlap the one that begins first and is longer.
+    found.sort(key=lambda span: (span.start, -span.end))
+    apart: list[Span] = []
+    for span in found:
+        if apart and span.start < apart[-1].end:
+            if span.end - span.start > apart[-1].end - apart[-1].start:
+                apart[-1] = span
+            continue
+        apart.append(span)
+    return [reading.back(span) for span in apart]
+
+
+def _chains(text: str) -> Iterator[tuple[int, int, float]]:
+    reader = Reader(text)
+    done = 0
+    for place in reader.heads():
+        if place < done:
+            continue
+        parts = reader.chain(place)
+        if parts and _is_address(reader.bare, parts):
+            done = parts[-1].end
+            yield _from_building(reader.bare, place), done, 0.9 if len(parts) > 2 else 0.75
+
+
+def _from_building(bare: str, place: int) -> int:
+    """Where the name of a building right before the street begins: `Vinhomes Golden River, số 2`."""
+    found = _BUILDING.search(bare, max(0, place - _CUE_WIDTH), place)
+    return found.start() if found else place
+
+
+@cache
+def _cues() -> re.Pattern[str]:
+    """Words right before an address, without accents."""
+    return re.compile(
+        r"(?:dia chi[^,;.\n]{0,24}|noi o[^,;.\n]{0,16}|cho o|tru tai|thuong tru[^,;.\n]{0,6}|tam tru"
+        r"[^,;.\n]{0,6}|cu tru[^,;.\n]{0,5}|dc|d/c|address(?: is)?|lives? (?:at|in)|living at|ship(?: ve| den| toi|"
+        r" cho em ve)?|giao(?: hang)?(?: ve| den| toi| thanh)?|nha(?: rieng)?(?: em| toi| minh| chi| anh)?"
+        r"(?: o)?|[^\w]o|^o|tai|van phong|tru so|den|ve|qua|gui|ho khau[^,;.\n]{0,12}|que quan|nguyen quan|"
+        r"o so|ngu tai|sinh song tai|chuyen den|chuyen ve|to)\s*[:\-]?\s*[\"'(]?$",
+        re.IGNORECASE,
+    )
+
+
+@cache
+def _strong_cues() -> re.Pattern[str]:
+    return re.compile(
+        r"(?:dia chi[^,;.\n]{0,24}|noi o[^,;.\n]{0,16}|tru tai|thuong tru[^,;.\n]{0,6}|tam tru[^,;.\n]{0,6}|dc|d/c|"
+        r"address(?: is)?|lives? (?:at|in)|ship ve|ship den|giao ve|ngu tai|ho khau[^,;.\n]{0,12})\s*[:\-]?\s*[\"'(]?$",
+        re.IGNORECASE,
+    )
+
+
+def _is_address(bare: str, parts: list[Part]) -> bool:
+    kinds = [part.kind for part in parts]
+    before = bare[max(0, parts[0].start - _CUE_WIDTH) : parts[0].start]
+    around = sum(kind in (WARD, AREA, KNOWN) for kind in kinds)
+    fine = kinds.count(FINE)
+    if kinds[0] == HOUSE:
+        if around:
+            return True
+        first = bare[parts[0].start : parts[0].end]
+        named = re.match(r"(?i)(?:so|sn)\b|\S*/|\S+,? (?:duong|pho|ngo|hem|ngach|kiet|d\.)\b", first)
+        return bool(_cues().search(before)) if named or fine else bool(_strong_cues().search(before))
+    if HOUSE in kinds or fine:
+        if around and (fine > 1 or HOUSE in kinds or len(parts) > 2):
+            return True
+        return len(parts) > 1 and bool(_cues().search(before))
+    return around > 1 and bool(_strong_cues().search(before))

@@ -1,0 +1,216 @@
+"""Addresses of other countries: `14 Rosemount Crescent, Glasgow G20 7QN`, `Rua do Arenque 1634`.
+
+Nearly all of them have a number, so numbers are where they are looked for: one with a street after
+it, or one that ends a street. Flats, towns, states, postcodes and countries that follow belong to
+the address, also on lines of their own. Boxes and military post are addresses by themselves.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from noibo.privacy.names_lexicon import capitals, places
+
+_SUFFIXES: Final = (
+    "street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|court|ct|place|pl|square|sq|"
+    "terrace|terr|crescent|cres|close|way|highway|hwy|parkway|pkwy|circle|cir|trail|trl|row|"
+    "grove|gardens|gdns|mews|alley|plaza|turnpike|pike|walk|quay|esplanade|parade|pde|loop|crossing|"
+    "crossroad|heights|hill|rise|vale|green|wharf|str|gate|union|mall"
+)
+_PLAIN_SUFFIXES: Final = "street|avenue|road|boulevard|lane|drive"
+_OPENERS: Final = (
+    "rua|via|viale|piazza|rue|avenue|boulevard|chemin|calle|avenida|av|paseo|carrer|strada|ulica|"
+    "ul|travessa|largo|passeig|corso|route|impasse|allée|camino|carretera|ronda|praça|estrada"
+)
+_ENDINGS: Final = (
+    "straße,strasse,straat,gasse,weg,platz,allee,gata,gatan,gate,gaten,vägen,väg,vegen,veien,vej,"
+    "gade,stræde,stræti,straeti,vænget,katu,tie,polku,kuja,laan,plein,dijk,kade,gracht,steenweg,"
+    "utca,út,körút,tér,tere,u.,rkp.,náměstí,třída,ulice,stígur,braut,vegur,bakken,haven"
+).split(",")
+_STATES: Final = (
+    "A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|RI|S[CD]|"
+    "T[NX]|UT|V[AT]|W[AIVY]|ON|QC|BC|AB|MB|SK|NS|NB|NL|NO|PE|NSW|VIC|QLD|TAS|ACT|RS|SP|RJ|MG"
+)
+_LETTER: Final = r"[^\W\d_]"
+# A word with a capital, or a short one with a dot: St., D.
+_TOWN: Final = rf"[{capitals()}](?:{_LETTER}{{0,3}}\.|{_LETTER}*(?:['’\-.]{_LETTER}+)*)"
+_SMALL: Final = "d[aeiou]s?|d[ae]i|del|dell[aeo]|des|of|the|las?|le|van|der|den|zu[mr]|aan|y|e"
+_WORDS: Final = rf"(?:(?:{_TOWN}|\d{{1,3}}(?:st|nd|rd|th)|{_SMALL})[ ]){{1,5}}"
+_NUMBER: Final = r"\d{1,6}[A-Za-z]?(?:[-/]\d{1,4}[A-Za-z]?)?"
+_UNIT: Final = r"(?i:suite|apt|apartment|unit|flat|room|floor|ste)\b\.?[ ]?#?[ ]?\w{1,6}"
+_BACK: Final = 64  # characters that are looked at before a number that ends a street
+_BOX: Final = re.compile(r"[Bb][Oo][Xx] \d|[ADFadf][Pp][Oo],? [Aa]")
+_LONGEST: Final = 7  # parts that follow a street
+
+
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """The compiled rules; made when the first address is looked for."""
+
+    number: re.Pattern[str]
+    gate: re.Pattern[str]
+    after_number: tuple[re.Pattern[str], ...]
+    before_number: tuple[re.Pattern[str], ...]
+    others: re.Pattern[str]
+    corner: re.Pattern[str]
+    flat_before: re.Pattern[str]
+    following: re.Pattern[str]
+    town: re.Pattern[str]
+    gap: re.Pattern[str]
+
+
+@cache
+def patterns() -> Patterns:
+    """Those of `after_number` and `before_number` are tried at each number only."""
+    last = r"[ ]\d{1,5}[A-Za-z]?\b\.?(?![,.]?\d)"
+    return Patterns(
+        number=re.compile(r"\d+"),
+        gate=re.compile(
+            rf"[A-Za-z]?(?:[-/]\d{{1,4}}[A-Za-z]?)?,?[ ](?:[{capitals()}\d]|(?:{_OPENERS})\b|"
+            rf"(?:[a-z]{{3,12}}[ ]){{1,2}}(?:{_PLAIN_SUFFIXES}|{'|'.join(_ENDINGS[:25])})\b|"
+            rf"[a-z]+(?:{'|'.join(_ENDINGS[:25])})[ ]\d)"
+        ),
+        after_number=(
+            re.compile(rf"(?:\d{{2,6}}[ ])?{_NUMBER},?[ ](?:[NSEW]\.?[ ])?{_WORDS}(?i:{_SUFFIXES})\b\.?"),
+            re.compile(rf"(?:\d{{2,6}}[ ])?{_NUMBER}[ ](?:[a-z]{{3,12}}[ ]){{1,2}}(?:{_PLAIN_SUFFIXES})\b"),
+            re.compile(rf"(?:\d{{2,6}}[ ])?{_NUMBER}[ ](?i:{_OPENERS})\b\.?[ ](?:(?:{_SMALL})[ ])*{_TOWN}(?:[ ](?:{_TOWN}|{_SMALL})){{0,3}}(?:{last})?"),
+            re.compile(rf"\d{{2,6}}[ ]{_WORDS}\d{{1,5}}[A-Za-z]?\b\.?(?![,.]?\d)"),
+        ),
+        before_number=(
+            re.compile(rf"(?<!\w)(?i:{_OPENERS})\b\.?[ ](?:(?:{_TOWN}|{_SMALL})[ ]){{1,5}}$"),
+            re.compile(rf"(?<![\w])(?:{_TOWN}[ ]){{0,3}}[\w\-]*{_LETTER}\.?[ ]$"),
+        ),
+        others=re.compile(
+            r"(?i)\b(?:(?:unit|psc|cmr)[ ]\d{1,5},?[ ]box[ ]\d{1,6}|us(?:s|ns|nv|cgc|nr)[ ]\w+(?=\s+[adf]po\b)|"
+            r"p\.?[ ]?o\.?[ ]box[ ]\d{1,6}\b)(?:\s+[adf]po,?[ ]a[aep][ ]\d{5})?"
+        ),
+        corner=re.compile(
+            rf"[Tt]he corner of (?:\d{{1,6}}[ ])?(?:[\w.'’\-]+[ ]){{1,6}}?and[ ](?:{_TOWN}[ ]?){{1,4}}(?:\d{{1,4}}\.?)?"
+        ),
+        flat_before=re.compile(rf"(?<!\w){_UNIT},?\s{{1,2}}$"),
+        following=re.compile(
+            rf"{_UNIT}|#[ ]?\w{{1,5}}|(?:{_STATES})\b(?:[ ]{{1,2}}\d{{4,5}}(?:-\d{{4}})?)?|nan\b|"
+            r"[A-Z]{1,2}\d[A-Z\d]?[ ]\d[A-Z]{2}\b|\d{4}[ ][A-Z]{2}\b|\d{4,5}(?:-\d{3,4})?\b(?![,.\-/]?\d)"
+        ),
+        town=re.compile(rf"{_TOWN}(?:[ ](?:{_TOWN}|{_SMALL}|sur|im|am|upon)){{0,3}}"),
+        gap=re.compile(r"(?:(?<=\d)\.)?[ ]{0,2},?[ ]{0,3}(?:\r?\n[ >?#*]{0,8},?[ ]{0,3})?"),
+    )
+
+
+def english_addresses(text: str) -> Iterator[tuple[int, int]]:
+    """Where they begin and end."""
+    rules = patterns()
+    done = 0
+    for number in rules.number.finditer(text):
+        start, end = number.span()
+        if end - start > 6 or start < done or (start and text[start - 1] not in " \t\n\r>(\"'*:;?"):
+            continue
+        found = _at_number(text, start, end, done)
+        if found:
+            done = _on(text, found[1])
+            yield found[0], done
+    if _BOX.search(text):
+        for box in rules.others.finditer(text):
+            yield box.start(), _on(text, box.end())
+    if "he corner of " in text:
+        for corner in rules.corner.finditer(text):
+            yield corner.start(), _on(text, corner.end())
+
+
+def _at_number(text: str, start: int, end: int, done: int) -> tuple[int, int] | None:
+    """A street with the number at `start`: after it or, if not, before it."""
+    rules = patterns()
+    following = text[end : end + 2]
+    if rules.gate.match(text, end):
+        for rule in rules.after_number:
+            found = rule.match(text, start)
+            if found and not _is_date(found[0]) and not _is_year(text, start, found[0]):
+                flat = rules.flat_before.search(text, max(done, start - 16), start)
+                return (flat.start() if flat else start), found.end()
+    if start < 4 or text[start - 1] != " " or not (text[start - 2].isalpha() or text[start - 2] == ".") or following[:1].isdigit() or following in (".0", ",0"):
+        return None
+    back = max(done, start - _BACK)
+    for rule, opens in zip(rules.before_number, (True, False), strict=True):
+        if not opens and not text[back : start - 1].lower().endswith(tuple(_ENDINGS)):
+            continue
+        found = rule.search(text, back, start)
+        if found and end - start < 6 and _capital_or_long(found[0]):
+            return _numbers_before(text, found.start(), done), end + (following[:1].isalpha())
+    return None
+
+
+def _capital_or_long(street: str) -> bool:
+    """`Skogstien 106`, `hersnapvej 18`; but not `a tie 3`."""
+    last = street.split()[-1]
+    if street.split()[0].lower() in ("in", "since", "by", "from"):
+        return False
+    return len(street.split()) > 1 or (len(last) > 6 and last.lower() not in ("highway", "subway"))
+
+
+def _numbers_before(text: str, start: int, done: int) -> int:
+    found = re.compile(r"(?<![\w.,])(?:\d{1,6}[ ]){1,2}$").search(text, max(done, start - 14), start)
+    return found.start() if found else start
+
+
+_MONTHS: Final = re.compile(
+    r"(?i)\d[ ](?:(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*|monday|tuesday|wednesday|thursday|"
+    r"friday|saturday|sunday|am|pm|the|of|in|on|to|and|or|for|by|at|per|from|a|thang|tháng|ngay|ngày|"
+    r"miles?|minutes?|hours?|days?|years?|km|down|along|more|people|cars?)\b"
+)
+
+
+def _is_date(street: str) -> bool:
+    return _MONTHS.search(street) is not None
+
+
+_YEAR: Final = re.compile(r"(?:1[5-9]|20)\d\d(?P<comma>,?)[ ]")
+_IN: Final = re.compile(
+    r"(?i)(?:\b(?:in|of|since|from|by|until|and|the|to|during|after|before|năm|từ|đến|nam)|[-–]) $"
+)
+
+
+def _is_year(text: str, start: int, street: str) -> bool:
+    """`1886, Robert Lane` and `in 1996 Fleet Street` begin with a year."""
+    year = _YEAR.match(street)
+    if not year:
+        return False
+    return bool(year["comma"]) or _IN.search(text, max(0, start - 10), start) is not None
+
+
+def _on(text: str, end: int) -> int:
+    """The end of an address whose street ends at `end`: with flat, town, state, code, country."""
+    rules = patterns()
+    sure, towns = end, 0
+    for _ in range(_LONGEST):
+        gap = rules.gap.match(text, end)
+        place = gap.end() if gap else end
+        known = rules.following.match(text, place) if place > end else None
+        if known:
+            end = sure = known.end()
+            continue
+        town = rules.town.match(text, place) if place > end else None
+        if not town or towns > 2:
+            break
+        towns += 1
+        apart = "," in text[end:place] or "\n" in text[end:place]
+        length = _known_length(town[0])
+        if length:
+            end = sure = place + length
+            continue
+        end = town.end()
+        if apart and towns == 1 and "\n" in text[sure:place] and text[end : end + 1] in ("", "\n"):
+            sure = end
+    return sure
+
+
+def _known_length(town: str) -> int:
+    """How many characters of a name are a known place."""
+    words = town.lower().split(" ")
+    for count in range(len(words), 0, -1):
+        if " ".join(words[:count]).rstrip(".") in places():
+            return len(" ".join(words[:count]).rstrip("."))
+    return 0
