@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -22,7 +23,7 @@ def is_text(path: Path, open_file: Open) -> bool:
     with open_file(path) as file:
         data = file.read(_LOOK)
     try:
-        data[: max(0, len(data) - 4)].decode("utf-8")
+        codecs.getincrementaldecoder("utf-8")().decode(data)  # its last sign may be cut
     except UnicodeDecodeError:
         return False
     return b"\0" not in data
