@@ -65,6 +65,7 @@ def open_management(settings: Settings, changed: Callable[[], None] = lambda: No
 def open_lookup(settings: Settings) -> ModelLookup:
     """Finds the model that a request names."""
     from noibo.engines.lookup import ModelLookup
+    from noibo.gateway.routed.virtual import stand_ins
 
     return ModelLookup(
         open_store(settings),
@@ -73,6 +74,7 @@ def open_lookup(settings: Settings) -> ModelLookup:
         settings.aliases,
         settings.models,
         settings.uses,
+        stand_ins(settings),
     )
 
 

@@ -53,6 +53,7 @@ from noibo.gateway.stored import Opening
 from noibo.gateway.watching.collector import open_spans
 from noibo.gateway.window.policy import Policies
 from noibo.modelstore.management import surroundings
+from noibo.routing.virtual import virtual_models
 from noibo.settings import Settings, bracketed
 from noibo.wire.management import STATE_FILE
 
@@ -134,7 +135,7 @@ async def open_services(
         return worker.model.context if worker else 0
 
     contexts = Contexts(lookup.resolve, asked_context)
-    resolve = allowed(contexts.resolve, settings.aliases)
+    resolve = allowed(contexts.resolve, [*settings.aliases, *virtual_models(settings)])
     management = open_management(settings, lookup.forget)
     stored = Opening(lambda: open_stored(settings), lambda: may_have_stored(settings))
 

@@ -44,6 +44,7 @@ from noibo.gateway.openai import routes_embeddings
 from noibo.gateway.origin import KnownPages
 from noibo.gateway.responses import routes as routes_responses
 from noibo.gateway.responses.sweeper import sweep
+from noibo.gateway.routed.routed import Routed
 from noibo.gateway.services import Services
 from noibo.gateway.watching import routes as routes_watching
 from noibo.gateway.watching.record import current
@@ -135,6 +136,7 @@ class _App(FastAPI):
         app: ASGIApp = AsyncExitStackMiddleware(self.router)
         app = ExceptionMiddleware(app, handlers=self.exception_handlers)
         app = Hot(app, routes_openai.HOT)
+        app = Routed(app, respond=_respond, voice_of=_voice_of)
         app = Doorman(app, respond=_respond)
         app = KnownPages(app, respond=_respond)
         return Watch(app, respond=_respond)
@@ -154,6 +156,14 @@ async def _preload(services: Services) -> None:
     except Exception as error:
         services.preload_error = f"{type(error).__name__}; the log says more"
         log.exception("%s could not be loaded", services.preload)
+
+
+def _voice_of(path: str) -> Voice:
+    """How the API of a path speaks."""
+    for beginning, voice in _OWN_SHAPES.items():
+        if path.startswith(beginning):
+            return voice
+    return openai.Voice()
 
 
 def _respond(request: Request, error: NoiboError) -> Response:

@@ -28,13 +28,14 @@ from noibo.engines.worker import Worker
 from noibo.errors import InvalidRequest, NoiboError, WorkerDied
 from noibo.gateway.callers import Caller
 from noibo.gateway.parts import require_readable
+from noibo.gateway.routed.attempt import ATTEMPT
 from noibo.gateway.tokens import Tokens
 from noibo.gateway.watching.record import Record, current
 from noibo.gateway.window.cut import Cut
 from noibo.gateway.window.fitting import Fitting
 from noibo.gateway.window.policy import Policies, Policy, Wish
 from noibo.gateway.window.prompts import ask_of_chat
-from noibo.privacy.fields import OWN
+from noibo.privacy.walk import OWN
 from noibo.wire import body
 from noibo.wire.body import Fields, Json
 from noibo.wire.completion import bound_probs
@@ -273,10 +274,13 @@ class Pipeline:
         upstream = self.upstream(worker, lease)
         cut = request.wish.cut
         choices, fields = await self._prepared(request, model, worker, leaving)
+        attempt = ATTEMPT.get()
         if fitted := await self._fitting(request, model).fit(upstream, fields):
             cut = fitted.after(cut)
         response = await leaving.enter_async_context(upstream.generate(request.path, fields))
         tokens, chunks = _heard(upstream, model), upstream.chunks(response)
+        if attempt is not None and response.status == 200:
+            chunks = attempt.heard(chunks, chat=request.chat, streamed=True)
         counts = request.streamed and _COUNT in fields and _COUNT not in request.fields
         name, waited_s = model.called, lease.waited_s
         return Stream(upstream, response, chunks, tokens, name, waited_s, choices, cut, counts)
@@ -305,6 +309,8 @@ class Pipeline:
         if request.choices > 1 and worker.engine.several:
             choices += await self._more(request, worker, leaving)
             fields["n"] = body.raw(choices)
+        if (attempt := ATTEMPT.get()) is not None:
+            attempt.ask(fields, chat=request.chat)
         asking.apply(worker.model.defaults, fields, chat=request.chat)
         worker.engine.prepare(fields, streamed=request.streamed)
         return choices, fields
@@ -347,15 +353,19 @@ class HandedOn:
         self._record.asks(self._model, self._request.model)
         worker = await self._lease.__aenter__()
         upstream = self._pipeline.upstream(worker, self._lease)
+        request, attempt = self._request, ATTEMPT.get()
+        fields = request.fields
+        if attempt is not None:
+            attempt.ask(fields := dict(fields), chat=request.chat)
         try:
-            generation = self._generation = upstream.generate(
-                self._request.path, self._request.fields
-            )
+            generation = self._generation = upstream.generate(request.path, fields)
             response = await generation.__aenter__()
         except BaseException as exc:
             await self._lease.__aexit__(type(exc))
             raise
         waited, chunks = self._lease.waited_s, upstream.chunks(response)
+        if attempt is not None and response.status == 200:
+            chunks = attempt.heard(chunks, chat=request.chat, streamed=request.streamed)
         tokens, name = _heard(upstream, self._model), self._model.name
         self._stream = Stream(upstream, response, chunks, tokens, name, waited)
         return self._stream

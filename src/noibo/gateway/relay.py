@@ -22,6 +22,7 @@ from noibo.gateway.exchange import Exchange
 from noibo.gateway.pipeline import Pipeline, Request, Stream
 from noibo.gateway.pulse import Pulse
 from noibo.gateway.reply import Reply, header
+from noibo.gateway.routed.attempt import ATTEMPT
 from noibo.gateway.teller import Teller
 from noibo.gateway.waiting import Waiting
 from noibo.gateway.watching.record import current
@@ -122,7 +123,9 @@ class Relay(Exchange):
 
     async def _hand_on(self, stream: Stream, reply: Reply) -> None:
         """A foreign engine's whole answer, unread."""
+        attempt = ATTEMPT.get()
         said = await stream.upstream.whole(stream.response)
+        said = said if attempt is None else attempt.whole(said)
         stream.tokens.told(said)
         await reply.whole(200, said)
 

@@ -23,7 +23,7 @@ from noibo.wire.body import UNREADABLE
 Fetch: TypeAlias = Callable[[str, bytes], Awaitable[line.Response]]
 NO_SUCH_CALL: Final = frozenset({405, 501})  # and a 404 that says so
 _COUNT: Final = "/v1/chat/completions/input_tokens"
-_OF_TOKENS: Final = frozenset({"/tokenize", "/detokenize", "/apply-template", _COUNT})
+OF_TOKENS: Final = frozenset({"/tokenize", "/detokenize", "/apply-template", _COUNT})
 # How a 404 in OpenAI's shape begins where it is of the address: llama-server's, and OpenAI's own.
 _OF_NO_CALL: Final = ("File Not Found", "Invalid URL")
 
@@ -77,7 +77,7 @@ class OpenAi:
             self.model = await _first_there(fetch)
             self._named = msgspec.Raw(msgspec.json.encode(self.model))
         named = {**fields, "model": self._named}
-        if path not in _OF_TOKENS:
+        if path not in OF_TOKENS:
             return Question(path, msgspec.json.encode(named))
         if path in self.missing:
             raise NotSupported(_cannot(path))

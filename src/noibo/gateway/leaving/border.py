@@ -15,7 +15,9 @@ from typing import Any, Final
 
 from noibo.egress import Door, Purpose
 from noibo.engines.remote.clearance import Cleared
+from noibo.engines.remote.dialect import OF_TOKENS
 from noibo.engines.remote.reached import Reached
+from noibo.errors import NotSupported
 from noibo.gateway.access.identity import BY_KEY, now
 from noibo.gateway.leaving.accounts import Accounts
 from noibo.gateway.leaving.crossing import Bill, Crossing, Tasks, Way
@@ -51,6 +53,12 @@ class Border:
         """Leave to ask a model elsewhere. Raises `EgressRefused`, `MustStay`, `BudgetExceeded`,
         `PriceUnknown`."""
         record, place = current(), worker.reach.place
+        if path in OF_TOKENS and not worker.reach.trusted:
+            raise NotSupported(
+                f"{worker.model.name} is at {place.destination}: to count its tokens would send "
+                "the text there, and that is done for answers only.",
+                next_step="Ask it, and read the usage of its answer.",
+            )
         passed = self._door.open(Purpose.CLOUD_MODEL, [place.destination])
         journey = self.journey(record)
         trusted = worker.reach.trusted

@@ -7,8 +7,8 @@ from typing import Final
 
 from noibo.gateway.access.identity import now
 from noibo.gateway.watching.record import Record
-from noibo.privacy.fields import OWN
 from noibo.privacy.judgement import HEADER, KEY, MODEL, USER, Reason, said_by_caller
+from noibo.privacy.walk import OWN
 from noibo.settings import Settings
 
 _HEADER: Final = HEADER.lower().encode()

@@ -43,6 +43,7 @@ class Record:
         "ended",
         "engine",
         "error",
+        "fault",
         "first_at",
         "generated",
         "heard",
@@ -80,6 +81,7 @@ class Record:
         self.ended = 0.0
         self.status = 0
         self.error = ""
+        self.fault: NoiboError | None = None
         self.left = False
         self.model = self.engine = ""
         self.first_at = 0.0
@@ -146,13 +148,14 @@ class Record:
 
     def failed(self, error: NoiboError) -> None:
         """It is answered with this error."""
-        self.error = error.code
+        self.error, self.fault = error.code, error
 
     def keep(self) -> None:
         """Its last bytes go out next: what it took of models here is written down, once."""
         if not self.kept:
             self.kept = True
             self._keep(self)
+            self.heard.clear()
 
     # ── what it was in the end ──────────────────────────────────────────────
 

@@ -1,0 +1,119 @@
+"""Which model is asked for a request to a virtual one: the request is looked at, judged, and made
+into a plan (`noibo.routing`)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol
+
+from noibo.gateway.access.identity import now
+from noibo.gateway.leaving.labels import said_of
+from noibo.gateway.routed.asked import Chat, as_chat
+from noibo.gateway.routed.candidates import candidate
+from noibo.gateway.routed.virtual import Virtual
+from noibo.gateway.services import Services
+from noibo.gateway.watching.record import Record
+from noibo.routing.demand import Chance, Demand, Means, Rule
+from noibo.routing.judging import last_question
+from noibo.routing.plan import Plan, make_plan
+from noibo.routing.stickiness import Previous
+from noibo.routing.virtual import VirtualModel
+
+_ASKS_CHANCE: Final = frozenset({"hybrid", "cascade", "cheapest_that_meets"})
+
+
+class Classifier(Protocol):
+    """How hard a question is: `noibo.routing.ComplexityClassifier`."""
+
+    def p_local(self, query: str) -> float:
+        """The chance that the local model is right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A plan, the request as it was looked at, and the virtual model that it was sent to."""
+
+    virtual: VirtualModel
+    plan: Plan
+    chat: Chat
+
+    @property
+    def messages(self) -> list[Mapping[str, Any]]:
+        """Of the conversation."""
+        found = self.chat.get("messages")
+        return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
+
+
+class Chooser:
+    """Makes plans. The classifier is loaded when it is first asked, in a thread."""
+
+    def __init__(self, services: Services, virtual: Virtual) -> None:
+        self._services = services
+        self._virtual = virtual
+        self._classifier: Classifier | None = None
+
+    async def choose(
+        self, record: Record, asked: VirtualModel, path: str, fields: Mapping[str, Any]
+    ) -> Choice:
+        """Raises `NoCandidate`."""
+        services = self._services
+        found = [await candidate(services, name) for name in asked.candidates]
+        candidates = [one for one in found if one is not None]
+        chat = as_chat(path, fields)
+        demand = Demand.of_chat(chat)
+        if asked.strategy.kind in _ASKS_CHANCE:
+            demand = replace(demand, chance=await self._chance(chat))
+        if any(not one.local for one in candidates):
+            demand = await self._judged(record, asked, fields, demand)
+        choice = Choice(asked, _NO_PLAN, chat)
+        plan = make_plan(
+            asked.name,
+            demand,
+            candidates,
+            asked.strategy,
+            self._virtual.conversations.recall(now().owner, choice.messages),
+            offline=services.settings.offline,
+        )
+        return replace(choice, plan=plan)
+
+    def remember(self, choice: Choice, model: str, *, unfit: bool = False) -> None:
+        """What answered, for the next turn of that conversation."""
+        local = any(one.local for one in choice.plan.targets if one.model == model)
+        previous = Previous(model, local, unfit)
+        self._virtual.conversations.remember(now().owner, choice.messages, previous)
+
+    async def _chance(self, chat: Chat) -> Chance:
+        """That the local model is right; unknown where nobody can say."""
+        question = last_question(chat.get("messages"))
+        classifier = self._classifier
+        try:
+            if classifier is None:
+                classifier = self._classifier = await asyncio.to_thread(_new_classifier)
+        except ImportError:
+            return Chance()
+        return Chance(await asyncio.to_thread(classifier.p_local, question))
+
+    async def _judged(
+        self, record: Record, asked: VirtualModel, fields: Mapping[str, Any], demand: Demand
+    ) -> Demand:
+        """With what may be done with it, and what may be spent on it."""
+        border = self._services.border
+        journey = border.journey(record)
+        said = said_of(record, self._services.settings, asked.name)
+        judgement = await border.detection.judge(journey, fields, said)
+        rule: Rule = str(judgement.rule)  # type: ignore[assignment]
+        calls = self._virtual.calls.get(asked.name)
+        means = calls.means() if calls is not None else Means()
+        return replace(demand, label=judgement.label, rule=rule, means=means)
+
+
+def _new_classifier() -> Classifier:
+    from noibo.routing import ComplexityClassifier
+
+    made: Classifier = ComplexityClassifier()
+    return made
+
+
+_NO_PLAN: Final = Plan("", "local_only", (), (), ())
