@@ -14,15 +14,19 @@ from functools import cache
 from typing import Final
 
 from noibo.privacy.addresses_english import english_addresses
-from noibo.privacy.addresses_vietnamese import AREA, FINE, HOUSE, KNOWN, WARD, Part, Reader, folded
+from noibo.privacy.addresses_rules import AREA, FINE, HOUSE, KNOWN, WARD
+from noibo.privacy.addresses_vietnamese import Part, Reader
 from noibo.privacy.reading import Reading
 from noibo.privacy.span import Span
 
 LABEL: Final = "ADDRESS"
 _CUE_WIDTH: Final = 40
+# What stands before a street and belongs to it: the name of a building, a flat.
 _BUILDING: Final = re.compile(
-    r"(?:[A-Z][A-Za-z']* ){0,3}(?:Vinhomes|Masteri|Landmark|Ecopark|Sunrise|Tower|Plaza|Palace|Building|City|"
-    r"Residences?|Garden|Apartments?|Hotel)(?: [A-Z][A-Za-z0-9']*){0,3}, ?$"
+    r"(?:[A-Z][A-Za-z']* ){0,3}(?:Vinhomes|Masteri|Landmark|Ecopark|Sunrise|Tower|Plaza|Palace|"
+    r"Building|City|Residences?|Garden|Apartments?|Hotel)(?: [A-Z][A-Za-z0-9']*){0,3}, ?$"
+    r"|(?<![A-Za-z])(?:(?:[Pp]hong|[Cc]an ho|[Aa]pt|[Rr]oom|[Uu]nit|[Cc]an|P|CH|A|B|S)\.? ?)"
+    r"[A-Z]{0,2}\d{2,5}[A-Z]?(?:[.\-]\d+)?, ?$"
 )
 
 

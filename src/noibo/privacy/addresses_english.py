@@ -43,6 +43,7 @@ _WORDS: Final = rf"(?:(?:{_TOWN}|\d{{1,3}}(?:st|nd|rd|th)|{_SMALL})[ ]){{1,5}}"
 _NUMBER: Final = r"\d{1,6}[A-Za-z]?(?:[-/]\d{1,4}[A-Za-z]?)?"
 _UNIT: Final = r"(?i:suite|apt|apartment|unit|flat|room|floor|ste)\b\.?[ ]?#?[ ]?\w{1,6}"
 _BACK: Final = 64  # characters that are looked at before a number that ends a street
+_DISTRICT: Final = re.compile(r"[ ]\d{1,2}(?=[ ]?(?:[,.;\n]|$)|[ ][a-z])")  # Dublin 8
 _BOX: Final = re.compile(r"[Bb][Oo][Xx] \d|[ADFadf][Pp][Oo],? [Aa]")
 _LONGEST: Final = 7  # parts that follow a street
 
@@ -200,6 +201,9 @@ def _on(text: str, end: int) -> int:
         length = _known_length(town[0])
         if length:
             end = sure = place + length
+            district = _DISTRICT.match(text, end)
+            if district:
+                end = sure = district.end()
             continue
         end = town.end()
         if apart and towns == 1 and "\n" in text[sure:place] and text[end : end + 1] in ("", "\n"):

@@ -29,7 +29,8 @@ from noibo.privacy.span import Span
 LABEL: Final = "PERSON"
 _SURE: Final = 1.0  # log-odds from which a full name vouches for its parts
 _DOUBTFUL: Final = -4.0  # and down to which a part is believed
-_LONGEST_SUFFIX: Final = (" III", " II", " IV", " Jr.", " Sr.", " Jr", " Sr")
+_SUFFIXES: Final = (" III", " II", " IV", " Jr.", " Sr.", " Jr", " Sr")
+_SUFFIX_HEADS: Final = frozenset({" I", " J", " S"})
 
 
 def find_names(text: str) -> list[Span]:
@@ -42,7 +43,8 @@ def find_names(text: str) -> list[Span]:
     ]
     found.sort()
     apart = [span for before, span in pairwise([None, *found]) if not _overlap(before, span)]
-    return [reading.back(span) for span in apart if span is not None]
+    kept = [span for span in apart if span is not None]
+    return kept if seen is text else [reading.back(span) for span in kept]
 
 
 def _overlap(before: Span | None, span: Span | None) -> bool:
@@ -119,7 +121,9 @@ def _parts(candidate: Candidate) -> list[str]:
 
 def _end(text: str, candidate: Candidate) -> int:
     """Where the name ends, with `II` or `Jr.`"""
-    for suffix in _LONGEST_SUFFIX:
+    if text[candidate.end : candidate.end + 2] not in _SUFFIX_HEADS:
+        return candidate.end
+    for suffix in _SUFFIXES:
         if text.startswith(suffix, candidate.end):
             after = candidate.end + len(suffix)
             if not text[after : after + 1].isalnum():

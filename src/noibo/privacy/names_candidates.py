@@ -57,8 +57,11 @@ class Candidate:
 @cache
 def runs() -> re.Pattern[str]:
     """Words that begin with a capital, with what joins them into one name."""
-    word = rf"[{capitals()}](?:\.(?=[ {capitals()}])|(?:[^\W\d_]|['’\-](?!s\b)(?=[^\W\d_]))*+)"
-    return re.compile(rf"(?<![\w@]){word}(?: (?:(?:{_PARTICLES}) ){{0,2}}{word})*+(?![@\d_])")
+    caps = capitals()
+    rest = rf"(?:\.(?=[ {caps}])|(?:[^\W\d_]|['’\-](?!s\b)(?=[^\W\d_]))*+)"
+    more = rf" (?:(?:{_PARTICLES}) ){{0,2}}[{caps}]{rest}"
+    # What stands before is looked at after the first capital: capitals are found fast.
+    return re.compile(rf"[{caps}](?<![\w@].){rest}(?:{more})*+(?![@\d_])", re.DOTALL)
 
 
 def candidates(text: str) -> Iterator[Candidate]:

@@ -11,7 +11,7 @@ from typing import Final
 
 from noibo.privacy.names_lexicon import HONORIFICS, ORGANISATIONS, bare
 
-_LEFT: Final = 44  # characters
+_LEFT: Final = 36  # characters
 _RIGHT: Final = 26
 
 
@@ -40,8 +40,14 @@ BEFORE: Final = {
         "vợ là, chồng là, mẹ là, bố là, name is, name's, i am, i'm, im, this is, called, named, call me, "
         "calls me, known as, it's, it is, aka, under, xưng là, đứng tên, speaking is, ten la, toi la, minh la, em la"
     ),
+    "client": _listed(
+        "bệnh nhân, khách hàng, khách, nhân viên, chủ xe, chủ nhà, chủ hộ, chủ shop, tài xế, lái xe, học sinh, "
+        "sinh viên, ứng viên, thí sinh, sản phụ, cô dâu, chú rể, đồng nghiệp, hàng xóm, con trai, con gái, "
+        "phụ huynh, kế toán, thân nhân, patient, customer, client, employee, colleague, tenant, beneficiary, "
+        "guardian, candidate, applicant, neighbour, neighbor, shipper, account of, nhà"
+    ),
     "role": _listed(
-        "bệnh nhân, khách hàng, khách, nhân viên, bác sĩ, bs, y tá, điều dưỡng, luật sư, kỹ sư, giáo viên, "
+        "bác sĩ, bs, y tá, điều dưỡng, luật sư, kỹ sư, giáo viên, "
         "thầy giáo, cô giáo, giám đốc, phó giám đốc, tổng giám đốc, trưởng phòng, phó phòng, kế toán, "
         "kế toán trưởng, thư ký, chủ tịch, phó chủ tịch, chủ xe, chủ nhà, chủ hộ, chủ shop, tài xế, lái xe, "
         "học sinh, sinh viên, ứng viên, thí sinh, đồng chí, đ/c, nghệ sĩ, ca sĩ, diễn viên, nhạc sĩ, nhà văn, "
@@ -86,7 +92,7 @@ BEFORE: Final = {
         "thương hiệu, nhãn hiệu, đội, câu lạc bộ, clb, đảng, báo, tạp chí, tiệm, cửa hàng, shop, phần mềm, "
         "ứng dụng, tiếng, người, nước, app, máy, xe, điện thoại, truyện, phim, bài hát, bài, sách, tác phẩm, giải, cúp, bão, "
         "tàu, chiến dịch, trận, nhà xuất bản, nxb, company, work for, works for, working for, work at, "
-        "joined, brand, định lý, thuyết, phương trình, định luật, hằng số, thời, nhà, triều, thuật toán"
+        "joined, brand, định lý, thuyết, phương trình, định luật, hằng số, thời, triều, thuật toán, anh ngữ, ngoại ngữ, nhóm nhạc, ban nhạc, hành tinh"
     ),
     "article": _listed("the, a, an, this, that, these, our, their, its, my, your, các, những, một, cái"),
     "kinship": _listed("a, e, c, ô, cu, nhóc, con, chàng, nàng, gã, thằng, mụ, lão, ả, tên"),
@@ -115,6 +121,7 @@ _CLASS_AFTER: Final = {
 }
 _STRIPPED: Final = " \t\"'“”‘’(<>[{*_`"
 _FIRST_WORDS: Final = re.compile(r"[^\W\d_]+(?: [^\W\d_]+)?")
+_QUOTES: Final = ".(\"'“"
 GLUED: Final = frozenset("./\\#$%-+~^")
 _ENDS: Final = ".!?…"
 
@@ -144,7 +151,7 @@ def before(text: str, start: int) -> list[str]:
     elif mark.isdigit():
         features.append("l:digit")
         return features
-    said = plain.lower().replace("_", " ").split()[-3:]
+    said = plain.lower()[-28:].replace("_", " ").split()[-3:]
     known = _before(said, mark)
     if known:
         features.append("l:" + known)
@@ -160,12 +167,11 @@ def _before(said: list[str], mark: str) -> str:
     if mark in _ENDS:
         title = said[-1].strip(".(\"'")
         return "honorific" if title in HONORIFICS and mark == "." and len(title) < 5 else ""
-    for count in (3, 2, 1):
-        phrase = " ".join(said[-count:]).strip(".(\"'“")
-        known = _CLASS_BEFORE.get(phrase, "")
-        if known:
-            break
-    last = said[-1].strip(".(\"'“")
+    last = said[-1].strip(_QUOTES)
+    two = f"{said[-2]} {last}" if len(said) > 1 else last
+    three = f"{said[0].strip(_QUOTES)} {two}" if len(said) > 2 else two
+    classes = _CLASS_BEFORE
+    known = classes.get(three) or classes.get(two.strip(_QUOTES)) or classes.get(last, "")
     if last in HONORIFICS and known != "label":
         return "honorific"
     if mark in ":|=" and known in ("intro", "role", "label", "greeting", "origin", "verb"):

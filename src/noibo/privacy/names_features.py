@@ -43,7 +43,7 @@ _MIDDLES: Final = frozenset({"thị", "văn", "thi", "van", "đình", "hữu", "
 
 
 # A customer or a patient may bear the name of a king.
-_SPOKEN_OF: Final = frozenset({"l:label", "l:role", "l:intro", "l:honorific", "l:greeting"})
+_SPOKEN_OF: Final = frozenset({"l:label", "l:client", "l:intro", "l:honorific"})
 _BETWEEN: Final = frozenset({", ", " and ", " và ", " & ", ", and ", " va ", " or "})
 
 

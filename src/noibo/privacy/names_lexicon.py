@@ -32,7 +32,7 @@ STREET: Final = 4096
 
 
 HONORIFICS = frozenset(
-    "ông bà anh chị cô chú bác em bạn bé cháu cậu dì mợ thím dượng thầy cụ ngài quý mr mrs ms miss "
+    "shipper sếp ông bà anh chị cô chú bác em bạn bé cháu cậu dì mợ thím dượng thầy cụ ngài quý mr mrs ms miss "
     "dr prof sir madam mister doctor professor ong ba chi co chu bac thay "
     "sr captain officer president senator judge reverend uncle aunt ths ts bs gs pgs ks luật".split()
 )

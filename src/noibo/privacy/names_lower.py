@@ -38,15 +38,22 @@ _GIVEN: Final = frozenset(
 )
 # A word that these make with the honorific or the given name: `em hương dẫn` is none, `anh nam giới`.
 _VOCATIVES: Final = frozenset("ơi oi à ạ nhé nha ui nè này".split())
+# Said to somebody, not called: `anh chị ký nhé`, `em đi nha`.
+_VERBS: Final = frozenset(
+    "ký đi về gửi xem hỏi tính học hiểu biết kể sửa mua tới sang lên thế thật tốt đẹp thường bảo "
+    "đồng ý vào dạy sống đón hát đọc chấp vậy xinh hiền tự chờ tạo vui khỏe khoẻ yêu thương nhớ "
+    "giao hẹn nhận xong giúp cẩn bé trai gái thơm tạm luôn thôi ơi được".split()
+)
 _SURNAMES: Final = frozenset(
     "nguyễn nguyen trần tran phạm pham huỳnh huynh hoàng hoang phan vũ võ đặng bùi đỗ hồ ngô dương "
     "lý lê le đinh trịnh đoàn trương trinh truong doan dinh dang bui vu vo do ho ngo duong ly".split()
 )
 _MIDDLES: Final = frozenset("thị thi văn van".split())
-_CUE: Final = re.compile(
-    r"\b(?:name(?: is|'s|:)|named|calls? me|i am|i'm|tên là|ten la|tên|ctk|chủ tk|chu tk|họ tên:?|"
-    r"ho ten:?|toi la|tôi là|mình là|em là)[ \t]{1,8}(?=[^\W\d_])"
-)
+_CUES: Final = (
+    "name is ", "name's ", "ame: ", "named ", "call me ", "calls me ", "I am ", "i am ", "I'm ", "i'm ",
+    "tên là ", "ten la ", "tên ", "ctk ", "chủ tk ", "chu tk ", "họ tên: ", "ho ten: ", "ho ten ",
+    "toi la ", "tôi là ", "mình là ", "em là ",
+)  # fmt: skip
 _WORD: Final = re.compile(r"[^\W\d_]+(?:['’\-][^\W\d_]+)*")
 _LONGEST: Final = 5
 _STREET: Final = re.compile(
@@ -126,8 +133,7 @@ def _is_called(text: str, spans: list[tuple[int, int]], said: list[str]) -> bool
     name, following = said[1], said[2] if len(said) > 2 else ""
     if not kinds[name] & GIVEN_VI or name in _HONORIFICS:
         return False
-    vocative = following in _VOCATIVES
-    if vocative and not kinds[name] & FUNCTION:
+    if following in _VOCATIVES and not kinds[name] & FUNCTION and name not in _VERBS:
         return True
     if name not in _GIVEN or (following and f"{name} {following}" in _lower_compounds()):
         return False
@@ -173,16 +179,31 @@ def _foreign(spans: list[tuple[int, int]], said: list[str]) -> tuple[int, int] |
 
 def _after_cues(text: str) -> Iterator[tuple[int, int]]:
     """What follows `name is`, `tên là`, `ctk`."""
-    for cue in _CUE.finditer(text):
-        spans = _words_from(text, cue.end(), _LONGEST)
-        count = 0
-        for start, end in spans:
-            word = text[start:end]
-            if not word.islower() or not _could_be(word, first=count == 0):
-                break
-            count += 1
-        if count and _is_name([text[start:end] for start, end in spans[:count]]):
-            yield spans[0][0], spans[count - 1][1]
+    seen: set[int] = set()
+    for cue in _CUES:
+        place = text.find(cue)
+        while place >= 0:
+            name = _cued(text, place + len(cue)) if cue[0] == "a" or not text[place - 1 : place].isalpha() else None
+            if name and name[0] not in seen:
+                seen.add(name[0])
+                yield name
+            place = text.find(cue, place + 1)
+
+
+def _cued(text: str, place: int) -> tuple[int, int] | None:
+    """The name in lower case that begins at `place`, after up to eight blanks."""
+    while text.startswith((" ", "\t"), place):
+        place += 1
+    count = 0
+    spans = _words_from(text, place, _LONGEST)
+    for start, end in spans:
+        word = text[start:end]
+        if not word.islower() or not _could_be(word, first=count == 0):
+            break
+        count += 1
+    if count and _is_name([text[start:end] for start, end in spans[:count]]):
+        return spans[0][0], spans[count - 1][1]
+    return None
 
 
 def _could_be(word: str, *, first: bool) -> bool:

@@ -1,0 +1,151 @@
+"""How the parts of a Vietnamese address are written: their words and patterns.
+
+Patterns read text without accents; where accents are written, `fits` says whether they are those of
+the word: `xã` and `xa` open a part, `xà` does not.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from noibo.privacy.names_lexicon import bare, phrases, places
+
+# What a part says of where it is.
+HOUSE: Final = "house"  # a number with a street
+FINE: Final = "fine"  # a hamlet, an alley, a building, a floor
+WARD: Final = "ward"
+AREA: Final = "area"  # a district, a city, a province
+PLAIN: Final = "plain"  # a name of an unknown place
+KNOWN: Final = "known"  # a name in the list of places
+
+_FINE_WORDS: Final = (
+    "thôn,ấp,xóm,bản,buôn,làng,tổ,tổ dân phố,tdp,khu phố,kp,khóm,đội,cụm,lô,block,tầng,lầu,phòng,"
+    "căn hộ,căn,ch,chung cư,cc,toà nhà,tòa nhà,toà,tòa,tháp,kcn,khu công nghiệp,kđt,khu đô thị,kdc,"
+    "khu dân cư,khu tập thể,ktt,khu,cụm công nghiệp,ccn,ngõ,ngách,hẻm,kiệt,đường,phố,đường số,"
+    "quốc lộ,ql,tỉnh lộ,tl,hương lộ,đại lộ,ký túc xá,ktx,dãy,nhà,số nhà,sn,biệt thự,villa,"
+    "floor,room,alley,lane,hamlet,group,apartment,building,tower,phum,sóc,plei,ngã ba,ngã tư,km"
+)
+_WARD_WORDS: Final = "phường,xã,thị trấn,tt,p,x,ward,commune"
+_AREA_WORDS: Final = (
+    "quận,huyện,thị xã,tx,thành phố,tp,t.p,tỉnh,q,h,district,dist,city,province,đặc khu"
+)
+_STREET_WORDS: Final = "đường,phố,đ,đg,ngõ,ngách,hẻm,kiệt,ngo,đường số,quốc lộ,ql,tỉnh lộ,đại lộ,lô"
+_TAILS: Final = {
+    "st": HOUSE, "street": HOUSE, "str": HOUSE, "road": HOUSE, "rd": HOUSE, "avenue": HOUSE,
+    "boulevard": HOUSE, "alley": FINE, "lane": FINE, "hamlet": FINE, "ward": WARD,
+    "commune": WARD, "township": WARD, "district": AREA, "dist": AREA, "city": AREA,
+    "province": AREA, "tower": FINE, "building": FINE, "apartment": FINE, "plaza": FINE,
+    "palace": FINE, "residence": FINE, "town": FINE,
+}  # fmt: skip
+NOT_STREETS: Final = frozenset(
+    "tháng năm ngày giờ phút triệu tỷ đồng usd vnd vnđ người con cái kg km lần phần tuổi tầng học kỳ "
+    "quý tuần january february march april may june july august september october november december "
+    "am pm the and".split()
+)
+
+_WORD: Final = r"[A-Z][A-Za-z]*(?:['’][A-Za-z]+)*"
+# Up to six words; streets are also named after days: 30 Tháng 4, 3/2, Cách Mạng Tháng 8.
+_NAME: Final = rf"{_WORD}(?:[ ](?:{_WORD}|(?<=Thang[ ])\d{{1,2}}\b)){{0,5}}"
+_DATED: Final = r"(?:\d{1,2}[ ][Tt]hang[ ](?:\d{1,2}|[A-Z][a-z]+)|\d{1,2}/\d{1,2}(?![\d/]))"
+_CODED: Final = r"[A-Z]{1,2}\d{1,3}(?:[-.]\d+)?\b"
+_DIGITS: Final = r"\d{1,4}[A-Za-z]{0,2}(?:[ ]?[/\-][ ]?\d{1,4}[A-Za-z]{0,2}){0,4}"
+_NUMBER: Final = rf"(?:[Kk]\.?)?{_DIGITS}"
+# In lower case a name must end where the part ends.
+_SMALL: Final = r"[a-z]+(?:[ ][a-z0-9]+){0,3}?(?=[ ]?(?:[,;.\n]|$)|[ ](?:nha|nhe|nhé|a|ah|ạ)\b)"
+HOUSE_WORDS: Final = ("so nha", "so", "sn", "lo", "ngo", "hem", "ngach", "kiet", "k")
+
+
+def _alternatives(listed: str) -> str:
+    """Words without accents, the longest first."""
+    found = sorted({bare(word) for word in listed.split(",")}, key=len, reverse=True)
+    return "|".join(re.escape(word).replace(r"\ ", r"[ ]") for word in found)
+
+
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """`house`, `unit`, `tail` and `name` are parts, `separator` stands between two; `numbers`,
+    `opened` and `tails` are where a first part may be."""
+
+    house: re.Pattern[str]
+    unit: re.Pattern[str]
+    tail: re.Pattern[str]
+    name: re.Pattern[str]
+    separator: re.Pattern[str]
+    numbers: re.Pattern[str]
+    opened: re.Pattern[str]
+    tails: re.Pattern[str]
+
+
+@cache
+def patterns() -> Patterns:
+    """Compiled when the first address is looked for."""
+    units = _alternatives(f"{_FINE_WORDS},{_WARD_WORDS},{_AREA_WORDS}")
+    streets = _alternatives(_STREET_WORDS)
+    heads = "|".join(word.replace(" ", "[ ]") for word in HOUSE_WORDS[:-1])
+    lane = rf"(?:[ ,]{{1,2}}(?i:{streets})\b\.?[ ]?(?:so[ ])?{_NUMBER}(?![ ][Tt]hang|[\w/]))"
+    openers = {bare(word) for word in _STREET_WORDS.split(",")}
+    openers |= {word.capitalize() for word in openers} | {word.upper() for word in openers}
+    tails = "st|str|street|road|ward|tower|palace|building|residence"
+    return Patterns(
+        house=re.compile(
+            rf"(?P<so>(?i:{heads})[ .:]{{1,2}})?(?P<number>{_NUMBER})(?P<lanes>{lane}{{0,4}})"
+            rf"(?P<kind>,?[ ](?i:{streets})\b\.?)?"
+            rf"(?:,?[ ](?P<name>{_DATED}|{_NAME})|[ ](?P<small>{_SMALL}))?"
+        ),
+        unit=re.compile(
+            rf"(?P<kind>(?i:{units}))(?:\.?[ ]?(?P<number>\d{{1,3}}[A-Za-z]?(?:[/\-.]\w{{1,5}}){{0,3}}(?!\d))"
+            rf"|(?:\.[ ]?|[ ])(?:(?P<name>{_CODED}|{_DATED}|{_NAME}(?:[ ]\d{{1,2}}(?!\d))?)|(?P<small>{_SMALL})))"
+        ),
+        tail=re.compile(rf"(?:{_NAME}|\d{{1,3}}(?:st|nd|rd|th))[ ](?P<tail>(?i:{'|'.join(_TAILS)}))\b"),
+        name=re.compile(rf"{_NAME}|(?P<small>{_SMALL})"),
+        separator=re.compile(r"\s*[,;][ ]*\n?[ ]*|[ ][-–][ ]|[ ]|\n[ ]*|\.(?=[A-Z])"),
+        numbers=re.compile(
+            rf"{_DIGITS},?[ ](?=[A-Z]|\d{{1,2}}(?:[ ][Tt]hang|/\d)|(?:{'|'.join(sorted(openers))})\b)"
+        ),
+        opened=re.compile(r"[ .][A-Z\d]"),
+        tails=re.compile(rf"[ ](?:{tails}|{'|'.join(map(str.capitalize, tails.split('|')))})\b"),
+    )
+
+
+@cache
+def _written() -> dict[str, frozenset[str]]:
+    """By a word without accents, the ways it may be written."""
+    ways: dict[str, set[str]] = {}
+    for word in f"{_FINE_WORDS},{_WARD_WORDS},{_AREA_WORDS},{_STREET_WORDS}".split(","):
+        ways.setdefault(bare(word), set()).update((word, bare(word)))
+    return {word: frozenset(found) for word, found in ways.items()}
+
+
+@cache
+def kinds() -> dict[str, str]:
+    """By a word without accents that opens a part, the kind of the part."""
+    listed = ((_FINE_WORDS, FINE), (_WARD_WORDS, WARD), (_AREA_WORDS, AREA))
+    return {bare(word): kind for words, kind in reversed(listed) for word in words.split(",")}
+
+
+def fits(text: str, start: int, end: int) -> bool:
+    """Whether the accents of a word that opens a part are its own, or none."""
+    written = text[start:end].lower().strip(" .,")
+    return written in _written().get(bare(written), frozenset((written,)))
+
+
+@cache
+def tails() -> dict[str, str]:
+    """The same for words that end a part: `Ben Nghe Ward`."""
+    return dict(_TAILS)
+
+
+@cache
+def countries() -> frozenset[str]:
+    """Countries and large cities of the world, which no house number stands before."""
+    return frozenset(map(bare, phrases("world_places.txt")))
+
+
+@cache
+def known() -> frozenset[str]:
+    """Places, without accents, and how people shorten them."""
+    short = ("hcm", "tphcm", "hcmc", "hn", "sg", "tp", "brvt", "tt hue", "vn", "vietnam", "viet nam")
+    return frozenset(bare(place) for place in places()) | frozenset(short)
