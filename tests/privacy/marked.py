@@ -21,7 +21,9 @@ class Marked:
 def read(name: str) -> list[Marked]:
     """The texts of a file, one a line; `\\n` is the end of a line, `#` begins a remark."""
     lines = (DATA / name).read_text(encoding="utf-8").splitlines()
-    return [marked(line.replace("\\n", "\n")) for line in lines if line and not line.startswith("# ")]
+    return [
+        marked(line.replace("\\n", "\n")) for line in lines if line and not line.startswith("# ")
+    ]
 
 
 def marked(line: str) -> Marked:

@@ -44,6 +44,7 @@ _SPOKEN: Final = re.compile(
     r"|[nNsS](?<!\w.)[/.]?[sSnN]\b"
 )
 _SELDOM: Final = ("đẻ ", "hào đời")
+_DIGIT: Final = re.compile(r"[0-9]")
 _AHEAD: Final = 64
 _NOT_BIRTH_BEFORE: Final = re.compile(
     r"(?:hoc|ve|thi|phat|hy|hi|nay|tai|tam|di|ban|khai|duong|nuoi|moi|tiet|dan|ky|cong|muu|san|thu y)"
@@ -106,12 +107,14 @@ def _is_birth(text: str, start: int, end: int) -> bool:
 
 def _ahead(text: str, start: int, end: int) -> Span | None:
     """The date that follows the word, if no other date is spoken of before it."""
-    until = min(len(text), end + _AHEAD)
+    until = min(len(text), end + _reach(text[start:end]))
+    if not _DIGIT.search(text, end, until + 12):
+        return None
     found = _DATE.search(text, end, min(len(text), until + 26))
     if found and found.start() < until:
         between = text[end : found.start()]
-        if "\n\n" not in between and not _OTHER_DATE.search(fold(between)):
-            if between.count("\n") < 2 and len(between) < _reach(text[start:end]):
+        if "\n\n" not in between and between.count("\n") < 2:
+            if not _OTHER_DATE.search(fold(between)):
                 return Span(found.start(), found.end(), "DOB", 0.9, "dates")
     year = _ONLY_YEAR.search(text, end, min(len(text), end + 14))
     if year is None:
@@ -126,7 +129,9 @@ def _ahead(text: str, start: int, end: int) -> Span | None:
 
 def _reach(word: str) -> int:
     """How far from the word its date may stand: abbreviations are said right before it."""
-    return 12 if len(word) < 4 and word.lower() not in ("dob", "d.o.b") else _AHEAD
+    if len(word) < 4 and word.lower() not in ("dob", "d.o.b"):
+        return 12
+    return 24 if word.lower() == "born" else _AHEAD
 
 
 def _behind(text: str, start: int, end: int) -> Span | None:

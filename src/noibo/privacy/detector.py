@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from noibo.privacy.addresses import find_addresses
 from noibo.privacy.dates import births
 from noibo.privacy.emails import emails
 from noibo.privacy.headings import Headings
 from noibo.privacy.identifying import identify
 from noibo.privacy.joining import join
+from noibo.privacy.names import find_names
 from noibo.privacy.networks import sixes
 from noibo.privacy.numbers import numbers
 from noibo.privacy.plates import plates
@@ -26,20 +28,22 @@ Finder = Callable[[str], Iterable[Span]]
 
 
 def _numbers(text: str) -> Iterator[Span]:
-    headings = Headings(text)
+    headings = Headings(text) if "\n" in text else None
     for number in numbers(text):
-        if found := identify(text, number, headings.cue(number.start)):
+        heading = headings.cue(number.start) if headings else None
+        if found := identify(text, number, heading):
             yield found
 
 
 STRUCTURED: Final[tuple[Finder, ...]] = (_numbers, births, emails, plates, sixes, secrets)
+ALL: Final[tuple[Finder, ...]] = (*STRUCTURED, find_names, find_addresses)
 
 
 class Detector:
     """Finds personal data and secrets. It keeps nothing, so one serves all threads."""
 
-    def __init__(self, finders: Iterable[Finder] | None = None) -> None:
-        self._finders = tuple(_all() if finders is None else finders)
+    def __init__(self, finders: Iterable[Finder] = ALL) -> None:
+        self._finders = tuple(finders)
 
     def find(self, text: str) -> list[Span]:
         """Every finding in `text`, sorted, none overlapping another, in characters of `text`."""
@@ -49,14 +53,3 @@ class Detector:
             return found
         joined = join(reading.text, found) if len(found) > 1 else found
         return [reading.back(span) for span in joined] if reading.read else joined
-
-
-def _all() -> Iterator[Finder]:
-    yield from STRUCTURED
-    try:
-        from noibo.privacy.addresses import find_addresses
-        from noibo.privacy.names import find_names
-    except ImportError:
-        return
-    yield find_names
-    yield find_addresses

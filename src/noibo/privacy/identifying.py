@@ -35,6 +35,9 @@ _SHORT_UNITS: Final = re.compile(r" ?[đĐ₫%‰°$€£¥](?!\w)|[dkKgm](?![a-
 _MONEY: Final = frozenset("$€£¥₫")
 _LINKS_TO_PHONES: Final = ("zalo.me/", "wa.me/", "tel:", "sms:", "viber:", "t.me/")
 _MOST_CUES: Final = 3
+# What may be the beginning of a number that has letters: right before its digits, or, in capitals
+# or after other digits, a space before them.
+_LETTERS: Final = re.compile(r"[A-Za-z][.\-]?$|[A-Z0-9] $")
 
 
 def _account(number: Number) -> int:
@@ -113,8 +116,7 @@ def identify(text: str, number: Number, heading: Cue | None = None) -> Span | No
         return _span(number, DOB, 0.9, "heading") if birth else None
     if len(number.digits) < 6 or number.separator == "/":
         return None
-    earlier = text[number.start - 1 : number.start]
-    if earlier.isalpha() or earlier in ("-", " ", "."):
+    if _LETTERS.search(text, max(0, number.start - 3), number.start):
         if found := _with_letters(text, number, heading):
             return found
     if _measures(text, number) or _hotline(number):
@@ -266,7 +268,7 @@ def _stuck(text: str, number: Number) -> str:
     an address that leads to a phone, "code" in something that is no number of its own."""
     start, end = number.start, number.end
     earlier, later = text[start - 1 : start], text[end : end + 1]
-    if later == "@" or later == "_" and text[end + 1 : end + 2].isdigit():
+    if later == "@" or (later == "_" and text[end + 1 : end + 2].isdigit()):
         return "code"
     if later.isalpha() and not phones.EXTENSION.match(text, end):
         return "code"
@@ -275,7 +277,7 @@ def _stuck(text: str, number: Number) -> str:
     hangs = "word" if later == "-" and text[end + 1 : end + 2].isalnum() else ""
     if not earlier or earlier.isspace():
         return hangs
-    chunk = text[max(0, start - 80) : start].split()[-1]
+    chunk = text[max(0, start - 80) : start].rsplit(maxsplit=1)[-1]
     if any(link in chunk for link in _LINKS_TO_PHONES):
         return "link"
     if "://" in chunk or chunk.startswith("www.") or ".com/" in chunk or ".vn/" in chunk:

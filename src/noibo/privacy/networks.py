@@ -26,8 +26,9 @@ def four(text: str, number: Number) -> Span | None:
     if number.separator != "." or len(number.groups) != 4:
         return None
     start, end = number.start, number.end
-    octets = text[start:end].split(".")
-    if any(len(octet) > 3 or int(octet) > 255 or (octet[0] == "0" < octet[1:]) for octet in octets):
+    try:
+        address = ipaddress.IPv4Address(text[start:end])
+    except ValueError:
         return None
     if start and (text[start - 1].isalnum() or text[start - 1] in "._-"):
         return None
@@ -35,12 +36,10 @@ def four(text: str, number: Number) -> Span | None:
         return None
     if text[end : end + 1] in (".", "-") and text[end + 1 : end + 2].isalnum():
         return None
-    if _common(ipaddress.IPv4Address(text[start:end])) or _VERSION.search(
-        text, max(0, start - 14), start
-    ):
+    if _common(address) or _VERSION.search(text, max(0, start - 14), start):
         return None
     named = next((cue.kind for cue in before(text, start)), "")
-    if named == "OTHER" or (octets[3] == "0" and named != "IP"):
+    if named == "OTHER" or (text[end - 2 : end] == ".0" and named != "IP"):
         return None  # nothing on a network has nought as its last part
     return Span(start, end, "IP", 0.95, "networks")
 

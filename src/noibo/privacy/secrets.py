@@ -150,6 +150,7 @@ def entropy(value: str) -> float:
 def _assigned(text: str) -> Iterator[Span]:
     """Values of what is named as a secret; passwords in addresses; what follows "Bearer"."""
     done = 0
+    seen: set[int] = set()
     for sign in _ASSIGNS.finditer(text):
         if sign.start() < done or not (name := _name_before(text, sign.start())):
             continue
@@ -167,11 +168,17 @@ def _assigned(text: str) -> Iterator[Span]:
         ):
             yield Span(start, end, "API_KEY", 0.9, "secrets")
             done = end
+            seen.add(start)
     if "earer" in text or "BEARER" in text:
         for bearer in _BEARER.finditer(text):
             start, end = bearer.span("value")
             value = text[start:end].rstrip(".")
-            if bearer[0][0] in "bB" and any(map(str.isdigit, value)) and entropy(value) > 2.8:
+            if (
+                start not in seen
+                and bearer[0][0] in "bB"
+                and any(map(str.isdigit, value))
+                and entropy(value) > 2.8
+            ):
                 yield Span(start, start + len(value), "API_KEY", 0.9, "secrets")
     if "://" in text:
         for address in _IN_URL.finditer(text):
