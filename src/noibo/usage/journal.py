@@ -67,6 +67,8 @@ class Journal:
         self._name = secrets.token_hex(8)
         self._own: FileLock | None = None
         self._file: io.FileIO | None = None
+        self._path = folder
+        self._closed: list[Path] = []
         self._number = 0
         self._held: list[bytes] = []  # that could not be written
         self._lost = 0
@@ -93,10 +95,14 @@ class Journal:
     def closed(self) -> list[Path]:
         """The files of this process that are written to no more; what comes now goes to another."""
         with self._turn:
-            if self._file is not None:
-                self._file.close()
-                self._file = None
-        return sorted(self._folder.glob(f"{self._name}-*{_SUFFIX}"))
+            self._close_file()
+            return list(self._closed)
+
+    def remove(self, path: Path) -> None:
+        """What is in a file has been brought in."""
+        path.unlink(missing_ok=True)
+        with self._turn:
+            self._closed = [one for one in self._closed if one != path]
 
     def held(self) -> list[bytes]:
         """Lines that are in memory alone, as the disk took none; they are not, from now on."""
@@ -152,15 +158,19 @@ class Journal:
                 own.acquire()
                 self._own = own
         self._number += 1
-        path = self._folder / f"{self._name}-{self._number:08}{_SUFFIX}"
+        self._path = self._folder / f"{self._name}-{self._number:08}{_SUFFIX}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-        self._file = io.FileIO(os.open(path, flags, 0o600), "a")
+        self._file = io.FileIO(os.open(self._path, flags, 0o600), "a")
         return self._file
 
-    def _hold(self, line: bytes, error: OSError) -> None:
-        if self._file is not None:  # a half line ends the file: no other may follow it
+    def _close_file(self) -> None:
+        if self._file is not None:
             self._file.close()
             self._file = None
+            self._closed.append(self._path)
+
+    def _hold(self, line: bytes, error: OSError) -> None:
+        self._close_file()  # a half line ends a file: no other may follow it
         if len(self._held) < _MOST_HELD:
             self._held.append(line)
             log.warning("usage is kept in memory, as the journal takes nothing: %s", error)

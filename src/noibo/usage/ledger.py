@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FOLDER: Final = "usage"  # in NOIBO_HOME
-_EVERY_S: Final = 2.0
+EVERY_S: Final = 2.0  # a group is brought into the database
 _LOOKS_FOR_LEFT_S: Final = 60.0  # by dead processes
 _FORGETS_S: Final = 3600.0
 _DAY_S: Final = 86_400.0
@@ -44,11 +44,13 @@ class Ledger:
         folder: Path,
         *,
         keep_days: int = 0,
+        every_s: float = EVERY_S,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._open = open_database
         self._journal = Journal(folder)
         self._keep_days = keep_days
+        self._every_s = every_s
         self._now = now
         self._brought = False
         self._noted = asyncio.Event()
@@ -86,7 +88,7 @@ class Ledger:
                 log.warning("usage waits in its journal: %s", error)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._noted.wait(), _LOOKS_FOR_LEFT_S)
-            await asyncio.sleep(_EVERY_S)
+            await asyncio.sleep(self._every_s)
 
     async def flush(self) -> None:
         """Bring everything in that was noted until now, and what dead processes left."""
@@ -124,7 +126,7 @@ class Ledger:
     async def _bring_files(self, files: Sequence[Path]) -> None:
         for path in files:
             await self._bring(await asyncio.to_thread(_read, path))
-            await asyncio.to_thread(path.unlink, missing_ok=True)
+            await asyncio.to_thread(self._journal.remove, path)
 
     async def _bring(self, entries: Sequence[UsageEntry]) -> None:
         if not entries:
