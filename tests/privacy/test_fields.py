@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noibo.privacy.fields import Piece, changed, texts
+from noibo.privacy.fields import changed, texts
+from noibo.privacy.walk import Piece
 from noibo.wire import body
 
 CANARY = "chim hoàng yến"

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noibo.privacy.fields import Piece
 from noibo.privacy.judgement import Judgement, Reason, said_by_caller
 from noibo.privacy.judging import answered, judged, scan, undetected
 from noibo.privacy.policy import Policy
 from noibo.privacy.sensitivity import Rule
 from noibo.privacy.span import Span
+from noibo.privacy.walk import Piece
 from noibo.settings import Privacy
 from noibo.wire import body
 from tests.privacy.finding import find

@@ -55,5 +55,5 @@ TOKENS: Final = _named("context input prompt")
 DATA_IF_AN_OBJECT: Final = _named("format input")
 # Lists that are the APIs' own, besides those of PROTOCOL.
 LISTS: Final = FILES | TOKENS | PLAIN
-# What the values of PLAIN look as: a name or an id, and no sentence.
-PLAIN_VALUE: Final = re.compile(r"[\w./:@+=-]{0,128}", re.ASCII)
+# What the values of PLAIN look as: a name or an id, and no sentence, address or number of somebody.
+PLAIN_VALUE: Final = re.compile(r"(?!\d{9,}\Z)[\w./:+=-]{0,128}", re.ASCII)

@@ -12,11 +12,12 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from noibo.privacy.field_key import Key
 from noibo.wire.body import UNREADABLE
 
-# A string, and whether it is the name of a field; or a number.
+# A string, and whether it is the name of a field; a number; where an object begins or ends.
 _LITERAL: Final = re.compile(
-    r'("(?:[^"\\]++|\\.)*+")(\s*:)?|(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)', re.DOTALL
+    r'("(?:[^"\\]++|\\.)*+")(\s*:)?|(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|([{}])', re.DOTALL
 )
 _INTEGER: Final = re.compile(r"-?\d{7,}")
 
@@ -24,9 +25,8 @@ _INTEGER: Final = re.compile(r"-?\d{7,}")
 class Reader(Protocol):
     """Who is shown the values, and may change them."""
 
-    def data(self, value: Any, key: str, place: str) -> Any: ...
-    def number(self, value: int, key: str, place: str) -> Any: ...
-    def _name(self, name: str, place: str) -> str: ...
+    def data(self, value: Any, key: Key, place: str) -> Any: ...
+    def name(self, name: str, place: str) -> str: ...
 
 
 def is_json(text: str) -> bool:
@@ -48,26 +48,54 @@ def readable(text: str) -> bool:
 
 def changed(text: str, reader: Reader, place: str) -> str:
     """The text, each value of it as the reader gives it back."""
-    key = ""
+    return _Literals(reader, place).changed(text)
 
-    def literal(match: re.Match[str]) -> str:
-        nonlocal key
-        string, is_name, number = match.groups()
+
+class _Literals:
+    """Reads one text from its beginning to its end."""
+
+    def __init__(self, reader: Reader, place: str) -> None:
+        self._reader = reader
+        self._place = place
+        self._key = Key()
+        self._outer: list[Key] = []
+
+    def changed(self, text: str) -> str:
+        new = _LITERAL.sub(self._literal, text)
+        return text if new == text else new  # the same object
+
+    def _literal(self, match: re.Match[str]) -> str:
+        string, is_name, number, brace = match.groups()
+        if brace is not None:
+            self._nest(brace)
+            return brace
         if number is not None:
-            if not _INTEGER.fullmatch(number):
-                return match[0]
-            new = reader.number(int(number), key, f"{place}.{key}")
-            return number if isinstance(new, int) else _written(new, "")
+            return self._number(number)
         value = json.loads(string, strict=False) if "\\" in string else string[1:-1]
-        if is_name:
-            key = value
-            new = reader._name(value, place)
-        else:
-            new = reader.data(value, key, f"{place}.{key}")
-        return match[0] if new == value else _written(new, string) + (is_name or "")
+        if is_name is None:
+            new = self._reader.data(value, self._key, self._where)
+            self._key = self._key.labelled(value)
+            return string if new == value else _written(new, string)
+        self._key = self._key.beside(value)
+        new = self._reader.name(value, self._place)
+        return match[0] if new == value else _written(new, string) + is_name
 
-    new = _LITERAL.sub(literal, text)
-    return text if new == text else new  # the same object
+    def _number(self, said: str) -> str:
+        if not _INTEGER.fullmatch(said):
+            return said
+        new = self._reader.data(int(said), self._key, self._where)
+        return said if isinstance(new, int) else _written(new, "")
+
+    def _nest(self, brace: str) -> None:
+        if brace == "{":
+            self._outer.append(self._key)
+            self._key = self._key.inside()
+        elif self._outer:
+            self._key = self._outer.pop()
+
+    @property
+    def _where(self) -> str:
+        return f"{self._place}.{self._key.step}" if self._key.name else self._place
 
 
 def _written(value: str, like: str) -> str:

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import msgspec
 
-from noibo.privacy.fields import OWN, Piece
 from noibo.privacy.policy import Policy
 from noibo.privacy.sensitivity import UNKNOWN, Rule
 from noibo.privacy.span import Span
+from noibo.privacy.walk import OWN, Piece
 from noibo.wire import body
 
 HEADER: Final = "X-Noibo-Label"

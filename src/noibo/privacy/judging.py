@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from noibo.privacy.fields import Piece, texts
+from noibo.privacy.fields import texts
 from noibo.privacy.judgement import DETECTOR, FAULT, UNSCANNED, Found, Judgement, Reason
 from noibo.privacy.policy import Policy
 from noibo.privacy.sensitivity import UNKNOWN
 from noibo.privacy.span import Span
 from noibo.privacy.spans import disjoint, is_sound, shifted
 from noibo.privacy.unescaped import unescaped
+from noibo.privacy.walk import Piece
 
 Find = Callable[[str], Sequence[Span]]
+ANSWER: Final = 40  # characters
 
 
 class Undetected(Exception):
@@ -85,8 +87,16 @@ def scan(piece: Piece, find: Find) -> list[Span]:
     spans = _read(piece.text, find)
     if piece.context:
         whole = _read(piece.context + piece.text, find)
-        spans = disjoint([*spans, *shifted(whole, len(piece.context))])
+        told = shifted(whole, len(piece.context))
+        spans = disjoint([*spans, *(one for one in told if _hangs_on_it(piece.text, one))])
     return spans
+
+
+def _hangs_on_it(text: str, span: Span) -> bool:
+    """What stands before a text says what its numbers are, and what it is itself, where it is no
+    more than an answer. Words in the middle of a sentence have their own neighbours."""
+    value = text[span.start : span.end]
+    return len(text) <= ANSWER or any(sign.isdigit() for sign in value)
 
 
 def _found(text: str, find: Find) -> list[Span]:

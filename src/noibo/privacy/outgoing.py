@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from noibo.errors import MustStay
-from noibo.privacy.fields import OWN, Piece, changed, texts
+from noibo.privacy.fields import changed, texts
 from noibo.privacy.judgement import Judgement
 from noibo.privacy.judging import Find, Undetected, scan
 from noibo.privacy.notice import with_notice
@@ -16,6 +16,7 @@ from noibo.privacy.redaction import Redaction
 from noibo.privacy.sensitivity import Rule
 from noibo.privacy.span import Span
 from noibo.privacy.spans import disjoint
+from noibo.privacy.walk import OWN, Piece
 
 
 @dataclass(frozen=True, slots=True)
