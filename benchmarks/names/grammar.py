@@ -88,6 +88,12 @@ class Grammar:
             return f"{self.listed(self.given)}{initial} {self.listed(self.surnames)}"
         if kind == "F":
             return self.listed(self.given)
+        if kind == "W":
+            return draw.choice(self.syllables).title()
+        if kind == "A":
+            return "".join(draw.choices("ABCDEFGHIKLMNOPRSTUVX", k=draw.randint(2, 5)))
+        if kind == "M":
+            return self.made_up()
         if kind == "L":
             return self.listed(self.surnames)
         return self.place() if kind == "C" else self.organisation()

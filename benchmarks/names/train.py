@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.names.grammar import Grammar, Row
 from noibo.privacy.names_candidates import candidates
-from noibo.privacy.names_features import evidence
+from noibo.privacy.names_features import REFUSED, evidence
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "src/noibo/privacy/data/name_weights.txt"
@@ -70,7 +70,7 @@ def examples(rows: Sequence[Row]) -> list[Example]:
     for _, text, spans in rows:
         parts = list(candidates(text))
         for part, told in zip(parts, evidence(text, parts), strict=True):
-            if told.shape == "historic":
+            if told.shape in REFUSED:
                 continue
             hit = any(part.start < end and start < part.end for start, end in spans)
             found.append((told.names(), hit))
@@ -105,7 +105,7 @@ def found_in(text: str, weights: dict[str, float], threshold: float = 0.0) -> li
     return [
         (part.start, part.end)
         for part, told in zip(parts, evidence(text, parts), strict=True)
-        if told.shape != "historic"
+        if told.shape not in REFUSED
         and sum(weights.get(name, 0.0) for name in told.names()) > threshold
     ]
 

@@ -20,7 +20,7 @@ from itertools import pairwise
 from typing import Final
 
 from noibo.privacy.names_candidates import Candidate, candidates
-from noibo.privacy.names_features import Evidence, evidence
+from noibo.privacy.names_features import REFUSED, Evidence, evidence
 from noibo.privacy.names_lexicon import COMMON, GIVEN_VI, HONORIFIC, kinds, read
 from noibo.privacy.names_lower import lower_names
 from noibo.privacy.reading import Reading
@@ -98,11 +98,11 @@ def _capitalised(text: str) -> Iterator[tuple[int, int, float]]:
     known = {
         token
         for candidate, value, shape in judged
-        if value > _SURE and len(candidate.tokens) > 1 and shape != "historic"
+        if value > _SURE and len(candidate.tokens) > 1 and shape not in REFUSED
         for token in _parts(candidate)
     }
     for candidate, value, shape in judged:
-        if shape == "historic":
+        if shape in REFUSED:
             continue
         if 0 >= value > _DOUBTFUL and len(candidate.tokens) == 1 and candidate.tokens[0] in known:
             value = _SURE

@@ -72,7 +72,7 @@ def candidates(text: str) -> Iterator[Candidate]:
             continue
         if len(tokens) == 1:
             kind = kinds[tokens[0]]
-            if kind & _DROPPED_ALONE and not kind & _PERSONAL:
+            if kind & FUNCTION or (kind & _DROPPED_ALONE and not kind & _PERSONAL):
                 continue
             yield Candidate(run.start(), run.end(), (tokens[0],), (kind,))
         elif len(tokens) <= 40:

@@ -43,6 +43,8 @@ _MIDDLES: Final = frozenset({"thị", "văn", "thi", "van", "đình", "hữu", "
 
 
 # A customer or a patient may bear the name of a king.
+REFUSED: Final = frozenset({"historic", "place"})
+_NAMED: Final = GIVEN_VI | GIVEN | SURNAME
 _SPOKEN_OF: Final = frozenset({"l:label", "l:client", "l:intro", "l:honorific"})
 _BETWEEN: Final = frozenset({", ", " and ", " và ", " & ", ", and ", " va ", " or "})
 
@@ -79,17 +81,23 @@ def _evidence(text: str, candidate: Candidate) -> Evidence:
     left = before(text, candidate.start) if not candidate.cut_left else _cut(candidate.cut_left)
     right = after(text, candidate.end) if not candidate.cut_right else _tail(candidate.cut_right)
     shape, own = _look(candidate.tokens, candidate.kinds)
-    if len(candidate.tokens) == 1 and _begins_compound(text, candidate):
+    if len(candidate.tokens) == 1 and _in_compound(text, candidate):
         shape = "compound"
-    if shape == "historic" and _SPOKEN_OF.intersection(left):
+    if shape in REFUSED and _SPOKEN_OF.intersection(left):
         shape = "full"
     return Evidence(shape, own, left + right)
 
 
-def _begins_compound(text: str, candidate: Candidate) -> bool:
-    """`Thư` of "Thư ký", `Minh` of "Minh hoạ": a word that begins a sentence, not a name."""
+def _in_compound(text: str, candidate: Candidate) -> bool:
+    """`Thư` of "Thư ký", `Trần` of "nhà Trần": a part of a word or a phrase, not a name."""
+    word = candidate.tokens[0].lower()
     following = _SYLLABLE.match(text, candidate.end)
-    return bool(following) and f"{candidate.tokens[0]}{following[0]}".lower() in compounds()
+    if following and f"{word}{following[0]}".lower() in compounds():
+        return True
+    before = text[max(0, candidate.start - 8) : candidate.start]
+    if not before.endswith(" "):
+        return False
+    return f"{before[:-1].rpartition(' ')[2].lower()} {word}" in compounds()
 
 
 def _cut(kind: int) -> list[str]:
@@ -122,7 +130,7 @@ def _form(tokens: tuple[str, ...], kinds: tuple[int, ...]) -> str:
     phrase = " ".join(tokens).lower()
     if phrase in historic():
         return "historic"
-    if phrase in places():
+    if phrase in places() and (len(tokens) > 1 or not kinds[0] & _NAMED):
         return "place"
     vietnamese = all(kind & _VIETNAMESE for kind in kinds)
     if len(tokens) == 1:
@@ -147,6 +155,8 @@ def _form(tokens: tuple[str, ...], kinds: tuple[int, ...]) -> str:
 def _form_of_one(token: str, kind: int) -> str:
     if kind & HONORIFIC:
         return "title-word"
+    if kind & PLACE:
+        return "vi-place" if kind & _VIETNAMESE else "place-name"
     named = "given" if kind & GIVEN else "surname" if kind & SURNAME else ""
     if kind & COMMON or kind & CALENDAR or kind & FUNCTION:
         return "common-" + named if named else "vi-common" if kind & _VIETNAMESE else "common"

@@ -64,7 +64,8 @@ FUNCTION_WORDS = frozenset(
     "tôi tao mày mình chúng ta họ nó và với của là thì mà nhưng nếu khi để từ tại trong ngoài trên "
     "dưới theo về cho đến tới đã đang sẽ không chưa có được bị phải hãy xin vui kính gửi chào thưa "
     "thân này kia đó ấy hôm nay mai qua những các một mọi mỗi vì do nên rồi cũng rất quá giúp nhờ "
-    "hỏi viết dịch đọc toi cua khong duoc ten sinh số ngày tháng năm giờ địa điện thoại họ_tên".split()
+    "hỏi viết dịch đọc toi cua khong duoc ten tuy ngay vậy sau trước nhiều ít lúc đây cả chỉ lại vẫn còn đều ai gì nào đâu bao mấy rằng dù mặc bởi "
+    "nhằm giữa càng luôn hơn nữa thêm nói nhìn thấy biết làm gồm thuộc loại tất sinh số ngày tháng năm giờ địa điện thoại họ_tên".split()
 ) - {"mai", "qua", "họ", "thân", "hà", "từ", "do", "đến", "sinh", "giờ", "hôm", "năm", "co"}
 CALENDAR_WORDS = frozenset(
     "january february march april may june july august september october november december "
@@ -77,6 +78,8 @@ CALENDAR_WORDS = frozenset(
     "peruvian colombian cuban chinese japanese korean vietnamese thai indian pakistani indonesian "
     "malaysian filipino egyptian moroccan tunisian nigerian kenyan iranian iraqi israeli saudi arab "
     "arabic hebrew latin jewish muslim christian catholic buddhist hindu greenlander cypriot "
+    "roman persian mongol norman viking ottoman islamic byzantine victorian soviet nazi gothic celtic "
+    "earth moon mars venus jupiter bible quran normans mongols romans vikings moreover "
     "internet google facebook youtube twitter microsoft apple amazon zalo tiktok iphone android "
     "windows linux python java excel word powerpoint vietcombank techcombank vietinbank agribank "
     "bidv sacombank vpbank tpbank hdbank acb mbbank cccd cmnd cmt mst bhyt bhxh sđt đt tp ubnd hđqt "

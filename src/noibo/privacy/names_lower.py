@@ -21,6 +21,7 @@ from noibo.privacy.names_lexicon import (
     SURNAME,
     SURNAME_VI,
     bare,
+    compounds,
     historic,
     kinds,
     places,
@@ -135,16 +136,9 @@ def _is_called(text: str, spans: list[tuple[int, int]], said: list[str]) -> bool
         return False
     if following in _VOCATIVES and not kinds[name] & FUNCTION and name not in _VERBS:
         return True
-    if name not in _GIVEN or (following and f"{name} {following}" in _lower_compounds()):
+    if name not in _GIVEN or (following and f"{name} {following}" in compounds()):
         return False
     return not (following and kinds[following] & GIVEN_VI and following in _GIVEN)
-
-
-@cache
-def _lower_compounds() -> frozenset[str]:
-    from noibo.privacy.names_lexicon import compounds
-
-    return compounds()
 
 
 def _vietnamese(
@@ -158,6 +152,8 @@ def _vietnamese(
         count += 1
     middle = count > 2 and said[1] in _MIDDLES
     strong = count > 2 and said[0] in ("nguyễn", "nguyen", "phạm", "pham", "huỳnh", "huynh")
+    if " ".join(said[:2]) in compounds():
+        return None
     if not (middle or strong) or " ".join(said[:count]) in historic():
         return None
     if _STREET.search(text[max(0, spans[0][0] - 14) : spans[0][0]].lower()):
