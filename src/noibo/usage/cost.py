@@ -31,11 +31,11 @@ def bound(prompt_tokens: int, most_output: int, price: Price | None, images: int
     rates = price.rates(prompt_tokens)
     read = _dearest(rates.input, rates.cache_write)
     written = _dearest(rates.output, rates.reasoning)
-    pictures = price.image or (None if images else Decimal(0))
-    if read is None or written is None or pictures is None:
+    if (read is None and prompt_tokens) or (written is None and most_output):
         return None
-    total = (read * prompt_tokens + written * most_output) / _MILLION
-    return nanos_at_most(total + pictures * images + price.request)
+    total = ((read or 0) * prompt_tokens + (written or 0) * most_output) / _MILLION
+    # Where an image has no price of its own it is charged as tokens, which the caller counts.
+    return nanos_at_most(total + (price.image or 0) * images + price.request)
 
 
 def _dollars(tokens: Tokens, rates: Rates, price: Price) -> Decimal | None:
@@ -55,11 +55,9 @@ def _dollars(tokens: Tokens, rates: Rates, price: Price) -> Decimal | None:
         if count and rate is None:
             return None
         total += count * (rate or Decimal(0)) / _MILLION
-    if tokens.images:
-        if price.image is None:
-            return None
-        total += tokens.images * price.image
-    return total
+    if tokens.images and price.image is None and not tokens.known:
+        return None  # else it is among the tokens
+    return total + (tokens.images or 0) * (price.image or Decimal(0))
 
 
 def _dearest(rate: Decimal | None, other: Decimal | None) -> Decimal | None:
