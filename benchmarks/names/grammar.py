@@ -14,8 +14,8 @@ from noibo.privacy.names_lexicon import bare, read, words
 
 SLOT = re.compile(r"\{([A-Za-z])\}")
 PERSONS = "NGEFL"
-ENDINGS = "ville burg ton stad by dorf mouth ford field land ia o a".split()
-LEGAL = "Inc LLC Ltd Corp Group Bank Technologies Partners Solutions University".split()
+ENDINGS = ["ville", "burg", "ton", "stad", "by", "dorf", "mouth", "ford", "field", "land", "ia", "o", "a"]
+LEGAL = ["Inc", "LLC", "Ltd", "Corp", "Group", "Bank", "Technologies", "Partners", "Solutions", "University"]
 
 Row = tuple[str, str, list[tuple[int, int]]]
 

@@ -114,7 +114,9 @@ def score(rows: Sequence[Row], answers: Sequence[list[tuple[int, int]]]) -> str:
     """Precision, recall and F1, exact spans."""
     right = sum(len(set(spans) & set(a)) for (_, _, spans), a in zip(rows, answers, strict=True))
     said, gold = sum(map(len, answers)), sum(len(spans) for _, _, spans in rows)
-    return f"precision {right / said:.3f} recall {right / gold:.3f} F1 {2 * right / (said + gold):.3f}"
+    return (
+        f"precision {right / said:.3f} recall {right / gold:.3f} F1 {2 * right / (said + gold):.3f}"
+    )
 
 
 def folds(rows: Sequence[Row], other: Sequence[Example]) -> list[list[tuple[int, int]]]:

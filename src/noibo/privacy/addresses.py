@@ -20,6 +20,7 @@ from noibo.privacy.reading import Reading
 from noibo.privacy.span import Span
 
 LABEL: Final = "ADDRESS"
+_SCORE: Final = 0.95  # over that of names: a street is named after somebody
 _CUE_WIDTH: Final = 40
 # What stands before a street and belongs to it: the name of a building, a flat.
 _BUILDING: Final = re.compile(
@@ -33,10 +34,9 @@ _BUILDING: Final = re.compile(
 def find_addresses(text: str) -> list[Span]:
     """Addresses in `text`, in order, without overlaps."""
     reading = Reading.of(text)
-    found = [
-        *(Span(start, end, LABEL, score, "addresses") for start, end, score in _chains(reading.text)),
-        *(Span(start, end, LABEL, 0.8, "addresses_english") for start, end in english_addresses(reading.text)),
-    ]
+    found = [Span(*place, LABEL, _SCORE, "addresses") for place in _chains(reading.text)]
+    for place in english_addresses(reading.text):
+        found.append(Span(*place, LABEL, _SCORE, "addresses_english"))
     # Of two that overlap the one that begins first and is longer.
     found.sort(key=lambda span: (span.start, -span.end))
     apart: list[Span] = []
@@ -49,7 +49,7 @@ def find_addresses(text: str) -> list[Span]:
     return [reading.back(span) for span in apart]
 
 
-def _chains(text: str) -> Iterator[tuple[int, int, float]]:
+def _chains(text: str) -> Iterator[tuple[int, int]]:
     reader = Reader(text)
     done = 0
     for place in reader.heads():
@@ -58,7 +58,7 @@ def _chains(text: str) -> Iterator[tuple[int, int, float]]:
         parts = reader.chain(place)
         if parts and _is_address(reader.bare, parts):
             done = parts[-1].end
-            yield _from_building(reader.bare, place), done, 0.9 if len(parts) > 2 else 0.75
+            yield _from_building(reader.bare, place), done
 
 
 def _from_building(bare: str, place: int) -> int:
@@ -98,8 +98,12 @@ def _is_address(bare: str, parts: list[Part]) -> bool:
         if around:
             return True
         first = bare[parts[0].start : parts[0].end]
-        named = re.match(r"(?i)(?:so|sn)\b|\S*/|\S+,? (?:duong|pho|ngo|hem|ngach|kiet|d\.)\b", first)
-        return bool(_cues().search(before)) if named or fine else bool(_strong_cues().search(before))
+        named = re.match(
+            r"(?i)(?:so|sn)\b|\S*/|\S+,? (?:duong|pho|ngo|hem|ngach|kiet|d\.)\b", first
+        )
+        return (
+            bool(_cues().search(before)) if named or fine else bool(_strong_cues().search(before))
+        )
     if HOUSE in kinds or fine:
         if around and (fine > 1 or HOUSE in kinds or len(parts) > 2):
             return True

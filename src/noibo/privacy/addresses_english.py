@@ -26,11 +26,7 @@ _OPENERS: Final = (
     "rua|via|viale|piazza|rue|avenue|boulevard|chemin|calle|avenida|av|paseo|carrer|strada|ulica|"
     "ul|travessa|largo|passeig|corso|route|impasse|allée|camino|carretera|ronda|praça|estrada"
 )
-_ENDINGS: Final = (
-    "straße,strasse,straat,gasse,weg,platz,allee,gata,gatan,gate,gaten,vägen,väg,vegen,veien,vej,"
-    "gade,stræde,stræti,straeti,vænget,katu,tie,polku,kuja,laan,plein,dijk,kade,gracht,steenweg,"
-    "utca,út,körút,tér,tere,u.,rkp.,náměstí,třída,ulice,stígur,braut,vegur,bakken,haven"
-).split(",")
+_ENDINGS: Final = ["straße", "strasse", "straat", "gasse", "weg", "platz", "allee", "gata", "gatan", "gate", "gaten", "vägen", "väg", "vegen", "veien", "vej", "gade", "stræde", "stræti", "straeti", "vænget", "katu", "tie", "polku", "kuja", "laan", "plein", "dijk", "kade", "gracht", "steenweg", "utca", "út", "körút", "tér", "tere", "u.", "rkp.", "náměstí", "třída", "ulice", "stígur", "braut", "vegur", "bakken", "haven"]
 _STATES: Final = (
     "A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|RI|S[CD]|"
     "T[NX]|UT|V[AT]|W[AIVY]|ON|QC|BC|AB|MB|SK|NS|NB|NL|NO|PE|NSW|VIC|QLD|TAS|ACT|RS|SP|RJ|MG"
@@ -76,9 +72,15 @@ def patterns() -> Patterns:
             rf"[a-z]+(?:{'|'.join(_ENDINGS[:25])})[ ]\d)"
         ),
         after_number=(
-            re.compile(rf"(?:\d{{2,6}}[ ])?{_NUMBER},?[ ](?:[NSEW]\.?[ ])?{_WORDS}(?i:{_SUFFIXES})\b\.?"),
-            re.compile(rf"(?:\d{{2,6}}[ ])?{_NUMBER}[ ](?:[a-z]{{3,12}}[ ]){{1,2}}(?:{_PLAIN_SUFFIXES})\b"),
-            re.compile(rf"(?:\d{{2,6}}[ ])?{_NUMBER}[ ](?i:{_OPENERS})\b\.?[ ](?:(?:{_SMALL})[ ])*{_TOWN}(?:[ ](?:{_TOWN}|{_SMALL})){{0,3}}(?:{last})?"),
+            re.compile(
+                rf"(?:\d{{2,6}}[ ])?{_NUMBER},?[ ](?:[NSEW]\.?[ ])?{_WORDS}(?i:{_SUFFIXES})\b\.?"
+            ),
+            re.compile(
+                rf"(?:\d{{2,6}}[ ])?{_NUMBER}[ ](?:[a-z]{{3,12}}[ ]){{1,2}}(?:{_PLAIN_SUFFIXES})\b"
+            ),
+            re.compile(
+                rf"(?:\d{{2,6}}[ ])?{_NUMBER}[ ](?i:{_OPENERS})\b\.?[ ](?:(?:{_SMALL})[ ])*{_TOWN}(?:[ ](?:{_TOWN}|{_SMALL})){{0,3}}(?:{last})?"
+            ),
             re.compile(rf"\d{{2,6}}[ ]{_WORDS}\d{{1,5}}[A-Za-z]?\b\.?(?![,.]?\d)"),
         ),
         before_number=(
@@ -132,7 +134,13 @@ def _at_number(text: str, start: int, end: int, done: int) -> tuple[int, int] | 
             if found and not _is_date(found[0]) and not _is_year(text, start, found[0]):
                 flat = rules.flat_before.search(text, max(done, start - 16), start)
                 return (flat.start() if flat else start), found.end()
-    if start < 4 or text[start - 1] != " " or not (text[start - 2].isalpha() or text[start - 2] == ".") or following[:1].isdigit() or following in (".0", ",0"):
+    if (
+        start < 4
+        or text[start - 1] != " "
+        or not (text[start - 2].isalpha() or text[start - 2] == ".")
+        or following[:1].isdigit()
+        or following in (".0", ",0")
+    ):
         return None
     back = max(done, start - _BACK)
     for rule, opens in zip(rules.before_number, (True, False), strict=True):
@@ -146,14 +154,16 @@ def _at_number(text: str, start: int, end: int, done: int) -> tuple[int, int] | 
 
 def _capital_or_long(street: str) -> bool:
     """`Skogstien 106`, `hersnapvej 18`; but not `a tie 3`."""
-    last = street.split()[-1]
-    if street.split()[0].lower() in ("in", "since", "by", "from"):
+    last = street.rsplit(maxsplit=1)[-1]
+    if street.split(maxsplit=1)[0].lower() in ("in", "since", "by", "from"):
         return False
     return len(street.split()) > 1 or (len(last) > 6 and last.lower() not in ("highway", "subway"))
 
 
 def _numbers_before(text: str, start: int, done: int) -> int:
-    found = re.compile(r"(?<![\w.,])(?:\d{1,6}[ ]){1,2}$").search(text, max(done, start - 14), start)
+    found = re.compile(r"(?<![\w.,])(?:\d{1,6}[ ]){1,2}$").search(
+        text, max(done, start - 14), start
+    )
     return found.start() if found else start
 
 

@@ -41,9 +41,7 @@ _TAILS: Final = {
     "palace": FINE, "residence": FINE, "town": FINE,
 }  # fmt: skip
 NOT_STREETS: Final = frozenset(
-    "tháng năm ngày giờ phút triệu tỷ đồng usd vnd vnđ người con cái kg km lần phần tuổi tầng học kỳ "
-    "quý tuần january february march april may june july august september october november december "
-    "am pm the and".split()
+    ["tháng", "năm", "ngày", "giờ", "phút", "triệu", "tỷ", "đồng", "usd", "vnd", "vnđ", "người", "con", "cái", "kg", "km", "lần", "phần", "tuổi", "tầng", "học", "kỳ", "quý", "tuần", "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december", "am", "pm", "the", "and"]
 )
 
 _WORD: Final = r"[A-Z][A-Za-z]*(?:['’][A-Za-z]+)*"
@@ -99,7 +97,9 @@ def patterns() -> Patterns:
             rf"(?P<kind>(?i:{units}))(?:\.?[ ]?(?P<number>\d{{1,3}}[A-Za-z]?(?:[/\-.]\w{{1,5}}){{0,3}}(?!\d))"
             rf"|(?:\.[ ]?|[ ])(?:(?P<name>{_CODED}|{_DATED}|{_NAME}(?:[ ]\d{{1,2}}(?!\d))?)|(?P<small>{_SMALL})))"
         ),
-        tail=re.compile(rf"(?:{_NAME}|\d{{1,3}}(?:st|nd|rd|th))[ ](?P<tail>(?i:{'|'.join(_TAILS)}))\b"),
+        tail=re.compile(
+            rf"(?:{_NAME}|\d{{1,3}}(?:st|nd|rd|th))[ ](?P<tail>(?i:{'|'.join(_TAILS)}))\b"
+        ),
         name=re.compile(rf"{_NAME}|(?P<small>{_SMALL})"),
         separator=re.compile(r"\s*[,;][ ]*\n?[ ]*|[ ][-–][ ]|[ ]|\n[ ]*|\.(?=[A-Z])"),
         numbers=re.compile(
@@ -147,5 +147,17 @@ def countries() -> frozenset[str]:
 @cache
 def known() -> frozenset[str]:
     """Places, without accents, and how people shorten them."""
-    short = ("hcm", "tphcm", "hcmc", "hn", "sg", "tp", "brvt", "tt hue", "vn", "vietnam", "viet nam")
+    short = (
+        "hcm",
+        "tphcm",
+        "hcmc",
+        "hn",
+        "sg",
+        "tp",
+        "brvt",
+        "tt hue",
+        "vn",
+        "vietnam",
+        "viet nam",
+    )
     return frozenset(bare(place) for place in places()) | frozenset(short)

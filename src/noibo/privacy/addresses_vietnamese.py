@@ -31,9 +31,9 @@ from noibo.privacy.names_lexicon import bare
 
 _LONGEST: Final = 9  # parts
 _SHORTENED: Final = re.compile(r" (?:St|Str|Rd|Ave|Blvd|Dist)$")
-_NO_PLACES: Final = frozenset("nha doi km can".split())  # `nhà Nguyễn`, `đội Việt Nam`
-_HEADS: Final = frozenset("phường quận huyện tỉnh ward district".split())
-_CUT: Final = frozenset("phuong quan huyen xa tinh tp thi ward".split())
+_NO_PLACES: Final = frozenset(["nha", "doi", "km", "can"])  # `nhà Nguyễn`, `đội Việt Nam`
+_HEADS: Final = frozenset(["phường", "quận", "huyện", "tỉnh", "ward", "district"])
+_CUT: Final = frozenset(["phuong", "quan", "huyen", "xa", "tinh", "tp", "thi", "ward"])
 _DIGIT_RUN: Final = re.compile(r"\d+")
 _NAME_BEFORE: Final = re.compile(r"(?<![\w.])[A-Z][A-Za-z]*(?: [A-Z][A-Za-z]*){0,5} $")
 _MARKS: Final = dict.fromkeys(map(ord, "\n\t\"'“”‘’([{<>:;,*-–/|"), " ")
@@ -97,8 +97,19 @@ class Reader:
         lower case: `số 3 đường lê lợi`."""
         if found["small"] and found["kind"] and self.text[found.start("small")].islower():
             return Part(found.start(), found.end(), HOUSE)
-        said = self.text[found.start() : found.end("so")].lower().strip(" .:") if found["so"] else ""
-        if found["lanes"] or said in ("số nhà", "sn", "so nha", "số", "ngõ", "hẻm", "ngách", "kiệt"):
+        said = (
+            self.text[found.start() : found.end("so")].lower().strip(" .:") if found["so"] else ""
+        )
+        if found["lanes"] or said in (
+            "số nhà",
+            "sn",
+            "so nha",
+            "số",
+            "ngõ",
+            "hẻm",
+            "ngách",
+            "kiệt",
+        ):
             return Part(found.start(), found.end("lanes"), FINE)
         return None
 
@@ -194,8 +205,6 @@ class Reader:
             if name:
                 found.append(name.start())
         return sorted(set(found))
-
-
 
 
 def _stands_alone(bare: str, place: int) -> bool:

@@ -27,6 +27,7 @@ from noibo.privacy.reading import Reading
 from noibo.privacy.span import Span
 
 LABEL: Final = "PERSON"
+_HIGHEST: Final = 0.9  # under that of an address, so that a street is not taken for its namesake
 _SURE: Final = 1.0  # log-odds from which a full name vouches for its parts
 _DOUBTFUL: Final = -4.0  # and down to which a part is believed
 _SUFFIXES: Final = (" III", " II", " IV", " Jr.", " Sr.", " Jr", " Sr")
@@ -38,9 +39,7 @@ def find_names(text: str) -> list[Span]:
     reading = Reading.of(text)
     seen = reading.text
     found = [_span(start, end, odds) for start, end, odds in _capitalised(seen)]
-    found += [
-        Span(start, end, LABEL, 0.8, "names_lower") for start, end in lower_names(seen)
-    ]
+    found += [Span(start, end, LABEL, 0.8, "names_lower") for start, end in lower_names(seen)]
     found.sort()
     apart = [span for before, span in pairwise([None, *found]) if not _overlap(before, span)]
     kept = [span for span in apart if span is not None]
@@ -52,7 +51,7 @@ def _overlap(before: Span | None, span: Span | None) -> bool:
 
 
 def _span(start: int, end: int, odds: float) -> Span:
-    return Span(start, end, LABEL, round(1 / (1 + math.exp(-odds)), 3), "names")
+    return Span(start, end, LABEL, min(_HIGHEST, round(1 / (1 + math.exp(-odds)), 3)), "names")
 
 
 def odds(told: Evidence) -> float:

@@ -32,7 +32,9 @@ from noibo.privacy.names_lexicon import (
     places,
 )
 
-_PARTICLES: Final = "van|von|der|den|ter|de|del|della|di|da|do|dos|du|la|le|bin|binti|al|el|ibn|af|zu"
+_PARTICLES: Final = (
+    "van|von|der|den|ter|de|del|della|di|da|do|dos|du|la|le|bin|binti|al|el|ibn|af|zu"
+)
 _SUFFIXES: Final = frozenset({"II", "III", "IV", "Jr", "Sr", "Jr.", "Sr."})
 _LONGEST: Final = 6  # words of a name
 _PERSONAL: Final = GIVEN_VI | SURNAME_VI | GIVEN | SURNAME
@@ -111,7 +113,9 @@ def _known(tokens: list[str], found: list[int], place: int) -> int:
     """How many words from `place` on are a known place or a person of history, and nothing more:
     `Thanh Hóa` is one, but not in `Lê Thanh Hóa`, nor `Trần Phú` in `Trần Phú Quý`."""
     lengths = _lengths().get(tokens[place].lower())
-    if not lengths or (place and found[place - 1] & _VIETNAMESE and not found[place - 1] & HONORIFIC):
+    if not lengths or (
+        place and found[place - 1] & _VIETNAMESE and not found[place - 1] & HONORIFIC
+    ):
         return 0
     for length in lengths:
         end = place + length

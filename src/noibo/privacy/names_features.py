@@ -204,6 +204,8 @@ def _camel(token: str) -> bool:
     inside = token[1:]
     if token.isupper() or inside.islower() or not inside:
         return False
-    return not re.match(r"(?:Mc|Mac|Fitz|De|La|Le|Di|Van|O['’]|D['’]|H['’])?\w+(?:['’\-]\w+)*$", token) or (
+    return not re.match(
+        r"(?:Mc|Mac|Fitz|De|La|Le|Di|Van|O['’]|D['’]|H['’])?\w+(?:['’\-]\w+)*$", token
+    ) or (
         re.search(r"[a-z][A-Z]", re.sub(r"^(?:Mc|Mac|Fitz|De|La|Le|Di|Van)", "", token)) is not None
     )

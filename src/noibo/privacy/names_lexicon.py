@@ -31,62 +31,6 @@ FREQUENT_SURNAME_VI: Final = 2048
 STREET: Final = 4096
 
 
-HONORIFICS = frozenset(
-    "shipper sếp ông bà anh chị cô chú bác em bạn bé cháu cậu dì mợ thím dượng thầy cụ ngài quý mr mrs ms miss "
-    "dr prof sir madam mister doctor professor ong ba chi co chu bac thay "
-    "sr captain officer president senator judge reverend uncle aunt ths ts bs gs pgs ks luật".split()
-)
-ORGANISATIONS = frozenset(
-    "inc ltd llc corp corporation co company gmbh group bank university college school institute "
-    "hospital club band album committee ministry department agency association foundation museum "
-    "church airport station hotel park stadium bridge river lake mountain island street road "
-    "avenue league union party council court orchestra office technologies technology systems solutions "
-    "services partners holdings capital media insurance energy analytics software labs studio "
-    "records magazine times news press journal award prize act treaty war battle festival theatre "
-    "orchestra choir theater center centre tower building plaza mall county province district city town village "
-    "ward state republic kingdom empire university ocean sea valley delta "
-    "đh thpt thcs bv ubnd hđnd cty công ty tập đoàn trường đại học viện ngân hàng tnhh cp tmcp jsc".split()
-) - {"ty", "hàng", "học", "đoàn", "công", "viện", "trường", "đại", "tập", "ngân"}
-STREETS = frozenset(
-    "đường phố phường quận huyện xã thôn ấp xóm ngõ hẻm ngách kiệt tỉnh chợ chùa cầu sông núi thpt "
-    "thcs kcn kđt toà tòa khu lô đảo vịnh đèo quốc_lộ duong phuong_ quan_ huyen tx tt hem ngo_ "
-    "rue rua via calle avenida strada boulevard ul".split()
-)
-FUNCTION_WORDS = frozenset(
-    "a an the this that these those i you he she it we they me him her us them my your his its our "
-    "their mine yours who whom whose which what when where why how there here is are was were be "
-    "been being am do does did has have had can could shall should would must of in on at by for "
-    "from to with without about into over under after before between during since until through "
-    "and or but nor so yet if then than because although while as not no yes please thanks thank "
-    "hello hi hey dear ok okay also just only very too all any some each every both few many much "
-    "more most other another such own same let let's new old i'm i'll i've i'd it's that's what's "
-    "we're we've you're don't can't didn't user apt suite unit box flat floor zip po bot note name date phone address email subject "
-    "tôi tao mày mình chúng ta họ nó và với của là thì mà nhưng nếu khi để từ tại trong ngoài trên "
-    "dưới theo về cho đến tới đã đang sẽ không chưa có được bị phải hãy xin vui kính gửi chào thưa "
-    "thân này kia đó ấy hôm nay mai qua những các một mọi mỗi vì do nên rồi cũng rất quá giúp nhờ "
-    "hỏi viết dịch đọc toi cua khong duoc ten tuy ngay vậy sau trước nhiều ít lúc đây cả chỉ lại vẫn còn đều ai gì nào đâu bao mấy rằng dù mặc bởi "
-    "nhằm giữa càng luôn hơn nữa thêm nói nhìn thấy biết làm gồm thuộc loại tất sinh số ngày tháng năm giờ địa điện thoại họ_tên".split()
-) - {"mai", "qua", "họ", "thân", "hà", "từ", "do", "đến", "sinh", "giờ", "hôm", "năm", "co"}
-CALENDAR_WORDS = frozenset(
-    "january february march april may june july august september october november december "
-    "monday tuesday wednesday thursday friday saturday sunday jan feb mar apr jun jul aug sep sept "
-    "oct nov dec mon tue wed thu fri sat sun christmas easter thanksgiving halloween tết "
-    "american british english scottish irish welsh french german italian spanish portuguese dutch "
-    "belgian swiss austrian swedish norwegian danish finnish icelandic polish czech slovak hungarian "
-    "romanian bulgarian greek turkish russian ukrainian serbian croatian slovenian estonian latvian "
-    "lithuanian european asian african australian canadian mexican brazilian argentinian chilean "
-    "peruvian colombian cuban chinese japanese korean vietnamese thai indian pakistani indonesian "
-    "malaysian filipino egyptian moroccan tunisian nigerian kenyan iranian iraqi israeli saudi arab "
-    "arabic hebrew latin jewish muslim christian catholic buddhist hindu greenlander cypriot "
-    "roman persian mongol norman viking ottoman islamic byzantine victorian soviet nazi gothic celtic "
-    "earth moon mars venus jupiter bible quran normans mongols romans vikings moreover "
-    "internet google facebook youtube twitter microsoft apple amazon zalo tiktok iphone android "
-    "windows linux python java excel word powerpoint vietcombank techcombank vietinbank agribank "
-    "bidv sacombank vpbank tpbank hdbank acb mbbank cccd cmnd cmt mst bhyt bhxh sđt đt tp ubnd hđqt "
-    "tnhh stk dob id tax ssn iban vat usd vnd eur zip fax tel mobile".split()
-)
-
-
 def bare(word: str) -> str:
     """`word` without its diacritics: `Nguyễn` and `Nguyen` are one surname."""
     apart = unicodedata.normalize("NFD", word.replace("đ", "d").replace("Đ", "D"))
@@ -105,6 +49,19 @@ def read(name: str) -> str:
 def words(name: str) -> frozenset[str]:
     """A list of single words."""
     return frozenset(read(name).split())
+
+
+@cache
+def sections(name: str) -> dict[str, str]:
+    """The parts of a list that has several, by their titles in brackets."""
+    parts = read(name).removeprefix("[").split("\n[")
+    return {title: body for title, _, body in (part.partition("]\n") for part in parts)}
+
+
+@cache
+def named(title: str) -> frozenset[str]:
+    """A part of `name_words.txt`: words that are not names, or only sometimes."""
+    return frozenset(sections("name_words.txt")[title].split())
 
 
 @cache
@@ -170,11 +127,11 @@ def _judge(word: str) -> int:
         (SURNAME, low in words("surnames.txt") or _hyphenated(low)),
         (COMMON, low in words("english_words.txt")),
         (PLACE, low in places()),
-        (ORGANISATION, low in ORGANISATIONS),
-        (HONORIFIC, low in HONORIFICS),
-        (FUNCTION, low in FUNCTION_WORDS),
-        (CALENDAR, low in CALENDAR_WORDS),
-        (STREET, low in STREETS),
+        (ORGANISATION, low in named("organisations")),
+        (HONORIFIC, low in named("honorifics")),
+        (FUNCTION, low in named("function")),
+        (CALENDAR, low in named("calendar")),
+        (STREET, low in named("streets")),
     )
     kind = 0
     for flag, holds in member:

@@ -24,35 +24,16 @@ from noibo.privacy.names_lexicon import (
     compounds,
     historic,
     kinds,
+    named,
     places,
     words,
 )
 
-_HONORIFICS: Final = frozenset("anh chị cô chú bác em bạn bé thầy cậu dì chi co bac thay ban".split())
-_GIVEN: Final = frozenset(
-    "tuấn hùng dũng hương lan linh trang thảo nhung hằng quỳnh yến thuỷ thủy tuyết oanh phượng "
-    "trinh trâm vy huy hiếu khoa kiên trung tùng vinh đức duy cường dung hạnh huệ khánh loan nga "
-    "ngân nhi phúc phương quang thanh thư trí uyên vân diễm giang hoàng khang lâm minh nghĩa phong "
-    "tâm thịnh trúc tuan hung huy linh trang nhung quynh trinh hieu khoa kien vinh phuong ngoc ngọc "
-    "duc hoang dũng thành hải nam sơn tú việt hà nguyệt thơ bích liên luân thuận lộc phát đăng"
-    .split()
-)
-# A word that these make with the honorific or the given name: `em hương dẫn` is none, `anh nam giới`.
-_VOCATIVES: Final = frozenset("ơi oi à ạ nhé nha ui nè này".split())
-# Said to somebody, not called: `anh chị ký nhé`, `em đi nha`.
-_VERBS: Final = frozenset(
-    "ký đi về gửi xem hỏi tính học hiểu biết kể sửa mua tới sang lên thế thật tốt đẹp thường bảo "
-    "đồng ý vào dạy sống đón hát đọc chấp vậy xinh hiền tự chờ tạo vui khỏe khoẻ yêu thương nhớ "
-    "giao hẹn nhận xong giúp cẩn bé trai gái thơm tạm luôn thôi ơi được".split()
-)
-_SURNAMES: Final = frozenset(
-    "nguyễn nguyen trần tran phạm pham huỳnh huynh hoàng hoang phan vũ võ đặng bùi đỗ hồ ngô dương "
-    "lý lê le đinh trịnh đoàn trương trinh truong doan dinh dang bui vu vo do ho ngo duong ly".split()
-)
-_MIDDLES: Final = frozenset("thị thi văn van".split())
+_VOCATIVES: Final = frozenset(("ơi", "oi", "à", "ạ", "nhé", "nha", "ui", "nè", "này"))
+_MIDDLES: Final = frozenset(("thị", "thi", "văn", "van"))
 _CUES: Final = (
-    "name is ", "name's ", "ame: ", "named ", "call me ", "calls me ", "I am ", "i am ", "I'm ", "i'm ",
-    "tên là ", "ten la ", "tên ", "ctk ", "chủ tk ", "chu tk ", "họ tên: ", "ho ten: ", "ho ten ",
+    "name is ", "name's ", "ame: ", "named ", "call me ", "calls me ", "I am ", "i am ", "I'm ",
+    "i'm ", "tên là ", "ten la ", "tên ", "ctk ", "chủ tk ", "chu tk ", "họ tên: ", "ho ten: ", "ho ten ",
     "toi la ", "tôi là ", "mình là ", "em là ",
 )  # fmt: skip
 _WORD: Final = re.compile(r"[^\W\d_]+(?:['’\-][^\W\d_]+)*")
@@ -96,7 +77,7 @@ def _find(text: str, word: str, place: int) -> int:
 def _triggers() -> frozenset[str]:
     given = words("given_names.txt") - words("english_words.txt") - places()
     plain = {word for word in given if len(word) > 3 and not kinds[word] & (GIVEN_VI | FUNCTION)}
-    return frozenset(_HONORIFICS | _SURNAMES | plain)
+    return frozenset(named("lower honorifics") | named("lower surnames") | plain)
 
 
 def _words_from(text: str, place: int, count: int) -> list[tuple[int, int]]:
@@ -122,9 +103,9 @@ def _from(text: str, place: int) -> tuple[int, int] | None:
     said = [text[start:end] for start, end in spans]
     if not said:
         return None
-    if said[0] in _HONORIFICS and len(said) > 1:
+    if said[0] in named("lower honorifics") and len(said) > 1:
         return spans[1] if _is_called(text, spans, said) else None
-    if said[0] in _SURNAMES:
+    if said[0] in named("lower surnames"):
         return _vietnamese(text, spans, said)
     return _foreign(spans, said)
 
@@ -132,18 +113,16 @@ def _from(text: str, place: int) -> tuple[int, int] | None:
 def _is_called(text: str, spans: list[tuple[int, int]], said: list[str]) -> bool:
     """`chị lan ơi`, `anh tuấn`; but not `anh em`, nor `chị hương dẫn` and the like."""
     name, following = said[1], said[2] if len(said) > 2 else ""
-    if not kinds[name] & GIVEN_VI or name in _HONORIFICS:
+    if not kinds[name] & GIVEN_VI or name in named("lower honorifics"):
         return False
-    if following in _VOCATIVES and not kinds[name] & FUNCTION and name not in _VERBS:
+    if following in _VOCATIVES and not kinds[name] & FUNCTION and name not in named("lower verbs"):
         return True
-    if name not in _GIVEN or (following and f"{name} {following}" in compounds()):
+    if name not in named("lower given") or (following and f"{name} {following}" in compounds()):
         return False
-    return not (following and kinds[following] & GIVEN_VI and following in _GIVEN)
+    return not (following and kinds[following] & GIVEN_VI and following in named("lower given"))
 
 
-def _vietnamese(
-    text: str, spans: list[tuple[int, int]], said: list[str]
-) -> tuple[int, int] | None:
+def _vietnamese(text: str, spans: list[tuple[int, int]], said: list[str]) -> tuple[int, int] | None:
     """`le thi hong gam`, `nguyen van an`: a surname and two or more syllables of names."""
     count = 1
     while count < min(len(said), _LONGEST) and kinds[said[count]] & GIVEN_VI:
@@ -179,7 +158,8 @@ def _after_cues(text: str) -> Iterator[tuple[int, int]]:
     for cue in _CUES:
         place = text.find(cue)
         while place >= 0:
-            name = _cued(text, place + len(cue)) if cue[0] == "a" or not text[place - 1 : place].isalpha() else None
+            inside = cue[0] != "a" and text[place - 1 : place].isalpha()
+            name = None if inside else _cued(text, place + len(cue))
             if name and name[0] not in seen:
                 seen.add(name[0])
                 yield name
