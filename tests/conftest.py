@@ -12,7 +12,7 @@ from noibo.assembly import open_database
 from noibo.database.database import Database
 from noibo.settings import load
 from tests.postgresql import running_postgresql
-from tests.running import RunningServer
+from tests.running import RunningServer, offline_suite
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".cache"
@@ -34,6 +34,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in [name for name in os.environ if name.startswith("NOIBO_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("NOIBO_HOME", str(tmp_path / "home"))
+    if offline_suite():
+        monkeypatch.setenv("NOIBO_OFFLINE", "1")
     return tmp_path / "home"
 
 
