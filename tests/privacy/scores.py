@@ -11,7 +11,27 @@ from noibo.privacy.span import Span
 
 Find = Callable[[str], Iterable[Span]]
 STRUCTURED = frozenset(
-    ["DOB", "PHONE", "EMAIL", "CCCD", "CMND", "PASSPORT", "MST", "BHXH", "BHYT", "BANK_ACCOUNT", "CREDIT_CARD", "LICENSE_PLATE", "IP", "IBAN", "API_KEY", "PRIVATE_KEY", "US_SSN", "US_DRIVER_LICENSE", "DRIVER_LICENSE"]
+    [
+        "DOB",
+        "PHONE",
+        "EMAIL",
+        "CCCD",
+        "CMND",
+        "PASSPORT",
+        "MST",
+        "BHXH",
+        "BHYT",
+        "BANK_ACCOUNT",
+        "CREDIT_CARD",
+        "LICENSE_PLATE",
+        "IP",
+        "IBAN",
+        "API_KEY",
+        "PRIVATE_KEY",
+        "US_SSN",
+        "US_DRIVER_LICENSE",
+        "DRIVER_LICENSE",
+    ]
 )
 
 

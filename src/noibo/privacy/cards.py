@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from noibo.privacy.numbers import Number
-from noibo.privacy.vietnam import CERTAIN, NO, POSSIBLE
+from noibo.privacy.numbers import CERTAIN, NO, POSSIBLE, Number
 
 _FOURS: Final = ((4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 6, 5), (4, 6, 4))
 _ISSUERS: Final = re.compile(

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from noibo.privacy.vocabulary import FILLERS, ISSUED, NAMED_BY
+from noibo.privacy.vocabulary import ISSUED, NOTHING, fillers, phrases
 
 _BEFORE: Final = 88  # characters that are looked at
 _AFTER: Final = 48
@@ -53,9 +53,7 @@ def _fold_table() -> dict[int, str]:
 def _kinds() -> dict[str, str]:
     """Each cue, folded and without spaces → its kind."""
     return {
-        fold(phrase).replace(" ", ""): kind
-        for kind, phrases in NAMED_BY.items()
-        for phrase in phrases.split(",")
+        fold(phrase).replace(" ", ""): kind for kind, many in phrases().items() for phrase in many
     }
 
 
@@ -63,8 +61,8 @@ def _kinds() -> dict[str, str]:
 def _sizes() -> dict[str, tuple[int, ...]]:
     """The last word of a cue → how many words the cues that end with it have, most first."""
     sizes: dict[str, set[int]] = {}
-    for phrases in NAMED_BY.values():
-        for phrase in phrases.split(","):
+    for many in phrases().values():
+        for phrase in many:
             words = fold(phrase).split()
             sizes.setdefault(words[-1], set()).add(len(words))
             sizes.setdefault("".join(words), set()).add(1)
@@ -73,7 +71,7 @@ def _sizes() -> dict[str, tuple[int, ...]]:
 
 @functools.cache
 def _fillers() -> frozenset[str]:
-    return frozenset(fold(FILLERS).split())
+    return frozenset(map(fold, fillers()))
 
 
 def fold(text: str) -> str:
@@ -85,7 +83,7 @@ def fold(text: str) -> str:
 
 def before(text: str, start: int) -> Iterator[Cue]:
     """The cues before a place in `text`, the nearest first."""
-    kinds, sizes, fillers = _kinds(), _sizes(), _fillers()
+    kinds, sizes, joints = _kinds(), _sizes(), _fillers()
     since = max(0, start - _BEFORE)
     words = fold(text[since:start]).split()
     if since and words and not text[since - 1].isspace():
@@ -98,7 +96,7 @@ def before(text: str, start: int) -> Iterator[Cue]:
             said = "".join(words[end - size : end]) if size <= end else ""
             kind = kinds.get(said)
             if kind is not None:
-                if kind:
+                if kind != NOTHING:
                     yield Cue(kind, direct, near, said)
                 direct = False
                 end -= size
@@ -108,13 +106,13 @@ def before(text: str, start: int) -> Iterator[Cue]:
             if word == _BREAK:
                 # A label may stand on the line above its value, but nothing further away.
                 near = near and direct and end == len(words) - 1
-            elif word not in fillers:
+            elif word not in joints:
                 direct = False
 
 
 def after(text: str, end: int) -> Cue | None:
     """The cue that follows a place in `text`: "… là số zalo của em", "… (Vietcombank)"."""
-    kinds, fillers = _kinds(), _fillers()
+    kinds, joints = _kinds(), _fillers()
     until = min(len(text), end + _AFTER)
     words = fold(text[end:until]).split()
     if until < len(text) and words and not text[until].isspace():
@@ -123,24 +121,24 @@ def after(text: str, end: int) -> Cue | None:
         for size in range(min(_LONGEST, len(words) - begin), 0, -1):
             said = "".join(words[begin : begin + size])
             kind = kinds.get(said)
+            if kind == NOTHING:
+                return None
             if kind:
                 rest = words[begin + size :]
                 if kind != ISSUED and _names_what_follows(rest):
                     return None
                 return Cue(kind, True, True, said)
-            if kind == "":
-                return None
-        if word == _BREAK or word not in fillers:
+        if word == _BREAK or word not in joints:
             return None
     return None
 
 
 def _names_what_follows(words: list[str]) -> bool:
     """Whether a cue belongs to a number behind it, rather than to the one before it."""
-    fillers = _fillers()
+    joints = _fillers()
     for word in words:
         if any(char.isdigit() for char in word):
             return True
-        if word == _BREAK or word not in fillers:
+        if word == _BREAK or word not in joints:
             return False
     return False

@@ -17,23 +17,12 @@ from noibo.privacy import cards, phones, vietnam
 from noibo.privacy.cues import Cue, after, before
 from noibo.privacy.ibans import iban
 from noibo.privacy.networks import four
-from noibo.privacy.numbers import Number
+from noibo.privacy.numbers import CERTAIN, NO, POSSIBLE, Number
 from noibo.privacy.passports import licence, passport
 from noibo.privacy.span import Span
-from noibo.privacy.vietnam import CERTAIN, NO, POSSIBLE
+from noibo.privacy.surroundings import alone, measures, stuck_to
 from noibo.privacy.vocabulary import BANK, DOB, ISSUED, OTHER
 
-# Beside a number they make it an amount. Words that mean something else without their accents, or in
-# front of a name, are not among them: "ngân hàng" is no ngàn, "MB Bank" no megabytes.
-_UNITS: Final = re.compile(
-    r" ?(?:đồng|dong|vnđ|vnd|triệu|trieu|tỷ|tỉ|nghìn|nghin|ngàn|usd|eur|đô la|do la|người|nguoi|đơn vị"
-    r"|don vi|tấn|lít|lượt|luot|kg|km|ha|cái|chiếc|sản phẩm|san pham|cổ phiếu|co phieu|phần trăm|điểm"
-    r"|tokens?|bytes?|kb|gb|views?|users|people|dollars?|euros?|ms|giây|bản ghi|dân|hành khách|độ|mm|cm"
-    r"|m2|m3|m²|rpm|k?hz|[mg]hz|kwh?|mw|quyển|cuốn|thùng|records?|rows?|items?|units?|times|lần)\b"
-)
-_SHORT_UNITS: Final = re.compile(r" ?[đĐ₫%‰°$€£¥](?!\w)|[dkKgm](?![a-zA-Z])")
-_MONEY: Final = frozenset("$€£¥₫")
-_LINKS_TO_PHONES: Final = ("zalo.me/", "wa.me/", "tel:", "sms:", "viber:", "t.me/")
 _MOST_CUES: Final = 3
 # What may be the beginning of a number that has letters: right before its digits, or, in capitals
 # or after other digits, a space before them.
@@ -119,9 +108,9 @@ def identify(text: str, number: Number, heading: Cue | None = None) -> Span | No
     if _LETTERS.search(text, max(0, number.start - 3), number.start):
         if found := _with_letters(text, number, heading):
             return found
-    if _measures(text, number) or _hotline(number):
+    if measures(text, number) or _hotline(number):
         return None
-    stuck = _stuck(text, number)
+    stuck = stuck_to(text, number)
     if heading and stuck != "code":
         if found := _as_named(text, number, heading, stuck, 0):
             return found
@@ -179,7 +168,7 @@ def _as_named(text: str, number: Number, cue: Cue, stuck: str, seen: int) -> Spa
             return _span(_extended(text, number, label), label, 0.75, cue.kind)
         if seen or how == NO:
             continue
-        if not cue.near and not (len(number.groups) == 1 and _alone(text, number)):
+        if not cue.near and not (len(number.groups) == 1 and alone(text, number)):
             continue
         if label == "CREDIT_CARD" and number.groups == (4, 4, 4, 4) and cue.near:
             return _span(number, label, 0.6, cue.kind)
@@ -215,12 +204,6 @@ def _span(number: Number, label: str, score: float, why: str) -> Span:
     return Span(number.start, number.end, label, score, f"numbers:{why}")
 
 
-def _alone(text: str, number: Number) -> bool:
-    """Whether it has a line to itself: the bank, the holder and the account, one under another."""
-    earlier, later = text[number.start - 1 : number.start], text[number.end : number.end + 1]
-    return earlier == "\n" and later in ("", "\n", "\r") and len(number.digits) > 7
-
-
 def _extended(text: str, number: Number, label: str) -> Number:
     """A phone's number with its extension."""
     more = phones.EXTENSION.match(text, number.end) if label == "PHONE" else None
@@ -246,43 +229,3 @@ def _date(number: Number) -> bool:
     if groups[0] == 4:
         return digits[:2] in ("19", "20")
     return groups[2] in (2, 4) and int(first) <= 31 and int(second) <= 31 and max(groups[:2]) <= 2
-
-
-def _measures(text: str, number: Number) -> bool:
-    """Whether it is an amount or a measure: a unit or a currency stands beside it."""
-    if number.start and text[number.start - 1] in _MONEY:
-        return True
-    behind = text[number.end : number.end + 14]
-    if not behind or number.plus:
-        return False
-    if _SHORT_UNITS.match(behind):
-        return True
-    # No amount begins with nought, and "0912345678 chị Hà" is no count of chỉ.
-    return (number.digits[0] != "0" or len(number.digits) != 10) and bool(
-        _UNITS.match(behind.lower())
-    )
-
-
-def _stuck(text: str, number: Number) -> str:
-    """How a number hangs on what stands right beside it: "" not at all, "word" on a word, "link" in
-    an address that leads to a phone, "code" in something that is no number of its own."""
-    start, end = number.start, number.end
-    earlier, later = text[start - 1 : start], text[end : end + 1]
-    if later == "@" or (later == "_" and text[end + 1 : end + 2].isdigit()):
-        return "code"
-    if later.isalpha() and not phones.EXTENSION.match(text, end):
-        return "code"
-    if earlier.isalpha():
-        return "code"
-    hangs = "word" if later == "-" and text[end + 1 : end + 2].isalnum() else ""
-    if not earlier or earlier.isspace():
-        return hangs
-    chunk = text[max(0, start - 80) : start].rsplit(maxsplit=1)[-1]
-    if any(link in chunk for link in _LINKS_TO_PHONES):
-        return "link"
-    if "://" in chunk or chunk.startswith("www.") or ".com/" in chunk or ".vn/" in chunk:
-        return "code"
-    if earlier and earlier in "-_/.\\":
-        word = re.split(r"[\-_/.\\]", chunk[:-1])[-1]
-        return "code" if any(map(str.isdigit, word)) or not word else "word"
-    return hangs

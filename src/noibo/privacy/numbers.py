@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 # Six digits, or what may be an address of the network or a short date: 10.0.0.7, 5/3/90.
@@ -20,10 +21,18 @@ _GROUP: Final = re.compile(r"[0-9]+")
 _MOST_GROUPS: Final = 20
 _MOST_DIGITS: Final = 24
 
-# Lengths of the groups in which numbers are written, without those that are always said with a plus.
+NO, POSSIBLE, CERTAIN = 0, 1, 2  # how well a number fits what it would be
+
+
+def codes(text: str) -> frozenset[str]:
+    """A table of short codes, written as a text with spaces between."""
+    return frozenset(text.split())
+
+
+# Lengths of the groups in which numbers are written, but for those with a plus.
 _SHAPES: Final = frozenset(
     tuple(map(int, shape.split("-")))
-    for shape in (
+    for shape in codes(
         # phones in Vietnam, and landlines with seven and eight digits behind the area code
         "4-3-3 3-3-4 3-4-3 4-6 3-7 4-2-2-2 4-4-2 2-4-4 4-2-4 5-5 3-2-2-3 2-2-2-2-2 3-3-2-2 3-2-3-2"
         " 3-4-4 4-4-4 4-3-4 4-4-3 4-7 3-8 4-8 2-3-4-3 2-3-3-4 2-2-3-4 2-3-3-3 2-9 2-2-2-2-3 4-3-2-2"
@@ -35,7 +44,7 @@ _SHAPES: Final = frozenset(
         " 10-3 2-7-1 2-7-1-3 4-3-3-3 2-8 2-2-6 2-3-2-3"
         # American social security, dates
         " 3-2-4 2-2-4 1-2-4 2-1-4 1-1-4 4-2-2 4-1-2 4-2-1 4-1-1 2-2-2 1-2-2 2-1-2 1-1-2"
-    ).split()
+    )
 )
 
 
@@ -183,7 +192,7 @@ def _alike(text: str, groups: list[tuple[int, int]], at: int) -> int:
 
 def _number(text: str, groups: list[tuple[int, int]], *, plus: bool = False) -> Number:
     start, end = groups[0][0], groups[-1][1]
-    between = {text[a[1] : b[0]].strip() or " " for a, b in zip(groups, groups[1:], strict=False)}
+    between = {text[a[1] : b[0]].strip() or " " for a, b in pairwise(groups)}
     if plus:
         start = text.rindex("+", 0, start)
     if len(groups) > 1 and start and text[start - 1] == "(" and ")" in text[start:end]:

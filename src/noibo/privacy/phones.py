@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from noibo.privacy.numbers import Number
-from noibo.privacy.vietnam import CERTAIN, NO, POSSIBLE
+from noibo.privacy.numbers import CERTAIN, NO, POSSIBLE, Number
 
 # Behind the nought: prefixes of mobile networks, and area codes with what they are followed by.
 _MOBILE: Final = re.compile(r"(?:3[2-9]|5[25689]|7[06-9]|8[1-9]|9[0-9])[0-9]{7}")

@@ -11,9 +11,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from noibo.privacy.cues import before
+from noibo.privacy.numbers import codes
 from noibo.privacy.span import Span
 
-_NO_PROVINCE: Final = frozenset(["10", "13", "42", "44", "45", "46", "87", "91", "96"])
+_NO_PROVINCE: Final = codes(
+    """
+    10 13 42 44 45 46 87 91 96
+    """
+)
 _PLATE: Final = re.compile(
     r"[1-9][0-9][ \-.]?(?P<series>[A-ZĐ]{1,2}[0-9]?|[a-zđ]{1,2}[0-9]?)"
     r"(?P<sign>[ \-.]{0,3})(?P<tail>[0-9]{3}\.[0-9]{2}|[0-9]{5}|[0-9]{4}|[0-9]{3}[ \-][0-9]{2})(?![0-9])"

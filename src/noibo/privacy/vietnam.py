@@ -16,16 +16,21 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from noibo.privacy.numbers import Number
+from noibo.privacy.numbers import CERTAIN, NO, POSSIBLE, Number, codes
 
-NO, POSSIBLE, CERTAIN = 0, 1, 2  # how well a number fits what it would be
-
-_PROVINCES: Final = frozenset(
-    ["001", "002", "004", "006", "008", "010", "011", "012", "014", "015", "017", "019", "020", "022", "024", "025", "026", "027", "030", "031", "033", "034", "035", "036", "037", "038", "040", "042", "044", "045", "046", "048", "049", "051", "052", "054", "056", "058", "060", "062", "064", "066", "067", "068", "070", "072", "074", "075", "077", "079", "080", "082", "083", "084", "086", "087", "089", "091", "092", "093", "094", "095", "096"]
+_PROVINCES: Final = codes(
+    """
+    001 002 004 006 008 010 011 012 014 015 017 019 020 022 024 025 026 027 030 031 033 034 035
+    036 037 038 040 042 044 045 046 048 049 051 052 054 056 058 060 062 064 066 067 068 070 072
+    074 075 077 079 080 082 083 084 086 087 089 091 092 093 094 095 096
+    """
 )
 _LAST_YEAR_BORN: Final = 40  # of this century; a number that says more is not an identity card
-_INSURED: Final = frozenset(
-    ["DN", "HX", "CH", "NN", "TK", "HC", "XK", "HT", "TB", "NO", "CT", "XB", "TN", "CS", "QN", "CA", "CY", "XN", "MS", "CC", "CK", "CB", "KC", "HD", "TE", "BT", "HN", "DT", "DK", "XD", "TS", "TC", "TQ", "TA", "TY", "HG", "LS", "PV", "CN", "HS", "SV", "GB", "GD", "HK", "TH", "ND", "TV", "TD", "XV", "TG", "DS", "DQ", "XH", "NT", "TM", "CM", "KT"]
+_INSURED: Final = codes(
+    """
+    DN HX CH NN TK HC XK HT TB NO CT XB TN CS QN CA CY XN MS CC CK CB KC HD TE BT HN DT DK XD TS
+    TC TQ TA TY HG LS PV CN HS SV GB GD HK TH ND TV TD XV TG DS DQ XH NT TM CM KT
+    """
 )
 _BHYT: Final = re.compile(
     r"(?<![A-Za-z0-9])(?P<who>[A-Za-z]{2})[ .\-]?[1-5](?:[ .\-]?[0-9]){12}(?![0-9])"
