@@ -83,6 +83,7 @@ def test_a_sentence_does_not_look_packed() -> None:
         ("to=an%40b.vn&x=%E1%BB%85", "to=an@b.vn&x=ễ"),
         ("Nguy&#7877;n &amp; &#x1F642;", "Nguyễn & 🙂"),
         ("\\u0041%41&#65;", "AAA"),
+        ("Nguy\\\\u1ec5n \\\\ud83d\\\\ude42", "Nguyễn 🙂"),
     ],
 )
 def test_a_text_as_it_reads(text: str, read: str) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import json
 import re
 from dataclasses import dataclass
@@ -12,9 +13,13 @@ from urllib.parse import unquote
 
 from noibo.privacy.span import Span
 
+_UNICODE: Final = r"\\+u[0-9a-fA-F]{4}"  # with more than one \ where JSON stands in JSON
+_PAIR: Final = r"\\+u[dD][89abAB][0-9a-fA-F]{2}\\+u[dD][c-fC-F][0-9a-fA-F]{2}"
 _ESCAPES: Final = re.compile(
-    r"(?:\\u[0-9a-fA-F]{4})+|(?:%[0-9a-fA-F]{2})+|&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z]{2,8});"
+    rf"{_PAIR}|{_UNICODE}|(?:%[0-9a-fA-F]{{2}})+|"
+    r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z]{2,8});"
 )
+_MANY: Final = re.compile(r"\\+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,47 +41,40 @@ def unescaped(text: str) -> Unescaped | None:
     if "\\u" not in text and "%" not in text and "&" not in text:
         return None
     signs: list[str] = []
-    starts: list[int] = []
     ends: list[int] = []
-
-    def add(said: str, at: int, width: int | None = None) -> None:
-        for sign in said:
-            signs.append(sign)
-            starts.append(at)
-            at += _width(sign, text[at]) if width is None else width
-            ends.append(at)
-
+    starts: list[int] = []
     end = 0
     for match in _ESCAPES.finditer(text):
         said = _read(match[0])
         if said is None:
             continue
-        add(text[end : match.start()], end, 1)
-        add(said, match.start(), len(match[0]) if match[0][0] == "&" else None)
+        places = _places(match, said)
+        starts += [*range(end, match.start()), *places]
+        ends += [*range(end + 1, match.start() + 1), *places[1:], match.end()]
+        signs += [text[end : match.start()], said]
         end = match.end()
     if not end:
         return None
-    add(text[end:], end, 1)
-    return Unescaped("".join(signs), tuple(starts), tuple(ends))
+    rest = range(end, len(text))
+    ends += range(end + 1, len(text) + 1)
+    return Unescaped("".join([*signs, text[end:]]), (*starts, *rest), tuple(ends))
 
 
-def _width(sign: str, kind: str) -> int:
-    """How long a sign is as an escape."""
-    if kind == "%":
-        return 3 * len(sign.encode())
-    return 12 if ord(sign) > 0xFFFF else 6
+def _places(match: re.Match[str], said: str) -> list[int]:
+    """Where each sign of an escape begins: of several only in addresses, a byte in three signs."""
+    widths = itertools.accumulate((3 * len(sign.encode()) for sign in said[:-1]), initial=0)
+    return [match.start() + width for width in widths]
 
 
 def _read(escape: str) -> str | None:
     try:
         if escape[0] == "%":
-            said = unquote(escape, errors="strict")
-        elif escape[0] == "\\":
-            said = json.loads(f'"{escape}"')
+            return unquote(escape, errors="strict")
+        if escape[0] == "\\":
+            said = str(json.loads('"' + _MANY.sub(r"\\", escape) + '"'))
             said.encode()
-        else:
-            said = html.unescape(escape)
-            return said if len(said) == 1 else None
+            return said
     except ValueError:
         return None
-    return str(said)
+    said = html.unescape(escape)
+    return said if len(said) == 1 else None

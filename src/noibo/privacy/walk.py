@@ -150,7 +150,8 @@ class Walk:
             return value
         if key in names.FILES:
             return self._enclosed(value, place)
-        if key in names.BARE or key in names.PLAIN:
+        is_word = not enclosed.looks_packed(value) and not json_text.is_json(value)
+        if is_word and (key in names.BARE or key in names.PLAIN):
             return self._shown(Piece(place, value, bare=True))
         if key in {"arguments", "partial_json"} and not json_text.readable(value):
             self.unread.append(place)  # escapes could hide anything
