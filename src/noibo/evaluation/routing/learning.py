@@ -1,0 +1,142 @@
+"""The router's weights, learnt from labelled prompts over the prior.
+
+A prompt that both models fail on says little of where to send it: it counts a quarter while the
+order of prompts is learnt. What comes out is then scaled, per form, so that `p_local` is the chance
+that the local model is right, with such prompts counted in full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+
+from noibo.evaluation.routing import fitting
+from noibo.evaluation.routing.folds import folds_of
+from noibo.evaluation.routing.priors import prior_of_gain, prior_of_local
+from noibo.evaluation.routing.samples import Sample
+from noibo.routing.features import BUCKETS, NAMES, Features, features_of
+from noibo.routing.learnt import FORMS, Learnt, words_of
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+BOTH_FAIL: Final = 0.25
+COUNTS: Final[Mapping[str, float]] = {"routerarena": 0.7, "mt_bench": 0.3}  # other models, a judge
+LEAST_TO_SCALE: Final = 100  # prompts of a form
+_PLACE: Final = {name: place for place, name in enumerate(NAMES)}
+WIDTH: Final = len(NAMES) + 1 + BUCKETS
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Samples with what is seen of them; made once, as folds use them again and again."""
+
+    samples: tuple[Sample, ...]
+    features: tuple[Features, ...]
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample]) -> Data:
+        """Looks at every sample."""
+        return cls(tuple(samples), tuple(features_of(one.query) for one in samples))
+
+    def where(self, mask: Any) -> Data:
+        """Some of them."""
+        places = np.flatnonzero(mask)
+        return Data(
+            tuple(self.samples[at] for at in places), tuple(self.features[at] for at in places)
+        )
+
+    @property
+    def right(self) -> Floats:
+        """Whether the weak model's answer is right."""
+        return np.array([float(one.right) for one in self.samples])
+
+    @property
+    def weak(self) -> Floats:
+        """How good its answers are."""
+        return np.array([one.weak for one in self.samples])
+
+    @property
+    def strong(self) -> Floats:
+        """How good those of the strong model are."""
+        return np.array([one.strong for one in self.samples])
+
+
+def learn(data: Data) -> Learnt:
+    """Weights from data, scaled on folds of it."""
+    learnt = _weights(data)
+    return replace(learnt, scale=_scale(data))
+
+
+def raw_odds(learnt: Learnt, data: Data) -> Floats:
+    """What the local weights say before it is scaled."""
+    weights = np.concatenate([learnt.local, learnt.words_local])
+    return _matrix(data, learnt.rarity).times(weights)
+
+
+def chances(learnt: Learnt, data: Data) -> Floats:
+    """`p_local` of each."""
+    forms = [FORMS.index(one.form) for one in data.features]
+    slope, offset = learnt.scale[forms].T
+    return fitting.sigmoid(slope * raw_odds(learnt, data) + offset)
+
+
+def gains(learnt: Learnt, data: Data) -> Floats:
+    """How much a large model would help with each."""
+    weights = np.concatenate([learnt.gain, learnt.words_gain])
+    return _matrix(data, learnt.rarity).times(weights)
+
+
+def _weights(data: Data) -> Learnt:
+    rarity = _rarity(data.features)
+    matrix = _matrix(data, rarity)
+    counts = np.array([COUNTS.get(one.source, 1.0) for one in data.samples])
+    both = np.array([BOTH_FAIL if one.both_fail else 1.0 for one in data.samples])
+    local = fitting.logistic(matrix, data.right, counts * both, prior_of_local())
+    gain = fitting.linear(matrix, data.strong - data.weak, counts, prior_of_gain())
+    named = len(NAMES) + 1
+    unscaled = np.tile([1.0, 0.0], (len(FORMS), 1))
+    return Learnt(local[:named], gain[:named], local[named:], gain[named:], rarity, unscaled)
+
+
+def _scale(data: Data) -> Floats:
+    """For each form with enough labels a slope and an offset, from weights that have not seen the
+    prompts (Platt, 1999). Open prompts are scaled by the prior itself."""
+    fold_of = folds_of(data.samples)
+    odds = np.zeros(len(data.samples))
+    for fold in sorted(set(fold_of.tolist())):
+        held = fold_of == fold
+        odds[held] = raw_odds(_weights(data.where(~held)), data.where(held))
+    scale = np.tile([1.0, 0.0], (len(FORMS), 1))
+    counts = np.array([COUNTS.get(one.source, 1.0) for one in data.samples])
+    for place, form in enumerate(FORMS[:2]):
+        own = np.array([one.form == form for one in data.features], dtype=bool)
+        if own.sum() >= LEAST_TO_SCALE:
+            scale[place] = _platt(odds[own], data.right[own], counts[own])
+    return scale
+
+
+def _platt(odds: Floats, right: Floats, counts: Floats) -> Floats:
+    columns = np.arange(2)
+    lines = [(columns, np.array([one, 1.0])) for one in odds]
+    prior = fitting.Prior(np.array([1.0, 0.0]), np.array([4.0, 0.1]))
+    return fitting.logistic(fitting.Matrix.of(lines, 2), right, counts, prior)
+
+
+def _rarity(features: Sequence[Features]) -> Floats:
+    """How rare each hashed word is: log of the share of prompts that have it."""
+    seen = np.zeros(BUCKETS)
+    for one in features:
+        seen[list(one.buckets)] += 1
+    return np.log((1 + len(features)) / (1 + seen)).clip(0.1) * (seen > 1)
+
+
+def _matrix(data: Data, rarity: Floats) -> fitting.Matrix:
+    lines = []
+    for one in data.features:
+        buckets, values = words_of(one, rarity)
+        named = [_PLACE[name] for name in one.values]
+        columns = np.concatenate([named, [len(NAMES)], buckets + len(NAMES) + 1])
+        lines.append((columns, np.concatenate([list(one.values.values()), [1.0], values])))
+    return fitting.Matrix.of(lines, WIDTH)

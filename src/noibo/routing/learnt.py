@@ -1,0 +1,138 @@
+"""What was learnt: a weight for each feature and for each hashed word, shipped with the package.
+
+Two linear models over one set of features: `local`, how likely the local model's answer is right
+(log-odds), and `gain`, how much more often a large model is right than the local one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from noibo.routing.features import BUCKETS, NAMES, Features
+from noibo.routing.forms import Form
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+SHIPPED: Final = Path(__file__).parent / "weights" / "router.npz"
+FORMS: Final[tuple[Form, ...]] = ("choice", "problem", "code", "open")
+# Words were learnt on exam questions: elsewhere they say little.
+WORDS_WEIGH: Final = {"choice": 1.0, "problem": 1.0, "code": 0.2, "open": 0.2}
+WORDS: Final = "words"
+
+
+class BrokenWeights(Exception):
+    """The file of weights is missing, or is not what this version reads. Never leaves routing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """`scale`: for each form a slope and an offset, that make log-odds of what was learnt."""
+
+    local: Floats
+    gain: Floats
+    words_local: Floats
+    words_gain: Floats
+    rarity: Floats
+    scale: Floats
+    about: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of what `local` and `gain` are weights; the last is the constant."""
+        return (*NAMES, "constant")
+
+    def parts(self, features: Features) -> dict[str, float]:
+        """What each feature adds to the log-odds that the local model is right; they sum to it."""
+        slope, offset = self.scale[FORMS.index(features.form)]
+        parts = {
+            name: float(slope * self.local[_PLACE[name]] * value)
+            for name, value in features.values.items()
+        }
+        parts["constant"] = float(slope * self.local[-1] + offset)
+        parts[WORDS] = float(slope * self._of_words(features, self.words_local))
+        return parts
+
+    def gains(self, features: Features) -> float:
+        """How much more often a large model is right, -1 to 1."""
+        named = sum(self.gain[_PLACE[name]] * value for name, value in features.values.items())
+        total = named + self.gain[-1] + self._of_words(features, self.words_gain)
+        return float(min(max(total, -1.0), 1.0))
+
+    def _of_words(self, features: Features, weights: Floats) -> float:
+        buckets, values = words_of(features, self.rarity)
+        return float(values @ weights[buckets]) if len(buckets) else 0.0
+
+    def save(self, path: Path) -> None:
+        """The same bytes for the same weights. Words are kept in half precision."""
+        half = {
+            "words_local": self.words_local.astype(np.float16),
+            "words_gain": self.words_gain.astype(np.float16),
+            "rarity": self.rarity.astype(np.float16),
+        }
+        named = {name: getattr(self, name).round(6) for name in ("local", "gain", "scale")}
+        with path.open("wb") as file:
+            np.savez_compressed(
+                file, names=np.array(self.names), about=np.array(self.about), **named, **half
+            )
+
+
+_PLACE: Final = {name: place for place, name in enumerate(NAMES)}
+
+
+def words_of(features: Features, rarity: Floats) -> tuple[Any, Floats]:
+    """Buckets and values of the hashed words: rare ones more, of length 1 together."""
+    buckets = np.fromiter(features.buckets, dtype=np.int64, count=len(features.buckets))
+    values = np.fromiter(features.buckets.values(), dtype=np.float64, count=len(buckets))
+    values = values * rarity[buckets]
+    length = math.sqrt(float(values @ values))
+    return buckets, values * (WORDS_WEIGH[features.form] / length if length else 0.0)
+
+
+def load(path: Path = SHIPPED) -> Learnt:
+    """Raises `BrokenWeights`, which says what is wrong with the file."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise BrokenWeights(f"{path.name} is missing") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
+        raise BrokenWeights(f"{path.name} cannot be read: {error}") from None
+    return _checked(found, path)
+
+
+def _checked(found: dict[str, Any], path: Path) -> Learnt:
+    wanted = {
+        "local": (len(NAMES) + 1,),
+        "gain": (len(NAMES) + 1,),
+        "words_local": (BUCKETS,),
+        "words_gain": (BUCKETS,),
+        "rarity": (BUCKETS,),
+        "scale": (len(FORMS), 2),
+    }
+    if tuple(found.get("names", ())) != (*NAMES, "constant"):
+        raise BrokenWeights(f"{path.name} has weights of other features than this version has")
+    for name, shape in wanted.items():
+        array = found.get(name)
+        if array is None or array.shape != shape or not np.isfinite(array.astype(float)).all():
+            raise BrokenWeights(f"{path.name}: {name} is not what it should be")
+    arrays = {name: found[name].astype(np.float64) for name in wanted}
+    return Learnt(**arrays, about=str(found.get("about", "")))
+
+
+@lru_cache(maxsize=1)
+def shipped() -> Learnt:
+    """The weights of the package, read once."""
+    return load()
+
+
+def told(learnt: Learnt) -> dict[str, Any]:
+    """What the file says of its own making."""
+    found: dict[str, Any] = json.loads(learnt.about) if learnt.about else {}
+    return found
