@@ -1,5 +1,6 @@
 import json
 import unicodedata
+from itertools import pairwise
 
 import pytest
 
@@ -68,7 +69,7 @@ def test_spans_are_sorted_and_apart(detector):
     text = "\n".join(case.text for case in STYLES)
     spans = detector.find(text)
     assert len(spans) > 150
-    assert all(a.end <= b.start for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a.end <= b.start for a, b in pairwise(spans))
 
 
 def test_one_name_makes_the_same_digits_something_else(detector):

@@ -22,10 +22,11 @@ _BEARER: Final = re.compile(
 _IN_URL: Final = re.compile(r"://[^\s:/@?#]{0,64}:(?P<value>[^\s/@]{3,128})@")
 _SAID: Final = re.compile(
     r"[mMpP](?:(?:ật khẩu|at khau|assword|asscode|assphrase|ass|ẬT KHẨU|ASSWORD|[kK])\b)"
-    r"(?:[ \t]{1,2}(?:wifi|wi-fi|của|cua|tôi|toi|em|anh|mình|minh|đăng nhập|dang nhap|mới|moi|is|was|là|la"
-    r"|for|it|the|email|máy|may|ngân hàng|tài khoản|account|my|login|root|admin)){0,5}"
+    r"(?:[ \t]{1,2}(?:wifi|wi-fi|của|cua|tôi|toi|em|anh|mình|minh|đăng nhập|dang nhap|mới|moi"
+    r"|is|was|là|la|for|it|the|email|máy|may|ngân hàng|tài khoản|account|my|login|root|admin)){0,5}"
     r"[ \t]{1,2}[\"'“`]?(?P<value>[^\s\"'”`,;]{6,64})"
 )
+_SO: Final = re.compile(r"\b(?:là|la|is)[ \t]")
 # Names of what is secret, folded and without spaces; the name may have words before it.
 _NAMES: Final = re.compile(
     r"(?:api|access|secret|private|auth|signing|encryption|master|account|service|client|session|app"
@@ -53,9 +54,10 @@ _WORDLIKE: Final = (
     "pword",
 )
 _PLACEHOLDER: Final = re.compile(
-    r"^(?:[*x.•\-_#]{3,}|<.*|\$\{?.*|\{\{?.*|%.*%|\[.*\]|(?:your|my|some|the|an?)[_\- ].*|null|none|nil|true|false"
-    r"|undefined|string|str|text|required|optional|changeme|change[_\-]me|example.*|placeholder.*|todo|redacted"
-    r"|hidden|secret|password|token|input|env|getenv.*|process\.env.*|os\.environ.*|sk-\.\.\.|.*\.\.\.|.*…)$",
+    r"^(?:[*x.•\-_#]{3,}|<.*|\$\{?.*|\{\{?.*|%.*%|\[.*\]|(?:your|some|the)[_\- ].*|null|none|nil"
+    r"|true|false|undefined|string|str|text|required|optional|change[_\-]?me|example.*"
+    r"|placeholder.*|todo|redacted|hidden|secret|password|token|input|env|getenv.*|process\.env.*"
+    r"|os\.environ.*|.*\.\.\.|.*…)$",
     re.IGNORECASE,
 )
 _CODE: Final = re.compile(r"^[A-Za-z_][\w]*(?:(?:\.|->|::)[A-Za-z_]\w*)*(?:[(\[{].*|[)\]}?]+)?$")
@@ -112,15 +114,13 @@ def said(text: str) -> Iterator[Span]:
         digits = sum(char.isdigit() for char in value)
         if len(value) < 6 or not digits or _PLACEHOLDER.match(value) or "://" in value:
             continue
-        if digits == len(value) and not re.search(
-            r"\b(?:là|la|is)[ \t]", text[found.start() : start]
-        ):
+        if digits == len(value) and not _SO.search(text, found.start(), start):
             continue
         yield Span(start, end, "API_KEY", 0.7, "secrets")
 
 
 def _name_before(text: str, end: int) -> str:
-    """The secret's name that stands right before a colon or an equals sign, folded; empty if none."""
+    """The name of a secret right before a colon or an equals sign, folded; empty if none."""
     since = max(text.rfind("\n", max(0, end - 64), end) + 1, end - 64, 0)
     words = fold(text[since:end]).split()[-8:]
     if not words or not (words[-1] in _SHORT_NAMES or _HINT.search("".join(words))):
@@ -129,7 +129,7 @@ def _name_before(text: str, end: int) -> str:
         return words[-1]
     for count in range(1, len(words) + 1):
         joined = "".join(words[-count:])
-        if _NAMES.match(joined) if count < 6 else False:
+        if count < 6 and _NAMES.match(joined):
             return joined
         if joined.startswith(("matkhau", "password")):
             return "password"  # whose it is was said between: mật khẩu máy tính của sếp
@@ -150,20 +150,16 @@ def _secret_value(value: str, name: str, *, quoted: bool, after: str) -> bool:
     """Whether a value is a secret itself, and not where it comes from or an example of one."""
     if len(value) < 4 or _PLACEHOLDER.match(value) or value.startswith(("//", "=", ":")):
         return False
-    digits = sum(char.isdigit() for char in value)
-    wordlike = name.endswith(_WORDLIKE) or name.startswith(("matkhau", "password", "mk"))
-    if name in ("key", "pin") or not wordlike:
-        if " " in value or len(value) < (16 if name == "key" else 8) or not digits:
+    digits = sum(map(str.isdigit, value))
+    code = not quoted and (after == "(" or _CODE.match(value) is not None)
+    if name.endswith(_WORDLIKE) or name.startswith(("matkhau", "password", "mk")):
+        if (code and not digits) or (" " in value and not (digits and len(value) < 40)):
             return False
-        if not quoted and (_CODE.match(value) and entropy(value) < 3.2):
-            return False
-        return entropy(value) >= 2.5 and digits < len(value)
-    if not quoted and (after == "(" or (_CODE.match(value) and not digits)):
+        return len(value) >= 6 and (quoted or not value.isalpha())
+    least = 16 if name == "key" else 8
+    if " " in value or len(value) < least or not 0 < digits < len(value):
         return False
-    if " " in value and not (digits and len(value) < 40):
-        return False
-    symbols = sum(not char.isalnum() for char in value)
-    return len(value) >= 6 and bool(digits or symbols or (quoted and len(value) >= 6))
+    return entropy(value) >= (3.2 if code else 2.5)
 
 
 def entropy(value: str) -> float:

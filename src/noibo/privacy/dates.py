@@ -47,8 +47,8 @@ _SELDOM: Final = ("đẻ ", "hào đời")
 _DIGIT: Final = re.compile(r"[0-9]")
 _AHEAD: Final = 64
 _NOT_BIRTH_BEFORE: Final = re.compile(
-    r"(?:hoc|ve|thi|phat|hy|hi|nay|tai|tam|di|ban|khai|duong|nuoi|moi|tiet|dan|ky|cong|muu|san|thu y)"
-    r" $"
+    r"(?:hoc|ve|thi|phat|hy|hi|nay|tai|tam|di|ban|khai|duong|nuoi|moi|tiet|dan|ky|cong|muu|san"
+    r"|thu y) $"
 )
 _NOT_BIRTH_AFTER: Final = re.compile(
     r"(?: (?:vien|hoat|hoc|thai|ly|trac|dong|loi|thiet|ra|san|to|ton|nhai|su|khi|mach|duc|quyen"
@@ -113,9 +113,8 @@ def _ahead(text: str, start: int, end: int) -> Span | None:
     found = _DATE.search(text, end, min(len(text), until + 26))
     if found and found.start() < until:
         between = text[end : found.start()]
-        if "\n\n" not in between and between.count("\n") < 2:
-            if not _OTHER_DATE.search(fold(between)):
-                return Span(found.start(), found.end(), "DOB", 0.9, "dates")
+        if between.count("\n") < 2 and not _OTHER_DATE.search(fold(between)):
+            return Span(found.start(), found.end(), "DOB", 0.9, "dates")
     year = _ONLY_YEAR.search(text, end, min(len(text), end + 14))
     if year is None:
         return None

@@ -17,7 +17,8 @@ _URL: Final = re.compile(r"://[^\s/@]{0,64}:$")
 _QUOTED: Final = re.compile(r'"[^"\n@]{1,62}"$')
 _SIGN: Final = re.compile(r"[\[({<][ ]?(?:at|AT|a còng|a cong|@)[ ]?[\])}>][ ]?")
 _REST: Final = re.compile(
-    r"(?:[\w\-]{1,63}[ ]?(?:\.|[\[({<][ ]?(?:dot|DOT|chấm|cham|\.)[ ]?[\])}>])[ ]?){1,4}[a-zA-Z]{2,12}\b"
+    r"(?:[\w\-]{1,63}[ ]?(?:\.|[\[({<][ ]?(?:dot|DOT|chấm|cham|\.)[ ]?[\])}>])[ ]?){1,4}"
+    r"[a-zA-Z]{2,12}\b"
 )
 _MAILBOXES: Final = ("gmail.", "yahoo.", "outlook.", "hotmail.", "icloud.", "proton.", "live.")
 _EDGES: Final = ".'/=?*&!#{|}~^$%-"

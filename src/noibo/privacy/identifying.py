@@ -24,8 +24,8 @@ from noibo.privacy.surroundings import alone, measures, stuck_to
 from noibo.privacy.vocabulary import BANK, DOB, ISSUED, OTHER
 
 _MOST_CUES: Final = 3
-# What may be the beginning of a number that has letters: right before its digits, or, in capitals
-# or after other digits, a space before them.
+# How a number with letters may begin: letters right before its digits, or, in capitals or behind
+# other digits, a space before them.
 _LETTERS: Final = re.compile(r"[A-Za-z][.\-]?$|[A-Z0-9] $")
 
 
@@ -35,7 +35,7 @@ def _account(number: Number) -> int:
 
 
 def _at_a_bank(number: Number) -> int:
-    """Behind a bank's name or a transfer: an account, unless it is a round sum or a short number."""
+    """Behind a bank's name or a transfer: an account, unless it is a round sum or short."""
     digits = number.digits
     if not 8 <= len(digits) <= 19 or digits.endswith("000") or number.amount:
         return NO
@@ -90,41 +90,42 @@ _LABELS: Final = {
     _passport: "PASSPORT",
 }
 # What has no form of its own is believed a little further away from the word that names it.
-_BY_NAME_ALONE: Final = frozenset(
-    ("CMND", "BANK_ACCOUNT", "BHXH", "US_SSN", "MST", "CCCD", "PHONE")
-)
+_BY_NAME_ALONE: Final = frozenset(("CMND", "BANK_ACCOUNT", "BHXH", "US_SSN", "MST", "CCCD"))
 
 
 def identify(text: str, number: Number, heading: Cue | None = None) -> Span | None:
     """What a number in `text` says about a person, if anything. `heading`: what names the column
     that it stands in."""
+    if _date(number):
+        # What a date says is in the words around it (`dates`); in a table they are at the top.
+        return _span(number, DOB, 0.9, "heading") if heading and heading.kind == DOB else None
+    return _with_more(text, number, heading) or _of_digits(text, number, heading)
+
+
+def _with_more(text: str, number: Number, heading: Cue | None) -> Span | None:
+    """What has a form of its own, by its dots or its letters."""
     if number.separator == "." and len(number.groups) == 4 and (found := four(text, number)):
         return found
-    if _date(number):
-        birth = heading and heading.kind == DOB
-        return _span(number, DOB, 0.9, "heading") if birth else None
-    if len(number.digits) < 6 or number.separator == "/":
+    if not _LETTERS.search(text, max(0, number.start - 3), number.start):
         return None
-    if _LETTERS.search(text, max(0, number.start - 3), number.start):
-        if found := _with_letters(text, number, heading):
-            return found
-    if measures(text, number) or _hotline(number):
-        return None
-    stuck = stuck_to(text, number)
-    if heading and stuck != "code":
-        if found := _as_named(text, number, heading, stuck, 0):
-            return found
-        if heading.kind == OTHER:
-            return None
-    return _named(text, number, stuck)
-
-
-def _with_letters(text: str, number: Number, heading: Cue | None) -> Span | None:
     if found := passport(text, number, heading):
         return found
     if len(number.digits) > 9 and (place := vietnam.bhyt(text, number)):
         return Span(*place, "BHYT", 0.95, "vietnam")
     return iban(text, number)
+
+
+def _of_digits(text: str, number: Number, heading: Cue | None) -> Span | None:
+    if len(number.digits) < 6 or number.separator == "/":
+        return None
+    if measures(text, number) or _hotline(number):
+        return None
+    stuck = stuck_to(text, number)
+    if heading and stuck != "code":
+        found = _as_named(text, number, heading, stuck, 0)
+        if found or heading.kind == OTHER:
+            return found
+    return _named(text, number, stuck)
 
 
 def _named(text: str, number: Number, stuck: str) -> Span | None:
@@ -150,33 +151,41 @@ def _named(text: str, number: Number, stuck: str) -> Span | None:
 
 
 def _as_named(text: str, number: Number, cue: Cue, stuck: str, seen: int) -> Span | None:
-    """The number as what a word says it is, if it can be that."""
+    """The number as what a word says it is, if it can be that. `seen`: how many words that name
+    something stand between."""
+    if stuck == "code" and not cue.direct:
+        return None
     for fits in _FITS.get(cue.kind, ()):
-        how = fits(number)
         label = _LABELS.get(fits) or licence(cue.said)
         if cue.kind == "BHYT" and label == "BHXH":
-            label = "BHYT"
-        if how == NO or (stuck == "code" and not cue.direct):
-            continue
-        if how == CERTAIN and (cue.near or label in ("CCCD", "CREDIT_CARD", "PHONE")):
-            return _span(
-                _extended(text, number, label), label, 0.95 if cue.direct else 0.85, cue.kind
-            )
-        if number.amount and not (cue.direct and cue.kind in ("CMND", "CCCD")):
-            continue
-        if how == POSSIBLE and cue.direct and cue.near:
-            return _span(_extended(text, number, label), label, 0.75, cue.kind)
-        if seen or how == NO:
-            continue
-        if not cue.near and not (len(number.groups) == 1 and alone(text, number)):
-            continue
-        if label == "CREDIT_CARD" and number.groups == (4, 4, 4, 4) and cue.near:
-            return _span(number, label, 0.6, cue.kind)
-        if label in _BY_NAME_ALONE:
-            if label == "PHONE" and not 8 < len(number.digits) < 14:
-                continue
-            return _span(number, label, 0.6, cue.kind)
+            label = "BHYT"  # the number of insurance is on both cards
+        how = fits(number)
+        score = _sure(number, label, how, cue) if how != NO else 0.0
+        if not score and how != NO and not seen and _close(text, number, label, cue):
+            score = 0.6
+        if score:
+            return _span(_extended(text, number, label), label, score, cue.kind)
     return None
+
+
+def _sure(number: Number, label: str, how: int, cue: Cue) -> float:
+    """How sure a word right before a number makes what it says; 0 where it does not."""
+    if how == CERTAIN and (cue.near or label in ("CCCD", "CREDIT_CARD", "PHONE")):
+        return 0.95 if cue.direct else 0.85
+    if number.amount and cue.kind not in ("CMND", "CCCD"):
+        return 0.0
+    return 0.75 if cue.direct and cue.near else 0.0
+
+
+def _close(text: str, number: Number, label: str, cue: Cue) -> bool:
+    """Whether a word a little further away is believed about a number without a form of its own."""
+    if number.amount or not (cue.near or (len(number.groups) == 1 and alone(text, number))):
+        return False
+    if label == "CREDIT_CARD":
+        return number.groups == (4, 4, 4, 4) and cue.near
+    if label == "PHONE":
+        return 8 < len(number.digits) < 14
+    return label in _BY_NAME_ALONE
 
 
 def _unnamed(text: str, number: Number, stuck: str, other: bool) -> Span | None:
@@ -187,17 +196,12 @@ def _unnamed(text: str, number: Number, stuck: str, other: bool) -> Span | None:
         return _span(_extended(text, number, "PHONE"), "PHONE", 0.7, "unnamed")
     if stuck or other:
         return None
-    if vietnam.cccd(number) == CERTAIN:
-        return _span(number, "CCCD", 0.6, "unnamed")
+    american = number.groups == (3, 2, 4) and number.separator == "-"
+    if american and _social_security(number) == CERTAIN:
+        return _span(number, "US_SSN", 0.7, "unnamed")
     if vietnam.branch(number):
         return _span(number, "MST", 0.8, "unnamed")
-    if (
-        number.groups == (3, 2, 4)
-        and number.separator == "-"
-        and _social_security(number) == CERTAIN
-    ):
-        return _span(number, "US_SSN", 0.7, "unnamed")
-    return None
+    return _span(number, "CCCD", 0.6, "unnamed") if vietnam.cccd(number) == CERTAIN else None
 
 
 def _span(number: Number, label: str, score: float, why: str) -> Span:
@@ -220,8 +224,6 @@ def _hotline(number: Number) -> bool:
 def _date(number: Number) -> bool:
     """Whether it is written as a date: what a date says is not for here to know."""
     groups = number.groups
-    if len(groups) == 1:
-        return False
     if len(groups) != 3 or sum(groups) > 8:
         return False
     digits = number.digits

@@ -10,38 +10,40 @@ from typing import Final
 from noibo.privacy.cues import before
 from noibo.privacy.numbers import Number
 from noibo.privacy.span import Span
+from noibo.privacy.vocabulary import OTHER
 
 _SIX: Final = re.compile(
     r"[0-9A-Fa-f:]{2,45}(?:(?<=:)[0-9]{1,3}(?:\.[0-9]{1,3}){3})?(?:%[\w.\-]{1,15})?"
 )
+_COLONS: Final = re.compile(r":[0-9A-Fa-f]{0,4}:")
 _HEX: Final = frozenset("0123456789abcdefABCDEF:")
 _VERSION: Final = re.compile(
     r"(?:\bv|version|ver|phiên bản|phien ban|release|firmware)[ .:]{0,3}$", re.I
 )
-_MARK: Final = "::"
 
 
 def four(text: str, number: Number) -> Span | None:
     """An IPv4 address, of a number with four parts."""
-    if number.separator != "." or len(number.groups) != 4:
-        return None
     start, end = number.start, number.end
     try:
         address = ipaddress.IPv4Address(text[start:end])
     except ValueError:
         return None
-    if start and (text[start - 1].isalnum() or text[start - 1] in "._-"):
+    if _part_of_more(text, start, end) or _common(address):
         return None
-    if text[end : end + 1].isalnum() or text[end : end + 1] == "_":
-        return None
-    if text[end : end + 1] in (".", "-") and text[end + 1 : end + 2].isalnum():
-        return None
-    if _common(address) or _VERSION.search(text, max(0, start - 14), start):
+    if _VERSION.search(text, max(0, start - 14), start):
         return None
     named = next((cue.kind for cue in before(text, start)), "")
-    if named == "OTHER" or (text[end - 2 : end] == ".0" and named != "IP"):
-        return None  # nothing on a network has nought as its last part
-    return Span(start, end, "IP", 0.95, "networks")
+    # Nothing on a network has nought as its last part, but what is called an address may be one.
+    nought = text[end - 2 : end] == ".0" and named != "IP"
+    return None if nought or named == OTHER else Span(start, end, "IP", 0.95, "networks")
+
+
+def _part_of_more(text: str, start: int, end: int) -> bool:
+    earlier, later, next_ = text[start - 1 : start], text[end : end + 1], text[end + 1 : end + 2]
+    if earlier.isalnum() or later.isalnum() or later == "_" or (earlier and earlier in "._-"):
+        return True
+    return later in (".", "-") and next_.isalnum()
 
 
 def sixes(text: str) -> Iterator[Span]:
@@ -65,9 +67,6 @@ def _next(text: str, since: int) -> int:
     """Where two colons stand at most four signs apart."""
     found = _COLONS.search(text, since)
     return found.start() if found else -1
-
-
-_COLONS: Final = re.compile(r":[0-9A-Fa-f]{0,4}:")
 
 
 def _is_six(text: str, start: int, end: int) -> bool:

@@ -21,9 +21,10 @@ _NO_PROVINCE: Final = codes(
 )
 _PLATE: Final = re.compile(
     r"[1-9][0-9][ \-.]?(?P<series>[A-ZĐ]{1,2}[0-9]?|[a-zđ]{1,2}[0-9]?)"
-    r"(?P<sign>[ \-.]{0,3})(?P<tail>[0-9]{3}\.[0-9]{2}|[0-9]{5}|[0-9]{4}|[0-9]{3}[ \-][0-9]{2})(?![0-9])"
+    r"(?P<sign>[ \-.]{0,3})(?P<tail>[0-9]{3}\.[0-9]{2}|[0-9]{5}|[0-9]{4}|[0-9]{3}[ \-][0-9]{2})"
+    r"(?![0-9])"
 )
-_ARMY: Final = re.compile(r"\b[A-Z]{2}[ \-][0-9]{2}[ \-][0-9]{2}\b")
+_OF_EMBASSIES: Final = ("NG", "NN", "QT", "CV")
 
 
 def plates(text: str) -> Iterator[Span]:
@@ -45,7 +46,7 @@ def _score(found: re.Match[str]) -> float:
     tail, series = found["tail"], found["series"]
     if not series.isupper():
         return 0.0
-    if "." in tail:
+    if "." in tail or series in _OF_EMBASSIES:
         return 0.85
     if found["sign"].strip() and len(tail) == 5:
         return 0.7

@@ -19,7 +19,10 @@ from typing import Final
 from noibo.privacy.span import Span
 
 # Written without width, so they may stand anywhere: joiners, marks of direction, soft hyphens.
-_UNSEEN: Final = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff"
+_UNSEEN: Final = (
+    "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f"
+    "\ufeff"
+)
 _SPACES: Final = "\u00a0\u2000-\u200a\u202f\u205f\u3000"
 _HYPHENS: Final = "\u2010-\u2015\u2212\ufe58\ufe63"
 _WIDE: Final = "\uff01-\uff5e"
@@ -67,8 +70,8 @@ class Reading:
         return self.given[at] + place - self.read[at]
 
     def _end(self, place: int) -> int:
-        # That of the last character, with the marks that are part of it; what has no width and comes
-        # after it is not.
+        # That of the last character, with the marks that are part of it; what has no width and
+        # comes after it is not.
         at = bisect_right(self.read, place - 1) - 1
         if at + 1 < len(self.read) and place == self.read[at + 1]:
             return self.given[at + 1]

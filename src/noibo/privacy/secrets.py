@@ -65,17 +65,13 @@ def _issued(text: str) -> Iterator[Span]:
     if first := _FIRST.match(text):
         places.insert(0, first.span())
     for start, end in places:
-        key = _ISSUED.match(text, start, end)
-        if key is None:
+        if not _ISSUED.match(text, start, end):
             continue
         if text.startswith(("eyJ", "ya29", "hvs", "atlasv1"), start):
-            rest = _REST_OF_JWT.match(text, end)
-            if rest is None:
-                continue
-            end = rest.end()
-        elif not _varied(text[start:end]):
-            continue
-        yield Span(start, end, "API_KEY", 0.99, "secrets")
+            if rest := _REST_OF_JWT.match(text, end):
+                yield Span(start, rest.end(), "API_KEY", 0.99, "secrets")
+        elif _varied(text[start:end]):
+            yield Span(start, end, "API_KEY", 0.99, "secrets")
 
 
 def _varied(key: str) -> bool:
