@@ -115,6 +115,13 @@ class Ledger:
         for path in await asyncio.to_thread(self._journal.all):
             await self._bring(await asyncio.to_thread(_read, path))
 
+    async def charge_the_dead(self) -> None:
+        """What dead servers had reserved is charged, and kept as calls that were lost."""
+        from noibo.usage.reservations import sweep
+
+        while await (await self._open()).write(sweep):
+            pass
+
     async def close(self) -> None:
         """What was noted is brought in; where it cannot be, it waits for the next start."""
         try:

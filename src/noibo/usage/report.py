@@ -45,9 +45,9 @@ class Line:
 
     @property
     def saved(self) -> int | None:
-        """What answering here saved against the reference, after what it cost here; None: unknown,
-        as one of the two is."""
-        if self.instead is None or not self.local.whole:
+        """What answering here saved against the reference, after what it cost here: at most, where
+        `local` is not whole. None: unknown, as one of the two is."""
+        if self.instead is None or (self.local.unknown and not self.local.amount):
             return None
         return self.instead - self.local.amount
 

@@ -97,7 +97,7 @@ def sums(connection: Connection, window: Window, by: By, long_above: int = 0) ->
                 "uncounted"
             ),
             _sum(table.cost).label("cost"),
-            _count(table.cost.is_(None)).label("unpriced"),
+            _count(table.cost.is_(None) & (table.outcome != "failed")).label("unpriced"),
             _sum(table.total_ms).label("total_ms"),
         )
         .where(*window.where)

@@ -1,0 +1,317 @@
+"""`noibo usage`: what was asked and answered, what that cost, and what it saved."""
+
+from __future__ import annotations
+
+import sys
+import time
+from decimal import Decimal
+from enum import StrEnum
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from noibo.cli.catalog_view import Language
+from noibo.cli.context import settings
+
+if TYPE_CHECKING:
+    from noibo.cli.usage_book import Book
+    from noibo.usage.comparison import Work
+    from noibo.usage.report import Report
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
+Lang = Annotated[Language, typer.Option(help="Language of the words.")]
+Since = Annotated[
+    str, typer.Option(help="From when on: 2026-11-23, 2026-11, today, month, 12h, 30d, 4w.")
+]
+Until = Annotated[str | None, typer.Option(help="Until before when; unset: until now.")]
+Against = Annotated[
+    str | None,
+    typer.Option(help="Model that savings are counted against; unset: usage.reference."),
+]
+_DAY_S = 86_400.0
+_MONTH_DAYS = Decimal("30.4375")
+
+app = typer.Typer(
+    invoke_without_command=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Show what answers cost, and what answering here saved.",
+)
+
+
+class By(StrEnum):
+    """What calls are added up by."""
+
+    day = "day"
+    user = "user"
+    key = "key"
+    model = "model"
+    route = "route"
+    label = "label"
+    destination = "destination"
+
+
+@app.callback()
+def usage(
+    context: typer.Context,
+    by: Annotated[By, typer.Option(help="What to add up by.")] = By.model,
+    since: Since = "30d",
+    until: Until = None,
+    user: Annotated[str, typer.Option(help="Only this user's calls.")] = "",
+    model: Annotated[str, typer.Option(help="Only calls of this model.")] = "",
+    against: Against = None,
+    lang: Lang = Language.en,
+    json: Json = False,
+    csv: Csv = False,
+) -> None:
+    """Show what answers cost, and what answering here saved."""
+    if context.invoked_subcommand is not None:
+        return
+    from noibo.cli import usage_view as view
+    from noibo.cli.usage_book import Book
+
+    book = Book(settings())
+    found = _report(book, _window(book, since, until, user, model), by, against)
+    if json:
+        _print_json(view.report_as_json(found, book.currency))
+    elif csv:
+        sys.stdout.write(view.report_as_csv(found, book.currency))
+    else:
+        view.print_report(found, book.currency, lang.value)
+
+
+@app.command()
+def export(
+    since: Since = "30d",
+    until: Until = None,
+    user: Annotated[str, typer.Option(help="Only this user's calls.")] = "",
+    json: Json = False,
+) -> None:
+    """Print every single call, as CSV or JSON lines."""
+    from noibo.cli.usage_book import Book
+    from noibo.usage.csv_text import csv_text
+    from noibo.usage.records import entries, row
+
+    book = Book(settings())
+    window = _window(book, since, until, user, "")
+    found = [row(one) for one in book.read(lambda held: entries(held, window.where)) or ()]
+    if json:
+        for one in found:
+            print(dumps(one, ensure_ascii=False))
+        return
+    titles = list(found[0]) if found else ["id"]
+    sys.stdout.write(csv_text(titles, ([one[name] for name in titles] for one in found)))
+
+
+@app.command()
+def compare(
+    since: Since = "30d",
+    against: Against = None,
+    api: Annotated[
+        float | None, typer.Option(min=0, help="Dollars a month with everything to the API.")
+    ] = None,
+    local_share: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share that is answered here.")
+    ] = None,
+    busy: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of the time this machine answers.")
+    ] = None,
+    hardware_price: Annotated[float | None, typer.Option(min=0, help="Dollars, once.")] = None,
+    watts: Annotated[float | None, typer.Option(min=0, help="Drawn while it answers.")] = None,
+    kwh_price: Annotated[float | None, typer.Option(min=0, help="Dollars for a kWh.")] = None,
+    lang: Lang = Language.en,
+    json: Json = False,
+    csv: Csv = False,
+) -> None:
+    """Compare 100% API, hybrid and 100% local by the month; say when hardware is paid back."""
+    from noibo.assembly import open_local_cost
+    from noibo.cli import usage_view as view
+    from noibo.cli.usage_book import Book
+    from noibo.usage.comparison import compare as compared
+    from noibo.usage.csv_text import csv_text
+    from noibo.usage.words import WORDS
+
+    tree = settings(
+        usage__hardware_price=hardware_price, usage__watts=watts, usage__kwh_price=kwh_price
+    )
+    book = Book(tree)
+    machine = open_local_cost(book.tree)
+    if api is None:
+        work, basis = _kept_work(book, since, against, lang.value)
+    else:
+        work, basis = _said_work(api, local_share, busy), WORDS[lang.value].basis_said
+    setups = compared(work, machine)
+    rows = view.comparison_rows(setups, book.currency)
+    if json:
+        _print_json(rows)
+    elif csv:
+        sys.stdout.write(csv_text(list(rows[0]), (list(one.values()) for one in rows)))
+    else:
+        said_of = " ".join(filter(None, (basis, view.measured_said(machine, lang.value))))
+        view.print_comparison(setups, work.local_share, said_of, book.currency, lang.value)
+
+
+@app.command()
+def budgets(
+    user: Annotated[str, typer.Option(help="Of this user.")] = "",
+    key: Annotated[str, typer.Option(help="Of the key with this id or name.")] = "",
+    model: Annotated[str, typer.Option(help="Of this model.")] = "",
+    lang: Lang = Language.en,
+    json: Json = False,
+) -> None:
+    """Show the budgets, and what is left of them; those of each want a name."""
+    from noibo.cli import usage_view as view
+    from noibo.cli.usage_book import Book
+    from noibo.usage.rules import Spender, claims_of, rules_of
+
+    book = Book(settings())
+    rules = rules_of(book.tree.budgets, book.tree.routing.max_api_calls_per_hour)
+    claims = {}
+    names = [Spender(user, f"key:{key}" if key else "", key)]
+    models = [model]
+    for rule in rules:  # those of somebody who is named in the settings
+        if rule.name != "*" and rule.kind == "user":
+            names.append(Spender(rule.name))
+        elif rule.name != "*" and rule.kind == "key":
+            names.append(Spender("", f"key:{rule.name}", rule.name))
+        elif rule.name != "*" and rule.kind == "model":
+            models.append(rule.name)
+    for who in names:
+        for of_model in models:
+            for claim in claims_of(rules, who, of_model, time.time(), book.where):
+                claims[claim.scope, claim.period] = claim
+    found = book.standings([claims[place] for place in sorted(claims)])
+    if json:
+        _print_json(view.standings_as_json(found, book.currency))
+    else:
+        view.print_standings(found, book.currency, lang.value)
+
+
+@app.command()
+def prices(
+    name: Annotated[str | None, typer.Argument(help="Only models with this in their name.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="Use this table from now on: noibo's form, or LiteLLM's JSON."),
+    ] = None,
+    as_of: Annotated[
+        str | None, typer.Option(help="Its day, where it has none; unset: today.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show the prices of models elsewhere, or take them from a file; they are never fetched."""
+    from noibo.assembly import open_prices
+    from noibo.cli.usage_prices import as_rows, print_prices, take_file
+
+    tree = settings()
+    if file is not None:
+        take_file(tree, file, as_of)
+        return
+    table = open_prices(tree)
+    found = [one for one in table if (name or "").lower() in one.name.lower()]
+    if json:
+        _print_json({"as_of": table.as_of, "source": table.source, "prices": as_rows(found)})
+    else:
+        print_prices(table, found)
+
+
+@app.command()
+def power(
+    seconds: Annotated[float, typer.Option(min=1, max=3600, help="How long to measure.")] = 10.0,
+    json: Json = False,
+) -> None:
+    """Measure what this machine draws now, and keep it: do that while it answers."""
+    from noibo.errors import UsageError
+    from noibo.hardware.system import System
+    from noibo.usage.power import keep, measure
+
+    tree = settings()
+    found = measure(System(), seconds)
+    if found.watts is None:
+        raise UsageError(
+            " ".join(["What this machine draws cannot be read here.", *found.problems]),
+            next_step="Set usage.watts by a meter at the socket, or by the parts' data sheets.",
+        )
+    keep(tree.home, found, time.strftime("%Y-%m-%d"))
+    if json:
+        parts = {"cpu_watts": found.cpu_watts, "gpu_watts": found.gpu_watts, "watts": found.watts}
+        _print_json(
+            {name: value if value is None else float(value) for name, value in parts.items()}
+        )
+        return
+    print(f"{found.watts} W over {seconds:g} s, by {found.by}; kept for what answers cost here.")
+    for problem in found.problems:
+        print(f"! {problem}")
+
+
+def _window(book: Book, since: str, until: str | None, user: str, model: str) -> Any:
+    from noibo.usage.periods import moment
+    from noibo.usage.sums import Window
+
+    now = time.time()
+    end = now + _DAY_S if until is None else moment(until, now, book.where, "--until")
+    return Window(moment(since, now, book.where), end, user=user, model=model)
+
+
+def _report(book: Book, window: Any, by: By, against: str | None) -> Report:
+    from noibo.assembly import open_prices
+    from noibo.usage.report import report
+    from noibo.usage.sums import sums
+
+    reference = against or book.tree.usage.reference
+    price = open_prices(book.tree).named(reference) if reference else None
+    long = price.long_above if price and price.long else 0
+    cells = book.read(lambda held: sums(held, window, by.value, long)) or []
+    return report(cells, by.value, book.where, reference, price)
+
+
+def _kept_work(book: Book, since: str, against: str | None, lang: Any) -> tuple[Work, str]:
+    """The work of a month, out of the calls that are kept."""
+    from noibo.errors import UsageError
+    from noibo.usage.comparison import Work
+    from noibo.usage.money import dollars
+    from noibo.usage.sums import first
+    from noibo.usage.words import WORDS
+
+    now = time.time()
+    window = _window(book, since, None, "", "")
+    began = book.read(first)
+    total = (found := _report(book, window, By.model, against)).total
+    if began is None or not total.answers or total.instead is None:
+        why = (
+            "no answer is kept of that time"
+            if not total.answers
+            else (
+                f"{found.reference} has no known price" if found.reference else "no model is named"
+            )
+        )
+        raise UsageError(
+            f"What everything to the API would cost is not known: {why}.",
+            next_step="Name a model with --against, or say it: `noibo usage compare --api 750 "
+            "--local-share 0.8 --hardware-price 2500 --watts 250 --kwh-price 0.10`.",
+        )
+    lasted = max(now - max(began, window.since), 3600.0)
+    scale = _MONTH_DAYS * Decimal(str(_DAY_S)) / Decimal(str(lasted))
+    rest = dollars(total.api.amount) * scale
+    share = cast("Decimal", total.local_share)
+    busy = min(Decimal(total.local_ms) / 1000 / Decimal(str(lasted)), Decimal(1))
+    days = f"{lasted / _DAY_S:.1f}"
+    words = WORDS[cast("Any", lang)]
+    basis = words.basis.format(days=days, name=found.reference)
+    if not total.api.whole:
+        basis += " " + words.basis_part.format(count=total.api.unknown)
+    return Work(dollars(total.instead) * scale + rest, share, busy, rest), basis
+
+
+def _said_work(api: float, local_share: float | None, busy: float | None) -> Work:
+    from noibo.usage.comparison import Work
+
+    share = Decimal("0.8") if local_share is None else Decimal(str(local_share))
+    return Work(Decimal(str(api)), share, Decimal(1) if busy is None else Decimal(str(busy)))
+
+
+def _print_json(value: Any) -> None:
+    print(dumps(value, indent=2, ensure_ascii=False))
