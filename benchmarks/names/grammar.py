@@ -14,8 +14,34 @@ from noibo.privacy.names_lexicon import bare, read, words
 
 SLOT = re.compile(r"\{([A-Za-z])\}")
 PERSONS = "NGEFL"
-ENDINGS = ["ville", "burg", "ton", "stad", "by", "dorf", "mouth", "ford", "field", "land", "ia", "o", "a"]
-LEGAL = ["Inc", "LLC", "Ltd", "Corp", "Group", "Bank", "Technologies", "Partners", "Solutions", "University"]
+CAPITALS = "ABCDEFGHIKLMNOPRSTUVX"
+ENDINGS = [
+    "ville",
+    "burg",
+    "ton",
+    "stad",
+    "by",
+    "dorf",
+    "mouth",
+    "ford",
+    "field",
+    "land",
+    "ia",
+    "o",
+    "a",
+]
+LEGAL = [
+    "Inc",
+    "LLC",
+    "Ltd",
+    "Corp",
+    "Group",
+    "Bank",
+    "Technologies",
+    "Partners",
+    "Solutions",
+    "University",
+]
 
 Row = tuple[str, str, list[tuple[int, int]]]
 
@@ -77,26 +103,32 @@ class Grammar:
 
     def fill(self, slot: str) -> str:
         """What stands for a slot."""
-        draw = self.random
-        kind = slot.upper()
-        if kind == "N":
-            return self.vietnamese()
-        if kind == "G":
-            return " ".join(draw.sample(self.syllables, 1 + (draw.random() < 0.4))).title()
-        if kind == "E":
-            initial = f" {draw.choice('ABCDEFGHJKLMNPRSTW')}." if draw.random() < 0.12 else ""
-            return f"{self.listed(self.given)}{initial} {self.listed(self.surnames)}"
-        if kind == "F":
-            return self.listed(self.given)
-        if kind == "W":
-            return draw.choice(self.syllables).title()
-        if kind == "A":
-            return "".join(draw.choices("ABCDEFGHIKLMNOPRSTUVX", k=draw.randint(2, 5)))
-        if kind == "M":
-            return self.made_up()
-        if kind == "L":
-            return self.listed(self.surnames)
-        return self.place() if kind == "C" else self.organisation()
+        makers = {
+            "N": self.vietnamese,
+            "G": lambda: self.syllable() + (f" {self.syllable()}" if self.chance(0.4) else ""),
+            "E": self.foreign,
+            "F": lambda: self.listed(self.given),
+            "L": lambda: self.listed(self.surnames),
+            "C": self.place,
+            "O": self.organisation,
+            "W": self.syllable,
+            "A": lambda: "".join(self.random.sample(CAPITALS, self.random.randint(2, 5))),
+            "M": self.made_up,
+        }
+        return makers[slot.upper()]()
+
+    def chance(self, probability: float) -> bool:
+        """Whether something happens that does so with this probability."""
+        return self.random.random() < probability
+
+    def syllable(self) -> str:
+        """One of those that Vietnamese names are made of."""
+        return self.random.choice(self.syllables).title()
+
+    def foreign(self) -> str:
+        """A given name and a surname, sometimes an initial between."""
+        initial = f" {self.random.choice(CAPITALS)}." if self.chance(0.12) else ""
+        return f"{self.listed(self.given)}{initial} {self.listed(self.surnames)}"
 
     def place(self) -> str:
         """Half of them known."""

@@ -62,31 +62,27 @@ def _chains(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _from_building(bare: str, place: int) -> int:
-    """Where the name of a building right before the street begins: `Vinhomes Golden River, số 2`."""
+    """Where the name of a building before the street begins: `Vinhomes Golden River, số 2`."""
     found = _BUILDING.search(bare, max(0, place - _CUE_WIDTH), place)
     return found.start() if found else place
 
 
-@cache
-def _cues() -> re.Pattern[str]:
-    """Words right before an address, without accents."""
-    return re.compile(
-        r"(?:dia chi[^,;.\n]{0,24}|noi o[^,;.\n]{0,16}|cho o|tru tai|thuong tru[^,;.\n]{0,6}|tam tru"
-        r"[^,;.\n]{0,6}|cu tru[^,;.\n]{0,5}|dc|d/c|address(?: is)?|lives? (?:at|in)|living at|ship(?: ve| den| toi|"
-        r" cho em ve)?|giao(?: hang)?(?: ve| den| toi| thanh)?|nha(?: rieng)?(?: em| toi| minh| chi| anh)?"
-        r"(?: o)?|[^\w]o|^o|tai|van phong|tru so|den|ve|qua|gui|ho khau[^,;.\n]{0,12}|que quan|nguyen quan|"
-        r"o so|ngu tai|sinh song tai|chuyen den|chuyen ve|to)\s*[:\-]?\s*[\"'(]?$",
-        re.IGNORECASE,
-    )
+# Words right before an address, without accents; the strong ones ask for nothing else.
+_STRONG: Final = (
+    r"dia chi[^,;.\n]{0,24}|noi o[^,;.\n]{0,16}|tru tai|thuong tru[^,;.\n]{0,6}|d/?c|"
+    r"tam tru[^,;.\n]{0,6}|cu tru[^,;.\n]{0,5}|address(?: is)?|lives? (?:at|in)|living at|"
+    r"ship(?: ve| den| toi)|giao(?: ve| den| toi| thanh)|ngu tai|ho khau[^,;.\n]{0,12}|"
+    r"sinh song tai|nguyen quan"
+)
+_WEAK: Final = (
+    r"cho o|ship(?: cho em ve)?|giao(?: hang)?|nha(?: rieng)?(?: em| toi| minh| chi| anh)?(?: o)?|"
+    r"[^\w]o|^o|tai|van phong|tru so|den|ve|qua|gui|que quan|o so|chuyen den|chuyen ve|to"
+)
 
 
 @cache
-def _strong_cues() -> re.Pattern[str]:
-    return re.compile(
-        r"(?:dia chi[^,;.\n]{0,24}|noi o[^,;.\n]{0,16}|tru tai|thuong tru[^,;.\n]{0,6}|tam tru[^,;.\n]{0,6}|dc|d/c|"
-        r"address(?: is)?|lives? (?:at|in)|ship ve|ship den|giao ve|ngu tai|ho khau[^,;.\n]{0,12})\s*[:\-]?\s*[\"'(]?$",
-        re.IGNORECASE,
-    )
+def _cue(words: str) -> re.Pattern[str]:
+    return re.compile(rf"(?:{words})\s*[:\-]?\s*[\"'(]?$", re.IGNORECASE)
 
 
 def _is_address(bare: str, parts: list[Part]) -> bool:
@@ -101,11 +97,15 @@ def _is_address(bare: str, parts: list[Part]) -> bool:
         named = re.match(
             r"(?i)(?:so|sn)\b|\S*/|\S+,? (?:duong|pho|ngo|hem|ngach|kiet|d\.)\b", first
         )
-        return (
-            bool(_cues().search(before)) if named or fine else bool(_strong_cues().search(before))
-        )
+        return _asked(before, weakly=bool(named or fine))
     if HOUSE in kinds or fine:
         if around and (fine > 1 or HOUSE in kinds or len(parts) > 2):
             return True
-        return len(parts) > 1 and bool(_cues().search(before))
-    return around > 1 and bool(_strong_cues().search(before))
+        return len(parts) > 1 and _asked(before, weakly=True)
+    return around > 1 and _asked(before, weakly=False)
+
+
+def _asked(before: str, *, weakly: bool) -> bool:
+    """Whether the words right before ask for an address."""
+    words = f"{_STRONG}|{_WEAK}" if weakly else _STRONG
+    return _cue(words).search(before) is not None

@@ -13,33 +13,16 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
+from noibo.privacy.addresses_rules import listed
 from noibo.privacy.names_lexicon import capitals, places
 
-_SUFFIXES: Final = (
-    "street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|court|ct|place|pl|square|sq|"
-    "terrace|terr|crescent|cres|close|way|highway|hwy|parkway|pkwy|circle|cir|trail|trl|row|"
-    "grove|gardens|gdns|mews|alley|plaza|turnpike|pike|walk|quay|esplanade|parade|pde|loop|crossing|"
-    "crossroad|heights|hill|rise|vale|green|wharf|str|gate|union|mall"
-)
-_PLAIN_SUFFIXES: Final = "street|avenue|road|boulevard|lane|drive"
-_OPENERS: Final = (
-    "rua|via|viale|piazza|rue|avenue|boulevard|chemin|calle|avenida|av|paseo|carrer|strada|ulica|"
-    "ul|travessa|largo|passeig|corso|route|impasse|allée|camino|carretera|ronda|praça|estrada"
-)
-_ENDINGS: Final = ["straße", "strasse", "straat", "gasse", "weg", "platz", "allee", "gata", "gatan", "gate", "gaten", "vägen", "väg", "vegen", "veien", "vej", "gade", "stræde", "stræti", "straeti", "vænget", "katu", "tie", "polku", "kuja", "laan", "plein", "dijk", "kade", "gracht", "steenweg", "utca", "út", "körút", "tér", "tere", "u.", "rkp.", "náměstí", "třída", "ulice", "stígur", "braut", "vegur", "bakken", "haven"]
-_STATES: Final = (
-    "A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|RI|S[CD]|"
-    "T[NX]|UT|V[AT]|W[AIVY]|ON|QC|BC|AB|MB|SK|NS|NB|NL|NO|PE|NSW|VIC|QLD|TAS|ACT|RS|SP|RJ|MG"
-)
 _LETTER: Final = r"[^\W\d_]"
-# A word with a capital, or a short one with a dot: St., D.
-_TOWN: Final = rf"[{capitals()}](?:{_LETTER}{{0,3}}\.|{_LETTER}*(?:['’\-.]{_LETTER}+)*)"
 _SMALL: Final = "d[aeiou]s?|d[ae]i|del|dell[aeo]|des|of|the|las?|le|van|der|den|zu[mr]|aan|y|e"
-_WORDS: Final = rf"(?:(?:{_TOWN}|\d{{1,3}}(?:st|nd|rd|th)|{_SMALL})[ ]){{1,5}}"
 _NUMBER: Final = r"\d{1,6}[A-Za-z]?(?:[-/]\d{1,4}[A-Za-z]?)?"
 _UNIT: Final = r"(?i:suite|apt|apartment|unit|flat|room|floor|ste)\b\.?[ ]?#?[ ]?\w{1,6}"
 _BACK: Final = 64  # characters that are looked at before a number that ends a street
 _DISTRICT: Final = re.compile(r"[ ]\d{1,2}(?=[ ]?(?:[,.;\n]|$)|[ ][a-z])")  # Dublin 8
+_LEADING: Final = re.compile(r"(?<![\w.,])(?:\d{1,6}[ ]){1,2}$")
 _BOX: Final = re.compile(r"[Bb][Oo][Xx] \d|[ADFadf][Pp][Oo],? [Aa]")
 _LONGEST: Final = 7  # parts that follow a street
 
@@ -63,45 +46,55 @@ class Patterns:
 @cache
 def patterns() -> Patterns:
     """Those of `after_number` and `before_number` are tried at each number only."""
-    last = r"[ ]\d{1,5}[A-Za-z]?\b\.?(?![,.]?\d)"
+    caps = capitals()
+    # A word with a capital, or a short one with a dot: St., D.
+    town = rf"[{caps}](?:{_LETTER}{{0,3}}\.|{_LETTER}*(?:['’\-.]{_LETTER}+)*)"
+    words = rf"(?:(?:{town}|\d{{1,3}}(?:st|nd|rd|th)|{_SMALL})[ ]){{1,5}}"
+    some = rf"(?:(?:{_SMALL})[ ])*{town}(?:[ ](?:{town}|{_SMALL})){{0,3}}"
+    first = r"(?:\d{2,6}[ ])?" + _NUMBER
+    last = r"\d{1,5}[A-Za-z]?\b\.?(?![,.]?\d)"
+    suffixes, openers, plain, states = map(
+        _either, ("english suffixes", "foreign openers", "english plain", "states")
+    )
+    endings = "|".join(ending for ending in listed("foreign endings") if ending.isalpha())
     return Patterns(
         number=re.compile(r"\d+"),
         gate=re.compile(
-            rf"[A-Za-z]?(?:[-/]\d{{1,4}}[A-Za-z]?)?,?[ ](?:[{capitals()}\d]|(?:{_OPENERS})\b|"
-            rf"(?:[a-z]{{3,12}}[ ]){{1,2}}(?:{_PLAIN_SUFFIXES}|{'|'.join(_ENDINGS[:25])})\b|"
-            rf"[a-z]+(?:{'|'.join(_ENDINGS[:25])})[ ]\d)"
+            rf"[A-Za-z]?(?:[-/]\d{{1,4}}[A-Za-z]?)?,?[ ](?:[{caps}\d]|(?:{openers})\b|"
+            rf"(?:[a-z]{{3,12}}[ ]){{1,2}}(?:{plain}|{endings})\b|[a-z]+(?:{endings})[ ]\d)"
         ),
         after_number=(
-            re.compile(
-                rf"(?:\d{{2,6}}[ ])?{_NUMBER},?[ ](?:[NSEW]\.?[ ])?{_WORDS}(?i:{_SUFFIXES})\b\.?"
-            ),
-            re.compile(
-                rf"(?:\d{{2,6}}[ ])?{_NUMBER}[ ](?:[a-z]{{3,12}}[ ]){{1,2}}(?:{_PLAIN_SUFFIXES})\b"
-            ),
-            re.compile(
-                rf"(?:\d{{2,6}}[ ])?{_NUMBER}[ ](?i:{_OPENERS})\b\.?[ ](?:(?:{_SMALL})[ ])*{_TOWN}(?:[ ](?:{_TOWN}|{_SMALL})){{0,3}}(?:{last})?"
-            ),
-            re.compile(rf"\d{{2,6}}[ ]{_WORDS}\d{{1,5}}[A-Za-z]?\b\.?(?![,.]?\d)"),
+            re.compile(rf"{first},?[ ](?:[NSEW]\.?[ ])?{words}(?i:{suffixes})\b\.?"),
+            re.compile(rf"{first}[ ](?:[a-z]{{3,12}}[ ]){{1,2}}(?:{plain})\b"),
+            re.compile(rf"{first}[ ](?i:{openers})\b\.?[ ]{some}(?:[ ]{last})?"),
+            re.compile(rf"\d{{2,6}}[ ]{words}{last}"),
         ),
         before_number=(
-            re.compile(rf"(?<!\w)(?i:{_OPENERS})\b\.?[ ](?:(?:{_TOWN}|{_SMALL})[ ]){{1,5}}$"),
-            re.compile(rf"(?<![\w])(?:{_TOWN}[ ]){{0,3}}[\w\-]*{_LETTER}\.?[ ]$"),
+            re.compile(rf"(?<!\w)(?i:{openers})\b\.?[ ](?:(?:{town}|{_SMALL})[ ]){{1,5}}$"),
+            re.compile(rf"(?<!\w)(?:{town}[ ]){{0,3}}[\w\-]*{_LETTER}\.?[ ]$"),
         ),
         others=re.compile(
-            r"(?i)\b(?:(?:unit|psc|cmr)[ ]\d{1,5},?[ ]box[ ]\d{1,6}|us(?:s|ns|nv|cgc|nr)[ ]\w+(?=\s+[adf]po\b)|"
-            r"p\.?[ ]?o\.?[ ]box[ ]\d{1,6}\b)(?:\s+[adf]po,?[ ]a[aep][ ]\d{5})?"
+            r"(?i)\b(?:(?:unit|psc|cmr)[ ]\d{1,5},?[ ]box[ ]\d{1,6}|"
+            r"us(?:s|ns|nv|cgc|nr)[ ]\w+(?=\s+[adf]po\b)|p\.?[ ]?o\.?[ ]box[ ]\d{1,6}\b)"
+            r"(?:\s+[adf]po,?[ ]a[aep][ ]\d{5})?"
         ),
         corner=re.compile(
-            rf"[Tt]he corner of (?:\d{{1,6}}[ ])?(?:[\w.'’\-]+[ ]){{1,6}}?and[ ](?:{_TOWN}[ ]?){{1,4}}(?:\d{{1,4}}\.?)?"
+            r"[Tt]he corner of (?:\d{1,6}[ ])?(?:[\w.'’\-]+[ ]){1,6}?and[ ]"
+            rf"(?:{town}[ ]?){{1,4}}(?:\d{{1,4}}\.?)?"
         ),
         flat_before=re.compile(rf"(?<!\w){_UNIT},?\s{{1,2}}$"),
         following=re.compile(
-            rf"{_UNIT}|#[ ]?\w{{1,5}}|(?:{_STATES})\b(?:[ ]{{1,2}}\d{{4,5}}(?:-\d{{4}})?)?|nan\b|"
-            r"[A-Z]{1,2}\d[A-Z\d]?[ ]\d[A-Z]{2}\b|\d{4}[ ][A-Z]{2}\b|\d{4,5}(?:-\d{3,4})?\b(?![,.\-/]?\d)"
+            rf"{_UNIT}|#[ ]?\w{{1,5}}|(?:{states})\b(?:[ ]{{1,2}}\d{{4,5}}(?:-\d{{4}})?)?|nan\b|"
+            r"[A-Z]{1,2}\d[A-Z\d]?[ ]\d[A-Z]{2}\b|\d{4}[ ][A-Z]{2}\b|"
+            r"\d{4,5}(?:-\d{3,4})?\b(?![,.\-/]?\d)"
         ),
-        town=re.compile(rf"{_TOWN}(?:[ ](?:{_TOWN}|{_SMALL}|sur|im|am|upon)){{0,3}}"),
+        town=re.compile(rf"{town}(?:[ ](?:{town}|{_SMALL}|sur|im|am|upon)){{0,3}}"),
         gap=re.compile(r"(?:(?<=\d)\.)?[ ]{0,2},?[ ]{0,3}(?:\r?\n[ >?#*]{0,8},?[ ]{0,3})?"),
     )
+
+
+def _either(title: str) -> str:
+    return "|".join(listed(title))
 
 
 def english_addresses(text: str) -> Iterator[tuple[int, int]]:
@@ -144,7 +137,7 @@ def _at_number(text: str, start: int, end: int, done: int) -> tuple[int, int] | 
         return None
     back = max(done, start - _BACK)
     for rule, opens in zip(rules.before_number, (True, False), strict=True):
-        if not opens and not text[back : start - 1].lower().endswith(tuple(_ENDINGS)):
+        if not opens and not text[back : start - 1].lower().endswith(listed("foreign endings")):
             continue
         found = rule.search(text, back, start)
         if found and end - start < 6 and _capital_or_long(found[0]):
@@ -168,7 +161,8 @@ def _numbers_before(text: str, start: int, done: int) -> int:
 
 
 _MONTHS: Final = re.compile(
-    r"(?i)\d[ ](?:(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*|monday|tuesday|wednesday|thursday|"
+    r"(?i)\d[ ](?:(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*|monday|tuesday|"
+    r"wednesday|thursday|"
     r"friday|saturday|sunday|am|pm|the|of|in|on|to|and|or|for|by|at|per|from|a|thang|tháng|ngay|ngày|"
     r"miles?|minutes?|hours?|days?|years?|km|down|along|more|people|cars?)\b"
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from noibo.privacy.names_lexicon import bare, phrases, places
+from noibo.privacy.names_lexicon import bare, phrases, places, sections
 
 # What a part says of where it is.
 HOUSE: Final = "house"  # a number with a street
@@ -20,29 +20,6 @@ WARD: Final = "ward"
 AREA: Final = "area"  # a district, a city, a province
 PLAIN: Final = "plain"  # a name of an unknown place
 KNOWN: Final = "known"  # a name in the list of places
-
-_FINE_WORDS: Final = (
-    "thôn,ấp,xóm,bản,buôn,làng,tổ,tổ dân phố,tdp,khu phố,kp,khóm,đội,cụm,lô,block,tầng,lầu,phòng,"
-    "căn hộ,căn,ch,chung cư,cc,toà nhà,tòa nhà,toà,tòa,tháp,kcn,khu công nghiệp,kđt,khu đô thị,kdc,"
-    "khu dân cư,khu tập thể,ktt,khu,cụm công nghiệp,ccn,ngõ,ngách,hẻm,kiệt,đường,phố,đường số,"
-    "quốc lộ,ql,tỉnh lộ,tl,hương lộ,đại lộ,ký túc xá,ktx,dãy,nhà,số nhà,sn,biệt thự,villa,"
-    "floor,room,alley,lane,hamlet,group,apartment,building,tower,phum,sóc,plei,ngã ba,ngã tư,km"
-)
-_WARD_WORDS: Final = "phường,xã,thị trấn,tt,p,x,ward,commune"
-_AREA_WORDS: Final = (
-    "quận,huyện,thị xã,tx,thành phố,tp,t.p,tỉnh,q,h,district,dist,city,province,đặc khu"
-)
-_STREET_WORDS: Final = "đường,phố,đ,đg,ngõ,ngách,hẻm,kiệt,ngo,đường số,quốc lộ,ql,tỉnh lộ,đại lộ,lô"
-_TAILS: Final = {
-    "st": HOUSE, "street": HOUSE, "str": HOUSE, "road": HOUSE, "rd": HOUSE, "avenue": HOUSE,
-    "boulevard": HOUSE, "alley": FINE, "lane": FINE, "hamlet": FINE, "ward": WARD,
-    "commune": WARD, "township": WARD, "district": AREA, "dist": AREA, "city": AREA,
-    "province": AREA, "tower": FINE, "building": FINE, "apartment": FINE, "plaza": FINE,
-    "palace": FINE, "residence": FINE, "town": FINE,
-}  # fmt: skip
-NOT_STREETS: Final = frozenset(
-    ["tháng", "năm", "ngày", "giờ", "phút", "triệu", "tỷ", "đồng", "usd", "vnd", "vnđ", "người", "con", "cái", "kg", "km", "lần", "phần", "tuổi", "tầng", "học", "kỳ", "quý", "tuần", "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december", "am", "pm", "the", "and"]
-)
 
 _WORD: Final = r"[A-Z][A-Za-z]*(?:['’][A-Za-z]+)*"
 # Up to six words; streets are also named after days: 30 Tháng 4, 3/2, Cách Mạng Tháng 8.
@@ -56,10 +33,20 @@ _SMALL: Final = r"[a-z]+(?:[ ][a-z0-9]+){0,3}?(?=[ ]?(?:[,;.\n]|$)|[ ](?:nha|nhe
 HOUSE_WORDS: Final = ("so nha", "so", "sn", "lo", "ngo", "hem", "ngach", "kiet", "k")
 
 
-def _alternatives(listed: str) -> str:
+@cache
+def listed(title: str) -> tuple[str, ...]:
+    """A part of `address_words.txt`."""
+    return tuple(" ".join(sections("address_words.txt")[title].split()).split("; "))
+
+
+def _alternatives(words: tuple[str, ...]) -> str:
     """Words without accents, the longest first."""
-    found = sorted({bare(word) for word in listed.split(",")}, key=len, reverse=True)
+    found = sorted({bare(word) for word in words}, key=len, reverse=True)
     return "|".join(re.escape(word).replace(r"\ ", r"[ ]") for word in found)
+
+
+def _units() -> tuple[str, ...]:
+    return tuple(word for kind in (FINE, WARD, AREA) for word in listed(f"vietnamese {kind}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +67,13 @@ class Patterns:
 @cache
 def patterns() -> Patterns:
     """Compiled when the first address is looked for."""
-    units = _alternatives(f"{_FINE_WORDS},{_WARD_WORDS},{_AREA_WORDS}")
-    streets = _alternatives(_STREET_WORDS)
+    units = _alternatives(_units())
+    streets = _alternatives(listed("vietnamese street"))
     heads = "|".join(word.replace(" ", "[ ]") for word in HOUSE_WORDS[:-1])
     lane = rf"(?:[ ,]{{1,2}}(?i:{streets})\b\.?[ ]?(?:so[ ])?{_NUMBER}(?![ ][Tt]hang|[\w/]))"
-    openers = {bare(word) for word in _STREET_WORDS.split(",")}
+    openers = set(map(bare, listed("vietnamese street")))
     openers |= {word.capitalize() for word in openers} | {word.upper() for word in openers}
-    tails = "st|str|street|road|ward|tower|palace|building|residence"
+    ends = "st|str|street|road|ward|tower|palace|building|residence"
     return Patterns(
         house=re.compile(
             rf"(?P<so>(?i:{heads})[ .:]{{1,2}})?(?P<number>{_NUMBER})(?P<lanes>{lane}{{0,4}})"
@@ -94,19 +81,22 @@ def patterns() -> Patterns:
             rf"(?:,?[ ](?P<name>{_DATED}|{_NAME})|[ ](?P<small>{_SMALL}))?"
         ),
         unit=re.compile(
-            rf"(?P<kind>(?i:{units}))(?:\.?[ ]?(?P<number>\d{{1,3}}[A-Za-z]?(?:[/\-.]\w{{1,5}}){{0,3}}(?!\d))"
-            rf"|(?:\.[ ]?|[ ])(?:(?P<name>{_CODED}|{_DATED}|{_NAME}(?:[ ]\d{{1,2}}(?!\d))?)|(?P<small>{_SMALL})))"
+            rf"(?P<kind>(?i:{units}))(?:"
+            rf"\.?[ ]?(?P<number>\d{{1,3}}[A-Za-z]?(?:[/\-.]\w{{1,5}}){{0,3}}(?!\d))|"
+            rf"(?:\.[ ]?|[ ])(?:(?P<name>{_CODED}|{_DATED}|{_NAME}(?:[ ]\d{{1,2}}(?!\d))?)|"
+            rf"(?P<small>{_SMALL})))"
         ),
         tail=re.compile(
-            rf"(?:{_NAME}|\d{{1,3}}(?:st|nd|rd|th))[ ](?P<tail>(?i:{'|'.join(_TAILS)}))\b"
+            rf"(?:{_NAME}|\d{{1,3}}(?:st|nd|rd|th))[ ](?P<tail>(?i:{'|'.join(tails())}))\b"
         ),
         name=re.compile(rf"{_NAME}|(?P<small>{_SMALL})"),
         separator=re.compile(r"\s*[,;][ ]*\n?[ ]*|[ ][-–][ ]|[ ]|\n[ ]*|\.(?=[A-Z])"),
         numbers=re.compile(
-            rf"{_DIGITS},?[ ](?=[A-Z]|\d{{1,2}}(?:[ ][Tt]hang|/\d)|(?:{'|'.join(sorted(openers))})\b)"
+            rf"{_DIGITS},?[ ](?=[A-Z]|\d{{1,2}}(?:[ ][Tt]hang|/\d)|"
+            rf"(?:{'|'.join(sorted(openers))})\b)"
         ),
         opened=re.compile(r"[ .][A-Z\d]"),
-        tails=re.compile(rf"[ ](?:{tails}|{'|'.join(map(str.capitalize, tails.split('|')))})\b"),
+        tails=re.compile(rf"[ ](?:{ends}|{'|'.join(map(str.capitalize, ends.split('|')))})\b"),
     )
 
 
@@ -114,7 +104,7 @@ def patterns() -> Patterns:
 def _written() -> dict[str, frozenset[str]]:
     """By a word without accents, the ways it may be written."""
     ways: dict[str, set[str]] = {}
-    for word in f"{_FINE_WORDS},{_WARD_WORDS},{_AREA_WORDS},{_STREET_WORDS}".split(","):
+    for word in (*_units(), *listed("vietnamese street")):
         ways.setdefault(bare(word), set()).update((word, bare(word)))
     return {word: frozenset(found) for word, found in ways.items()}
 
@@ -122,8 +112,8 @@ def _written() -> dict[str, frozenset[str]]:
 @cache
 def kinds() -> dict[str, str]:
     """By a word without accents that opens a part, the kind of the part."""
-    listed = ((_FINE_WORDS, FINE), (_WARD_WORDS, WARD), (_AREA_WORDS, AREA))
-    return {bare(word): kind for words, kind in reversed(listed) for word in words.split(",")}
+    order = (AREA, WARD, FINE)
+    return {bare(word): kind for kind in order for word in listed(f"vietnamese {kind}")}
 
 
 def fits(text: str, start: int, end: int) -> bool:
@@ -135,7 +125,8 @@ def fits(text: str, start: int, end: int) -> bool:
 @cache
 def tails() -> dict[str, str]:
     """The same for words that end a part: `Ben Nghe Ward`."""
-    return dict(_TAILS)
+    order = (HOUSE, FINE, WARD, AREA)
+    return {word: kind for kind in order for word in listed(f"ends {kind}")}
 
 
 @cache

@@ -18,12 +18,12 @@ from noibo.privacy.addresses_rules import (
     HOUSE,
     HOUSE_WORDS,
     KNOWN,
-    NOT_STREETS,
     PLAIN,
     countries,
     fits,
     kinds,
     known,
+    listed,
     patterns,
     tails,
 )
@@ -85,7 +85,7 @@ class Reader:
         if self._is_no_street(found):
             return None
         head = self.text[found.start("name") : found.end()].split(" ")[0].lower()
-        if head in NOT_STREETS or head in _HEADS:
+        if head in listed("not streets") or head in _HEADS:
             return Part(place, found.end("lanes"), FINE) if found["lanes"] or found["so"] else None
         end = found.end()
         if self.bare.startswith(".", end) and _SHORTENED.search(self.bare[place:end]):

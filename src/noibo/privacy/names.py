@@ -101,12 +101,10 @@ def _capitalised(text: str) -> Iterator[tuple[int, int, float]]:
         for token in _parts(candidate)
     }
     for candidate, value, shape in judged:
-        if shape in REFUSED:
-            continue
-        if 0 >= value > _DOUBTFUL and len(candidate.tokens) == 1 and candidate.tokens[0] in known:
-            value = _SURE
-        if value > 0:
-            yield candidate.start, _end(text, candidate), value
+        alone = len(candidate.tokens) == 1 and candidate.tokens[0] in known
+        believed = max(value, _SURE) if alone and value > _DOUBTFUL else value
+        if believed > 0 and shape not in REFUSED:
+            yield candidate.start, _end(text, candidate), believed
 
 
 def _parts(candidate: Candidate) -> list[str]:

@@ -99,7 +99,8 @@ def _breaks(place: int, tokens: list[str], kind: int) -> bool:
     if kind & CALENDAR:
         return not kind & (GIVEN | SURNAME)
     if kind & _BREAKS and not (kind & STREET and kind & _PERSONAL and place):
-        return not (token == "Park" and "-" in "".join(tokens[place + 1 : place + 2]))
+        korean = kind & SURNAME and "-" in "".join(tokens[place + 1 : place + 2])
+        return not korean
     return bool(kind & COMMON and not kind & _PERSONAL)
 
 

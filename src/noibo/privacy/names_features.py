@@ -51,8 +51,8 @@ _BETWEEN: Final = frozenset({", ", " and ", " và ", " & ", ", and ", " va ", " 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """`shape`: what a candidate looks like, in a word. `own`: features of its words. `around`: those
-    of what stands around it, which weigh by themselves and together with the shape."""
+    """`shape`: what a candidate looks like, in a word. `own`: features of its words. `around`:
+    those of what stands around it, which weigh by themselves and together with the shape."""
 
     shape: str
     own: tuple[str, ...]
@@ -132,24 +132,26 @@ def _form(tokens: tuple[str, ...], kinds: tuple[int, ...]) -> str:
         return "historic"
     if phrase in places() and (len(tokens) > 1 or not kinds[0] & _NAMED):
         return "place"
-    vietnamese = all(kind & _VIETNAMESE for kind in kinds)
     if len(tokens) == 1:
         return _form_of_one(tokens[0], kinds[0])
-    if vietnamese and (kinds[0] & SURNAME_VI):
-        if kinds[0] & FREQUENT_SURNAME_VI:
-            return "vi-full2" if len(tokens) == 2 else "vi-full3"
-        return "vi-rare2" if len(tokens) == 2 else "vi-rare3"
-    if vietnamese:
-        return "vi-given2" if len(tokens) == 2 else "vi-given3"
-    first = kinds[0] & GIVEN
+    if all(kind & _VIETNAMESE for kind in kinds):
+        return _vietnamese_form(kinds)
+    return _foreign_form(tokens, kinds)
+
+
+def _vietnamese_form(kinds: tuple[int, ...]) -> str:
+    surname = "rare" if kinds[0] & SURNAME_VI else "given"
+    if kinds[0] & FREQUENT_SURNAME_VI:
+        surname = "full"
+    return f"vi-{surname}{2 if len(kinds) == 2 else 3}"
+
+
+def _foreign_form(tokens: tuple[str, ...], kinds: tuple[int, ...]) -> str:
     last = kinds[-1] & SURNAME or _ENDINGS.search(tokens[-1].lower())
-    if first and last:
-        return "full"
-    if first or last:
-        return "half"
-    if any(kind & COMMON for kind in kinds):
-        return "common2"
-    return "unknown2"
+    listed = bool(kinds[0] & GIVEN) + bool(last)
+    if listed:
+        return "full" if listed == 2 else "half"
+    return "common2" if any(kind & COMMON for kind in kinds) else "unknown2"
 
 
 def _form_of_one(token: str, kind: int) -> str:
@@ -158,12 +160,14 @@ def _form_of_one(token: str, kind: int) -> str:
     if kind & PLACE:
         return "vi-place" if kind & _VIETNAMESE else "place-name"
     named = "given" if kind & GIVEN else "surname" if kind & SURNAME else ""
-    if kind & COMMON or kind & CALENDAR or kind & FUNCTION:
-        return "common-" + named if named else "vi-common" if kind & _VIETNAMESE else "common"
-    if named:
-        return named
-    if kind & _VIETNAMESE:
-        return "vi-one"
+    if kind & (COMMON | CALENDAR | FUNCTION):
+        if named:
+            return "common-" + named
+        return "vi-common" if kind & _VIETNAMESE else "common"
+    return named or ("vi-one" if kind & _VIETNAMESE else _form_of_unlisted(token))
+
+
+def _form_of_unlisted(token: str) -> str:
     if token.isupper() and len(token) < 6:
         return "acronym"
     return "person-like" if _ENDINGS.search(token.lower()) else "unknown"

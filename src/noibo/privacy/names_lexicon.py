@@ -155,7 +155,7 @@ _SYLLABLE: Final = re.compile(
 
 
 def _is_vietnamese(low: str) -> bool:
-    """Whether a word is written as a Vietnamese syllable: those of names are a known part of them."""
+    """Whether a word is written as a Vietnamese syllable; those of names are known."""
     return _SYLLABLE.fullmatch(low) is not None
 
 

@@ -33,8 +33,8 @@ _VOCATIVES: Final = frozenset(("ơi", "oi", "à", "ạ", "nhé", "nha", "ui", "n
 _MIDDLES: Final = frozenset(("thị", "thi", "văn", "van"))
 _CUES: Final = (
     "name is ", "name's ", "ame: ", "named ", "call me ", "calls me ", "I am ", "i am ", "I'm ",
-    "i'm ", "tên là ", "ten la ", "tên ", "ctk ", "chủ tk ", "chu tk ", "họ tên: ", "ho ten: ", "ho ten ",
-    "toi la ", "tôi là ", "mình là ", "em là ",
+    "i'm ", "tên là ", "ten la ", "tên ", "ctk ", "chủ tk ", "chu tk ", "họ tên: ", "ho ten: ",
+    "ho ten ", "toi la ", "tôi là ", "mình là ", "em là ",
 )  # fmt: skip
 _WORD: Final = re.compile(r"[^\W\d_]+(?:['’\-][^\W\d_]+)*")
 _LONGEST: Final = 5
