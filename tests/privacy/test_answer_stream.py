@@ -100,6 +100,21 @@ def test_an_answer_that_is_json_stays_json() -> None:
     assert json.loads(deltas(made, "content")) == {"ten": NAME}
 
 
+def test_a_call_of_old_and_thoughts_of_openrouter() -> None:
+    calls = [chunk({"function_call": {"arguments": one}}) for one in '{"a": "<PERSON_1>"}']
+    thoughts = [
+        chunk({"reasoning_details": [{"type": "reasoning.text", "index": 0, "text": one}]})
+        for one in "Là PERSON_1"
+    ]
+    made = told([*thoughts, *calls, chunk({}, finish="stop")])
+    parts = [one["choices"][0]["delta"] for one in made]
+    details = [detail for part in parts for detail in part.get("reasoning_details") or ()]
+    assert "".join(one["text"] for one in details) == f"Là {NAME}"
+    assert {one["type"] for one in details} == {"reasoning.text"}
+    arguments = "".join(part.get("function_call", {}).get("arguments", "") for part in parts)
+    assert json.loads(arguments) == {"a": NAME}
+
+
 def test_completions() -> None:
     events = [{"choices": [{"index": 0, "text": one, "finish_reason": None}]} for one in SAID]
     made = told([*events, {"choices": [{"index": 0, "text": "", "finish_reason": "stop"}]}])

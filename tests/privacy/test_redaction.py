@@ -6,15 +6,17 @@ import copy
 import itertools
 import pickle
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from noibo.privacy.placeholder import Placeholder, letters, plain_kind
-from noibo.privacy.redaction import Redaction, normalised
+from noibo.privacy.redaction import Redaction
 from noibo.privacy.span import Span
 from noibo.privacy.spans import disjoint, shifted
+from noibo.privacy.spelling import normalised
 from tests.privacy.finding import find
 
 
@@ -190,6 +192,32 @@ def test_where_brackets_may_not_stand_the_whole_word_is_one_placeholder() -> Non
     assert redaction.redact("get_0912345678", [Span(4, 14, "PHONE")], bare=True) == "PHONE_1"
     assert redaction.restore("PHONE_1") == "get_0912345678"
     assert redaction.redact("get_weather", [], bare=True) == "get_weather"
+    assert redaction.redact("x<PHONE_1>y", [], bare=True) == "TEXT_1"
+    assert redaction.restore("TEXT_1") == "x<PHONE_1>y"
+
+
+def test_what_was_redacted_is_counted_for_each_body() -> None:
+    redaction = Redaction()
+    redaction.redact("0912345678 0912345678", find("0912345678 0912345678"))
+    assert redaction.counts == {"PHONE": 2}
+    redaction.count_anew()
+    redaction.redact("0912345678", find("0912345678"))
+    assert redaction.counts == {"PHONE": 1}
+    assert redaction.values == 1
+
+
+def test_threads_share_no_placeholder() -> None:
+    redaction = Redaction()
+    values = [f"Khách {number}" for number in range(400)]
+
+    def made(value: str) -> str:
+        return redaction.redact(value, [Span(0, len(value), "PERSON")])
+
+    with ThreadPoolExecutor(8) as pool:
+        said = list(pool.map(made, values * 2))
+    assert said[:400] == said[400:]
+    assert len(set(said)) == 400
+    assert [redaction.restore(one) for one in said[:400]] == values
 
 
 def test_a_whole_answer_of_any_api_is_restored() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from noibo.privacy.answer_texts import AnswerTexts, Slot
@@ -9,6 +10,9 @@ from noibo.wire.body import Json
 
 _SAID: Final = ("reasoning_content", "reasoning", "content", "refusal")
 _CALLS: Final = "tool_calls"
+_CALL: Final = "function_call"  # as it was before there were several
+_DETAILS: Final = "reasoning_details"  # OpenRouter's
+_KINDS: Final[Mapping[Any, str]] = {"text": "reasoning.text", "summary": "reasoning.summary"}
 
 
 class AnswerChoices:
@@ -41,6 +45,8 @@ class AnswerChoices:
             made["text"] = self._feed(("choice", index, "text"), made["text"], touched)
         if isinstance(made.get("delta"), dict):
             made["delta"] = self._delta(index, made["delta"], touched)
+        if isinstance(made.get("message"), dict):
+            made["message"] = self._texts.redaction.restored(made["message"])
         ended = made.get("finish_reason") is not None
         for slot in self._texts.within("choice", index):
             if ended:
@@ -57,19 +63,33 @@ class AnswerChoices:
         if isinstance(made.get(_CALLS), list):
             numbered = enumerate(made[_CALLS])
             made[_CALLS] = [self._call(index, place, one, touched) for place, one in numbered]
+        if isinstance(made.get(_CALL), dict):
+            made[_CALL] = self._function(("choice", index, _CALL), made[_CALL], touched)
+        if isinstance(made.get(_DETAILS), list):
+            made[_DETAILS] = [self._detail(index, one, touched) for one in made[_DETAILS]]
         return made
 
     def _call(self, index: Any, place: int, call: Any, touched: set[Slot]) -> Any:
-        function = call.get("function") if isinstance(call, dict) else None
-        if not isinstance(function, dict):
+        if not isinstance(call, dict) or not isinstance(call.get("function"), dict):
             return call
+        slot = ("choice", index, _CALLS, call.get("index", place))
+        return {**call, "function": self._function(slot, call["function"], touched)}
+
+    def _function(self, slot: Slot, function: Json, touched: set[Slot]) -> Json:
         made = dict(function)
         if isinstance(made.get("name"), str):
             made["name"] = self._texts.redaction.restore(made["name"])
         if isinstance(made.get("arguments"), str):
-            slot = ("choice", index, _CALLS, call.get("index", place))
             made["arguments"] = self._feed(slot, made["arguments"], touched, in_json=True)
-        return {**call, "function": made}
+        return made
+
+    def _detail(self, index: Any, detail: Any, touched: set[Slot]) -> Any:
+        made = dict(detail) if isinstance(detail, dict) else {}
+        for name in ("text", "summary"):
+            if isinstance(made.get(name), str):
+                slot = ("choice", index, _DETAILS, name, made.get("index", 0))
+                made[name] = self._feed(slot, made[name], touched)
+        return made or detail
 
     def _feed(self, slot: Slot, piece: str, touched: set[Slot], *, in_json: bool = False) -> str:
         if not piece:
@@ -90,5 +110,11 @@ def _add(choice: Json, slot: Slot, rest: str) -> None:
     if name == _CALLS:
         call = {"index": slot[3], "function": {"arguments": rest}}
         delta[_CALLS] = [*(delta.get(_CALLS) or ()), call]
+    elif name == _CALL:
+        said = dict(delta.get(_CALL) or {})
+        delta[_CALL] = {**said, "arguments": said.get("arguments", "") + rest}
+    elif name == _DETAILS:
+        detail = {"type": _KINDS[slot[3]], "index": slot[4], slot[3]: rest}
+        delta[_DETAILS] = [*(delta.get(_DETAILS) or ()), detail]
     else:
         delta[name] = (delta.get(name) or "") + rest

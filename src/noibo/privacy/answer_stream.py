@@ -61,18 +61,23 @@ class AnswerStream:
         """What is held of choices that nothing has ended."""
         return self._choices.left()
 
+    def data(self, content: bytes, *, named: bool = False) -> bytes:
+        """What is to be said in place of one event that carries `content`. `named`: events have
+        their kind as a name."""
+        if content == sse.DONE:
+            return _written(self.left()) + sse.event(content)
+        try:
+            said = msgspec.json.decode(content)
+        except UNREADABLE:
+            return sse.event(self._redaction.restore(content.decode(errors="replace")).encode())
+        if not isinstance(said, dict):
+            return sse.event(content)
+        return _written(self.event(said), named=named)
+
     def _told(self, event: bytes) -> bytes:
         content = sse.data(event)
-        if content == sse.DONE:
-            return _written(self.left()) + event
-        try:
-            said = msgspec.json.decode(content) if content else None
-        except UNREADABLE:
-            return event
-        if not isinstance(said, dict):
-            return event
         named = event.startswith(b"event:") or b"\nevent:" in event
-        return _written(self.event(said), named=named)
+        return self.data(content, named=named) if content else event
 
 
 def wants_json(fields: Mapping[str, Any]) -> bool:

@@ -39,6 +39,7 @@ def outgoing(
     `MustStay`."""
     own = {name: value for name, value in fields.items() if name != OWN}
     redaction = Redaction() if redaction is None else redaction
+    redaction.count_anew()
     if judgement.rule is Rule.STAY:
         raise _must_stay(judgement)
     if judgement.rule is Rule.LEAVE:

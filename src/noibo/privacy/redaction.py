@@ -14,28 +14,21 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
+import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 from noibo.privacy.placeholder import SEEN, Placeholder, may_have, plain_kind, seen
 from noibo.privacy.span import Span
 from noibo.privacy.spans import disjoint
-from noibo.privacy.unescaped import unescaped
-
-ESCAPED: Final = "TEXT"  # the kind of what only looks as a placeholder
-_EXACT: Final = frozenset({"API_KEY", "PRIVATE_KEY"})  # where case tells two apart
-_WORDS: Final = frozenset({"PERSON", "ADDRESS", "EMAIL", ESCAPED})
-_BETWEEN: Final = re.compile(r"[\s.\-/()]+")
-_TRUNK: Final = re.compile(r"(?:\+|00)?84(?=[1-9]\d{8,9}$)")
-_LEAST_KNOWN: Final = 5  # characters of a value that is looked for again
+from noibo.privacy.spelling import ESCAPED, is_telling, normalised
 
 
 class Redaction:
     """Of one conversation."""
 
-    __slots__ = ("_again", "_entities", "_placeholders", "_taken", "_uses", "_values")
+    __slots__ = ("_again", "_entities", "_lock", "_placeholders", "_taken", "_uses", "_values")
 
     def __init__(self) -> None:
         self._values: dict[str, str] = {}  # by placeholder, without its brackets
@@ -44,6 +37,7 @@ class Redaction:
         self._taken: dict[str, set[int]] = {}  # numbers of each kind that cannot be given away
         self._uses: Counter[str] = Counter()
         self._again: re.Pattern[str] | None = None
+        self._lock = threading.RLock()  # two bodies of one request may be made at the same time
 
     def redact(self, text: str, spans: Iterable[Span], *, bare: bool = False) -> str:
         """The text with a placeholder in place of each span. `bare`: without brackets, and then in
@@ -108,17 +102,22 @@ class Redaction:
         self, kind: str, digits: str = "", spelling: str = "", *, complete: bool = False
     ) -> bool:
         """A placeholder of this conversation begins so; `complete`: it is so."""
+        known = tuple(self._values)  # another thread may add to them
         if not digits:
-            return any(name.startswith(kind) for name in self._values)
+            return any(name.startswith(kind) for name in known)
         begun = f"{kind}_{int(digits)}{spelling}"
         if complete:
             return begun in self._values
-        return any(name.startswith(begun) for name in self._values)
+        return any(name.startswith(begun) for name in known)
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """How many places were redacted, by kind."""
+        """How many places were redacted, by kind, since they were last counted anew."""
         return dict(self._uses)
+
+    def count_anew(self) -> None:
+        """Another body of the same conversation begins."""
+        self._uses = Counter()
 
     @property
     def values(self) -> int:
@@ -139,15 +138,16 @@ class Redaction:
         raise TypeError("A redaction stays in the process that made it.")
 
     def _placeholder(self, label: str, value: str) -> Placeholder:
-        found = self._placeholders.get(value)
-        if found is not None:
-            return found
-        kind = plain_kind(label)
+        with self._lock:
+            return self._placeholders.get(value) or self._new(plain_kind(label), value)
+
+    def _new(self, kind: str, value: str) -> Placeholder:
         spellings = self._entities.setdefault((kind, normalised(kind, value)), [])
         number = spellings[0].number if spellings else self._next(kind)
         made = Placeholder(kind, number, len(spellings))
         spellings.append(made)
-        self._placeholders[value], self._values[made.bare] = made, value
+        self._values[made.bare] = value
+        self._placeholders[value] = made
         self._again = None
         return made
 
@@ -159,38 +159,37 @@ class Redaction:
 
     def _reserve(self, text: str) -> None:
         for match in SEEN.finditer(text) if may_have(text) else ():
-            kind, number = _parts(match)
-            if not self._given(kind, number):
-                self._taken.setdefault(kind, set()).add(number)
+            self._is_ours(match)
 
-    def _given(self, kind: str, number: int) -> bool:
-        """Its number stands for a value already."""
-        return f"{kind}_{number}" in self._values
+    def _is_ours(self, match: re.Match[str]) -> bool:
+        """What looks as a placeholder has a number that stands for a value; no value gets that
+        number where it has not."""
+        kind, number = _parts(match)
+        with self._lock:
+            if f"{kind}_{number}" in self._values:
+                return True
+            self._taken.setdefault(kind, set()).add(number)
+            return False
 
     def _in_place_of(self, text: str, spans: Iterable[Span]) -> str:
         first = next(iter(disjoint(spans)), None)
-        if first is None:
-            return self._escaped(text, bare=True)
-        placeholder = self._placeholder(first.label, text)
+        if first is None and not any(self._is_ours(match) for match in SEEN.finditer(text)):
+            return text
+        placeholder = self._placeholder(first.label if first else ESCAPED, text)
         self._uses[placeholder.kind] += 1
         return placeholder.bare
 
-    def _escaped(self, text: str, *, bare: bool = False) -> str:
+    def _escaped(self, text: str) -> str:
         """A piece between values: what looks as one of our placeholders gets one."""
 
         def one(match: re.Match[str]) -> str:
-            kind, number = _parts(match)
-            if self._given(kind, number):
-                made = self._placeholder(ESCAPED, match[0])
-                return made.bare if bare else str(made)
-            self._taken.setdefault(kind, set()).add(number)
-            return match[0]
+            return str(self._placeholder(ESCAPED, match[0])) if self._is_ours(match) else match[0]
 
         return SEEN.sub(one, text) if may_have(text) else text
 
     def _pattern(self) -> re.Pattern[str] | None:
         wanted = [
-            value for value, made in self._placeholders.items() if _is_telling(made.kind, value)
+            value for value, made in self._placeholders.items() if is_telling(made.kind, value)
         ]
         if not wanted:
             return None
@@ -200,31 +199,9 @@ class Redaction:
         return self._again
 
 
-def normalised(kind: str, value: str) -> str:
-    """A value without what does not tell it from another spelling of itself."""
-    escaped = unescaped(value)
-    plain = unicodedata.normalize("NFC", escaped.text if escaped else value)
-    if kind in _EXACT:
-        return plain
-    plain = " ".join(plain.casefold().split())
-    if kind in _WORDS:
-        return plain
-    if kind in {"DOB", "IP"}:  # 1/11/1990 is not 11/1/1990
-        return _BETWEEN.sub("/", plain)
-    plain = _BETWEEN.sub("", plain)
-    return _TRUNK.sub("0", plain) if kind == "PHONE" else plain
-
-
 def _parts(match: re.Match[str]) -> tuple[str, int]:
     kind, _, rest = seen(match).rpartition("_")
     return kind, int(re.match(r"\d+", rest)[0])  # type: ignore[index]
-
-
-def _is_telling(kind: str, value: str) -> bool:
-    """Wherever it stands, it is this value: no word of the language, and no short number."""
-    if kind in {"PERSON", "ADDRESS"}:
-        return " " in value.strip() and len(value) > _LEAST_KNOWN
-    return len(value) >= _LEAST_KNOWN and kind != ESCAPED
 
 
 def _is_json(text: str) -> bool:
