@@ -19,8 +19,6 @@ _LANDLINE: Final = re.compile(r"2(?:[48][0-9]{8}|(?:0[3-9]|1[0-689]|2[0-25-9]|3[
                               r"|6[0-39]|7[0-7]|9[0-4679])[0-9]{7,8})")  # fmt: skip
 _HOTLINE: Final = re.compile(r"(?:1900|1800)[0-9]{2,6}")
 _AMERICAN: Final = re.compile(r"1?[2-9][0-9]{2}[2-9][0-9]{6}")
-# Who is asked about a number written without its country's code.
-_COUNTRIES: Final = ("US", "GB", "FR", "DE", "AU", "IN", "SG", "JP", "KR")
 EXTENSION: Final = re.compile(r"[ ,]{0,2}(?:x|ext\.?|máy lẻ|may le|#)[ .:]{0,2}[0-9]{1,6}\b", re.I)
 
 
@@ -52,20 +50,6 @@ def surely(number: Number) -> bool:
         and number.separator in ("-", ".", "?")
         and _AMERICAN.fullmatch(number.digits) is not None
     )
-
-
-def abroad(number: Number) -> bool:
-    """Whether one of the countries that write to us most has such a number."""
-    import phonenumbers
-
-    for country in _COUNTRIES:
-        try:
-            parsed = phonenumbers.parse(number.digits, country)
-        except phonenumbers.NumberParseException:
-            continue
-        if phonenumbers.is_valid_number(parsed):
-            return True
-    return False
 
 
 def _at_home(digits: str) -> int:
