@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,8 +15,9 @@ from noibo.routing.agreement import agreement, gist
 from noibo.routing.confidence import Calibration, Confidence, entropy_of, fit
 from noibo.routing.formats import broken_json, wrong_calls
 from noibo.routing.judge_model import grade_of, judge_request
-from noibo.routing.judging import Answer, Asked, judge
+from noibo.routing.judging import Answer, Asked, Evidence, judge
 from noibo.routing.languages import language_of
+from noibo.routing.own_answers import OwnAnswers
 
 # ── refusals ────────────────────────────────────────────────────────────────
 
@@ -251,7 +253,7 @@ def test_a_calibration_is_a_chance(several: bool) -> None:
     chances = [calibration.chance(one) for one in answers]
     known = [one for one in chances if one is not None]
     assert len(known) == 400
-    assert abs(sum(known) / 400 - sum(right) / 400) < 0.02
+    assert abs(sum(known) / 400 - sum(right) / 400) < 0.05
     assert calibration.chance(Confidence(10, -0.2, -0.5)) > calibration.chance(  # type: ignore[operator]
         Confidence(10, -2.0, -6.0)
     )
@@ -341,9 +343,48 @@ def test_an_unsure_answer_is_not_good_and_a_judge_is_heard() -> None:
     asked = Asked("Is it so?")
     sure = Answer("It is so, and it was always so.", confidence=Confidence(9, -0.1, -0.4))
     unsure = Answer("It is so, and it was always so.", confidence=Confidence(9, -2.5, -8.0))
-    assert judge(sure, asked, 0.5, calibration).good
-    assert judge(unsure, asked, 0.5, calibration).faults == ("unsure",)
-    assert judge(sure, asked, 0.5, calibration, graded=0.2).faults == ("judge",)
+    known = Evidence(calibration=calibration)
+    assert judge(sure, asked, 0.5, known).good
+    assert judge(unsure, asked, 0.5, known).faults == ("unsure",)
+    assert judge(sure, asked, 0.5, replace(known, graded=0.2)).faults == ("judge",)
+    assert judge(sure, asked, 0.5, Evidence(agreed=1 / 3)).faults == ("disagreement",)
+
+
+def test_confidence_leads_on_from_what_was_known_before() -> None:
+    calibration, _, _ = learnt(several=False)
+    sure, unsure = Confidence(9, -0.1, -0.4), Confidence(9, -2.5, -8.0)
+    low, high = (Evidence(prior, calibration) for prior in (0.2, 0.8))
+    assert 0.2 < low.chance(sure) < high.chance(sure)  # type: ignore[operator]
+    assert low.chance(unsure) < high.chance(unsure) < 0.8  # type: ignore[operator]
+
+
+# ── a model's own answers ───────────────────────────────────────────────────
+
+
+def test_of_few_answers_only_agreement_is_looked_at() -> None:
+    own = OwnAnswers()
+    answer = Confidence(9, -0.5, -2.0, 0.4)
+    assert Evidence(0.6, own.weigh(answer)).chance(answer) is None
+    agreed, not_agreed = (Evidence(0.6, own.calibration(), share) for share in (1.0, 1 / 3))
+    assert not_agreed.chance(answer) < 0.6 < agreed.chance(answer)  # type: ignore[operator]
+
+
+def test_an_answer_stands_out_from_its_own_models_answers() -> None:
+    chance, small, large = random.Random(5), OwnAnswers(), OwnAnswers()
+    for _ in range(100):
+        small.add(Confidence(20, chance.gauss(-2.0, 0.3), chance.gauss(-8, 1), 1.5))
+        large.add(Confidence(20, chance.gauss(-0.2, 0.05), chance.gauss(-2, 0.3), 0.2))
+    answer = Confidence(20, -1.0, -5.0, 0.8)
+    by_small, by_large = (Evidence(0.5, own.calibration()).chance(answer) for own in (small, large))
+    assert by_large is not None and by_small is not None
+    assert by_large < 0.5 < by_small
+
+
+def test_only_the_last_answers_count() -> None:
+    own = OwnAnswers()
+    for _ in range(700):
+        own.add(Confidence(20, -1.0, -2.0))
+    assert len(own) == 500
 
 
 @pytest.mark.parametrize("strange", [{}, {"choices": []}, {"choices": [{}]}, {"choices": None}])

@@ -6,7 +6,7 @@ its tokens' log-probabilities → confidence;  further answers → agreement;  a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import msgspec
@@ -15,28 +15,33 @@ from noibo.routing.agreement import agreement
 from noibo.routing.confidence import Calibration
 from noibo.routing.endpoint import Endpoint, NotAnswered, text_of
 from noibo.routing.judge_model import grade_of, judge_request
-from noibo.routing.judging import Answer, Asked, Verdict, judge
+from noibo.routing.judging import Answer, Asked, Evidence, Verdict, judge
+from noibo.routing.own_answers import OwnAnswers
 from noibo.routing.plan import Outcome
 
 CONFIDENCE_FIELDS: Final[Mapping[str, Any]] = {"logprobs": True, "top_logprobs": 5}
-AGREES: Final = 0.5  # share of answers that must say the same, where no chance is known
 _FREELY: Final = 0.7  # temperature of the further answers
 
 
 @dataclass(slots=True)
 class Checked:
-    """One model of this house. `judge`: another there that grades; `samples`: answers in all."""
+    """One model of this house. `calibration`: learnt for it, else what `own` answers come to;
+    `judge`: another there that grades; `samples`: answers in all."""
 
     endpoint: Endpoint
     threshold: float
     calibration: Calibration | None = None
     judge: str = ""
     samples: int = 1
+    own: OwnAnswers = field(default_factory=OwnAnswers)
 
-    def ask(self, fields: Mapping[str, Any]) -> tuple[dict[str, Any], Verdict]:
-        """An answer and whether it is good. Raises `NotAnswered`."""
+    def ask(
+        self, fields: Mapping[str, Any], prior: float | None = None
+    ) -> tuple[dict[str, Any], Verdict]:
+        """An answer and whether it is good; `prior`: the chance of that before it was asked. Raises
+        `NotAnswered`."""
         raw = self._with_confidence(fields)
-        return raw, self._verdict(raw, fields)
+        return raw, self._verdict(raw, fields, prior)
 
     def _with_confidence(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """With its log-probabilities, where the server tells them."""
@@ -47,20 +52,18 @@ class Checked:
                 raise
         return self.endpoint.chat(msgspec.json.encode(fields))
 
-    def _verdict(self, raw: Mapping[str, Any], fields: Mapping[str, Any]) -> Verdict:
+    def _verdict(
+        self, raw: Mapping[str, Any], fields: Mapping[str, Any], prior: float | None
+    ) -> Verdict:
         # How long an answer may be is the configuration's wish here, and not the caller's.
-        asked = replace(Asked.of_chat(fields), bounded=False)
-        verdict = judge(Answer.of_chat(raw), asked, self.threshold, self.calibration)
-        share = self._agreement(raw, fields) if verdict.good else None
-        grade = self._grade(asked.question, text_of(raw)) if verdict.good and self.judge else None
-        if share is None and grade is None:
+        asked, answer = replace(Asked.of_chat(fields), bounded=False), Answer.of_chat(raw)
+        verdict = judge(answer, asked, self.threshold)
+        if not verdict.good:
             return verdict
-        answer = Answer.of_chat(raw, share)
-        verdict = judge(answer, asked, self.threshold, self.calibration, grade)
-        if verdict.good and verdict.p is None and share is not None and share < AGREES:
-            differs = {"share": share, "threshold": AGREES}
-            return replace(verdict, good=False, found={"disagreement": differs})
-        return verdict
+        share = self._agreement(raw, fields)
+        calibration = self.calibration or self.own.weigh(answer.confidence, share)
+        grade = self._grade(asked.question, answer.text) if self.judge else None
+        return judge(answer, asked, self.threshold, Evidence(prior, calibration, share, grade))
 
     def _agreement(self, raw: Mapping[str, Any], fields: Mapping[str, Any]) -> float | None:
         """The share of answers that say the same; None where only one is wanted, or to be had."""

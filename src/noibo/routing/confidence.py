@@ -9,13 +9,17 @@ calibrated anew by `fit`, from its own answers and whether they were right.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
+MOST_EVIDENCE: Final = 3.0
 _CERTAIN: Final = 1e-12
 Row = tuple[float, ...]
 
@@ -33,10 +37,7 @@ class Confidence:
 
     @classmethod
     def of_tokens(
-        cls,
-        logprobs: Sequence[float],
-        likeliest: Sequence[Sequence[float]] = (),
-        agreement: float | None = None,
+        cls, logprobs: Sequence[float], likeliest: Sequence[Sequence[float]] = ()
     ) -> Confidence | None:
         """By the log-probability of each token, and those of the likeliest in its place; None
         where there are no tokens."""
@@ -46,7 +47,7 @@ class Confidence:
         if likeliest:
             entropy = sum(map(entropy_of, likeliest)) / len(likeliest)
         mean = math.fsum(logprobs) / len(logprobs)
-        return cls(len(logprobs), mean, min(logprobs), entropy, agreement)
+        return cls(len(logprobs), mean, min(logprobs), entropy)
 
     @classmethod
     def of_chat(
@@ -65,7 +66,7 @@ class Confidence:
             tops = [one.get("logprob") for one in row.get("top_logprobs") or []]
             if numbers := [float(one) for one in tops if _is_number(one)]:
                 likeliest.append(numbers)
-        return cls.of_tokens(logprobs, likeliest, agreement)
+        return cls.of_tokens(logprobs, likeliest)
 
     def row(self) -> Row:
         """As a regression sees it."""
@@ -75,6 +76,7 @@ class Confidence:
 
 
 NAMES: Final = ("mean", "least", "entropy", "log_tokens", "agreement")
+_PULL: Final[Row] = (100.0, 100.0, 100.0, 100.0, 3.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,30 +92,49 @@ class Calibration:
     learnt: int
     source: str = ""
 
-    def chance(self, confidence: Confidence | None) -> float | None:
-        """That the answer is right; None where nothing is known of it."""
+    def chance(self, confidence: Confidence | None, prior: float | None = None) -> float | None:
+        """That the answer is right; None where nothing is known of it. `prior`: the chance before
+        there was an answer, from which its confidence leads up or down; without one, the share of
+        right answers that this was learnt from."""
         if confidence is None or not self.learnt:
             return None
+        weights = self.together if confidence.agreement is not None else self.alone
+        if not any(weights[1:]):
+            return None
+        start = weights[0] if prior is None else _odds(prior)
+        return 1 / (1 + math.exp(-(start + self.evidence(confidence))))
+
+    def evidence(self, confidence: Confidence) -> float:
+        """How far it moves the log-odds, at most `MOST_EVIDENCE`."""
+        weights = self.together if confidence.agreement is not None else self.alone
         parts = zip(confidence.row(), self.means, self.scales, strict=True)
         row = [(value - mean) / scale for value, mean, scale in parts]
-        weights = self.together if confidence.agreement is not None else self.alone
-        total = weights[0] + sum(w * x for w, x in zip(weights[1:], row, strict=False))
-        return 1 / (1 + math.exp(-max(min(total, 30.0), -30.0)))
+        moved = sum(w * x for w, x in zip(weights[1:], row, strict=False))
+        return max(min(moved, MOST_EVIDENCE), -MOST_EVIDENCE)
 
 
-def fit(
-    answers: Sequence[Confidence], right: Sequence[bool], *, pull: float = 10.0, source: str = ""
-) -> Calibration:
-    """Learn weights from answers and whether they were right. `pull` draws them towards nothing,
-    so that few answers say little (ridge). Raises ValueError for answers of one kind only."""
+@functools.cache
+def shipped() -> Calibration:
+    """Weights that noibo comes with, learnt from a small model (docs/routing.md). Of another they
+    say what moves a chance, and neither where it begins nor how sure that model is as a rule:
+    `OwnAnswers` makes them fit."""
+    text = (resources.files("noibo.routing") / "weights" / "answers.json").read_bytes()
+    return msgspec.json.decode(text, type=Calibration)
+
+
+def fit(answers: Sequence[Confidence], right: Sequence[bool], *, source: str = "") -> Calibration:
+    """Learn weights from answers and whether they were right. They are drawn towards nothing, so
+    that few answers say little (ridge); those of tokens more, for how likely words are differs from
+    one kind of question to another, and whether answers agree hardly does. Raises ValueError for
+    answers of one kind only."""
     if len(set(right)) < 2 or len(answers) != len(right):
         raise ValueError("it takes answers that were right and answers that were wrong")
     rows = np.array([one.row() for one in answers])
     means, scales = rows.mean(axis=0), np.maximum(rows.std(axis=0), 1e-6)
     rows, wanted = (rows - means) / scales, np.array(right, dtype=float)
     several = any(one.agreement is not None for one in answers)
-    alone = _regress(rows[:, :-1], wanted, pull)
-    together = _regress(rows, wanted, pull) if several else (*alone, 0.0)
+    alone = _regress(rows[:, :-1], wanted, _PULL[:-1])
+    together = _regress(rows, wanted, _PULL) if several else (*alone, 0.0)
     return Calibration(
         tuple(map(float, means)), tuple(map(float, scales)), together, alone, len(right), source
     )
@@ -126,10 +147,10 @@ def entropy_of(likeliest: Sequence[float]) -> float:
     return -sum(p * math.log(p) for p in (*chances, rest) if p > _CERTAIN)
 
 
-def _regress(rows: Any, wanted: Any, pull: float, rounds: int = 50) -> Row:
+def _regress(rows: Any, wanted: Any, pull: Row, rounds: int = 50) -> Row:
     """Logistic regression by Newton's method, the constant not drawn to nothing."""
     rows = np.column_stack([np.ones(len(rows)), rows])
-    held = np.diag([1e-9] + [pull] * (rows.shape[1] - 1))
+    held = np.diag([1e-9, *pull])
     weights = np.zeros(rows.shape[1])
     for _ in range(rounds):
         p = 1 / (1 + np.exp(-np.clip(rows @ weights, -30, 30)))
@@ -140,6 +161,11 @@ def _regress(rows: Any, wanted: Any, pull: float, rounds: int = 50) -> Row:
         if np.abs(step).max() < 1e-9:
             break
     return tuple(map(float, weights))
+
+
+def _odds(p: float) -> float:
+    kept = min(max(p, 0.01), 0.99)
+    return math.log(kept / (1 - kept))
 
 
 def _is_number(value: Any) -> bool:

@@ -83,8 +83,8 @@ class SideModel:
 
 class HybridLLM:
     """For several threads. `label`: what every question is at least; `calibration`: of the local
-    model's confidence; `classifier`, `find` (the detector) and `clock` stand in for the usual.
-    `close()` ends its connections; so does its own end."""
+    model's own confidence, where it was learnt; `classifier`, `find` (the detector) and `clock`
+    stand in for the usual. `close()` ends its connections; so does its own end."""
 
     def __init__(  # noqa: PLR0913 - parts that a program may bring itself
         self,
@@ -230,7 +230,7 @@ class HybridLLM:
         wanted["model"] = self.wiring.local.model or self._local.first_model()
         verdict = None
         if target.check:
-            raw, verdict = self._checked.ask(wanted)
+            raw, verdict = self._checked.ask(wanted, plan.p_local)
         else:
             raw = self._local.chat(msgspec.json.encode(wanted))
         return HybridAnswer(text_of(raw), target.model, True, plan, journey.receipt, verdict, raw)

@@ -10,7 +10,7 @@ its chance is known and under the strategy's `confidence`. Pure; told in English
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -31,6 +31,7 @@ Fault = Literal[
     "cut_off",
     "judge",
 ]
+AGREES: Final = 0.5  # share of answers that must say the same
 WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "empty": ("it is empty", "câu trả lời rỗng"),
@@ -103,7 +104,7 @@ class Answer:
     confidence: Confidence | None = None
 
     @classmethod
-    def of_chat(cls, body: Mapping[str, Any], agreement: float | None = None) -> Answer:
+    def of_chat(cls, body: Mapping[str, Any]) -> Answer:
         """By a whole answer in OpenAI's shape: its first choice."""
         choices = body.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else {}
@@ -113,7 +114,7 @@ class Answer:
             text=content if isinstance(content, str) else "",
             finish=choice.get("finish_reason") or "stop",
             calls=message.get("tool_calls") or (),
-            confidence=Confidence.of_chat(choice, agreement),
+            confidence=Confidence.of_chat(choice),
         )
 
 
@@ -150,20 +151,37 @@ class Verdict:
             yield "sure", {"p": self.p}
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What else is known of an answer. `prior`: the chance that it would be right, before it was
+    there; `calibration`: what its model's confidence says; `agreed`: the share of further answers
+    that say the same, itself among them; `graded`: what a judge model gave it. Each from 0 to 1;
+    None: nobody looked."""
+
+    prior: float | None = None
+    calibration: Calibration | None = None
+    agreed: float | None = None
+    graded: float | None = None
+
+    def chance(self, confidence: Confidence | None) -> float | None:
+        """That the answer is right."""
+        if self.calibration is None or confidence is None:
+            return None
+        return self.calibration.chance(replace(confidence, agreement=self.agreed), self.prior)
+
+
 def judge(
-    answer: Answer,
-    asked: Asked,
-    threshold: float = 0.5,
-    calibration: Calibration | None = None,
-    graded: float | None = None,
+    answer: Answer, asked: Asked, threshold: float = 0.5, evidence: Evidence | None = None
 ) -> Verdict:
-    """Whether an answer is good. `calibration`: what its model's confidence says of its answers;
-    None, or one that is learnt from nothing: confidence is not looked at. `graded`: what a judge
-    model gave it, from 0 to 1."""
+    """Whether an answer is good. Without a calibration nothing is made of how sure its model was;
+    where its model mostly says something else when it is asked again, it is not good."""
+    evidence = evidence or Evidence()
     found = dict(_faults(answer, asked))
-    p = calibration.chance(answer.confidence) if calibration else None
-    if graded is not None and graded < threshold:
-        found["judge"] = {"what": f"{graded:.2f}", "threshold": threshold}
+    p = evidence.chance(answer.confidence)
+    if evidence.agreed is not None and evidence.agreed < AGREES:
+        found["disagreement"] = {"share": evidence.agreed}
+    if evidence.graded is not None and evidence.graded < threshold:
+        found["judge"] = {"what": f"{evidence.graded:.2f}", "threshold": threshold}
     if p is not None and p < threshold:
         found["unsure"] = {"p": p, "threshold": threshold}
     return Verdict(not found, p, threshold, found)

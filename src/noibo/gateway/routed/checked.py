@@ -24,7 +24,7 @@ from noibo.gateway.routed.choosing import Choice
 from noibo.gateway.services import Services
 from noibo.routing.agreement import agreement
 from noibo.routing.judge_model import grade_of, judge_request
-from noibo.routing.judging import Answer, Asked, judge
+from noibo.routing.judging import Answer, Asked, Evidence, judge
 from noibo.wire import openai
 from noibo.wire.body import raw
 
@@ -35,17 +35,15 @@ _FREELY: Final = 0.7  # temperature of the further answers
 async def is_good(services: Services, choice: Choice, attempt: Attempt) -> bool:
     """The verdict on what the attempt has heard."""
     asked, answer = Asked.of_chat(choice.chat), attempt.answer()
-    threshold = choice.plan.threshold
-    verdict = judge(answer, asked, threshold)
+    plan = choice.plan
+    verdict = judge(answer, asked, plan.threshold)
     if not verdict.good or answer.calls:
         return verdict.good
     share = await _agreement(services, choice, attempt, answer)
     grade = await _grade(services, choice, asked, answer)
-    if share is None and grade is None:
-        return True
-    if share is not None and share < threshold:
-        return False
-    return judge(answer, asked, threshold, graded=grade).good
+    calibration = services.virtual.answers_of(attempt.model).weigh(answer.confidence, share)
+    evidence = Evidence(plan.p_local, calibration, share, grade)
+    return judge(answer, asked, plan.threshold, evidence).good
 
 
 async def _agreement(
