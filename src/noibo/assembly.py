@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from noibo.access.office import Office
     from noibo.access.records import AccessRecords
     from noibo.database.database import Database
+    from noibo.database.seal import Seal
     from noibo.engines.engine import Engine
     from noibo.engines.environments.choice import Choice
     from noibo.engines.fit.this_machine import Found
@@ -180,7 +181,14 @@ def open_database(settings: Settings) -> Database:
             passed = open_door(settings).open(Purpose.DATABASE, [there])
             passed.door.note(passed.purpose, there, "CONNECT")
 
-    return open_database(address, permit)
+    return open_database(address, permit, open_seal(settings))
+
+
+def open_seal(settings: Settings) -> Seal:
+    """What seals the texts and files that are stored. Raises `SettingsError`."""
+    from noibo.database.seal_key import seal_of
+
+    return seal_of(settings.encryption.key, settings.encryption.former_keys)
 
 
 def open_stored(settings: Settings) -> Stored:
@@ -192,7 +200,8 @@ def open_stored(settings: Settings) -> Stored:
     from noibo.gateway.stored import Stored
 
     database = open_database(settings)
-    files = Files(database, settings.home / "files", settings.server.max_file_bytes)
+    folder, largest = settings.home / "files", settings.server.max_file_bytes
+    files = Files(database, folder, largest, open_seal(settings))
     return Stored(
         database,
         ResponseRecords(database),
@@ -213,7 +222,7 @@ def open_contents(settings: Settings) -> Contents:
     """What is in uploaded files."""
     from noibo.gateway.files.contents import Contents
 
-    return Contents(settings.home / "files")
+    return Contents(settings.home / "files", open_seal(settings))
 
 
 def open_records(database: Database) -> AccessRecords:

@@ -282,6 +282,37 @@ class Llm:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """How long what is stored is kept. Responses have server.keep_responses_days, and what calls
+    cost usage.keep_days."""
+
+    files_days: Days = _key(
+        0, "Days for which uploaded files are kept; 0: for as long as they say themselves."
+    )
+    batches_days: Days = _key(
+        0, "Days for which batches are kept that have ended, and their results; 0: for ever."
+    )
+    egress_days: Days = _key(0, "Days for which rows of what left are kept; 0: for ever.")
+    audit_days: Days = _key(
+        0, "Days for which rows of what administrators did are kept; 0: for ever."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Encryption:
+    """Encryption of what is stored: the texts in the database, and uploaded files."""
+
+    key: str = _key(
+        "",
+        "Where the key is: file:PATH, env:NAME or keyring:SERVICE/USER; empty: nothing is sealed. "
+        "`noibo privacy new-key` makes one.",
+    )
+    former_keys: Words = _key(
+        (), "Where keys of before are, by which something may still be sealed."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Privacy:
     """What may leave this machine, and how."""
 
@@ -407,6 +438,8 @@ class Settings:
     telemetry: Telemetry = field(default_factory=Telemetry)
     llm: Llm = field(default_factory=Llm)
     privacy: Privacy = field(default_factory=Privacy)
+    retention: Retention = field(default_factory=Retention)
+    encryption: Encryption = field(default_factory=Encryption)
     routing: Routing = field(default_factory=Routing)
     usage: Usage = field(default_factory=Usage)
     prices: Mapping[str, PriceSettings] = field(default_factory=dict, metadata={"table": True})
@@ -771,3 +804,9 @@ def _with(part: Any, name: str, value: Any) -> Any:
     section, _, rest = name.partition(".")
     new = _with(getattr(part, section), rest, value) if rest else value
     return dataclasses.replace(part, **{section: new})
+
+
+def variable(name: str) -> str:
+    """A variable of the environment that a setting names, as env:NAME; empty where there is
+    none."""
+    return os.environ.get(name, "")

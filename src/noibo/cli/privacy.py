@@ -16,6 +16,7 @@ from noibo.cli.context import settings
 from noibo.cli.privacy_audit import audit
 from noibo.cli.privacy_people import erase_person, export_person, find_person
 from noibo.cli.privacy_scan import scan
+from noibo.cli.privacy_seal import new_key, reseal
 from noibo.cli.privacy_view import Language, print_checked, print_departures, print_sums
 from noibo.errors import LedgerBroken, UsageError
 
@@ -51,6 +52,8 @@ app.command("audit")(audit)
 app.command("find-person")(find_person)
 app.command("export-person")(export_person)
 app.command("erase-person")(erase_person)
+app.command("new-key")(new_key)
+app.command("reseal")(reseal)
 app.command("scan")(scan)
 
 

@@ -254,7 +254,7 @@ def _print_found(found: Found, lang: Language, json: bool) -> None:
         rows = [
             (hit.kind, hit.name, harmless(hit.owner), harmless(hit.excerpt)) for hit in found.hits
         ]
-        print_table([Column(title, most=44) for title in _HEADINGS[lang]], rows)
+        print_table([Column(title, most=56) for title in _HEADINGS[lang]], rows)
     else:
         print(_SAYS["nothing"][lang])
     if found.unsearched:

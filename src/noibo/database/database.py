@@ -17,6 +17,7 @@ from typing import Protocol, TypeVar
 from sqlalchemy import Connection
 
 from noibo.database.address import Address
+from noibo.database.seal import Seal
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -84,13 +85,15 @@ class Database:
         await self._backend.close()
 
 
-def open_database(address: Address, permit: Callable[[], None] = lambda: None) -> Database:
+def open_database(
+    address: Address, permit: Callable[[], None] = lambda: None, seal: Seal | None = None
+) -> Database:
     """The database at an address; it is reached for when it is first used. `permit` raises where
-    it may not be."""
+    it may not be; `seal` seals its texts."""
     if address.path is not None:
         from noibo.database.sqlite import SqliteFile
 
-        return Database(SqliteFile(address, address.path), permit)
+        return Database(SqliteFile(address, address.path, seal), permit)
     from noibo.database.postgresql import PostgresqlServer
 
-    return Database(PostgresqlServer(address), permit)
+    return Database(PostgresqlServer(address, seal), permit)

@@ -14,6 +14,7 @@ from noibo.database.faults import mapped
 from noibo.database.lease import Lease
 from noibo.database.own_loop import OwnLoop
 from noibo.database.schema import metadata
+from noibo.database.seal import Seal, use_seal
 from noibo.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ _CONNECTS_WITHIN_S: Final = 10
 class PostgresqlServer:
     """A database that several servers may share."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, seal: Seal | None = None) -> None:
         self._address = address
+        self._seal = seal
         self._engine: AsyncEngine | None = None
         self._opening = asyncio.Lock()
         self._own: OwnLoop | None = None
@@ -75,6 +77,8 @@ class PostgresqlServer:
         async with self._opening:
             if self._engine is None:
                 engine = self._made()
+                if self._seal is not None:
+                    use_seal(engine.sync_engine.dialect, self._seal)
                 try:
                     async with engine.begin() as connection:
                         await connection.run_sync(migrations.migrate)

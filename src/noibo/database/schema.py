@@ -21,6 +21,8 @@ from sqlalchemy import (
     Text,
 )
 
+from noibo.database.seal import SealedBytes, SealedText
+
 ID = String(64)
 OWNER = String(128)
 
@@ -35,8 +37,10 @@ responses = Table(
     Column("status", String(32), nullable=False),
     Column("previous_id", ID),
     Column("seen_at", Float(53), nullable=False),  # when its server last said it works on it
-    Column("body", Text, nullable=False),  # OpenAI's object without its output
-    Column("events", LargeBinary),  # of one in the background: its stream, packed
+    Column("body", SealedText("responses.body"), nullable=False),  # OpenAI's, without its output
+    Column(
+        "events", SealedBytes("responses.events")
+    ),  # of one in the background: its stream, packed
     Index("responses_of_owner", "owner", "created_at"),
     Index("responses_by_age", "created_at"),
 )
@@ -49,7 +53,7 @@ response_items = Table(
     Column("id", OWNER, nullable=False),
     Column("owner", OWNER, nullable=False),
     Column("is_output", Boolean, nullable=False),
-    Column("body", Text, nullable=False),
+    Column("body", SealedText("response_items.body"), nullable=False),
     Index("response_items_by_id", "owner", "id"),
 )
 
@@ -62,7 +66,7 @@ files = Table(
     Column("purpose", String(32), nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("expires_at", Float(53)),
-    Column("name", Text, nullable=False),  # as JSON
+    Column("name", SealedText("files.name"), nullable=False),  # as JSON
     Index("files_of_owner", "owner", "created_at"),
 )
 
@@ -79,7 +83,7 @@ batches = Table(
     Column("total", Integer, nullable=False),
     Column("completed", Integer, nullable=False),
     Column("failed", Integer, nullable=False),
-    Column("body", Text, nullable=False),  # OpenAI's object without what stands beside it
+    Column("body", SealedText("batches.body"), nullable=False),  # OpenAI's, without what is beside
     Index("batches_of_owner", "owner", "created_at"),
     Index("batches_by_status", "status"),
 )
@@ -90,7 +94,9 @@ batch_results = Table(
     Column("batch_id", ID, ForeignKey("batches.id", ondelete="CASCADE"), primary_key=True),
     Column("line", Integer, primary_key=True),
     Column("ok", Boolean, nullable=False),
-    Column("body", Text, nullable=False),  # the line of the output or error file
+    Column(
+        "body", SealedText("batch_results.body"), nullable=False
+    ),  # the line of the output or error file
 )
 
 usage = Table(

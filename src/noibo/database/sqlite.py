@@ -20,6 +20,7 @@ from noibo.database import migrations
 from noibo.database.address import Address
 from noibo.database.database import T, Work
 from noibo.database.faults import mapped
+from noibo.database.seal import Seal, use_seal
 
 _WRITES: Final = "noibo_writes"
 _PRAGMAS: Final = (
@@ -35,8 +36,9 @@ _PRAGMAS: Final = (
 class SqliteFile:
     """The default database: nothing to install, nothing to run."""
 
-    def __init__(self, address: Address, path: Path) -> None:
+    def __init__(self, address: Address, path: Path, seal: Seal | None = None) -> None:
         self._address = address
+        self._seal = seal
         self._path = path
         self._thread = ThreadPoolExecutor(1, "noibo-database")
         self._engine: Engine | None = None
@@ -93,6 +95,8 @@ class SqliteFile:
         engine = sa.create_engine(
             sa.URL.create("sqlite", database=str(self._path)), pool_size=1, max_overflow=0
         )
+        if self._seal is not None:
+            use_seal(engine.dialect, self._seal)
         event.listen(engine, "connect", _set_up)
         event.listen(engine, "begin", _begin)
         try:

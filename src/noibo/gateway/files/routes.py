@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 
 from noibo.errors import BodyTooLarge, InvalidRequest
 from noibo.gateway.callers import Caller
@@ -91,11 +92,16 @@ async def content(request: Request, name: str) -> Response:
     """The file itself, as it came. Never a page: whatever is in it, a browser saves it."""
     files = (await services_of(request).stored()).files
     found = await files.require_one(_owner(request), name)
-    path = await files.content(found)
+    there = await files.content(found)
     safe = {"X-Content-Type-Options": "nosniff"}
-    return FileResponse(
-        path, media_type="application/octet-stream", filename=found.name, headers=safe
+    plain = FileResponse(
+        there.path, media_type="application/octet-stream", filename=found.name, headers=safe
     )
+    if not await asyncio.to_thread(there.is_sealed):
+        return plain
+    safe["Content-Length"] = str(found.bytes)
+    safe["Content-Disposition"] = plain.headers["content-disposition"]
+    return StreamingResponse(there.pieces(), media_type=plain.media_type, headers=safe)
 
 
 @router.delete("/{name}")
