@@ -1,0 +1,164 @@
+"""`noibo route`: which model would answer, and why."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import typer
+
+from noibo.cli.context import settings
+from noibo.cli.privacy_view import Language
+from noibo.cli.terminal import harmless
+from noibo.errors import NoCandidate, UsageError
+
+if TYPE_CHECKING:
+    from noibo.privacy.judgement import Judgement
+    from noibo.routing.demand import Demand
+    from noibo.routing.plan import Plan
+    from noibo.routing.virtual import VirtualModel
+    from noibo.settings import Settings
+
+Tongue = Literal["en", "vi"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Show which model would answer, and why.",
+)
+
+
+@app.callback()
+def _group() -> None:
+    """Show which model would answer, and why."""
+
+
+@app.command("explain")
+def explain(
+    prompt: Annotated[
+        str, typer.Argument(help="What would be asked; - reads standard input.", show_default=False)
+    ],
+    model: Annotated[str, typer.Option(help="A virtual model.")] = "auto",
+    label: Annotated[
+        str | None, typer.Option(help="What the caller would say of it: public, secret …")
+    ] = None,
+    needs: Annotated[
+        str, typer.Option(help="What an answer would take: tools,vision,json,schema,audio.")
+    ] = "",
+    task: Annotated[
+        str, typer.Option(help="Its kind, by which quality was measured: code, mathematics …")
+    ] = "chat",
+    lang: Annotated[Language, typer.Option(help="Language of the reasons.")] = Language.en,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say which model would answer, and why no other. Nothing is asked, and nothing is sent."""
+    from noibo.cli.route_candidates import candidates_of
+    from noibo.routing.plan import make_plan
+    from noibo.routing.virtual import virtual_models
+
+    tree = settings()
+    text = sys.stdin.read() if prompt == "-" else prompt
+    virtual = _virtual(virtual_models(tree), model)
+    candidates, missing = candidates_of(virtual, tree)
+    judgement = _judged(tree, text, label)
+    demand = _demand(text, needs, task, judgement)
+    language: Tongue = "vi" if lang is Language.vi else "en"
+    try:
+        plan = make_plan(
+            model,
+            demand,
+            candidates,
+            virtual.strategy,
+            offline=tree.offline,
+            language=language,
+        )
+    except NoCandidate:
+        if missing and not candidates:
+            raise _none_here(virtual, missing) from None
+        raise
+    if json:
+        print(jsonlib.dumps(_as_json(plan, judgement, missing, language), ensure_ascii=False))
+        return
+    _print(plan, judgement, missing, language)
+
+
+def _virtual(known: dict[str, VirtualModel], name: str) -> VirtualModel:
+    if name not in known:
+        raise UsageError(
+            f"{name} is no virtual model.",
+            next_step=f'Here: {", ".join(known)}. [virtual."NAME"] in noibo.toml makes others.',
+        )
+    return known[name]
+
+
+def _judged(tree: Settings, text: str, label: str | None) -> Judgement:
+    """What the server would judge it to be."""
+    from noibo.privacy.detector import Detector
+    from noibo.privacy.judgement import CALLER, Reason
+    from noibo.privacy.judging import judged
+    from noibo.privacy.policy import Policy
+
+    said = [Reason(CALLER, label, "--label")] if label else []
+    fields = {"messages": [{"role": "user", "content": text}]}
+    return judged(Policy.of(tree.privacy), fields, Detector().find, said)
+
+
+def _demand(text: str, needs: str, task: str, judgement: Judgement) -> Demand:
+    from noibo.routing import ComplexityClassifier
+    from noibo.routing.demand import ABILITIES, Ability, Chance, Demand, Rule
+
+    wanted = [one.strip() for one in needs.split(",") if one.strip()]
+    if unknown := [one for one in wanted if one not in ABILITIES]:
+        raise UsageError(
+            f"{unknown[0]} is nothing that a model can have.",
+            next_step=f"--needs takes {', '.join(ABILITIES)}, with commas between.",
+        )
+    demand = Demand.of_chat({"messages": [{"role": "user", "content": text}]})
+    return replace(
+        demand,
+        needs=demand.needs | frozenset(cast(list[Ability], wanted)),
+        task=task,
+        chance=Chance(ComplexityClassifier().p_local(text)),
+        label=judgement.label,
+        rule=cast(Rule, str(judgement.rule)),
+    )
+
+
+def _none_here(virtual: VirtualModel, missing: list[str]) -> NoCandidate:
+    return NoCandidate(
+        f"None of {virtual.name}'s models is here: {', '.join(missing)}.",
+        status=503,
+        next_step=f"Fetch one: `noibo pull {missing[0]}`.",
+    )
+
+
+def _as_json(
+    plan: Plan, judgement: Judgement, missing: list[str], language: Tongue
+) -> dict[str, Any]:
+    return {**plan.as_json(language), "privacy": judgement.as_json(), "missing": missing}
+
+
+_MISSING = {"en": "not {}: it is not on this machine", "vi": "không dùng {}: chưa có trên máy này"}
+_LABEL = {"en": "its label is said by {}", "vi": "nhãn do: {}"}
+_HEAD = {
+    "en": ("model", "strategy", "class", "right with a chance of"),
+    "vi": ("mô hình", "chiến lược", "loại", "xác suất đúng"),
+}
+
+
+def _print(plan: Plan, judgement: Judgement, missing: list[str], language: Tongue) -> None:
+    p = "?" if plan.p_local is None else f"{plan.p_local:.2f}"
+    values = (plan.first.model, plan.strategy, plan.complexity or "?", p)
+    width = max(map(len, _HEAD[language]))
+    for name, value in zip(_HEAD[language], values, strict=True):
+        print(f"{name:<{width}}  {harmless(value)}")
+    print()
+    for line in plan.explain(language):
+        print(f"- {harmless(line)}")
+    for one in judgement.deciding:
+        print(f"- {harmless(_LABEL[language].format(one))}")
+    for name in missing:
+        print(f"- {harmless(_MISSING[language].format(name))}")
