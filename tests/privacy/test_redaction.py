@@ -16,7 +16,7 @@ from noibo.privacy.placeholder import Placeholder, letters, plain_kind
 from noibo.privacy.redaction import Redaction
 from noibo.privacy.span import Span
 from noibo.privacy.spans import disjoint, shifted
-from noibo.privacy.spelling import normalised
+from noibo.privacy.spelling import either, normalised
 from tests.privacy.finding import find
 
 
@@ -282,3 +282,13 @@ def test_spellings_are_counted_in_letters() -> None:
 def test_a_value_without_what_does_not_tell_it_apart() -> None:
     assert normalised("PHONE", "+84 (912) 345-678") == normalised("PHONE", "0912345678")
     assert normalised("PERSON", " Lê\u00a0 AN ") == "lê an"
+
+
+@given(
+    st.lists(st.text(alphabet="ab.\\1 (", min_size=1, max_size=6), min_size=1, max_size=60),
+    st.text("ab.\\1 ("),
+)
+def test_any_of_many_values_is_found_and_the_longest_first(values: list[str], text: str) -> None:
+    plain = "|".join(map(re.escape, sorted(values, key=len, reverse=True)))
+    found = [match.span() for match in re.finditer(either(values), text)]
+    assert found == [match.span() for match in re.finditer(plain, text)]

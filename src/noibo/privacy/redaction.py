@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 from noibo.privacy.placeholder import SEEN, Placeholder, may_have, plain_kind, seen
 from noibo.privacy.span import Span
 from noibo.privacy.spans import disjoint
-from noibo.privacy.spelling import ESCAPED, is_telling, normalised
+from noibo.privacy.spelling import ESCAPED, either, is_telling, normalised
 
 
 class Redaction:
@@ -193,9 +193,7 @@ class Redaction:
         ]
         if not wanted:
             return None
-        wanted.sort(key=len, reverse=True)
-        either = "|".join(map(re.escape, wanted))
-        self._again = re.compile(rf"(?<!\w)(?:{either})(?!\w)")
+        self._again = re.compile(rf"(?<!\w)(?:{either(wanted)})(?!\w)")
         return self._again
 
 

@@ -1,9 +1,10 @@
-"""When two texts are one value that was written in two ways."""
+"""When two texts are one value that was written in two ways, and where a value stands again."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Final
 
 from noibo.privacy.unescaped import unescaped
@@ -13,6 +14,7 @@ _EXACT: Final = frozenset({"API_KEY", "PRIVATE_KEY"})  # where case tells two ap
 _WORDS: Final = frozenset({"PERSON", "ADDRESS", "EMAIL", ESCAPED})
 _BETWEEN: Final = re.compile(r"[\s.\-/()]+")
 _TRUNK: Final = re.compile(r"(?:\+|00)?84(?=[1-9]\d{8,9}$)")
+_DEEPEST: Final = 12  # signs by which values are told apart
 _LEAST_KNOWN: Final = 5  # characters of a value that is looked for again
 
 
@@ -36,3 +38,18 @@ def is_telling(kind: str, value: str) -> bool:
     if kind in {"PERSON", "ADDRESS"}:
         return " " in value.strip() and len(value) > _LEAST_KNOWN
     return len(value) >= _LEAST_KNOWN and kind != ESCAPED
+
+
+def either(values: Iterable[str], depth: int = 0) -> str:
+    """An expression for any of them, the longest first. They are told apart sign by sign, so that
+    a thousand of them are looked for as fast as ten."""
+    wanted = sorted(values, key=lambda one: (-len(one), one))
+    if len(wanted) <= 4 or depth == _DEEPEST:
+        return "|".join(map(re.escape, wanted))
+    by_sign: dict[str, list[str]] = {}
+    for one in wanted:
+        by_sign.setdefault(one[:1], []).append(one[1:])
+    ends = [""] if by_sign.pop("", None) else []
+    return "|".join(
+        [f"{re.escape(sign)}(?:{either(rest, depth + 1)})" for sign, rest in by_sign.items()] + ends
+    )

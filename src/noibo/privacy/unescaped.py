@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import bisect
 import html
 import itertools
 import json
@@ -23,17 +24,41 @@ _MANY: Final = re.compile(r"\\+")
 
 
 @dataclass(frozen=True, slots=True)
+class Escaped:
+    """One sign that is written as an escape: where it stands in the text as it reads, and where the
+    escape begins and ends in the text as it is written."""
+
+    at: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Unescaped:
-    """`starts` and `ends`: of each of its signs, where that stands as it is written."""
+    """A text as it reads."""
 
     text: str
-    starts: tuple[int, ...]
-    ends: tuple[int, ...]
+    escaped: tuple[Escaped, ...]
 
     def back(self, span: Span) -> Span:
         """Where a finding stands in the text as it is written."""
-        start, end = self.starts[span.start], self.ends[span.end - 1]
+        start, _ = self._place(span.start)
+        _, end = self._place(span.end - 1)
         return Span(start, end, span.label, span.score, span.finder)
+
+    def _place(self, at: int) -> tuple[int, int]:
+        before = bisect.bisect_right(self.escaped, at, key=_at) - 1
+        if before < 0:
+            return at, at + 1
+        found = self.escaped[before]
+        if found.at == at:
+            return found.start, found.end
+        start = found.end + at - found.at - 1
+        return start, start + 1
+
+
+def _at(one: Escaped) -> int:
+    return one.at
 
 
 def unescaped(text: str) -> Unescaped | None:
@@ -41,23 +66,20 @@ def unescaped(text: str) -> Unescaped | None:
     if "\\u" not in text and "%" not in text and "&" not in text:
         return None
     signs: list[str] = []
-    ends: list[int] = []
-    starts: list[int] = []
-    end = 0
+    escaped: list[Escaped] = []
+    end = at = 0
     for match in _ESCAPES.finditer(text):
         said = _read(match[0])
         if said is None:
             continue
-        places = _places(match, said)
-        starts += [*range(end, match.start()), *places]
-        ends += [*range(end + 1, match.start() + 1), *places[1:], match.end()]
         signs += [text[end : match.start()], said]
+        at += match.start() - end
+        places = [*_places(match, said), match.end()]
+        for start, stop in itertools.pairwise(places):
+            escaped.append(Escaped(at, start, stop))
+            at += 1
         end = match.end()
-    if not end:
-        return None
-    rest = range(end, len(text))
-    ends += range(end + 1, len(text) + 1)
-    return Unescaped("".join([*signs, text[end:]]), (*starts, *rest), tuple(ends))
+    return Unescaped("".join([*signs, text[end:]]), tuple(escaped)) if escaped else None
 
 
 def _places(match: re.Match[str], said: str) -> list[int]:
