@@ -15,6 +15,7 @@ import typer
 from noibo.cli.context import settings
 from noibo.cli.privacy_audit import audit
 from noibo.cli.privacy_people import erase_person, export_person, find_person
+from noibo.cli.privacy_retain import retain
 from noibo.cli.privacy_scan import scan
 from noibo.cli.privacy_seal import new_key, reseal
 from noibo.cli.privacy_view import Language, print_checked, print_departures, print_sums
@@ -52,6 +53,7 @@ app.command("audit")(audit)
 app.command("find-person")(find_person)
 app.command("export-person")(export_person)
 app.command("erase-person")(erase_person)
+app.command("retain")(retain)
 app.command("new-key")(new_key)
 app.command("reseal")(reseal)
 app.command("scan")(scan)

@@ -79,11 +79,10 @@ def create_app(open_services: OpenServices) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_services() as services:
             app.state.services = services
-            days = services.settings.server.keep_responses_days
             beside = [
                 asyncio.create_task(_preload(services)),
                 asyncio.create_task(services.batches.run(app)),
-                asyncio.create_task(sweep(services.stored, days)),
+                asyncio.create_task(sweep(services.stored, services.settings)),
             ]
             try:
                 yield

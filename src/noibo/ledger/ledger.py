@@ -26,8 +26,9 @@ from noibo.errors import LedgerError
 from noibo.ledger.head import Head, read_head
 from noibo.ledger.node import Node, node_of
 from noibo.ledger.places import NOTHING, Places, open_plain, read_plain
-from noibo.ledger.row import NotARow, Value, read, seal
+from noibo.ledger.row import NotARow, Row, Value, read, seal
 from noibo.ledger.tail import Tail, find_digest, find_tail, is_unchained, parts_before
+from noibo.ledger.walk import rows
 
 LARGEST_PART: Final = 64 * 2**20
 PATIENCE_S: Final = 10.0
@@ -76,18 +77,27 @@ class Ledger:
             raise LedgerError("A row was not written: writing was interrupted.")
         return mine.number
 
+    def older_than(self, before: float) -> int:
+        """How many rows are from before a time. Raises `LedgerError`."""
+        return sum(1 for row in rows(self.places.current) if _time(row) < before)
+
     def prune(self, before: float) -> int:
         """Take away the older parts whose rows are all from before a time; how many rows that
-        were. A row says so first. The part that grows stays. Raises `LedgerError`."""
+        were. A row says so first. The part that grows stays, but begins anew when all that is in
+        it is old enough. Raises `LedgerError`."""
         with self._turn, self._alone():
-            gone, last = parts_before(self.places.older(), before)
+            if parts_before(self.places.parts()[-1:], before)[0]:
+                self._put_by()
+            parts = self.places.older()
+            first = next((row.number for row in rows(self.places.current)), 1)
+            gone, last = parts_before(parts, before)
             if last is None:
                 return 0
             said: dict[str, Value] = {"kind": "pruned", "time": round(time.time(), 3)}
             self._write([said | {"last": last.number, "digest": last.hash}])
             for path in gone:
                 path.unlink()
-            return last.number
+            return last.number - first + 1
 
     def _write_for(self, everybody: Sequence[_Waiting]) -> None:
         try:
@@ -248,6 +258,12 @@ def _chained(tail: Tail, rows: Sequence[Fields]) -> tuple[bytes, list[int], Tail
         lines += line
         numbers.append(number)
     return bytes(lines), numbers, Tail(number, digest, b"" if rows else tail.torn)
+
+
+def _time(row: Row) -> float:
+    """When a row was written; of one that does not say, now."""
+    seconds = row.fields.get("time")
+    return float(seconds) if isinstance(seconds, int | float) else time.time()
 
 
 def _require_writable(fields: Fields) -> None:

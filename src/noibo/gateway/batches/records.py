@@ -137,6 +137,21 @@ class BatchRecords:
                 yield await self._rows(page.order_by(line))
             after = sizes[-1][0]
 
+    async def older_than(self, before: float) -> int:
+        """How many were made before a time, and are at their end."""
+        asked = sa.select(sa.func.count()).select_from(batches).where(*_old(before))
+        return int((await self._rows(asked))[0][0])
+
+    async def forget(self, before: float) -> int:
+        """Take those away that were made before a time and are at their end; how many that were.
+        Their results in files are files."""
+        old = sa.select(batches.c.id).where(*_old(before)).limit(_AT_A_TIME)
+        gone = batches.delete().where(batches.c.id.in_(old))
+        count = 0
+        while some := await self.database.write(lambda found: found.execute(gone).rowcount):
+            count += some
+        return count
+
     async def forget_results(self) -> None:
         """Of all that are at their end: their results stand in files. Some at a time, since others
         want the database too."""
@@ -157,6 +172,10 @@ class BatchRecords:
 
     async def _rows(self, asked: sa.Select[Any]) -> Sequence[Any]:
         return await self.database.read(lambda connection: connection.execute(asked).all())
+
+
+def _old(before: float) -> tuple[sa.ColumnElement[bool], ...]:
+    return batches.c.created_at < before, batches.c.status.not_in(ACTIVE)
 
 
 def change_in(

@@ -187,6 +187,20 @@ class Files:
         content = await self.content(card)
         return await asyncio.to_thread(content.read)
 
+    async def older_than(self, before: float) -> int:
+        """How many came before a time, and are still there."""
+        asked = sa.select(sa.func.count()).select_from(files)
+        mine = asked.where(files.c.created_at < before, lives())
+        return await self._database.read(lambda found: int(found.execute(mine).scalar_one()))
+
+    async def forget(self, before: float) -> int:
+        """Let those expire that came before a time, and take them away; how many that were. Those
+        that a batch reads go when it has ended."""
+        gone = files.update().where(files.c.created_at < before, lives()).values(expires_at=0.0)
+        count = await self._database.write(lambda found: found.execute(gone).rowcount)
+        await self.sweep()
+        return count
+
     async def sweep(self) -> None:
         """Take away what has expired, and settle what a kill left behind. A whole content that no
         row names stays: the rows may be in another database today."""

@@ -146,15 +146,24 @@ class ResponseRecords:
         """Items by their ids, of whichever response; those that are there."""
         return await self._database.read(lambda found: read_items(found, owner, wanted, budget))
 
-    async def forget(self, older_than_s: float) -> None:
-        """Take away what was made longer ago than that, some at a time. Not what is worked on."""
+    async def older_than(self, before: float) -> int:
+        """How many were made before a time, and are not worked on."""
+        old = responses.c.created_at < before, sa.not_(runs())
+        asked = sa.select(sa.func.count()).select_from(responses).where(*old)
+        return await self._database.read(lambda found: int(found.execute(asked).scalar_one()))
+
+    async def forget(self, older_than_s: float) -> int:
+        """Take away what was made longer ago than that, some at a time. Not what is worked on. How
+        many that were."""
         old = (
             sa.select(responses.c.id)
             .where(responses.c.created_at < time.time() - older_than_s, sa.not_(runs()))
             .limit(_AT_ONCE)
         )
-        while await self._write(responses.delete().where(responses.c.id.in_(old))):
-            pass
+        count = 0
+        while gone := await self._write(responses.delete().where(responses.c.id.in_(old))):
+            count += gone
+        return count
 
     async def _write(self, change: sa.Update | sa.Delete) -> int:
         """How many rows it changed. Items go with their response."""
