@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.names.grammar import Grammar, Row
+from noibo.privacy.names import Weights, find_names
 from noibo.privacy.names_candidates import candidates
 from noibo.privacy.names_features import REFUSED, evidence
 
@@ -99,15 +100,9 @@ def learn(found: Sequence[Example], *, decay: float = 1.0, rounds: int = 400) ->
     return {name: round(float(weights[at]), 3) for name, at in index.items()}
 
 
-def found_in(text: str, weights: dict[str, float], threshold: float = 0.0) -> list[tuple[int, int]]:
-    """The candidates that the weights speak for."""
-    parts = list(candidates(text))
-    return [
-        (part.start, part.end)
-        for part, told in zip(parts, evidence(text, parts), strict=True)
-        if told.shape not in REFUSED
-        and sum(weights.get(name, 0.0) for name in told.names()) > threshold
-    ]
+def found_in(text: str, learnt: dict[str, float]) -> list[tuple[int, int]]:
+    """The names that the finder finds with these weights."""
+    return [(span.start, span.end) for span in find_names(text, Weights(learnt))]
 
 
 def score(rows: Sequence[Row], answers: Sequence[list[tuple[int, int]]]) -> str:

@@ -136,13 +136,22 @@ def _at_number(text: str, start: int, end: int, done: int) -> tuple[int, int] | 
     ):
         return None
     back = max(done, start - _BACK)
-    for rule, opens in zip(rules.before_number, (True, False), strict=True):
-        if not opens and not text[back : start - 1].lower().endswith(listed("foreign endings")):
-            continue
-        found = rule.search(text, back, start)
+    said = text[back : start - 1]
+    words = said.split()[-8:]
+    if not words:
+        return None
+    ends = words[-1].lower().endswith(listed("foreign endings"))
+    opened = words[-1][:1].isupper() and not _openers().isdisjoint(said.lower().split())
+    for rule, holds in zip(rules.before_number, (opened, ends), strict=True):
+        found = rule.search(text, back, start) if holds else None
         if found and end - start < 6 and _capital_or_long(found[0]):
             return _numbers_before(text, found.start(), done), end + (following[:1].isalpha())
     return None
+
+
+@cache
+def _openers() -> frozenset[str]:
+    return frozenset(listed("foreign openers")) | {f"{word}." for word in listed("foreign openers")}
 
 
 def _capital_or_long(street: str) -> bool:

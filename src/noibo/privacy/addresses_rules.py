@@ -101,12 +101,10 @@ def patterns() -> Patterns:
 
 
 @cache
-def _written() -> dict[str, frozenset[str]]:
-    """By a word without accents, the ways it may be written."""
-    ways: dict[str, set[str]] = {}
-    for word in (*_units(), *listed("vietnamese street")):
-        ways.setdefault(bare(word), set()).update((word, bare(word)))
-    return {word: frozenset(found) for word, found in ways.items()}
+def _written() -> frozenset[str]:
+    """The words that open a part, with their accents and without."""
+    found = (*_units(), *listed("vietnamese street"))
+    return frozenset(found) | frozenset(map(bare, found))
 
 
 @cache
@@ -118,8 +116,7 @@ def kinds() -> dict[str, str]:
 
 def fits(text: str, start: int, end: int) -> bool:
     """Whether the accents of a word that opens a part are its own, or none."""
-    written = text[start:end].lower().strip(" .,")
-    return written in _written().get(bare(written), frozenset((written,)))
+    return text[start:end].lower().strip(" .,") in _written()
 
 
 @cache

@@ -34,6 +34,7 @@ _SHORTENED: Final = re.compile(r" (?:St|Str|Rd|Ave|Blvd|Dist)$")
 _NO_PLACES: Final = frozenset(["nha", "doi", "km", "can"])  # `nhà Nguyễn`, `đội Việt Nam`
 _HEADS: Final = frozenset(["phường", "quận", "huyện", "tỉnh", "ward", "district"])
 _CUT: Final = frozenset(["phuong", "quan", "huyen", "xa", "tinh", "tp", "thi", "ward"])
+_HOUSE_ENDS: Final = tuple(HOUSE_WORDS)
 _DIGIT_RUN: Final = re.compile(r"\d+")
 _NAME_BEFORE: Final = re.compile(r"(?<![\w.])[A-Z][A-Za-z]*(?: [A-Z][A-Za-z]*){0,5} $")
 _MARKS: Final = dict.fromkeys(map(ord, "\n\t\"'“”‘’([{<>:;,*-–/|"), " ")
@@ -67,11 +68,15 @@ class Reader:
         self.text = text
         self.bare = folded(text)
         self.patterns = patterns()
+        self._read: dict[tuple[int, bool], Part | None] = {}
 
     def part(self, place: int, *, first: bool) -> Part | None:
         """The part that begins at `place`; a mere name opens no address."""
-        found = self._house(place) or self._unit(place, first=first) or self._tail(place)
-        return found or (None if first else self._name(place))
+        key = (place, first)
+        if key not in self._read:
+            found = self._house(place) or self._unit(place, first=first) or self._tail(place)
+            self._read[key] = found or (None if first else self._name(place))
+        return self._read[key]
 
     def _house(self, place: int) -> Part | None:
         found = self.patterns.house.match(self.bare, place)
@@ -193,6 +198,8 @@ class Reader:
         last_words = _last_words()
         for opened in self.patterns.opened.finditer(bare):
             end = opened.start()
+            if not bare[end - 1 : end].isalpha():
+                continue
             word = bare[max(0, end - 12) : end].rpartition(" ")[2]
             if not word.isalpha():
                 word = word.translate(_MARKS).rpartition(" ")[2]
@@ -232,10 +239,12 @@ def _unit_before(bare: str, end: int) -> int:
 
 def _with_word(bare: str, place: int) -> int:
     """Where the house begins if `số` or `số nhà` stands before its number."""
-    before = bare[max(0, place - 10) : place]
+    before = bare[max(0, place - 10) : place].lower()
     plain = before.rstrip(" .:")
+    if not plain.endswith(_HOUSE_ENDS):
+        return place
     for word in HOUSE_WORDS:
-        if plain.lower().endswith(word) and not plain[-len(word) - 1 : -len(word)].isalnum():
+        if plain.endswith(word) and not plain[-len(word) - 1 : -len(word)].isalnum():
             return place - len(before) + len(plain) - len(word)
     return place
 

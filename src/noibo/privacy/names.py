@@ -14,9 +14,8 @@ could not be answered without the name. Living persons are found, well known or 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
-from itertools import pairwise
 from typing import Final
 
 from noibo.privacy.names_candidates import Candidate, candidates
@@ -34,64 +33,69 @@ _SUFFIXES: Final = (" III", " II", " IV", " Jr.", " Sr.", " Jr", " Sr")
 _SUFFIX_HEADS: Final = frozenset({" I", " J", " S"})
 
 
-def find_names(text: str) -> list[Span]:
-    """Names in `text`, in order, without overlaps. Honorifics are not part of a name."""
+def find_names(text: str, weights: Weights | None = None) -> list[Span]:
+    """Names in `text`, in order, without overlaps. Honorifics are not part of a name. `weights`:
+    others than those that are shipped, to measure them."""
     reading = Reading.of(text)
     seen = reading.text
-    found = [_span(start, end, odds) for start, end, odds in _capitalised(seen)]
+    found = [_span(*name) for name in _capitalised(seen, weights or shipped())]
     found += [Span(start, end, LABEL, 0.8, "names_lower") for start, end in lower_names(seen)]
     found.sort()
-    apart = [span for before, span in pairwise([None, *found]) if not _overlap(before, span)]
-    kept = [span for span in apart if span is not None]
-    return kept if seen is text else [reading.back(span) for span in kept]
-
-
-def _overlap(before: Span | None, span: Span | None) -> bool:
-    return before is not None and span is not None and span.start < before.end
+    apart: list[Span] = []
+    for span in found:
+        if not apart or span.start >= apart[-1].end:
+            apart.append(span)
+    return apart if seen is text else [reading.back(span) for span in apart]
 
 
 def _span(start: int, end: int, odds: float) -> Span:
     return Span(start, end, LABEL, min(_HIGHEST, round(1 / (1 + math.exp(-odds)), 3)), "names")
 
 
-def odds(told: Evidence) -> float:
-    """The log-odds that a candidate is a person's name."""
-    shape = _shape(told.shape)
-    found = shape.base
-    for name in told.own:
-        found += shape.alone.get(name, 0.0)
-    for name in told.around:
-        found += shape[name]
-    return found
+class Weights:
+    """What each feature speaks for, in log-odds."""
+
+    def __init__(self, learnt: Mapping[str, float]) -> None:
+        self.learnt = learnt
+        self.shapes: dict[str, _Shape] = {}
+
+    def odds(self, told: Evidence) -> float:
+        """The log-odds that a candidate is a person's name."""
+        shape = self.shapes.get(told.shape)
+        if shape is None:
+            shape = self.shapes[told.shape] = _Shape(told.shape, self.learnt)
+        found = shape.base
+        for name in told.own:
+            found += self.learnt.get(name, 0.0)
+        for name in told.around:
+            found += shape[name]
+        return found
 
 
 class _Shape(dict[str, float]):
     """What each feature around a name of one shape speaks for, by itself and with the shape."""
 
-    def __init__(self, shape: str) -> None:
-        self.alone, self.shape = weights(), shape
-        self.base = self.alone.get("bias", 0.0) + self.alone.get(shape, 0.0)
+    def __init__(self, shape: str, learnt: Mapping[str, float]) -> None:
+        self.shape, self.learnt = shape, learnt
+        self.base = learnt.get("bias", 0.0) + learnt.get(shape, 0.0)
 
     def __missing__(self, name: str) -> float:
-        both = self.alone.get(name, 0.0) + self.alone.get(f"{self.shape}&{name}", 0.0)
+        both = self.learnt.get(name, 0.0) + self.learnt.get(f"{self.shape}&{name}", 0.0)
         self[name] = both
         return both
 
 
-_shape = cache(_Shape)
-
-
 @cache
-def weights() -> dict[str, float]:
-    """What each feature speaks for, as learnt."""
+def shipped() -> Weights:
+    """The weights beside this package."""
     rows = (line.split("\t") for line in read("name_weights.txt").splitlines())
-    return {name: float(value) for name, value in rows}
+    return Weights({name: float(value) for name, value in rows})
 
 
-def _capitalised(text: str) -> Iterator[tuple[int, int, float]]:
+def _capitalised(text: str, weights: Weights) -> Iterator[tuple[int, int, float]]:
     found = list(candidates(text))
     judged = [
-        (candidate, odds(told), told.shape)
+        (candidate, weights.odds(told), told.shape)
         for candidate, told in zip(found, evidence(text, found), strict=True)
     ]
     known = {

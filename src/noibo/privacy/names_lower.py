@@ -75,9 +75,10 @@ def _find(text: str, word: str, place: int) -> int:
 
 @cache
 def _triggers() -> frozenset[str]:
-    given = words("given_names.txt") - words("english_words.txt") - places()
-    plain = {word for word in given if len(word) > 3 and not kinds[word] & (GIVEN_VI | FUNCTION)}
-    return frozenset(named("lower honorifics") | named("lower surnames") | plain)
+    syllables = words("vietnamese_given.txt") | words("vietnamese_surnames.txt")
+    plain = words("given_names.txt") - words("english_words.txt") - places() - named("function")
+    foreign = {word for word in plain - syllables if len(word) > 3}
+    return frozenset(named("lower honorifics") | named("lower surnames") | foreign)
 
 
 def _words_from(text: str, place: int, count: int) -> list[tuple[int, int]]:
