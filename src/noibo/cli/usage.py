@@ -220,7 +220,7 @@ def prices(
 
 @app.command()
 def power(
-    seconds: Annotated[float, typer.Option(min=1, max=3600, help="How long to measure.")] = 10.0,
+    seconds: Annotated[float, typer.Option(min=1, max=600, help="How long to measure.")] = 10.0,
     json: Json = False,
 ) -> None:
     """Measure what this machine draws now, and keep it: do that while it answers."""
