@@ -7,7 +7,7 @@ what the number is, and a finder is told so.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 NAME: Final = re.compile(r"[A-Za-z][A-Za-z_-]{0,40}", re.ASCII)
@@ -40,7 +40,7 @@ class Key:
 
     def beside(self, name: str) -> Key:
         """Of another field of the same object."""
-        return replace(self, name=name)
+        return Key(name, self.outer, self.label)
 
     def inside(self) -> Key:
         """Of an object that is the value."""
@@ -49,5 +49,5 @@ class Key:
     def labelled(self, value: object) -> Key:
         """Where this field says what another is."""
         if isinstance(value, str) and self.name.casefold() in _LABELS and len(value) <= _SHORT:
-            return replace(self, label=value)
+            return Key(self.name, self.outer, value)
         return self

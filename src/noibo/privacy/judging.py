@@ -6,6 +6,7 @@ makes the label `unknown`, which no rule lets out.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -21,6 +22,7 @@ from noibo.privacy.walk import Piece
 
 Find = Callable[[str], Sequence[Span]]
 ANSWER: Final = 40  # characters
+_DIGIT: Final = re.compile(r"\d")
 
 
 class Undetected(Exception):
@@ -84,19 +86,18 @@ def scanned(pieces: Iterable[Piece], find: Find | None, late: Callable[[], bool]
 def scan(piece: Piece, find: Find) -> list[Span]:
     """What is found in one text: by itself, and read after what stands before it, which may tell
     what a number is. Raises `Undetected`."""
-    spans = _read(piece.text, find)
-    if piece.context:
-        whole = _read(piece.context + piece.text, find)
-        told = shifted(whole, len(piece.context))
-        spans = disjoint([*spans, *(one for one in told if _hangs_on_it(piece.text, one))])
+    text, before = piece.text, piece.context
+    spans = _read(text, find)
+    if before and (len(text) <= ANSWER or _DIGIT.search(text)):
+        told = shifted(_read(before + text, find), len(before))
+        spans = disjoint([*spans, *(one for one in told if _hangs_on_it(text, one))])
     return spans
 
 
 def _hangs_on_it(text: str, span: Span) -> bool:
     """What stands before a text says what its numbers are, and what it is itself, where it is no
     more than an answer. Words in the middle of a sentence have their own neighbours."""
-    value = text[span.start : span.end]
-    return len(text) <= ANSWER or any(sign.isdigit() for sign in value)
+    return len(text) <= ANSWER or bool(_DIGIT.search(text, span.start, span.end))
 
 
 def _found(text: str, find: Find) -> list[Span]:

@@ -28,13 +28,23 @@ from noibo.privacy.spelling import ESCAPED, either, is_telling, normalised
 class Redaction:
     """Of one conversation."""
 
-    __slots__ = ("_again", "_entities", "_lock", "_placeholders", "_taken", "_uses", "_values")
+    __slots__ = (
+        "_again",
+        "_entities",
+        "_last",
+        "_lock",
+        "_placeholders",
+        "_taken",
+        "_uses",
+        "_values",
+    )
 
     def __init__(self) -> None:
         self._values: dict[str, str] = {}  # by placeholder, without its brackets
         self._placeholders: dict[str, Placeholder] = {}  # by value
         self._entities: dict[tuple[str, str], list[Placeholder]] = {}  # spellings of one value
         self._taken: dict[str, set[int]] = {}  # numbers of each kind that cannot be given away
+        self._last: dict[str, int] = {}  # number of each kind
         self._uses: Counter[str] = Counter()
         self._again: re.Pattern[str] | None = None
         self._lock = threading.RLock()  # two bodies of one request may be made at the same time
@@ -152,9 +162,11 @@ class Redaction:
         return made
 
     def _next(self, kind: str) -> int:
-        taken = self._taken.setdefault(kind, set())
-        number = next(one for one in range(1, len(taken) + 2) if one not in taken)
+        taken, number = self._taken.setdefault(kind, set()), self._last.get(kind, 0) + 1
+        while number in taken:
+            number += 1
         taken.add(number)
+        self._last[kind] = number
         return number
 
     def _reserve(self, text: str) -> None:
