@@ -19,7 +19,7 @@ class Marked:
 
 
 def read(name: str) -> list[Marked]:
-    """The texts of a file, one a line; `\\n` is the end of a line, `#` begins a remark."""
+    """The texts of a file, one a line; `\\n` is the end of a line, `\\t` a tabulator, `#` a remark."""
     lines = (DATA / name).read_text(encoding="utf-8").splitlines()
     return [
         marked(line.replace("\\n", "\n")) for line in lines if line and not line.startswith("# ")

@@ -10,7 +10,7 @@ from tests.privacy import scores
 from tests.privacy.marked import Marked, marked, read
 
 STYLES = read("other_styles.txt")
-HELD_OUT = read("held_out.txt")
+HELD_OUT = read("held_out.txt") + read("held_out_again.txt")
 
 
 @pytest.fixture(scope="module")

@@ -76,6 +76,8 @@ def _fillers() -> frozenset[str]:
 
 def fold(text: str) -> str:
     """Lower case, without accents; punctuation is a space, the end of a sentence or line a bar."""
+    if "\\" in text:
+        text = text.replace("\\n", "\n").replace("\\t", "\t")  # as JSON writes them
     if "." in text or "!" in text or "?" in text:
         text = _SENTENCE.sub(" | ", text)
     return text.lower().translate(_fold_table())

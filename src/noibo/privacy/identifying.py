@@ -37,9 +37,13 @@ def _account(number: Number) -> int:
 def _at_a_bank(number: Number) -> int:
     """Behind a bank's name or a transfer: an account, unless it is a round sum or short."""
     digits = number.digits
-    if not 8 <= len(digits) <= 19 or digits.endswith("000") or number.amount:
+    if not 8 <= len(digits) <= 19 or _round(digits) or number.amount:
         return NO
     return POSSIBLE
+
+
+def _round(digits: str) -> bool:
+    return digits.endswith("000") and digits[0] != "0"
 
 
 def _social_security(number: Number) -> int:
@@ -159,7 +163,7 @@ def _as_named(text: str, number: Number, cue: Cue, stuck: str, seen: int) -> Spa
         label = _LABELS.get(fits) or licence(cue.said)
         if cue.kind == "BHYT" and label == "BHXH":
             label = "BHYT"  # the number of insurance is on both cards
-        how = fits(number)
+        how = fits(number) if label != "PHONE" or number.groups != (3, 2, 4) else NO
         score = _sure(number, label, how, cue) if how != NO else 0.0
         if not score and how != NO and not seen and _close(text, number, label, cue):
             score = 0.6

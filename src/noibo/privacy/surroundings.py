@@ -41,6 +41,8 @@ def stuck_to(text: str, number: Number) -> str:
     an address that leads to a phone, "code" in something that is no number of its own."""
     start, end = number.start, number.end
     earlier, later, next_ = text[start - 1 : start], text[end : end + 1], text[end + 1 : end + 2]
+    if text[start - 2 : start] in ("\\n", "\\t", "\\r"):
+        earlier = " "  # the end of a line, as JSON writes it
     if earlier.isalpha() or later == "@" or (later == "_" and next_.isdigit()):
         return "code"
     if later.isalpha() and not phones.EXTENSION.match(text, end):
