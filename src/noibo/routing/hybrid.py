@@ -55,7 +55,8 @@ class Classifier(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HybridAnswer:
-    """An answer and how it came about. `verdict` is None where nobody looked at it."""
+    """An answer and how it came about. `verdict` is None where nobody looked at it; `tried`: who
+    was asked before, and why that was not enough."""
 
     text: str
     model: str
@@ -63,6 +64,7 @@ class HybridAnswer:
     plan: Plan
     receipt: Receipt
     verdict: Verdict | None = None
+    tried: tuple[tuple[str, str], ...] = ()
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __str__(self) -> str:
@@ -200,21 +202,24 @@ class HybridLLM:
         place: int | None = 0
         kept: HybridAnswer | None = None
         failed: NoiboError | None = None
+        tried: list[tuple[str, str]] = []
         while place is not None:
             target = plan.targets[place]
             try:
                 answer = self._asked(plan, target, fields, journey)
             except NotAnswered as nothing:
-                failed, outcome = nothing.error, nothing.outcome
+                failed, outcome, why = nothing.error, nothing.outcome, nothing.error.message
             except (EgressRefused, MustStay) as refused:
-                failed, outcome = refused, Outcome.FAILED
+                failed, outcome, why = refused, Outcome.FAILED, refused.message
             else:
                 if answer.verdict is None or answer.verdict.good:
-                    return replace(answer, receipt=journey.receipt)
+                    return replace(answer, receipt=journey.receipt, tried=tuple(tried))
                 kept, outcome = kept or answer, Outcome.UNFIT
+                why = "; ".join(answer.verdict.reasons())
+            tried.append((target.model, why))
             place = plan.after(place, outcome)
         if kept is not None:
-            return replace(kept, receipt=journey.receipt)
+            return replace(kept, receipt=journey.receipt, tried=tuple(tried))
         raise failed or NoCandidate("Nobody answered.", status=503)
 
     def _asked(

@@ -1,8 +1,9 @@
 """Which language a text is in, as far as an answer in the wrong one must be noticed: Vietnamese
-(with and without diacritics), English, and every script that neither is written in.
+(with and without diacritics), English, French, Spanish, German, and every other script.
 
-By letters and by the words that sentences are made with. No model, no list of all languages: what
-is neither Vietnamese nor English, in Latin letters, is unknown, and nothing is held against it.
+By letters and by the words that sentences are made with, those alone that no other of these
+languages has. No model, no list of all languages: any other in Latin letters is unknown, and
+nothing is held against it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Final
 
 UNKNOWN: Final = ""
 LEAST_WORDS: Final = 4  # of fewer nobody can tell
+CLEARLY: Final = 1.3  # times as many words of it as of any other
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _CODE: Final = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+", re.DOTALL)
 
@@ -24,17 +26,34 @@ def _words(text: str) -> frozenset[str]:
 
 # Letters that Vietnamese has and no other language written beside it here.
 _OWN: Final = frozenset("ăđơưạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹ")
-_VIETNAMESE: Final = _words(
-    "la cua va co khong duoc cho nhung cac mot nay trong voi nguoi den khi tu tai nhu ve cung "
-    "phai hay toi ban gi nao sao bao nhieu hoac nhung vi nen thi ra da dang se rat lam viec o "
-    "the neu con chi biet theo giua sau truoc moi nuoc ngay nam"
-)
-_ENGLISH: Final = _words(
-    "the of and to in is that it for was on are as with be by this have from or had not but what "
-    "you were which their can there an they we his has would will more if who about how when why "
-    "where your does do did a i my our its these than into should could no yes he she at"
-)
-_BOTH: Final = _VIETNAMESE & _ENGLISH
+_SAID: Final = {
+    "vi": _words(
+        "la cua va co khong duoc cho nhung cac mot nay trong voi nguoi den khi tu tai nhu ve cung "
+        "phai hay toi ban gi nao sao bao nhieu hoac vi nen thi ra dang se rat lam viec neu chi "
+        "biet theo giua sau truoc moi nuoc ngay nam thu xin cach nhat hom nhu the dau bang"
+    ),
+    "en": _words(
+        "the of and to is that it for was are with be by this have from or had not but what you "
+        "were which their can there we his has would will more if who about how when why where "
+        "your does do did my our its these than into should could yes he she they i please"
+    ),
+    "fr": _words(
+        "le les des est une dans pour pas qui sur avec il elle nous vous ce cette sont ou mais "
+        "plus son ses aux du et la de en un que"
+    ),
+    "es": _words(
+        "el los las una para por con que es del se su como pero sus muy esta este son al lo y la "
+        "de en un no"
+    ),
+    "de": _words(
+        "der die das und ist nicht ein eine mit den von zu im auf dem sich des auch es an wird "
+        "sind als oder aber ich sie wie"
+    ),
+}
+_TOLD: Final = {  # without the words that two of them have
+    language: words - frozenset().union(*(one for name, one in _SAID.items() if name != language))
+    for language, words in _SAID.items()
+}
 _SCRIPTS: Final = {
     "CJK": "zh",
     "HIRAGANA": "ja",
@@ -64,12 +83,12 @@ def language_of(text: str) -> str:
         return "vi"
     if len(words) < LEAST_WORDS:
         return "vi" if own and own == len(words) else UNKNOWN
-    folded = [_fold(word) for word in words]
-    english = sum(word in _ENGLISH and word not in _BOTH for word in words)
-    vietnamese = sum(word in _VIETNAMESE and word not in _BOTH for word in folded)
-    if max(english, vietnamese) < max(2, 0.12 * len(words)) or english == vietnamese:
+    counts = {language: sum(word in told for word in words) for language, told in _TOLD.items()}
+    counts["vi"] = sum(_fold(word) in _TOLD["vi"] for word in words if word.isascii() or own)
+    first, second = sorted(counts.values(), reverse=True)[:2]
+    if first < max(2, 0.12 * len(words)) or first <= second * CLEARLY:
         return UNKNOWN
-    return "vi" if vietnamese > english else "en"
+    return max(counts, key=lambda language: counts[language])
 
 
 def foreign_script(answer: str, question: str) -> str:
