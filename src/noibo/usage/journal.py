@@ -8,6 +8,7 @@ dead one's, and whoever comes next brings it in. Nobody can bring a line in twic
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import os
@@ -68,6 +69,7 @@ class Journal:
         self._own: FileLock | None = None
         self._file: io.FileIO | None = None
         self._path = folder
+        self._written = 0  # lines of the file that is open
         self._closed: list[Path] = []
         self._number = 0
         self._held: list[bytes] = []  # that could not be written
@@ -83,8 +85,15 @@ class Journal:
                 # Unbuffered, so that nothing of it waits in this process.
                 if file.write(line) != len(line):
                     raise OSError("the disk took a part of a line")
+                self._written += 1
             except OSError as error:
                 self._hold(line, error)
+
+    def ready(self) -> None:
+        """A file is open, so that `append` need not open one where nobody may wait for a disk."""
+        with self._turn, contextlib.suppress(OSError):  # `append` finds it again, and says it
+            if self._file is None:
+                self._opened()
 
     def sync(self) -> None:
         """What was appended is on the disk when this returns."""
@@ -92,10 +101,15 @@ class Journal:
             if self._file is not None:
                 os.fsync(self._file.fileno())
 
-    def closed(self) -> list[Path]:
-        """The files of this process that are written to no more; what comes now goes to another."""
+    def closed(self, *, goes_on: bool = False) -> list[Path]:
+        """The files of this process that are written to no more; what comes now goes to another,
+        which is open by then where it `goes_on`."""
         with self._turn:
-            self._close_file()
+            if self._written or not goes_on:
+                self._close_file()
+            if goes_on and self._file is None:
+                with contextlib.suppress(OSError):
+                    self._opened()
             return list(self._closed)
 
     def remove(self, path: Path) -> None:
@@ -144,7 +158,9 @@ class Journal:
 
     def close(self) -> None:
         """Nothing is appended afterwards."""
-        if not self.closed() and self._own is not None:
+        with self._turn:
+            self._close_file()
+        if not self._closed and self._own is not None:
             self.forget(self._own)
         elif self._own is not None:
             self._own.release()
@@ -167,7 +183,11 @@ class Journal:
         if self._file is not None:
             self._file.close()
             self._file = None
-            self._closed.append(self._path)
+            if self._written:
+                self._closed.append(self._path)
+            else:
+                self._path.unlink(missing_ok=True)
+            self._written = 0
 
     def _hold(self, line: bytes, error: OSError) -> None:
         self._close_file()  # a half line ends a file: no other may follow it

@@ -13,6 +13,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -80,9 +81,10 @@ class Ledger:
     async def run(self) -> None:
         """Bring what was noted into the database, in groups, for as long as this is not
         cancelled; what dead processes left is brought in first."""
+        await asyncio.to_thread(self._journal.ready)
         while True:
             try:
-                await self.flush()
+                await self.flush(goes_on=True)
                 await self._forget()
             except NoiboError as error:
                 log.warning("usage waits in its journal: %s", error)
@@ -90,11 +92,13 @@ class Ledger:
                 await asyncio.wait_for(self._noted.wait(), _LOOKS_FOR_LEFT_S)
             await asyncio.sleep(self._every_s)
 
-    async def flush(self) -> None:
-        """Bring everything in that was noted until now, and what dead processes left."""
+    async def flush(self, *, goes_on: bool = False) -> None:
+        """Bring everything in that was noted until now, and what dead processes left. `goes_on`:
+        more will be noted, and is not to wait for a file."""
         async with self._turn:
             self._noted.clear()
-            await self._bring_files(await asyncio.to_thread(self._journal.closed))
+            closed = partial(self._journal.closed, goes_on=goes_on)
+            await self._bring_files(await asyncio.to_thread(closed))
             if held := self._journal.held():
                 try:
                     await self._bring(unpacked(b"".join(held)))
