@@ -487,5 +487,5 @@ async def test_no_storm_of_calls_overruns_a_budget_or_leaks_of_it(
         assert spent <= storm.limit_of(place) or not storm.limit_of(place)
     # It was a storm: the budget was in the way, and was used.
     assert storm.refused > 20
-    assert storm.asked > 100
+    assert storm.asked > 40
     assert max(seen) > storm.limit * 0.8
