@@ -268,6 +268,21 @@ def test_a_number_in_data_is_a_text_and_elsewhere_it_is_not() -> None:
     assert arguments == '{"tai_khoan": "<B_1>", "n": 3}'
 
 
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ({"seed": 84912345678, "created": 1763890000, "max_tokens": 10000000}, []),
+        ({"logit_bias": {"50256": -100}}, []),
+        ({"usage": {"total_duration": 5000000000}}, ["5000000000"]),
+        ({"user": 84912345678}, ["84912345678"]),
+        ({"neu": [84912345678, 12]}, ["84912345678"]),
+        ({"messages": [{"content": "", "neu": 84912345678}]}, ["84912345678"]),
+    ],
+)
+def test_numbers_that_nobody_knows_are_looked_at(said: dict[str, Any], found: list[str]) -> None:
+    assert [piece.text for piece in texts(fields(said)).pieces] == found
+
+
 def test_json_inside_a_text_keeps_all_that_is_not_changed() -> None:
     said = '{\n "a" :1.50,"b": "x\\u1ec5\\/y",  "c":[ 1e3, null, "Tên"]}'
     made = changed(called(said), lambda piece: piece.text.replace("Tên", "<P_1>"))

@@ -57,7 +57,8 @@ sentences = st.sampled_from(
 texts = st.builds(lambda text, how: WRITTEN[how](text), sentences, st.sampled_from(sorted(WRITTEN)))
 NAMES = (
     "messages content text input arguments parameters tools function name id type data source "
-    "metadata system role output items images url file user stop schema tool_calls neu"
+    "metadata system role output items images url file user stop schema tool_calls neu "
+    "logit_bias seed total_count format noibo"
 )
 trees = st.recursive(
     texts | st.integers() | st.none(),

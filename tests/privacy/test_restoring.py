@@ -155,7 +155,7 @@ def told(said: str) -> str:
     [
         *("<PERSON_1>", "<person_1>", "<Person_1>", "< PERSON_1 >", "PERSON_1", "<PERSON\\_1>"),
         *("\\<PERSON_1\\>", "&lt;PERSON_1&gt;", "\\u003cPERSON_1\\u003e", "\\u003CPERSON_1\\u003E"),
-        *("<PERSON 1>", "<PERSON-1>", "<PERSON_01>", "%3CPERSON_1%3E"),
+        *("<PERSON 1>", "<PERSON-1>", "<PERSON_01>", "%3CPERSON_1%3E", "<PERSON1>", "<PERSON_1/>"),
     ],
 )
 def test_what_models_make_of_placeholders_is_known_again(said: str) -> None:

@@ -30,7 +30,7 @@ BARE: Final = _named("name prompt_cache_key safety_identifier user user_id")
 # Data, with names and numbers of its own.
 DATA: Final = _named(
     """
-    action arguments documents input_schema logit_bias metadata outputs parameters partial_json
+    action arguments documents input_schema metadata outputs parameters partial_json
     properties schema variables
     """
 )
@@ -57,3 +57,8 @@ DATA_IF_AN_OBJECT: Final = _named("format input")
 LISTS: Final = FILES | TOKENS | PLAIN
 # What the values of PLAIN look as: a name or an id, and no sentence, address or number of somebody.
 PLAIN_VALUE: Final = re.compile(r"(?!\d{9,}\Z)[\w./:+=-]{0,128}", re.ASCII)
+# Numbers that are the protocol's, as large as they may be: counts, times, seeds.
+NUMBERS: Final = re.compile(
+    r"seed|created|timestamp|sequence_number|.*_(?:tokens|duration|at|count|ms|ns|s)"
+)
+TOKEN: Final = re.compile(r"\d{1,6}")  # a name of a field in logit_bias

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from typing import Final
 
 _GAP: Final = r"(?:\\?_|[ -])"
-# Inside brackets a model may write it in small letters, with spaces, or escaped for Markdown.
-_LOOSE: Final = (
-    rf"([A-Za-z]{{1,32}}(?:{_GAP}[A-Za-z]{{1,32}}){{0,5}}){_GAP}(\d{{1,6}})([A-Za-z]{{0,3}})"
-)
+_WORD: Final = r"[A-Za-z]{1,32}"
+# Inside brackets a model may write it in small letters, with spaces or nothing between its parts,
+# or escaped for Markdown.
+_LOOSE: Final = rf"({_WORD}(?:{_GAP}{_WORD}){{0,5}}){_GAP}?(\d{{1,6}})([A-Za-z]{{0,3}})"
 # Without brackets it must be what it was: person_1 is a variable in somebody's program.
 _STRICT: Final = (
     r"(?<!\w)([A-Z]{1,32}(?:\\?_[A-Z]{1,32}){0,5})\\?_(\d{1,6})([a-z]{0,3})(?![\w])(?!\\_)"
 )
 _BRACKETS: Final = (
-    ("<", ">"),
+    ("<", "/?>"),
     (r"\\<", r"\\>"),
     ("&lt;", "&gt;"),
     (r"\\u003[cC]", r"\\u003[eE]"),

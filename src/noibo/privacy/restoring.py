@@ -14,7 +14,7 @@ from noibo.privacy.redaction import Redaction
 
 _BEGIN: Final = re.compile(r"[<\\&%]|(?<!\w)[A-Z]")
 _OPENINGS: Final = (
-    ("<", (">",)),
+    ("<", (">", "/>")),
     ("\\<", ("\\>",)),
     ("&lt;", ("&gt;",)),
     ("\\u003c", ("\\u003e", "\\u003E")),
@@ -99,10 +99,8 @@ class Restorer:
         plain = _plain(kind)
         if not digits:
             return not after and self._redaction.could_be(plain)
-        if not plain.endswith("_"):
-            return False
-        complete = bool(space or after)
-        if not self._redaction.could_be(plain[:-1], digits, spelling.lower(), complete=complete):
+        plain, complete = plain.removesuffix("_"), bool(space or after)
+        if not self._redaction.could_be(plain, digits, spelling.lower(), complete=complete):
             return False
         return not after or any(one.startswith(after) and one != after for one in closings)
 

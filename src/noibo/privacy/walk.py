@@ -91,15 +91,12 @@ class Walk:
             return _list(value, [self.data(one, key, f"{place}[{i}]") for i, one in numbered])
         if isinstance(value, dict):
             return self._members(value, key.inside(), place)
-        if type(value) is int and abs(value) >= _LEAST_NUMBER:
-            text = str(value)
-            new = self._shown(Piece(place, text, key.context))
-            return value if new is text else new  # it is a text then
-        return value
+        return self._number(value, key, place)
 
     def name(self, name: str, place: str) -> str:
         """The name of a field, which in data may be a person's."""
-        return name if field_key.NAME.fullmatch(name) else self._shown(Piece(place, name))
+        is_one = field_key.NAME.fullmatch(name) or names.TOKEN.fullmatch(name)
+        return name if is_one else self._shown(Piece(place, name))
 
     def _members(self, value: dict[str, Any], key: Key, place: str) -> dict[str, Any]:
         made = {}
@@ -134,11 +131,20 @@ class Walk:
         if isinstance(value, str):
             return self._text(value, name, place)
         if not isinstance(value, dict | list):
-            return value
+            is_known = names.NUMBERS.fullmatch(name)
+            return value if is_known else self._number(value, Key(name), place)
         if name in names.DATA or (name in names.DATA_IF_AN_OBJECT and isinstance(value, dict)):
             return self.data(value, Key(), place)
         known = name in names.PROTOCOL or (isinstance(value, list) and name in names.LISTS)
         return self.protocol(value, name, place) if known else self.data(value, Key(name), place)
+
+    def _number(self, value: Any, key: Key, place: str) -> Any:
+        """A number of many digits, which is a text where it was changed."""
+        if type(value) is not int or abs(value) < _LEAST_NUMBER:
+            return value
+        text = str(value)
+        new = self._shown(Piece(place, text, key.context))
+        return value if new is text else new
 
     def _elsewhere(self, address: str, place: str) -> None:
         """What a model is to look at, and nobody has looked at here."""
