@@ -127,7 +127,7 @@ def _vietnamese(text: str, spans: list[tuple[int, int]], said: list[str]) -> tup
     """`le thi hong gam`, `nguyen van an`: a surname and two or more syllables of names."""
     count = 1
     while count < min(len(said), _LONGEST) and kinds[said[count]] & GIVEN_VI:
-        if kinds[said[count]] & FUNCTION and count > 1:
+        if count > 1 and (kinds[said[count]] & FUNCTION or said[count] in _VOCATIVES):
             break
         count += 1
     middle = count > 2 and said[1] in _MIDDLES
@@ -175,7 +175,7 @@ def _cued(text: str, place: int) -> tuple[int, int] | None:
     spans = _words_from(text, place, _LONGEST)
     for start, end in spans:
         word = text[start:end]
-        if not word.islower() or not _could_be(word, first=count == 0):
+        if not word.islower() or not _could_be(word, first=count == 0) or word in _VOCATIVES:
             break
         count += 1
     if count and _is_name([text[start:end] for start, end in spans[:count]]):
