@@ -186,7 +186,7 @@ def _heads(said: str) -> list[Any]:
     from noibo.ledger.head import Head
 
     text = said
-    if not said.startswith("noibo-head"):
+    if "noibo-head " not in said:
         try:
             text = Path(said).read_text(encoding="utf-8", errors="replace")
         except (OSError, ValueError) as exc:
