@@ -509,9 +509,10 @@ class QueueFull(NoiboError):
 
 
 class BudgetExceeded(NoiboError):
-    """A budget has no room for a request that costs money. `retry_after_s` and `resets_at` (seconds
-    of the clock) say when it has again, where waiting helps; `answer_locally`: the budget's own
-    rule is that a model of this machine answers instead."""
+    """A budget has no room for a request that costs money.
+
+    `retry_after_s` and `resets_at` (seconds of the clock) say when it has again, where waiting
+    helps; `answer_locally`: the budget's own rule is that a model of this machine answers."""
 
     code = "budget_exceeded"
     status = 429
