@@ -163,8 +163,8 @@ class Pass:
 
         `label`: what the content was judged to be; `policy`: by which rule it may leave; `request`:
         the request's id; `user`: whose, kept as a pseudonym. The row is on the disk by then, which
-        takes 3 to 5 ms: on an event loop, `await asyncio.to_thread(passed.depart, …)`; calls at the
-        same moment share one write. Raises `EgressRefused`, and `DepartureNotRecorded` where it
+        takes 5 to 15 ms: on an event loop, `await asyncio.to_thread(passed.depart, …)`; calls at
+        the same moment share one write. Raises `EgressRefused`, and `DepartureNotRecorded` where it
         cannot be written down.
         """
         destination = self._admitted(url)
