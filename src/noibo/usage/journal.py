@@ -78,7 +78,10 @@ class Journal:
 
     def append(self, entry: UsageEntry) -> None:
         """Keep a call: when this returns, no end of this process loses it."""
-        line = packed(entry)
+        self.append_line(packed(entry))
+
+    def append_line(self, line: bytes) -> None:
+        """The same of a line that is packed already."""
         with self._turn:
             try:
                 file = self._file or self._opened()

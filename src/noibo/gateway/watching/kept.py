@@ -6,13 +6,13 @@ What was answered elsewhere has rows of its own: see `leaving`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from noibo.gateway.access.identity import now
+from noibo.gateway.tokens import Tokens as Counted
 from noibo.gateway.watching.record import Record
-from noibo.usage.entry import Outcome, UsageEntry, new_id
-from noibo.usage.tokens import Tokens
+from noibo.usage.entry import Outcome, new_id
 
 if TYPE_CHECKING:
     from noibo.gateway.leaving.accounts import Accounts
@@ -24,51 +24,57 @@ def kept_by(accounts: Accounts) -> Callable[[Record], None]:
     def keep(record: Record) -> None:
         if not record.model:
             return  # nobody asked a model
-        by_model: dict[str, list[Any]] = {}
+        if len(record.heard) == 1:
+            model, tokens = record.heard[0]
+            accounts.ledger.note_fields(_fields(record, accounts, model.name, [tokens]))
+            return
+        by_model: dict[str, list[Counted]] = {}
         for model, tokens in record.heard:
             by_model.setdefault(model.name, []).append(tokens)
-        if by_model:
-            for name, heard in by_model.items():
-                accounts.ledger.note(_entry(record, accounts, name, heard))
-        elif record.journey is None:
-            accounts.ledger.note(_entry(record, accounts, record.model, []))
+        for name, heard in by_model.items():
+            accounts.ledger.note_fields(_fields(record, accounts, name, heard))
+        if not by_model and record.journey is None:
+            accounts.ledger.note_fields(_fields(record, accounts, record.model, []))
 
     return keep
 
 
-def _entry(record: Record, accounts: Accounts, model: str, heard: list[Any]) -> UsageEntry:
-    ended = record.ended or time.perf_counter()
-    total_ms = round(1000 * (ended - record.began))
-    if heard:
-        counts = Tokens(
-            input=sum(one.prompt for one in heard),
-            cached=sum(one.reused for one in heard),
-            output=sum(one.written for one in heard),
-        )
-        first = min((one.first_at for one in heard if one.first_at), default=0.0)
-        at_once = heard[0].worker.leases
-    else:
-        counts, first, at_once = Tokens(input=record.prompt, output=0), 0.0, 1
-    cost = accounts.machine.cost(total_ms, at_once)
-    who, judgement = now(), record.journey.judgement if record.journey is not None else None
-    return UsageEntry(
-        id=new_id(),
-        request=record.id,
-        at=record.at,
-        owner=who.owner,
-        model=model,
-        key=who.by,
-        asked=record.asked or model,
-        route=record.strategy,
-        reasons=record.reasons,
-        tokens=counts,
-        first_ms=round(1000 * (first - record.began)) if first else None,
-        total_ms=total_ms,
-        cost=cost,
-        cost_by="" if cost is None else "machine",
-        label=judgement.label if judgement is not None else "",
-        outcome=_outcome(record),
-    )
+def _fields(
+    record: Record, accounts: Accounts, model: str, heard: Sequence[Counted]
+) -> dict[str, Any]:
+    """Those of a `UsageEntry`, without what is as usual: this is on the way of every answer."""
+    total_ms = round(1000 * ((record.ended or time.perf_counter()) - record.began))
+    who, journey = now(), record.journey
+    found = {
+        "id": new_id(),
+        "request": record.id,
+        "at": record.at,
+        "owner": who.owner,
+        "model": model,
+        "key": who.by,
+        "asked": record.asked or model,
+        "tokens": _counts(heard) if heard else {"input": record.prompt, "output": 0},
+        "total_ms": total_ms,
+        "outcome": _outcome(record),
+    }
+    if first := min((one.first_at for one in heard if one.first_at), default=0.0):
+        found["first_ms"] = round(1000 * (first - record.began))
+    at_once = heard[0].worker.leases if heard else 1
+    if (cost := accounts.machine.cost(total_ms, at_once)) is not None:
+        found |= {"cost": cost, "cost_by": "machine"}
+    if record.strategy:
+        found |= {"route": record.strategy, "reasons": record.reasons}
+    if journey is not None and journey.judgement is not None:
+        found["label"] = journey.judgement.label
+    return found
+
+
+def _counts(heard: Sequence[Counted]) -> dict[str, int]:
+    return {
+        "input": sum(one.prompt for one in heard),
+        "cached": sum(one.reused for one in heard),
+        "output": sum(one.written for one in heard),
+    }
 
 
 def _outcome(record: Record) -> Outcome:
