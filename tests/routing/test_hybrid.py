@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from noibo.egress import Door
 from noibo.errors import NoCandidate, SettingsError, UpstreamFailed
-from noibo.routing.confidence import Calibration
-from noibo.routing.departing import _for_provider, messages_of
+from noibo.routing.checking import Checked
+from noibo.routing.confidence import Calibration, Confidence
+from noibo.routing.departing import Clients, _for_provider, home_client, messages_of
+from noibo.routing.endpoint import Endpoint
 from noibo.routing.hybrid import HybridLLM
 from noibo.settings import load
 from tests.routing.speaking import Says, Speaker, fails, says, speaking
@@ -344,3 +347,27 @@ def test_a_response_is_judged_by_itself(here: Speaker, cloud: Speaker) -> None:
     assert llm.is_good_response("Hà Nội.", EASY)
     assert not llm.is_good_response("", EASY)
     assert json.dumps(llm.plan(EASY).as_json("vi"))
+
+
+# ── a real model ────────────────────────────────────────────────────────────
+
+
+def test_a_real_model_says_how_sure_it_is(real_server: RunningServer, home: Path) -> None:
+    url = f"{real_server.url}/v1"
+    clients = Clients(Door())
+    endpoint = Endpoint(url, "", clients.later(url, home_client))
+    checked = Checked(endpoint, threshold=0.5, samples=2)
+    assert endpoint.first_model() == "smollm2:135m"
+    fields = {
+        "model": endpoint.first_model(),
+        "messages": [{"role": "user", "content": "Say hello in one word."}],
+        "temperature": 0,
+        "max_tokens": 48,
+    }
+    raw, verdict = checked.ask(fields, prior=0.6)
+    clients.close()
+    found = Confidence.of_chat(raw["choices"][0])
+    assert found is not None
+    assert raw["usage"]["completion_tokens"] - found.tokens in {0, 1}  # perhaps with its end
+    assert found.least <= found.mean <= 0
+    assert verdict.good or verdict.faults
