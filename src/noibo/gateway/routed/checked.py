@@ -24,7 +24,7 @@ from noibo.gateway.routed.choosing import Choice
 from noibo.gateway.services import Services
 from noibo.routing.agreement import agreement
 from noibo.routing.judge_model import grade_of, judge_request
-from noibo.routing.judging import Answer, Asked, Evidence, judge
+from noibo.routing.judging import Answer, Asked, Evidence, Verdict, judge
 from noibo.wire import openai
 from noibo.wire.body import raw
 
@@ -32,18 +32,19 @@ PATH: Final = "/v1/chat/completions"
 _FREELY: Final = 0.7  # temperature of the further answers
 
 
-async def is_good(services: Services, choice: Choice, attempt: Attempt) -> bool:
+async def check(services: Services, choice: Choice, attempt: Attempt) -> Verdict:
     """The verdict on what the attempt has heard."""
     asked, answer = Asked.of_chat(choice.chat), attempt.answer()
-    plan = choice.plan
-    verdict = judge(answer, asked, plan.threshold)
+    threshold = choice.plan.threshold
+    verdict = judge(answer, asked, threshold)
     if not verdict.good or answer.calls:
-        return verdict.good
+        return verdict
     share = await _agreement(services, choice, attempt, answer)
     grade = await _grade(services, choice, asked, answer)
-    calibration = services.virtual.answers_of(attempt.model).weigh(answer.confidence, share)
-    evidence = Evidence(plan.p_local, calibration, share, grade)
-    return judge(answer, asked, plan.threshold, evidence).good
+    own = services.chooser.answers_of(attempt.model)
+    calibration = own.weigh(answer.confidence, share)
+    evidence = Evidence(choice.plan.p_local, calibration, share, grade)
+    return judge(answer, asked, threshold, evidence)
 
 
 async def _agreement(

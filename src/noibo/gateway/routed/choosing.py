@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from noibo.gateway.access.identity import now
 from noibo.gateway.leaving.labels import said_of
@@ -15,20 +15,18 @@ from noibo.gateway.routed.candidates import candidate
 from noibo.gateway.routed.virtual import Virtual
 from noibo.gateway.services import Services
 from noibo.gateway.watching.record import Record
-from noibo.routing.demand import Chance, Demand, Means, Rule
+from noibo.routing.demand import Chance, Demand, Means, Rule, text_tokens
 from noibo.routing.judging import last_question
+from noibo.routing.own_answers import OwnAnswers
 from noibo.routing.plan import Plan, make_plan
 from noibo.routing.stickiness import Previous
 from noibo.routing.virtual import VirtualModel
 
+if TYPE_CHECKING:
+    from noibo.routing.complexity import ComplexityClassifier
+    from noibo.routing.features import Query
+
 _ASKS_CHANCE: Final = frozenset({"hybrid", "cascade", "cheapest_that_meets"})
-
-
-class Classifier(Protocol):
-    """How hard a question is: `noibo.routing.ComplexityClassifier`."""
-
-    def p_local(self, query: str) -> float:
-        """The chance that the local model is right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,12 @@ class Chooser:
     def __init__(self, services: Services, virtual: Virtual) -> None:
         self._services = services
         self._virtual = virtual
-        self._classifier: Classifier | None = None
+        self._classifier: ComplexityClassifier | None = None
+        self._own: dict[str, OwnAnswers] = {}
+
+    def answers_of(self, model: str) -> OwnAnswers:
+        """How sure a model of this machine mostly is of what it answers."""
+        return self._own.setdefault(model, OwnAnswers())
 
     async def choose(
         self, record: Record, asked: VirtualModel, path: str, fields: Mapping[str, Any]
@@ -64,7 +67,7 @@ class Chooser:
         chat = as_chat(path, fields)
         demand = Demand.of_chat(chat)
         if asked.strategy.kind in _ASKS_CHANCE:
-            demand = replace(demand, chance=await self._chance(chat))
+            demand = replace(demand, chance=await self._chance(chat, demand))
         if any(not one.local for one in candidates):
             demand = await self._judged(record, asked, fields, demand)
         choice = Choice(asked, _NO_PLAN, chat)
@@ -84,16 +87,13 @@ class Chooser:
         previous = Previous(model, local, unfit)
         self._virtual.conversations.remember(now().owner, choice.messages, previous)
 
-    async def _chance(self, chat: Chat) -> Chance:
-        """That the local model is right; unknown where nobody can say."""
-        question = last_question(chat.get("messages"))
-        classifier = self._classifier
-        try:
-            if classifier is None:
-                classifier = self._classifier = await asyncio.to_thread(_new_classifier)
-        except ImportError:
-            return Chance()
-        return Chance(await asyncio.to_thread(classifier.p_local, question))
+    async def _chance(self, chat: Chat, demand: Demand) -> Chance:
+        """That the local model is right."""
+        if self._classifier is None:
+            self._classifier = await asyncio.to_thread(_new_classifier)
+        weigh = self._classifier.weigh
+        found = await asyncio.to_thread(lambda: weigh(_query(chat, demand)))
+        return Chance(found.p_local, found.sure, found.reasons())
 
     async def _judged(
         self, record: Record, asked: VirtualModel, fields: Mapping[str, Any], demand: Demand
@@ -109,11 +109,26 @@ class Chooser:
         return replace(demand, label=judgement.label, rule=rule, means=means)
 
 
-def _new_classifier() -> Classifier:
-    from noibo.routing import ComplexityClassifier
+def _new_classifier() -> ComplexityClassifier:
+    from noibo.routing.complexity import ComplexityClassifier
 
-    made: Classifier = ComplexityClassifier()
-    return made
+    return ComplexityClassifier()
+
+
+def _query(chat: Chat, demand: Demand) -> Query:
+    """The last thing that is asked, and what stands round it."""
+    from noibo.routing.features import Query
+
+    question = last_question(chat.get("messages"))
+    tools, documents = chat.get("tools"), chat.get("documents")
+    return Query(
+        question,
+        context_tokens=max(demand.tokens - text_tokens(question), 0),
+        turns=demand.turns,
+        tools=len(tools) if isinstance(tools, list) else 0,
+        documents=len(documents) if isinstance(documents, list) else 0,
+        pictures=int("vision" in demand.needs),
+    )
 
 
 _NO_PLAN: Final = Plan("", "local_only", (), (), ())

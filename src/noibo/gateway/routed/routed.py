@@ -21,7 +21,7 @@ from noibo.gateway.access.identity import now
 from noibo.gateway.access.models import STANDS_FOR
 from noibo.gateway.reading import BODY, read_body
 from noibo.gateway.routed.attempt import ATTEMPT, Attempt
-from noibo.gateway.routed.checked import is_good
+from noibo.gateway.routed.checked import check
 from noibo.gateway.routed.choosing import Choice
 from noibo.gateway.routed.outcome import outcome_of
 from noibo.gateway.routed.outer import Held, Outer, remarks
@@ -122,11 +122,12 @@ class Asking:
         self._outer = outer
         self._record: Record = current()
         self._tried: Tried = []
+        self._said: list[str] = []  # of answers that were checked
 
     async def ask(self, scope: Scope, receive: Receive) -> None:
         """Until one has answered, or none is left."""
         plan, record = self._choice.plan, self._record
-        record.reasons = reasons_of(plan, [])
+        record.reasons = reasons_of(plan, [], [])
         kept: tuple[Held, Target] | None = None  # an answer that was not good, and is one
         place: int | None = 0
         while place is not None:
@@ -167,8 +168,10 @@ class Asking:
             return held, None
         if record.fault is not None or held.status != 200:
             return held, outcome_of(record.fault, held.status)
-        if target.check and not await is_good(self._services, self._choice, attempt):
-            return held, Outcome.UNFIT
+        if target.check:
+            verdict = await check(self._services, self._choice, attempt)
+            self._said += [f"{target.model}: {why}" for why in verdict.reasons()]
+            return held, None if verdict.good else Outcome.UNFIT
         return held, None
 
     async def _give(self, held: Held, target: Target, *, unfit: bool = False) -> None:
@@ -182,8 +185,8 @@ class Asking:
         """Its answer goes to the caller from here on."""
         plan, record = self._choice.plan, self._record
         if not self._outer.begun:
-            self._outer.headers += route_headers(plan, target.model, self._tried)
-        record.reasons = reasons_of(plan, self._tried)
+            self._outer.headers += route_headers(plan, target.model, self._tried, self._said)
+        record.reasons = reasons_of(plan, self._tried, self._said)
         if record.journey is not None:
             record.journey.pending = False
             record.journey.route = route_json(plan, target.model, self._tried)
@@ -193,7 +196,7 @@ class Asking:
     async def _fail(self, held: Held) -> None:
         plan, record = self._choice.plan, self._record
         if not self._outer.begun:
-            self._outer.headers += route_headers(plan, "", self._tried)
+            self._outer.headers += route_headers(plan, "", self._tried, self._said)
         if record.journey is not None:
             record.journey.pending = False
             record.journey.route = route_json(plan, "", self._tried)

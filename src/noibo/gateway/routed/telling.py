@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from noibo.gateway.reply import Headers, header
@@ -12,8 +13,8 @@ LONGEST: Final = 1000
 Tried = list[tuple[str, str]]  # models that gave no answer, and how that ended
 
 
-def route_headers(plan: Plan, model: str, tried: Tried) -> Headers:
-    """What goes with the answer of `model`."""
+def route_headers(plan: Plan, model: str, tried: Tried, checked: Sequence[str]) -> Headers:
+    """What goes with the answer of `model`. `checked`: what was found in answers."""
     said = [plan.model, f"strategy={plan.strategy}"]
     if model:
         said.append(f"model={_plain(model)}")
@@ -22,14 +23,14 @@ def route_headers(plan: Plan, model: str, tried: Tried) -> Headers:
     if plan.p_local is not None:
         said.append(f"p_local={plan.p_local:.3f}")
     said += [f"tried={_plain(name)}:{how}" for name, how in tried]
-    why = " | ".join(reasons_of(plan, tried))
+    why = " | ".join(reasons_of(plan, tried, checked))
     return [header(ROUTE_HEADER, "; ".join(said)), header(WHY_HEADER, _ascii(why)[:LONGEST])]
 
 
-def reasons_of(plan: Plan, tried: Tried) -> tuple[str, ...]:
+def reasons_of(plan: Plan, tried: Tried, checked: Sequence[str]) -> tuple[str, ...]:
     """Everything that was decided, and what came of it."""
     ended = (f"{name} gave no answer: {how}" for name, how in tried)
-    return (*plan.explain(), *ended)
+    return (*plan.explain(), *checked, *ended)
 
 
 def route_json(plan: Plan, model: str, tried: Tried) -> dict[str, Any]:
