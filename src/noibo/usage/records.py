@@ -14,7 +14,6 @@ from noibo.usage.entry import UsageEntry
 from noibo.usage.tokens import Tokens
 
 QUARTER_S: Final = 900  # every zone's days begin at a quarter of an hour
-_AT_ONCE: Final = 200  # rows a statement: SQLite takes 32,766 values
 _LONGEST: Final = {"request": 64, "owner": 128, "key": 128, "route": 128, "label": 64}
 _LONGEST_TEXT: Final = 1000
 _MOST: Final = 2**62  # a column's, and a sum of two
@@ -22,10 +21,9 @@ _MOST: Final = 2**62  # a column's, and a sum of two
 
 def insert_entries(connection: Connection, entries: Sequence[UsageEntry]) -> None:
     """Keep calls; those that are kept already stay as they are."""
-    insert = _insert(connection)
-    for start in range(0, len(entries), _AT_ONCE):
-        rows = [row(entry) for entry in entries[start : start + _AT_ONCE]]
-        connection.execute(insert.values(rows).on_conflict_do_nothing(index_elements=["id"]))
+    if entries:
+        insert = _insert(connection).on_conflict_do_nothing(index_elements=["id"])
+        connection.execute(insert, [row(entry) for entry in entries])
 
 
 def replace_entry(connection: Connection, entry: UsageEntry) -> None:

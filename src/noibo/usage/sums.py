@@ -6,9 +6,9 @@ do, that one; a judge, or one whose answer was thrown away, cost something and a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -134,14 +134,8 @@ def _sum(what: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
     return sa.func.coalesce(sa.func.sum(what), 0)
 
 
-def _cell(found: Mapping[str, object]) -> Cell:
-    flags: Sequence[str] = ("local", "long")
-    said = dict(found)
-    whole = {name: int(str(value)) for name, value in said.items() if name not in {*flags, "name"}}
-    name = said["name"]
-    return Cell(
-        name=name if isinstance(name, int) else str(name),
-        local=bool(said["local"]),
-        long=bool(said["long"]),
-        **whole,
-    )
+def _cell(found: Mapping[str, Any]) -> Cell:
+    """PostgreSQL's sums of whole numbers are decimal ones."""
+    named = {"name", "local", "long"}
+    whole = {name: int(value) for name, value in found.items() if name not in named}
+    return Cell(name=found["name"], local=bool(found["local"]), long=bool(found["long"]), **whole)
