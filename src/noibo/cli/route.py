@@ -11,6 +11,8 @@ import typer
 
 from noibo.cli.context import settings
 from noibo.cli.privacy_view import Language
+from noibo.cli.route_eval import evaluate
+from noibo.cli.route_score import score
 from noibo.cli.terminal import harmless
 from noibo.errors import NoCandidate, UsageError
 
@@ -29,6 +31,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Show which model would answer, and why.",
 )
+
+
+app.command("score")(score)
+app.command("eval")(evaluate)
 
 
 @app.callback()
@@ -64,8 +70,8 @@ def explain(
     virtual = _virtual(virtual_models(tree), model)
     candidates, missing = candidates_of(virtual, tree)
     judgement = _judged(tree, text, label)
-    demand = _demand(text, needs, task, judgement)
     language: Tongue = "vi" if lang is Language.vi else "en"
+    demand = _demand(text, needs, task, judgement, language)
     try:
         plan = make_plan(
             model,
@@ -106,9 +112,10 @@ def _judged(tree: Settings, text: str, label: str | None) -> Judgement:
     return judged(Policy.of(tree.privacy), fields, Detector().find, said)
 
 
-def _demand(text: str, needs: str, task: str, judgement: Judgement) -> Demand:
+def _demand(text: str, needs: str, task: str, judgement: Judgement, language: Tongue) -> Demand:
     from noibo.routing import ComplexityClassifier
     from noibo.routing.demand import ABILITIES, Ability, Chance, Demand, Rule
+    from noibo.routing.features import Query
 
     wanted = [one.strip() for one in needs.split(",") if one.strip()]
     if unknown := [one for one in wanted if one not in ABILITIES]:
@@ -117,11 +124,12 @@ def _demand(text: str, needs: str, task: str, judgement: Judgement) -> Demand:
             next_step=f"--needs takes {', '.join(ABILITIES)}, with commas between.",
         )
     demand = Demand.of_chat({"messages": [{"role": "user", "content": text}]})
+    found = ComplexityClassifier().weigh(Query(text, tools=int("tools" in wanted)))
     return replace(
         demand,
         needs=demand.needs | frozenset(cast(list[Ability], wanted)),
         task=task,
-        chance=Chance(ComplexityClassifier().p_local(text)),
+        chance=Chance(found.p_local, found.sure, found.reasons(language)),
         label=judgement.label,
         rule=cast(Rule, str(judgement.rule)),
     )

@@ -11,6 +11,7 @@ import re
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 from noibo.routing import cues, subjects
@@ -19,14 +20,28 @@ from noibo.routing.phrases import Words, fold
 
 # What needs no knowledge of a subject though its terms are there.
 _TOLD: Final = frozenset(
-    "define fact count list translate summarise rewrite convert brief chat".split()
+    [
+        "define",
+        "fact",
+        "count",
+        "list",
+        "translate",
+        "summarise",
+        "rewrite",
+        "convert",
+        "brief",
+        "chat",
+        "explain",
+    ]
 )
-BUCKETS: Final = 1 << 14
+BUCKETS: Final = 1 << 16
 ASK_HEAD: Final = 700  # characters at the beginning and the end that an instruction stands in;
 ASK_TAIL: Final = 500  # what lies between is a text that it is about
 READ_HEAD: Final = 6000  # characters that are read at all: the time for a prompt is bounded
 READ_TAIL: Final = 2000
-_QUOTED: Final = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|[\"“«「『][^\"”»」』\n]{3,300}[\"”»」』]", re.S)
+_QUOTED: Final = re.compile(
+    r"```.*?(?:```|\Z)|`[^`\n]*`|[\"“«「『][^\"”»」』\n]{3,300}[\"”»」』]", re.S
+)
 _SPACED: Final = re.compile(r"[a-z0-9]+|[^\sa-z0-9]")
 
 
@@ -51,6 +66,7 @@ class Features:
     values: dict[str, float]
     form: Form
     words: int
+    numbers: int = 0
     buckets: dict[int, float] = field(default_factory=dict)
     found: tuple[str, ...] = ()
 
@@ -87,7 +103,8 @@ def features_of(query: Query) -> Features:
         values={name: value for name, value in values.items() if value},
         form=shape.form,
         words=len(whole),
-        buckets=_hashed(text),
+        numbers=shape.numbers,
+        buckets=_hashed(text, shape.form),
         found=(*said, *sorted(about, key=lambda name: (-len(about[name]), name))),
     )
 
@@ -99,7 +116,7 @@ def _read(text: str) -> str:
 
 
 def _asked(text: str) -> str:
-    """What asks for something: without quotations and code, and without the middle of long texts."""
+    """What asks for something: without quotations, code, and the middle of long texts."""
     text = _QUOTED.sub(" ", text)
     if len(text) <= ASK_HEAD + ASK_TAIL:
         return text
@@ -189,14 +206,16 @@ def _around(query: Query) -> dict[str, float]:
     }
 
 
-def _hashed(text: str) -> dict[int, float]:
-    """Words and pairs of neighbours by hash, each as 1 + log of how often."""
+def _hashed(text: str, form: Form) -> dict[int, float]:
+    """Words and pairs of neighbours by hash, each as 1 + log of how often. The same word says
+    another thing in another form."""
+    salt = zlib.crc32(form.encode())
     pieces = _SPACED.findall(fold(text))[:700]
     counted = Counter(pieces)
-    counted.update(map(" ".join, zip(pieces, pieces[1:], strict=False)))
+    counted.update(map(" ".join, pairwise(pieces)))
     buckets: dict[int, float] = {}
     for piece, often in counted.items():
-        bucket = zlib.crc32(piece.encode()) % BUCKETS
+        bucket = zlib.crc32(piece.encode(), salt) % BUCKETS
         buckets[bucket] = buckets.get(bucket, 0.0) + 1 + math.log(often)
     return buckets
 

@@ -1,7 +1,9 @@
 """What was learnt: a weight for each feature and for each hashed word, shipped with the package.
 
-Two linear models over one set of features: `local`, how likely the local model's answer is right
-(log-odds), and `gain`, how much more often a large model is right than the local one.
+Two linear models over one set of features, each giving log-odds: that the local model's answer is
+right, and that a large model's is. `p_local` is made of both: of two prompts that the local model
+is as likely to fail on, the one where a large model would not is put lower, as far as the form of
+the prompt has shown that to be worth it.
 """
 
 from __future__ import annotations
@@ -33,56 +35,51 @@ class BrokenWeights(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """`scale`: for each form a slope and an offset, that make log-odds of what was learnt."""
+    """`scale`: for each form how much `local` and `large` count, and an offset."""
 
     local: Floats
-    gain: Floats
+    large: Floats
     words_local: Floats
-    words_gain: Floats
+    words_large: Floats
     rarity: Floats
     scale: Floats
     about: str = ""
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of what `local` and `gain` are weights; the last is the constant."""
-        return (*NAMES, "constant")
-
     def parts(self, features: Features) -> dict[str, float]:
-        """What each feature adds to the log-odds that the local model is right; they sum to it."""
-        slope, offset = self.scale[FORMS.index(features.form)]
+        """What each feature adds to the log-odds of `p_local`; they sum to it."""
+        of_local, of_large, offset = self.scale[FORMS.index(features.form)].tolist()
+        weights = of_local * self.local + of_large * self.large
         parts = {
-            name: float(slope * self.local[_PLACE[name]] * value)
-            for name, value in features.values.items()
+            name: float(weights[_PLACE[name]] * value) for name, value in features.values.items()
         }
-        parts["constant"] = float(slope * self.local[-1] + offset)
-        parts[WORDS] = float(slope * self._of_words(features, self.words_local))
+        parts["constant"] = float(weights[-1] + offset)
+        buckets, values = words_of(features, self.rarity)
+        words = of_local * self.words_local[buckets] + of_large * self.words_large[buckets]
+        parts[WORDS] = float(values @ words)
         return parts
 
-    def gains(self, features: Features) -> float:
-        """How much more often a large model is right, -1 to 1."""
-        named = sum(self.gain[_PLACE[name]] * value for name, value in features.values.items())
-        total = named + self.gain[-1] + self._of_words(features, self.words_gain)
-        return float(min(max(total, -1.0), 1.0))
-
-    def _of_words(self, features: Features, weights: Floats) -> float:
+    def large_odds(self, features: Features) -> float:
+        """Log-odds that a large model's answer is right."""
         buckets, values = words_of(features, self.rarity)
-        return float(values @ weights[buckets]) if len(buckets) else 0.0
+        named = sum(self.large[_PLACE[name]] * value for name, value in features.values.items())
+        return float(named + self.large[-1] + values @ self.words_large[buckets])
 
     def save(self, path: Path) -> None:
         """The same bytes for the same weights. Words are kept in half precision."""
-        half = {
+        half: dict[str, Any] = {
             "words_local": self.words_local.astype(np.float16),
-            "words_gain": self.words_gain.astype(np.float16),
+            "words_large": self.words_large.astype(np.float16),
             "rarity": self.rarity.astype(np.float16),
         }
-        named = {name: getattr(self, name).round(6) for name in ("local", "gain", "scale")}
+        named: dict[str, Any] = {
+            name: getattr(self, name).round(6) for name in ("local", "large", "scale")
+        }
+        arrays: dict[str, Any] = {"names": np.array(_NAMES), "about": np.array(self.about)}
         with path.open("wb") as file:
-            np.savez_compressed(
-                file, names=np.array(self.names), about=np.array(self.about), **named, **half
-            )
+            np.savez_compressed(file, **arrays, **named, **half)
 
 
+_NAMES: Final = (*NAMES, "constant")
 _PLACE: Final = {name: place for place, name in enumerate(NAMES)}
 
 
@@ -110,13 +107,13 @@ def load(path: Path = SHIPPED) -> Learnt:
 def _checked(found: dict[str, Any], path: Path) -> Learnt:
     wanted = {
         "local": (len(NAMES) + 1,),
-        "gain": (len(NAMES) + 1,),
+        "large": (len(NAMES) + 1,),
         "words_local": (BUCKETS,),
-        "words_gain": (BUCKETS,),
+        "words_large": (BUCKETS,),
         "rarity": (BUCKETS,),
-        "scale": (len(FORMS), 2),
+        "scale": (len(FORMS), 3),
     }
-    if tuple(found.get("names", ())) != (*NAMES, "constant"):
+    if tuple(found.get("names", ())) != _NAMES:
         raise BrokenWeights(f"{path.name} has weights of other features than this version has")
     for name, shape in wanted.items():
         array = found.get(name)

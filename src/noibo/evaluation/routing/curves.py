@@ -27,7 +27,8 @@ class Curve:
     def recovered(self) -> Floats:
         """PGR at each cost."""
         weak, strong = self.quality[0], self.quality[-1]
-        return (self.quality - weak) / (strong - weak)
+        part: Floats = (self.quality - weak) / (strong - weak)
+        return part
 
     @property
     def apgr(self) -> float:

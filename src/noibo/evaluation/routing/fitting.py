@@ -1,4 +1,4 @@
-"""Linear and logistic regression with a Gaussian prior on each weight, in numpy alone.
+"""Logistic regression with a Gaussian prior on each weight, in numpy alone.
 
 The prior's mean is what was known before the data (the seed's rules), its precision how much data
 it takes to move it. Newton's method with conjugate gradients: no randomness, the same every time.
@@ -16,7 +16,7 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 Whole = np.ndarray[Any, np.dtype[np.int64]]
 _NEWTON_STEPS: Final = 25
 _GRADIENT_STEPS: Final = 200
-_ENOUGH: Final = 1e-9
+_ENOUGH: Final = 1e-7
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,14 @@ class Matrix:
     def times(self, weights: Floats) -> Floats:
         """One number for each line."""
         products = self.values * weights[self.columns]
-        return np.bincount(self.rows, products, self.height)
+        summed: Floats = np.bincount(self.rows, products, self.height).astype(np.float64)
+        return summed
 
     def transposed_times(self, by: Floats) -> Floats:
         """One number for each column."""
-        return np.bincount(self.columns, self.values * by[self.rows], self.width)
+        products = self.values * by[self.rows]
+        summed: Floats = np.bincount(self.columns, products, self.width).astype(np.float64)
+        return summed
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +72,9 @@ def logistic(matrix: Matrix, labels: Floats, weights_of: Floats, prior: Prior) -
         curve = weights_of * np.maximum(chance * (1 - chance), 1e-6)
         step = _solve(_times(matrix, curve, prior), slope, prior.precision)
         weights = weights - step
-        if float(np.abs(step).max()) < 1e-6:
+        if float(np.abs(step).max()) < 1e-4:
             break
     return weights
-
-
-def linear(matrix: Matrix, aims: Floats, weights_of: Floats, prior: Prior) -> Floats:
-    """The weights of least squares."""
-    miss = weights_of * (matrix.times(prior.mean) - aims)
-    step = _solve(
-        _times(matrix, weights_of, prior), matrix.transposed_times(miss), prior.precision
-    )
-    return prior.mean - step
 
 
 def sigmoid(odds: Floats) -> Floats:

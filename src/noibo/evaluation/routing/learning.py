@@ -1,8 +1,10 @@
 """The router's weights, learnt from labelled prompts over the prior.
 
-A prompt that both models fail on says little of where to send it: it counts a quarter while the
-order of prompts is learnt. What comes out is then scaled, per form, so that `p_local` is the chance
-that the local model is right, with such prompts counted in full.
+Two models are learnt: whether the local answer is right, and whether a large model's is. Of two
+prompts that the local model is as likely to fail on, the one that a large model gets right should
+be sent first; so log-odds are drawn toward that where models fail together (`DRAWN`), and scaled
+then, per form, until they are again the chance that the local model is right, prompts that both
+fail on counted as wrong.
 """
 
 from __future__ import annotations
@@ -15,14 +17,16 @@ import numpy as np
 
 from noibo.evaluation.routing import fitting
 from noibo.evaluation.routing.folds import folds_of
-from noibo.evaluation.routing.priors import prior_of_gain, prior_of_local
+from noibo.evaluation.routing.priors import prior_of_large, prior_of_local
 from noibo.evaluation.routing.samples import Sample
 from noibo.routing.features import BUCKETS, NAMES, Features, features_of
+from noibo.routing.forms import Form
 from noibo.routing.learnt import FORMS, Learnt, words_of
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-BOTH_FAIL: Final = 0.25
+DRAWN: Final[Mapping[Form, float]] = {"choice": 1.5, "problem": 0.0, "code": 0.0, "open": 0.0}
 COUNTS: Final[Mapping[str, float]] = {"routerarena": 0.7, "mt_bench": 0.3}  # other models, a judge
+SCALING_FOLDS: Final = 4
 LEAST_TO_SCALE: Final = 100  # prompts of a form
 _PLACE: Final = {name: place for place, name in enumerate(NAMES)}
 WIDTH: Final = len(NAMES) + 1 + BUCKETS
@@ -53,6 +57,11 @@ class Data:
         return np.array([float(one.right) for one in self.samples])
 
     @property
+    def strong_right(self) -> Floats:
+        """Whether the strong model's is."""
+        return np.array([float(one.strong_right) for one in self.samples])
+
+    @property
     def weak(self) -> Floats:
         """How good its answers are."""
         return np.array([one.weak for one in self.samples])
@@ -69,51 +78,55 @@ def learn(data: Data) -> Learnt:
     return replace(learnt, scale=_scale(data))
 
 
-def raw_odds(learnt: Learnt, data: Data) -> Floats:
-    """What the local weights say before it is scaled."""
-    weights = np.concatenate([learnt.local, learnt.words_local])
-    return _matrix(data, learnt.rarity).times(weights)
+def raw_odds(learnt: Learnt, data: Data) -> tuple[Floats, Floats]:
+    """What both models say, before it is scaled."""
+    matrix = _matrix(data, learnt.rarity)
+    local = matrix.times(np.concatenate([learnt.local, learnt.words_local]))
+    return local, matrix.times(np.concatenate([learnt.large, learnt.words_large]))
 
 
 def chances(learnt: Learnt, data: Data) -> Floats:
     """`p_local` of each."""
     forms = [FORMS.index(one.form) for one in data.features]
-    slope, offset = learnt.scale[forms].T
-    return fitting.sigmoid(slope * raw_odds(learnt, data) + offset)
+    of_local, of_large, offset = learnt.scale[forms].T
+    local, large = raw_odds(learnt, data)
+    return fitting.sigmoid(of_local * local + of_large * large + offset)
 
 
 def gains(learnt: Learnt, data: Data) -> Floats:
-    """How much a large model would help with each."""
-    weights = np.concatenate([learnt.gain, learnt.words_gain])
-    return _matrix(data, learnt.rarity).times(weights)
+    """How much more often a large model is right on each."""
+    local, large = raw_odds(learnt, data)
+    return fitting.sigmoid(large) - fitting.sigmoid(local)
 
 
 def _weights(data: Data) -> Learnt:
     rarity = _rarity(data.features)
     matrix = _matrix(data, rarity)
     counts = np.array([COUNTS.get(one.source, 1.0) for one in data.samples])
-    both = np.array([BOTH_FAIL if one.both_fail else 1.0 for one in data.samples])
-    local = fitting.logistic(matrix, data.right, counts * both, prior_of_local())
-    gain = fitting.linear(matrix, data.strong - data.weak, counts, prior_of_gain())
+    local = fitting.logistic(matrix, data.right, counts, prior_of_local())
+    large = fitting.logistic(matrix, data.strong_right, counts, prior_of_large())
     named = len(NAMES) + 1
-    unscaled = np.tile([1.0, 0.0], (len(FORMS), 1))
-    return Learnt(local[:named], gain[:named], local[named:], gain[named:], rarity, unscaled)
+    scale = np.tile([1.0, 0.0, 0.0], (len(FORMS), 1))
+    return Learnt(local[:named], large[:named], local[named:], large[named:], rarity, scale)
 
 
 def _scale(data: Data) -> Floats:
     """For each form with enough labels a slope and an offset, from weights that have not seen the
     prompts (Platt, 1999). Open prompts are scaled by the prior itself."""
-    fold_of = folds_of(data.samples)
-    odds = np.zeros(len(data.samples))
+    fold_of = folds_of(data.samples, many=SCALING_FOLDS)
+    odds = np.zeros((2, len(data.samples)))
     for fold in sorted(set(fold_of.tolist())):
         held = fold_of == fold
-        odds[held] = raw_odds(_weights(data.where(~held)), data.where(held))
-    scale = np.tile([1.0, 0.0], (len(FORMS), 1))
+        odds[:, held] = raw_odds(_weights(data.where(~held)), data.where(held))
+    scale = np.tile([1.0, 0.0, 0.0], (len(FORMS), 1))
     counts = np.array([COUNTS.get(one.source, 1.0) for one in data.samples])
     for place, form in enumerate(FORMS[:2]):
         own = np.array([one.form == form for one in data.features], dtype=bool)
         if own.sum() >= LEAST_TO_SCALE:
-            scale[place] = _platt(odds[own], data.right[own], counts[own])
+            drawn = DRAWN[form]
+            mixed = (1 + drawn) * odds[0, own] - drawn * odds[1, own]
+            slope, offset = _platt(mixed, data.right[own], counts[own])
+            scale[place] = (slope * (1 + drawn), -slope * drawn, offset)
     return scale
 
 
@@ -129,7 +142,7 @@ def _rarity(features: Sequence[Features]) -> Floats:
     seen = np.zeros(BUCKETS)
     for one in features:
         seen[list(one.buckets)] += 1
-    return np.log((1 + len(features)) / (1 + seen)).clip(0.1) * (seen > 1)
+    return (1 + np.log((1 + len(features)) / (1 + seen))) * (seen > 1)
 
 
 def _matrix(data: Data, rarity: Floats) -> fitting.Matrix:

@@ -18,8 +18,10 @@ from noibo.routing.features import BUCKETS, NAMES
 
 FIRM: Final = 200.0  # nothing here is labelled with it: only a lot of data moves it
 LOOSE: Final = 2.0
+HINT: Final = 30.0  # hardly labelled, or of little use beside the words themselves
 WORDS: Final = 1.0
-GAIN_SHARE: Final = -0.12  # of what makes the local model wrong, a large model gets right so much
+LARGE_SHARE: Final = 0.4  # of what makes a local model wrong, so much does with a large one
+LARGE_CONSTANT: Final = 1.6
 
 # name: (mean, precision)
 LOCAL: Final[dict[str, tuple[float, float]]] = {
@@ -41,37 +43,36 @@ LOCAL: Final[dict[str, tuple[float, float]]] = {
     "tools": (-0.45, FIRM),
     "documents": (-0.25, FIRM),
     "pictures": (-0.5, FIRM),
-    "formulas": (-0.6, LOOSE),
-    "long_words": (-0.2, LOOSE),
-    "code_lines": (-0.5, LOOSE),
+    "formulas": (-0.4, HINT),
+    "long_words": (-0.1, HINT),
+    "code_lines": (-0.5, HINT),
     "choice": (0.4, LOOSE),
-    "choice_length": (-0.3, LOOSE),
-    "choice_options": (-0.5, LOOSE),
-    "choice_statements": (-0.5, LOOSE),
-    "choice_negative": (-0.2, LOOSE),
-    "choice_numbers": (-0.5, LOOSE),
+    "choice_length": (-0.5, LOOSE),
+    "choice_options": (-0.15, HINT),
+    "choice_statements": (-0.15, HINT),
+    "choice_negative": (-0.06, HINT),
+    "choice_numbers": (-0.15, HINT),
     "problem": (0.2, LOOSE),
     "problem_length": (-0.7, LOOSE),
-    "problem_numbers": (-0.3, LOOSE),
-    "problem_rates": (-0.1, LOOSE),
-    "problem_shares": (-0.3, LOOSE),
-    "problem_relations": (-0.2, LOOSE),
-    "problem_sequence": (-0.2, LOOSE),
-    "problem_clock": (-0.2, LOOSE),
-    "exam_on_mathematics": (-0.8, LOOSE),
-    "exam_on_statistics": (-0.6, LOOSE),
-    "exam_on_physics": (-0.4, LOOSE),
-    "exam_on_chemistry": (-0.4, LOOSE),
-    "exam_on_law": (-0.5, LOOSE),
-    "exam_on_logic": (-0.5, LOOSE),
-    "exam_on_computing": (-0.2, LOOSE),
-    "exam_on_history": (0.3, LOOSE),
-    "exam_on_psychology": (0.3, LOOSE),
-    "exam_on_society": (0.3, LOOSE),
+    "problem_numbers": (-0.05, HINT),
+    "problem_rates": (-0.05, HINT),
+    "problem_shares": (-0.05, HINT),
+    "problem_relations": (-0.05, HINT),
+    "problem_sequence": (-0.05, HINT),
+    "problem_clock": (-0.05, HINT),
+    "exam_on_mathematics": (-0.24, HINT),
+    "exam_on_statistics": (-0.18, HINT),
+    "exam_on_physics": (-0.12, HINT),
+    "exam_on_chemistry": (-0.12, HINT),
+    "exam_on_law": (-0.15, HINT),
+    "exam_on_logic": (-0.15, HINT),
+    "exam_on_computing": (-0.06, HINT),
+    "exam_on_history": (0.09, HINT),
+    "exam_on_psychology": (0.09, HINT),
+    "exam_on_society": (0.09, HINT),
 }
-# Cues and subjects one by one may differ a little from what all of their side have.
-_CUE: Final = (0.0, 40.0)
-_SUBJECT: Final = (0.0, 10.0)
+# Cues one by one may differ a little from what all of their side have.
+_CUE: Final = 40.0
 # In the seed's patterns, weaker than the others: "cách", "phải" and a summary are said of anything.
 _MILD: Final[dict[str, float]] = {
     "ask_effects": 0.5,
@@ -89,17 +90,18 @@ def prior_of_local() -> Prior:
     return Prior(mean, precision)
 
 
-def prior_of_gain() -> Prior:
-    """What makes the local model wrong makes it worth asking a large one, less as both fail."""
+def prior_of_large() -> Prior:
+    """A large model fails at the same things, less; what exam questions are about, the data says."""
     local = prior_of_local()
-    mean = local.mean * GAIN_SHARE
-    mean[len(NAMES)] = 0.15
-    return Prior(mean, np.where(local.precision == WORDS, 3.0, local.precision * 1.5))
+    mean = local.mean * LARGE_SHARE
+    mean[len(NAMES)] = LARGE_CONSTANT
+    exam = np.array([name.startswith("exam_") for name in NAMES] + [False] * (BUCKETS + 1))
+    return Prior(mean, np.where(exam, LOOSE, local.precision))
 
 
 def _of(name: str) -> tuple[float, float]:
     if name in LOCAL:
         return LOCAL[name]
     if name.startswith("ask_"):
-        return (_MILD.get(name, 0.0), _CUE[1] if name not in _MILD else FIRM)
-    return _SUBJECT if name.startswith("on_") else (0.0, LOOSE)
+        return (_MILD.get(name, 0.0), _CUE if name not in _MILD else FIRM)
+    return (0.0, HINT)

@@ -39,12 +39,16 @@ class Sample:
     @property
     def right(self) -> bool:
         """Whether the weak model's answer is right; where both fail it is wrong."""
-        return self.weak >= (GOOD_SCORE / 10 if self.source == "mt_bench" else GOOD_SHARE)
+        return self.weak >= self._enough
 
     @property
-    def both_fail(self) -> bool:
-        """Whether the strong model would not have helped either."""
-        return not self.right and self.strong <= self.weak
+    def strong_right(self) -> bool:
+        """Whether the strong model's is."""
+        return self.strong >= self._enough
+
+    @property
+    def _enough(self) -> float:
+        return GOOD_SCORE / 10 if self.source == "mt_bench" else GOOD_SHARE
 
 
 @dataclass(frozen=True, slots=True)
