@@ -19,10 +19,12 @@ class Marked:
 
 
 def read(name: str) -> list[Marked]:
-    """The texts of a file, one a line; `\\n` is the end of a line, `\\t` a tabulator, `#` a remark."""
+    """The texts of a file, one a line, `\\n` and `\\t` as in code; `#` begins a remark."""
     lines = (DATA / name).read_text(encoding="utf-8").splitlines()
     return [
-        marked(line.replace("\\n", "\n")) for line in lines if line and not line.startswith("# ")
+        marked(line.replace("\\n", "\n").replace("\\t", "\t"))
+        for line in lines
+        if line and not line.startswith("# ")
     ]
 
 
