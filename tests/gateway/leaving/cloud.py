@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import Any, Self
 
 from tests.elsewhere_address import OUTER
@@ -91,6 +92,11 @@ class Cloud(ThreadingHTTPServer):
         self.sent: list[Sent] = []
         self.host = f"{OUTER}:{self.server_address[1]}"
         self.url = f"http://{self.host}/v1"
+
+    def server_bind(self) -> None:
+        """Without looking its own address up in DNS, which would leave this machine."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[0], self.server_address[1]
 
     def handle_error(self, *_: Any) -> None:
         """Callers that leave are no fault."""
