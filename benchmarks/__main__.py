@@ -20,6 +20,7 @@ ALL = (
     "engines",
     "gateway",
     "overload",
+    "detection",
 )
 
 
