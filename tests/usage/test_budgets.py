@@ -341,6 +341,30 @@ async def test_what_ends_while_the_database_is_away_is_settled_from_the_journal(
     await ledger.close()
 
 
+async def test_without_a_database_calls_are_made_that_no_budget_is_over_and_no_others(
+    database: Database, tmp_path: Path
+) -> None:
+    away = True
+
+    async def opened() -> Database:
+        if away:
+            raise DatabaseError("It does not answer.")
+        return database
+
+    ledger = Ledger(opened, tmp_path / "usage")
+    rule = Rule("key:laptop", day=1000)
+    desk = Budgets(opened, [rule], ledger.put_aside, calendar=AT_NOON)
+    with pytest.raises(DatabaseError):
+        await desk.reserve(call(), 400, ANNA)
+    held = await desk.reserve(call(), 400, Spender("binh"))
+    await desk.settle(held, call(id=held.entry.id, cost=150))
+    away = False
+    await ledger.flush()
+    (kept,) = await rows(database, usage)
+    assert kept.cost == 150
+    await ledger.close()
+
+
 # ── all at once ─────────────────────────────────────────────────────────────
 
 

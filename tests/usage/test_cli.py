@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +16,13 @@ import pytest
 from noibo.assembly import open_database, open_money
 from noibo.cli.main import app
 from noibo.database.database import Database
+from noibo.database.schema import api_keys
 from noibo.errors import NoiboError
 from noibo.settings import load
 from noibo.usage.journal import Journal
 from noibo.usage.rules import Spender
 from noibo.usage.tokens import Tokens
-from tests.usage.calls import MODEL, call, local
+from tests.usage.calls import MODEL, call, local, rows
 
 SETTINGS = """
 [usage]
@@ -128,9 +130,9 @@ def test_the_comparison_by_the_month_says_when_hardware_is_paid_back(
     kept: Path, noibo: Noibo
 ) -> None:
     said = ["compare", "--api", "750", "--local-share", "0.8", "--watts", "913"]
-    rows = json.loads(noibo(*said, "--kwh-price", "0.15", "--json"))
-    assert [row["setup"] for row in rows] == ["api", "hybrid", "local"]
-    assert [row["break_even_month"] for row in rows] == [None, 6, 4]
+    found = json.loads(noibo(*said, "--kwh-price", "0.15", "--json"))
+    assert [row["setup"] for row in found] == ["api", "hybrid", "local"]
+    assert [row["break_even_month"] for row in found] == [None, 6, 4]
     assert "tháng thứ 6" in noibo(*said, "--kwh-price", "0.15", "--lang", "vi")
     rows = list(csv.DictReader(io.StringIO(noibo("compare", "--csv"))))
     assert float(rows[0]["api"]) > float(rows[1]["api"]) > float(rows[2]["api"]) == 0
@@ -142,6 +144,32 @@ def test_budgets_say_what_is_left(kept: Path, noibo: Noibo) -> None:
     assert rows["all", "USD"]["limit"] == 20
     assert rows["user:anna", "calls"]["spent"] == 1
     assert "từ chối" in noibo("budgets", "--lang", "vi")
+
+
+def test_a_key_is_shown_by_its_name(home: Path, noibo: Noibo) -> None:
+    home.mkdir()
+    (home / "noibo.toml").write_text('[budgets."key:laptop"]\nday = 3\n[budgets."user:*"]\nday = 1')
+    app(["key", "create", "laptop"], standalone_mode=False)
+
+    async def spend() -> None:
+        database = open_database(load())
+
+        async def opened() -> Database:
+            return database
+
+        _, budgets = open_money(load(), opened)
+        (key,) = [one.id for one in await rows(database, api_keys)]
+        entry = call(request="paid", key=f"key:{key}")
+        held = await budgets.reserve(entry, 10**9, Spender("anna", f"key:{key}", "laptop"))
+        await budgets.settle(held, call(id=entry.id, key=f"key:{key}", cost=5 * 10**8))
+        await database.close()
+
+    asyncio.run(spend())
+    noibo("--json")
+    said = noibo("budgets")
+    assert re.search(r"key:laptop \(\w+\) .*\$3.00 +\$0.50", said)
+    assert re.search(r"user:anna .*\$1.00 +\$0.50", said)
+    assert "key:laptop (" in noibo("--by", "key")
 
 
 def test_prices_are_shown_and_taken_from_a_file(home: Path, tmp_path: Path, noibo: Noibo) -> None:

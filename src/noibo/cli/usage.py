@@ -80,7 +80,8 @@ def usage(
     elif csv:
         sys.stdout.write(view.report_as_csv(found, book.currency))
     else:
-        view.print_report(found, book.currency, lang.value)
+        names = book.key_names() if by is By.key else {}
+        view.print_report(found, names, book.currency, lang.value)
 
 
 @app.command()
@@ -162,32 +163,20 @@ def budgets(
     lang: Lang = Language.en,
     json: Json = False,
 ) -> None:
-    """Show the budgets, and what is left of them; those of each want a name."""
+    """Show the budgets, and what is left of them."""
     from noibo.cli import usage_view as view
     from noibo.cli.usage_book import Book
-    from noibo.usage.rules import Spender, claims_of, rules_of
+    from noibo.cli.usage_limits import limits
 
     book = Book(settings())
-    rules = rules_of(book.tree.budgets, book.tree.routing.max_api_calls_per_hour)
-    claims = {}
-    names = [Spender(user, f"key:{key}" if key else "", key)]
-    models = [model]
-    for rule in rules:  # those of somebody who is named in the settings
-        if rule.name != "*" and rule.kind == "user":
-            names.append(Spender(rule.name))
-        elif rule.name != "*" and rule.kind == "key":
-            names.append(Spender("", f"key:{rule.name}", rule.name))
-        elif rule.name != "*" and rule.kind == "model":
-            models.append(rule.name)
-    for who in names:
-        for of_model in models:
-            for claim in claims_of(rules, who, of_model, time.time(), book.where):
-                claims[claim.scope, claim.period] = claim
-    found = book.standings([claims[place] for place in sorted(claims)])
+    keys = book.key_names()
+    asked = [f"user:{user}"] * bool(user) + [f"model:{model}"] * bool(model)
+    asked += [one for one, name in keys.items() if key and key in {name, one[4:]}]
+    found = book.standings(limits(book, keys, asked))
     if json:
         _print_json(view.standings_as_json(found, book.currency))
     else:
-        view.print_standings(found, book.currency, lang.value)
+        view.print_standings(found, keys, book.currency, lang.value)
 
 
 @app.command()

@@ -71,6 +71,32 @@ class Book:
             await ledger.close()
             await database.close()
 
+    def key_names(self) -> dict[str, str]:
+        """The keys of this home, as `key:ID`, and what they are called."""
+
+        def look(connection: Connection) -> dict[str, str]:
+            import sqlalchemy as sa
+
+            from noibo.database.schema import api_keys
+
+            asked = sa.select(api_keys.c.id, api_keys.c.name)
+            return {f"key:{one.id}": one.name for one in connection.execute(asked)}
+
+        return self.read(look) or {}
+
+    def spent_in(self) -> list[str]:
+        """Whoever anything was ever reserved for: `user:anna`, `key:ID`, `model:NAME` …"""
+
+        def look(connection: Connection) -> list[str]:
+            import sqlalchemy as sa
+
+            from noibo.database.schema import budget_spending
+
+            asked = sa.select(budget_spending.c.scope).distinct()
+            return sorted(connection.execute(asked).scalars())
+
+        return self.read(look) or []
+
     def standings(self, claims: Sequence[Claim]) -> list[Standing]:
         """How limits stand."""
         from noibo.usage.budgets import Standing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -26,8 +26,10 @@ _COSTS: Final = ("api_cost", "api_unknown", "local_cost", "local_unknown", "inst
 TITLES: Final = (*_COUNTS, *_COSTS, "uncounted", "local_ms")
 
 
-def print_report(found: Report, currency: Currency, lang: Language) -> None:
-    """A line for each, all together, and what was saved."""
+def print_report(
+    found: Report, names: Mapping[str, str], currency: Currency, lang: Language
+) -> None:
+    """A line for each, all together, and what was saved. `names` are what people call some."""
     words = WORDS[lang]
     if not found.total.calls:
         print(words.nothing)
@@ -35,7 +37,7 @@ def print_report(found: Report, currency: Currency, lang: Language) -> None:
     heads = words.columns
     columns = [Column(words.by[found.by], most=40)]
     columns += [Column(heads[name], right=True) for name in heads]
-    rows = [_cells(line, line.name or "-", currency, words) for line in found.lines]
+    rows = [_cells(line, _called(line.name, names), currency, words) for line in found.lines]
     print_table(columns, [*rows, _cells(found.total, words.total, currency, words)])
     print()
     for said in _said(found, currency, words):
@@ -99,7 +101,9 @@ def comparison_rows(setups: Sequence[Setup], currency: Currency) -> list[dict[st
     ]
 
 
-def print_standings(found: Sequence[Standing], currency: Currency, lang: Language) -> None:
+def print_standings(
+    found: Sequence[Standing], names: Mapping[str, str], currency: Currency, lang: Language
+) -> None:
     """Each limit, and how it stands."""
     words = WORDS[lang]
     heads = words.limits
@@ -114,7 +118,7 @@ def print_standings(found: Sequence[Standing], currency: Currency, lang: Languag
         amounts = (claim.limit, one.spent, one.reserved)
         told = [heads["calls"].format(count=n) if calls else currency.shown(n) for n in amounts]
         period = heads["hour"] if calls else claim.period
-        rows.append([shown(claim.scope, 80), period, *told, heads[claim.rule.over]])
+        rows.append([_called(claim.scope, names), period, *told, heads[claim.rule.over]])
     print_table([*columns, Column(heads["over"])], rows)
 
 
@@ -152,6 +156,12 @@ def _cells(line: Line, name: str, currency: Currency, words: Words) -> list[str]
     counts = (line.calls, line.local_answers, line.failed, line.input, line.output)
     costs = (_total(line.api, currency, words), _total(line.local, currency, words))
     return [shown(name, 200), *(f"{count:,}" for count in counts), *costs]
+
+
+def _called(name: str, names: Mapping[str, str]) -> str:
+    """Of a key its name, which several may have, and its id."""
+    told = f"key:{names[name]} ({name.removeprefix('key:')})" if name in names else name
+    return shown(told or "-", 100)
 
 
 def _total(total: Total, currency: Currency, words: Words) -> str:

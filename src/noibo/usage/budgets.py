@@ -164,6 +164,10 @@ class Budgets:
 
         try:
             await self._write(take)
+        except NoiboError as error:
+            if reservation.claims:
+                raise
+            log.warning("a call that no budget is over is not reserved for: %s", error)
         except reservations.NoRoom as none:
             if not await self._write(reservations.sweep):  # what the dead hold is no reason
                 raise self._exceeded(reservation, none.full) from None
