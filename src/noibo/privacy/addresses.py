@@ -22,6 +22,7 @@ from noibo.privacy.span import Span
 LABEL: Final = "ADDRESS"
 _SCORE: Final = 0.95  # over that of names: a street is named after somebody
 _CUE_WIDTH: Final = 40
+_POSTCODE: Final = re.compile(r",?[ ]\d{5,6}\b(?![.,]?\d)")
 # What stands before a street and belongs to it: the name of a building, a flat.
 _BUILDING: Final = re.compile(
     r"(?:[A-Z][A-Za-z']* ){0,3}(?:Vinhomes|Masteri|Landmark|Ecopark|Sunrise|Tower|Plaza|Palace|"
@@ -57,7 +58,8 @@ def _chains(text: str) -> Iterator[tuple[int, int]]:
             continue
         parts = reader.chain(place)
         if parts and _is_address(reader.bare, parts):
-            done = parts[-1].end
+            code = _POSTCODE.match(text, parts[-1].end) if len(parts) > 1 else None
+            done = code.end() if code else parts[-1].end
             yield _from_building(reader.bare, place), done
 
 
@@ -69,7 +71,7 @@ def _from_building(bare: str, place: int) -> int:
 
 # Words right before an address, without accents; the strong ones ask for nothing else.
 _STRONG: Final = (
-    r"dia chi[^,;.\n]{0,24}|noi o[^,;.\n]{0,16}|tru tai|thuong tru[^,;.\n]{0,6}|d/?c|"
+    r"dia chi[^,;.\n]{0,24}|noi o[^,;.\n]{0,16}|tru(?: tai| o)?|thuong tru[^,;.\n]{0,6}|d/?c|"
     r"tam tru[^,;.\n]{0,6}|cu tru[^,;.\n]{0,5}|address(?: is)?|lives? (?:at|in)|living at|"
     r"ship(?: ve| den| toi)|giao(?: ve| den| toi| thanh)|ngu tai|ho khau[^,;.\n]{0,12}|"
     r"sinh song tai|nguyen quan"

@@ -53,8 +53,9 @@ def patterns() -> Patterns:
     some = rf"(?:(?:{_SMALL})[ ])*{town}(?:[ ](?:{town}|{_SMALL})){{0,3}}"
     first = r"(?:\d{2,6}[ ])?" + _NUMBER
     last = r"\d{1,5}[A-Za-z]?\b\.?(?![,.]?\d)"
-    suffixes, openers, plain, states = map(
-        _either, ("english suffixes", "foreign openers", "english plain", "states")
+    suffixes, openers, plain, weak, states = map(
+        _either,
+        ("english suffixes", "foreign openers", "english plain", "weak suffixes", "states"),
     )
     endings = "|".join(ending for ending in listed("foreign endings") if ending.isalpha())
     return Patterns(
@@ -64,7 +65,13 @@ def patterns() -> Patterns:
             rf"(?:[a-z]{{3,12}}[ ]){{1,2}}(?:{plain}|{endings})\b|[a-z]+(?:{endings})[ ]\d)"
         ),
         after_number=(
-            re.compile(rf"{first},?[ ](?:[NSEW]\.?[ ])?{words}(?i:{suffixes})\b\.?"),
+            re.compile(
+                rf"{first},?[ ](?:[NSEW]\.?[ ])?{words}(?i:{suffixes})\b\.?(?:[ ][NS][EW]?\b)?"
+            ),
+            # With a suffix that is a word of many uses only if a town follows.
+            re.compile(
+                rf"{first}[ ]{words}(?i:{weak})\b(?=,?\s+{town}(?:[ ]{town})*,?[ ](?:{states})\b)"
+            ),
             re.compile(rf"{first}[ ](?:[a-z]{{3,12}}[ ]){{1,2}}(?:{plain})\b"),
             re.compile(rf"{first}[ ](?i:{openers})\b\.?[ ]{some}(?:[ ]{last})?"),
             re.compile(rf"\d{{2,6}}[ ]{words}{last}"),

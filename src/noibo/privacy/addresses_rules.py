@@ -70,7 +70,8 @@ def patterns() -> Patterns:
     units = _alternatives(_units())
     streets = _alternatives(listed("vietnamese street"))
     heads = "|".join(word.replace(" ", "[ ]") for word in HOUSE_WORDS[:-1])
-    lane = rf"(?:[ ,]{{1,2}}(?i:{streets})\b\.?[ ]?(?:so[ ])?{_NUMBER}(?![ ][Tt]hang|[\w/]))"
+    lanes = _alternatives((*listed("vietnamese street"), *listed("vietnamese lanes")))
+    lane = rf"(?:[ ,]{{1,2}}(?i:{lanes})\b\.?[ ]?(?:so[ ])?{_NUMBER}(?![ ][Tt]hang|[\w/]))"
     openers = set(map(bare, listed("vietnamese street")))
     openers |= {word.capitalize() for word in openers} | {word.upper() for word in openers}
     ends = "st|str|street|road|ward|tower|palace|building|residence"
@@ -104,7 +105,8 @@ def patterns() -> Patterns:
 def _written() -> frozenset[str]:
     """The words that open a part, with their accents and without."""
     found = (*_units(), *listed("vietnamese street"))
-    return frozenset(found) | frozenset(map(bare, found))
+    pairs = ("thị", "thi", "thành", "thanh")  # the first words of thị xã, thành phố
+    return frozenset((*found, *map(bare, found), *pairs))
 
 
 @cache

@@ -35,6 +35,7 @@ _NO_PLACES: Final = frozenset(["nha", "doi", "km", "can"])  # `nhà Nguyễn`, `
 _HEADS: Final = frozenset(["phường", "quận", "huyện", "tỉnh", "ward", "district"])
 _CUT: Final = frozenset(["phuong", "quan", "huyen", "xa", "tinh", "tp", "thi", "ward"])
 _HOUSE_ENDS: Final = tuple(HOUSE_WORDS)
+_PAIRS: Final = {"thi": ("xa", "tran"), "thanh": ("pho",)}
 _DIGIT_RUN: Final = re.compile(r"\d+")
 _NAME_BEFORE: Final = re.compile(r"(?<![\w.])[A-Z][A-Za-z]*(?: [A-Z][A-Za-z]*){0,5} $")
 _MARKS: Final = dict.fromkeys(map(ord, "\n\t\"'“”‘’([{<>:;,*-–/|"), " ")
@@ -84,7 +85,7 @@ class Reader:
             return None
         kind, name = found["kind"], found["name"]
         if kind and not fits(self.text, *found.span("kind")):
-            return None
+            return self._misread(found)
         if not name:
             return self._without_street(found)
         if self._is_no_street(found):
@@ -92,10 +93,18 @@ class Reader:
         head = self.text[found.start("name") : found.end()].split(" ")[0].lower()
         if head in listed("not streets") or head in _HEADS:
             return Part(place, found.end("lanes"), FINE) if found["lanes"] or found["so"] else None
-        end = found.end()
+        end = self._cut(found.start("name"), name)
         if self.bare.startswith(".", end) and _SHORTENED.search(self.bare[place:end]):
             end += 1
         return Part(place, end, HOUSE)
+
+    def _misread(self, found: re.Match[str]) -> Part | None:
+        """What was taken for a word for streets begins a name: the `Ngô` of 12 Ngô Quyền."""
+        start = found.end("kind") - len(found["kind"].lstrip(", "))
+        name = self.patterns.name.match(self.bare, start)
+        if not name or name["small"] or not self.text[start].isupper():
+            return None
+        return Part(found.start(), self._cut(start, name[0]), HOUSE)
 
     def _without_street(self, found: re.Match[str]) -> Part | None:
         """What says by itself that it is a house: `số 5 ngách 42/19`, `số nhà 31`; or a street in
@@ -142,8 +151,23 @@ class Reader:
             return None
         end = found.end()
         if found["name"]:
-            end = found.start("name") + len(_cut(found["name"]))
+            end = self._cut(found.start("name"), found["name"])
         return Part(place, end, kinds()[word])
+
+    def _cut(self, start: int, name: str) -> int:
+        """Where a name ends: before the next part that begins without a comma, as in
+        `Phường 5 Quận 3`. The `Tĩnh` of Hà Tĩnh begins none."""
+        words = name.split(" ")
+        end = start + len(words[0])
+        for before, word, after in zip(words, words[1:], [*words[2:], ""], strict=False):
+            opens = word.lower() in _CUT and fits(self.text, end + 1, end + 1 + len(word))
+            opens = opens and (word.lower() not in _PAIRS or after.lower() in _PAIRS[word.lower()])
+            goes_on = self.bare[end + 1 + len(word) : end + 3 + len(word)]
+            opens = opens and bool(after or goes_on[:1] == "." or goes_on.strip().isdigit())
+            if opens and f"{before} {word}".lower() not in known():
+                return end
+            end += 1 + len(word)
+        return end
 
     def _tail(self, place: int) -> Part | None:
         found = self.patterns.tail.match(self.bare, place)
@@ -247,13 +271,3 @@ def _with_word(bare: str, place: int) -> int:
         if plain.endswith(word) and not plain[-len(word) - 1 : -len(word)].isalnum():
             return place - len(before) + len(plain) - len(word)
     return place
-
-
-def _cut(name: str) -> str:
-    """A name up to where the next part begins without a comma: `Phường 5 Quận 3`."""
-    words = name.split(" ")
-    for at in range(1, len(words)):
-        word = words[at].lower()
-        if word in _CUT and (word != "thi" or words[at + 1 : at + 2] in (["Xa"], ["Tran"])):
-            return " ".join(words[:at])
-    return name

@@ -74,11 +74,22 @@ def candidates(text: str) -> Iterator[Candidate]:
             continue
         if len(tokens) == 1:
             kind = kinds[tokens[0]]
-            if kind & FUNCTION or (kind & _DROPPED_ALONE and not kind & _PERSONAL):
+            dropped = kind & FUNCTION or (kind & _DROPPED_ALONE and not kind & _PERSONAL)
+            if dropped and (kind != OTHER_VIETNAMESE or not _is_called(text, run.start())):
                 continue
             yield Candidate(run.start(), run.end(), (tokens[0],), (kind,))
         elif len(tokens) <= 40:
             yield from _pieces(run.start(), tokens)
+
+
+def _is_called(text: str, place: int) -> bool:
+    """`bé Bông`: after an honorific any syllable may be a name."""
+    words = text[max(0, place - 6) : place].split(" ")
+    return (
+        len(words) > 1
+        and not words[-1]
+        and bool(words[-2].isalpha() and kinds[words[-2]] & HONORIFIC)
+    )
 
 
 _DROPPED_ALONE: Final = FUNCTION | HONORIFIC | OTHER_VIETNAMESE | ORGANISATION | CALENDAR | COMMON
@@ -107,7 +118,8 @@ def _breaks(place: int, tokens: list[str], kind: int) -> bool:
 def _odd_syllable(tokens: list[str], found: list[int], first: int, place: int) -> bool:
     """A syllable that the lists lack, in capitals as a name's: `Hứa Kiễn Quốc`."""
     named = found[place] & OTHER_VIETNAMESE and found[first] & SURNAME_VI
-    return bool(named) and place - first < 4 and tokens[place][1:].islower()
+    known = found[place - 1] & _VIETNAMESE
+    return bool(named and known) and place - first < 4 and tokens[place][1:].islower()
 
 
 def _known(tokens: list[str], found: list[int], place: int) -> int:

@@ -19,6 +19,7 @@ from noibo.privacy.names_lexicon import (
     GIVEN_VI,
     HONORIFIC,
     ORGANISATION,
+    OTHER_VIETNAMESE,
     PLACE,
     STREET,
     SURNAME,
@@ -134,7 +135,10 @@ def _form(tokens: tuple[str, ...], kinds: tuple[int, ...]) -> str:
         return "place"
     if len(tokens) == 1:
         return _form_of_one(tokens[0], kinds[0])
-    if all(kind & _VIETNAMESE for kind in kinds):
+    odd = OTHER_VIETNAMESE if kinds[0] & SURNAME_VI else 0
+    if kinds[0] & FREQUENT_SURNAME_VI and kinds[1] & _VIETNAMESE:
+        odd |= GIVEN  # Lê Quang Jane
+    if all(kind & (_VIETNAMESE | odd) for kind in kinds):
         return _vietnamese_form(kinds)
     return _foreign_form(tokens, kinds)
 

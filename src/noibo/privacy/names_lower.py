@@ -105,19 +105,21 @@ def _from(text: str, place: int) -> tuple[int, int] | None:
     if not said:
         return None
     if said[0] in named("lower honorifics") and len(said) > 1:
-        return spans[1] if _is_called(text, spans, said) else None
+        return spans[1] if _is_called(said) else None
     if said[0] in named("lower surnames"):
         return _vietnamese(text, spans, said)
     return _foreign(spans, said)
 
 
-def _is_called(text: str, spans: list[tuple[int, int]], said: list[str]) -> bool:
+def _is_called(said: list[str]) -> bool:
     """`chị lan ơi`, `anh tuấn`; but not `anh em`, nor `chị hương dẫn` and the like."""
     name, following = said[1], said[2] if len(said) > 2 else ""
     if not kinds[name] & GIVEN_VI or name in named("lower honorifics"):
         return False
     if following in _VOCATIVES and not kinds[name] & FUNCTION and name not in named("lower verbs"):
         return True
+    if f"{said[0]} {name}" in compounds():
+        return False
     if name not in named("lower given") or (following and f"{name} {following}" in compounds()):
         return False
     return not (following and kinds[following] & GIVEN_VI and following in named("lower given"))
@@ -126,7 +128,9 @@ def _is_called(text: str, spans: list[tuple[int, int]], said: list[str]) -> bool
 def _vietnamese(text: str, spans: list[tuple[int, int]], said: list[str]) -> tuple[int, int] | None:
     """`le thi hong gam`, `nguyen van an`: a surname and two or more syllables of names."""
     count = 1
-    while count < min(len(said), _LONGEST) and kinds[said[count]] & GIVEN_VI:
+    while (
+        count < min(len(said), _LONGEST) and kinds[said[count]] & GIVEN_VI and said[count].islower()
+    ):
         if count > 1 and (kinds[said[count]] & FUNCTION or said[count] in _VOCATIVES):
             break
         count += 1
