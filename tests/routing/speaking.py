@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from noibo.routing.complexity import Complexity
+from noibo.routing.features import Query
+
 Json = dict[str, Any]
 Script = Callable[[Json], tuple[int, Json, dict[str, str]]]
 
@@ -97,9 +100,6 @@ class Says:
     chances: dict[str, float] = field(default_factory=dict)
     otherwise: float = 0.9
 
-    def p_local(self, query: str) -> float:
-        return next((p for word, p in self.chances.items() if word in query), self.otherwise)
-
-    def predict(self, query: str) -> str:
-        p = self.p_local(query)
-        return "simple" if p >= 0.7 else "complex" if p < 0.4 else "medium"
+    def weigh(self, query: Query) -> Complexity:
+        p = next((p for word, p in self.chances.items() if word in query.text), self.otherwise)
+        return Complexity(p, note="it was told so")

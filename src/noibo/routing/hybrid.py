@@ -28,10 +28,12 @@ from noibo.privacy.receipt import Receipt
 from noibo.routing.api_calls import ApiCalls
 from noibo.routing.candidates import Candidate
 from noibo.routing.checking import Checked
+from noibo.routing.complexity import Complexity, ComplexityClassifier
 from noibo.routing.confidence import Calibration
-from noibo.routing.demand import Chance, Demand, Rule
+from noibo.routing.demand import Chance, Demand, Rule, text_tokens
 from noibo.routing.departing import Clients, Gate, Journey, away_client, home_client, messages_of
 from noibo.routing.endpoint import Endpoint, NotAnswered, text_of
+from noibo.routing.features import Query
 from noibo.routing.judging import Answer, Asked, Verdict, judge
 from noibo.routing.llm_config import Wiring, read_config
 from noibo.routing.plan import Outcome, Plan, Target, make_plan
@@ -46,11 +48,8 @@ Context = str | Sequence[str] | Sequence[Mapping[str, Any]] | None
 class Classifier(Protocol):
     """How hard a question is: `ComplexityClassifier`, or one of one's own."""
 
-    def p_local(self, query: str) -> float:
-        """The chance that the local model is right."""
-
-    def predict(self, query: str) -> str:
-        """simple, medium or complex."""
+    def weigh(self, query: Query) -> Complexity:
+        """The chance that the local model is right, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,7 @@ class HybridLLM:
     ) -> None:
         tree = settings or load()
         self.wiring: Wiring = read_config(config, tree)
-        self.complexity_classifier = classifier or _classifier()
+        self.complexity_classifier = classifier or ComplexityClassifier()
         self._label = label
         self._offline = tree.offline
         door = Door(offline=tree.offline, record=tree.home / "egress.jsonl")
@@ -174,10 +173,12 @@ class HybridLLM:
         chosen = self.wiring.strategy
         if strategy:
             chosen = replace(chosen, kind=strategy)  # type: ignore[arg-type]
-        judgement = journey.judgement
+        judgement, demand = journey.judgement, Demand.of_chat(fields)
+        before = max(demand.tokens - text_tokens(query), 0)
+        found = self.complexity_classifier.weigh(Query(query, before, demand.turns))
         demand = replace(
-            Demand.of_chat(fields),
-            chance=Chance(self.complexity_classifier.p_local(query)),
+            demand,
+            chance=Chance(found.p_local, found.sure, found.reasons()),
             rule=msgspec.convert(str(judgement.rule), Rule),
             label=judgement.label,
             means=self._calls.means(),
@@ -238,14 +239,7 @@ class HybridLLM:
             raw, verdict = self._checked.ask(wanted, plan.p_local)
         else:
             raw = self._local.chat(msgspec.json.encode(wanted))
-        return HybridAnswer(text_of(raw), target.model, True, plan, journey.receipt, verdict, raw)
-
-
-def _classifier() -> Classifier:
-    from noibo.routing.complexity import ComplexityClassifier
-
-    made: Classifier = ComplexityClassifier()
-    return made
+        return HybridAnswer(text_of(raw), target.model, True, plan, journey.receipt, verdict, raw=raw)
 
 
 def _detector() -> Find | None:

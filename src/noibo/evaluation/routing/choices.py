@@ -6,7 +6,8 @@
 An answer is the choice whose log-probability a character is the greatest (`acc_norm`, as harnesses
 have it). How sure its model was of it: by the tokens of the choice, and by how far several readings
 of the same numbers agree on it: whole, by the character, by the token, and over what the choice is
-worth without the question. That is self-consistency where nothing is drawn.
+worth without the question. That is self-consistency where nothing is drawn. A nat says less of a
+long text than of a short one: log-probabilities vary with the root of the length.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ def chosen(row: dict[str, Any]) -> Chosen:
     """What the numbers of one question come to."""
     choices = [dict(zip(NUMBERS, one, strict=True)) for one in row["choices"]]
     readings = _readings(choices)
+    spread = float(np.sqrt(np.mean([one["tokens"] for one in choices])))
     place = int(readings["character"].argmax())
     own = choices[place]
     tokens = own["tokens"]
@@ -58,7 +60,7 @@ def chosen(row: dict[str, Any]) -> Chosen:
         mean=own["total"] / tokens,
         least=own["least"],
         entropy=own["entropy"] / tokens,
-        agreement=float(np.mean([_shares(one)[place] for one in readings.values()])),
+        agreement=float(np.mean([_shares(one / spread)[place] for one in readings.values()])),
     )
     return Chosen(row["id"], row["set"], place == row["gold"], confidence, row["length"])
 
