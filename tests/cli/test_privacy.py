@@ -82,6 +82,13 @@ def test_the_report_speaks_vietnamese(left: Path) -> None:
     assert "6 dòng, tất cả đúng như khi được ghi" in said
 
 
+def test_only_the_latest_are_listed(left: Path) -> None:
+    said = run_noibo("privacy", "report", "--last", "2", home=left).stdout
+    assert said.count("cloud_model") == 2
+    assert "req-2" in said
+    assert "2 earlier ones are not listed" in said
+
+
 def test_a_span_without_departures_is_said(left: Path) -> None:
     said = run_noibo("privacy", "report", "--until", "1999-01-01", home=left).stdout
     assert said == "Nothing left this machine in that time.\n"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import heapq
+import itertools
 import sys
+from collections.abc import Iterable
 from datetime import date
 from enum import StrEnum
 from json import dumps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,8 +21,17 @@ from noibo.cli.privacy_people import erase_person, export_person, find_person
 from noibo.cli.privacy_retain import retain
 from noibo.cli.privacy_scan import scan
 from noibo.cli.privacy_seal import new_key, reseal
-from noibo.cli.privacy_view import Language, print_checked, print_departures, print_sums
+from noibo.cli.privacy_view import (
+    Language,
+    print_checked,
+    print_departures,
+    print_earlier,
+    print_sums,
+)
 from noibo.errors import LedgerBroken, UsageError
+
+if TYPE_CHECKING:
+    from noibo.egress_ledger import Departed
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 In = Annotated[Language, typer.Option(help="Language of the words around the numbers.")]
@@ -123,6 +135,7 @@ def report(
         By | None, typer.Option(help="Add up by day, destination, purpose, user or label.")
     ] = None,
     user: Annotated[str | None, typer.Option(help="Only what left for this user or key.")] = None,
+    last: Annotated[int, typer.Option(min=1, help="How many of the latest are listed.")] = 200,
     lang: In = Language.en,
     json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
@@ -145,11 +158,13 @@ def report(
         else:
             print_sums(sums, by.value, lang)
         return
-    rows = sorted(found, key=lambda one: one.time)
     if json or as_csv:
+        rows = sorted(found, key=lambda one: one.time)
         _print_rows([names.told(one) for one in rows], json)
-    else:
-        print_departures(rows, names.of, lang)
+        return
+    latest, count = _latest(found, last)
+    print_departures(latest, names.of, lang)
+    print_earlier(count - len(latest), lang)
 
 
 @app.command()
@@ -179,6 +194,14 @@ def sent(
         print_departures(found, names.of, Language.en)
     else:
         print("These bytes, as one body, never left by the door of this node.")
+
+
+def _latest(found: Iterable[Departed], most: int) -> tuple[list[Departed], int]:
+    """The latest of them, and how many there are in all; no more than these in memory."""
+    count = itertools.count()
+    counted = (one for one, _ in zip(found, count, strict=False))
+    latest = heapq.nlargest(most, counted, key=lambda one: (one.time, one.number))
+    return latest[::-1], next(count)
 
 
 def _heads(said: str) -> list[Any]:

@@ -54,6 +54,10 @@ _TOTAL: Final = {
     Language.vi: "{departures} lượt ra, trong đó {content} lượt có nội dung: đã gửi {sent} byte,"
     " nhận về {received} byte.",
 }
+_EARLIER: Final = {
+    Language.en: "{count} earlier ones are not listed: --last, --since, --by.",
+    Language.vi: "{count} lượt trước đó không được liệt kê: --last, --since, --by.",
+}
 _SOUND: Final = {
     Language.en: "{ledger}: {rows} rows, all as they were written.",
     Language.vi: "{ledger}: {rows} dòng, tất cả đúng như khi được ghi.",
@@ -143,6 +147,12 @@ def print_departures(rows: Sequence[Departed], named: Callable[[str], str], lang
     )
     if any(one.is_open for one in rows):
         print_paragraph(_OPEN[lang])
+
+
+def print_earlier(count: int, lang: Language) -> None:
+    """How many more there are."""
+    if count:
+        print(_EARLIER[lang].format(count=f"{count:,}"))
 
 
 def _print_total(sums: Sequence[Sum], lang: Language) -> None:
