@@ -295,7 +295,9 @@ def seen(cloud: Cloud, secret: str) -> bool:
     return secret in everything or base64.b64encode(secret.encode()).decode() in everything
 
 
-@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize(
+    "streamed", [False, pytest.param(True, marks=pytest.mark.heavy)], ids=["whole", "streamed"]
+)
 @pytest.mark.parametrize(("path", "body"), [case[1:] for case in CASES], ids=[c[0] for c in CASES])
 def test_a_secret_in_any_field_stays(
     front: httpx2.Client, cloud: Cloud, path: str, body: dict[str, Any], streamed: bool

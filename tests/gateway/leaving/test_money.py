@@ -1,0 +1,237 @@
+"""What answers from elsewhere cost: reserved before, settled after, and never passed over."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from noibo.assembly import open_database
+from noibo.settings import load
+from noibo.usage.entry import UsageEntry
+from noibo.usage.records import entries
+from tests.elsewhere_address import needs_network
+from tests.gateway.leaving.cloud import Cloud, Handler, Sent
+from tests.running import RunningServer, until
+
+pytestmark = [needs_network, pytest.mark.heavy]  # a server for each: budgets are a server's
+CHAT = "/v1/chat/completions"
+HELLO = [{"role": "user", "content": "Hello"}]
+
+# 1,000 tokens written cost 0.1 dollars, so an answer of at most 1,000 has room ten times in a day.
+TABLES = """
+[models.cloud]
+engine = "remote"
+base_url = "{url}"
+retries = 0
+
+[models.unpriced]
+engine = "remote"
+base_url = "{url}"
+retries = 0
+
+[models.strict]
+engine = "remote"
+base_url = "{url}"
+retries = 0
+
+[virtual.both]
+candidates = ["cloud", "echo"]
+strategy = "hybrid"
+simple_threshold = 1.0
+complex_threshold = 1.0
+
+[virtual.strictly]
+candidates = ["strict", "echo"]
+strategy = "hybrid"
+simple_threshold = 1.0
+complex_threshold = 1.0
+
+[prices.cloud]
+input = 0.0
+output = 100.0
+
+[prices.strict]
+input = 0.0
+output = 100.0
+
+[budgets."model:cloud"]
+day = 1.0
+
+[budgets."model:unpriced"]
+day = 1.0
+
+[budgets."model:strict"]
+day = 0.01
+over = "refuse"
+"""
+
+
+@pytest.fixture
+def server(clouds: Cloud, tmp_path: Path) -> Iterator[RunningServer]:
+    home = tmp_path / "money" / "home"
+    home.mkdir(parents=True)
+    (home / "noibo.toml").write_text(TABLES.format(url=clouds.url))
+    with RunningServer(home, NOIBO_DEFAULT_MODEL="echo") as running:
+        yield running
+
+
+@pytest.fixture
+def front(server: RunningServer, cloud: Cloud) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=server.url, timeout=60) as client:
+        yield client
+
+
+def rows(server: RunningServer) -> list[UsageEntry]:
+    """What is in the ledger, as another process reads it."""
+    settings = load(environ={"NOIBO_HOME": str(server.home)})
+
+    async def read() -> list[UsageEntry]:
+        database = open_database(settings)
+        try:
+            return await database.read(lambda connection: entries(connection, []))
+        finally:
+            await database.close()
+
+    return asyncio.run(read())
+
+
+def ask(front: httpx2.Client, model: str = "cloud", **more: Any) -> httpx2.Response:
+    return front.post(CHAT, json={"model": model, "messages": HELLO, "max_tokens": 1000, **more})
+
+
+def test_what_the_provider_counted_is_charged(
+    front: httpx2.Client, cloud: Cloud, server: RunningServer
+) -> None:
+    cloud.script.usage = {"prompt_tokens": 5, "completion_tokens": 200}
+    answer = ask(front)
+    (row,) = [one for one in rows(server) if not one.local]
+    assert (row.request, row.model, row.outcome) == (answer.headers["x-request-id"], "cloud", "ok")
+    assert (row.tokens.input, row.tokens.output) == (5, 200)
+    assert (row.cost, row.cost_by) == (20_000_000, "prices")
+    assert row.destination == f"http://{cloud.host}"
+
+
+def test_a_stream_is_counted_though_nobody_asked_for_it(
+    front: httpx2.Client, cloud: Cloud, server: RunningServer
+) -> None:
+    with front.stream(
+        "POST", CHAT, json={"model": "cloud", "messages": HELLO, "stream": True, "max_tokens": 9}
+    ) as answer:
+        said = answer.read().decode()
+    assert '"usage"' not in said and said.rstrip().endswith("[DONE]")
+    (row,) = [one for one in rows(server) if not one.local]
+    assert (row.tokens.output, row.outcome) == (7, "ok")
+
+
+def test_many_at_once_do_not_pass_over_a_budget(
+    front: httpx2.Client, cloud: Cloud, server: RunningServer
+) -> None:
+    cloud.script.usage = {"prompt_tokens": 1, "completion_tokens": 1000}
+    with ThreadPoolExecutor(16) as pool:
+        statuses = list(pool.map(lambda _: ask(front).status_code, range(40)))
+    assert set(statuses) == {200, 429}
+    assert statuses.count(200) == len(cloud.sent) == 10
+    paid = [one.cost or 0 for one in rows(server) if not one.local and one.outcome == "ok"]
+    assert sum(paid) == 10**9
+
+
+def test_over_the_budget_it_is_said_until_when(front: httpx2.Client, cloud: Cloud) -> None:
+    cloud.script.usage = {"prompt_tokens": 1, "completion_tokens": 10_000}
+    ask(front, max_tokens=9_999)
+    answer = ask(front)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (429, "budget_exceeded")
+    assert 0 < int(answer.headers["retry-after"]) <= 90_000
+    assert len(cloud.sent) == 1
+
+
+def test_over_the_budget_a_virtual_model_answers_here(front: httpx2.Client, cloud: Cloud) -> None:
+    cloud.script.usage = {"prompt_tokens": 1, "completion_tokens": 10_000}
+    models = [ask(front, "both", max_tokens=9_000).headers["x-noibo-model"] for _ in range(2)]
+    assert models == ["cloud", "echo"]
+
+
+def test_a_budget_that_refuses_is_not_got_round(front: httpx2.Client, cloud: Cloud) -> None:
+    assert ask(front, "strictly").status_code == 429
+    assert cloud.sent == []
+
+
+def test_without_a_price_a_budget_of_money_cannot_be_kept(
+    front: httpx2.Client, cloud: Cloud
+) -> None:
+    answer = ask(front, "unpriced")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "price_unknown")
+    assert cloud.sent == []
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": -5, "completion_tokens": -7},
+        {"prompt_tokens": 10**15, "completion_tokens": 10**15},
+        {"prompt_tokens": "many", "completion_tokens": None},
+        {"prompt_tokens": 1.5},
+        {},
+        None,
+        "none",
+    ],
+    ids=str,
+)
+def test_a_count_that_is_none_is_charged_at_the_most(
+    front: httpx2.Client, cloud: Cloud, server: RunningServer, usage: Any
+) -> None:
+    cloud.script.usage = usage
+    assert ask(front, max_tokens=100).status_code == 200
+    (row,) = [one for one in rows(server) if not one.local]
+    assert (row.cost, row.cost_by) == (10_000_000, "bound")
+
+
+def test_what_failed_before_a_byte_costs_nothing(
+    front: httpx2.Client, cloud: Cloud, server: RunningServer
+) -> None:
+    cloud.script.answer = lambda handler, sent: handler.say(429, {"error": {"message": "no"}})
+    for _ in range(12):
+        assert ask(front).status_code == 429
+    cloud.script.answer = None
+    assert ask(front).status_code == 200
+    failed = [one for one in rows(server) if one.outcome == "failed"]
+    assert len(failed) == 12 and {one.cost for one in failed} == {0}
+
+
+def test_a_caller_that_leaves_is_charged_and_leaves_no_room_taken(
+    front: httpx2.Client, cloud: Cloud, server: RunningServer
+) -> None:
+    def slowly(handler: Handler, sent: Sent) -> None:
+        handler.begin()
+        for _ in range(200):
+            handler.event({"choices": [{"index": 0, "delta": {"content": "word "}}]})
+            time.sleep(0.05)
+
+    cloud.script.answer = slowly
+    body = {"model": "cloud", "messages": HELLO, "stream": True, "max_tokens": 1000}
+    with front.stream("POST", CHAT, json=body) as answer:
+        next(answer.iter_bytes())
+    until(lambda: any(not one.local for one in rows(server)), "it is settled", 20)
+    (row,) = [one for one in rows(server) if not one.local]
+    assert (row.outcome, row.cost) == ("cancelled", 100_000_000)
+
+
+def test_a_local_answer_is_a_row_too(front: httpx2.Client, server: RunningServer) -> None:
+    answer = ask(front, "echo", max_tokens=5)
+    found: list[UsageEntry] = []
+
+    def is_there() -> bool:
+        found[:] = [one for one in rows(server) if one.local]
+        return bool(found)
+
+    until(is_there, "it is in the database", 20)
+    (row,) = found
+    assert (row.request, row.model) == (answer.headers["x-request-id"], "echo")
+    assert (row.local, row.outcome, row.cost) == (True, "ok", None)
+    assert (row.tokens.output or 0) > 0
