@@ -210,6 +210,14 @@ def test_a_word_that_only_begins_so_goes_on_at_once() -> None:
     assert restorer.feed("2") == "<PERSON_2"
 
 
+def test_a_placeholder_in_the_middle_of_a_word_is_none_however_it_is_cut() -> None:
+    redaction = Redaction()
+    redaction.redact("An", [Span(0, 2, "PERSON")])
+    restorer = Restorer(redaction)
+    assert restorer.feed("x") + restorer.feed("PERSON_1") + restorer.feed(" ") == "xPERSON_1 "
+    assert restorer.feed("PERSON_1") + restorer.feed(" ") == "An "
+
+
 @given(st.text())
 def test_a_redaction_of_nothing_holds_nothing_and_changes_nothing(text: str) -> None:
     restorer = Restorer(Redaction())
