@@ -162,7 +162,7 @@ def test_real_conversations(one: dict[str, Any]) -> None:
 
 @pytest.mark.shared
 def test_the_shared_sentences_come_back_and_nothing_found_leaves(shared: Path) -> None:
-    lines = (shared / "data" / "pii" / "vi_pii_spans.jsonl").read_text().splitlines()
+    lines = (shared / "pii" / "vi_pii_spans.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
     detector = Detector()
     for at in range(0, len(rows), 20):
