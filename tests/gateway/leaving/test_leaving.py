@@ -11,7 +11,7 @@ import pytest
 from noibo.egress_ledger import departures
 from tests.elsewhere_address import needs_network
 from tests.gateway.leaving.cloud import Cloud, Handler, Sent
-from tests.running import RunningServer
+from tests.running import RunningServer, until
 
 pytestmark = needs_network
 CHAT = "/v1/chat/completions"
@@ -218,3 +218,49 @@ def test_nothing_of_a_caller_stands_in_the_log(
     front.post(CHAT, json=chat(f"Viết cho {EMAIL}."))
     log = leaving_server.log.read_text()
     assert EMAIL not in log and KEY not in log
+
+
+# ── what goes on ────────────────────────────────────────────────────────────
+
+
+def test_a_label_goes_on_with_the_conversation(front: httpx2.Client, cloud: Cloud) -> None:
+    """Also where who asks says it no more, and no word of it is in the text."""
+    asked = {"model": "echo", "input": "A plain sentence.", "max_output_tokens": 16}
+    first = front.post("/v1/responses", json=asked, headers={"X-Noibo-Label": "secret"}).json()
+    later = {"model": "cloud", "input": "And then?", "previous_response_id": first["id"]}
+    answer = front.post("/v1/responses", json=later)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "must_stay")
+    assert first["id"] in answer.json()["error"]["message"]
+    own = front.post("/v1/responses", json=later | {"model": "echo"}).json()
+    third = later | {"previous_response_id": own["id"]}
+    assert front.post("/v1/responses", json=third).status_code == 403
+    assert cloud.sent == []
+
+
+def test_what_is_found_in_a_stored_conversation_stays(front: httpx2.Client, cloud: Cloud) -> None:
+    asked = {"model": "echo", "input": f"My key is {KEY}.", "max_output_tokens": 16}
+    first = front.post("/v1/responses", json=asked).json()
+    later = {"model": "cloud", "input": "And then?", "previous_response_id": first["id"]}
+    assert front.post("/v1/responses", json=later).status_code == 403
+    assert cloud.sent == []
+
+
+def test_a_line_of_a_batch_is_judged_as_any(front: httpx2.Client, cloud: Cloud) -> None:
+    lines = [
+        {"custom_id": name, "method": "POST", "url": CHAT, "body": chat(text)}
+        for name, text in (("good", "Hello"), ("bad", f"The key is {KEY}"))
+    ]
+    content = "\n".join(map(json.dumps, lines)).encode()
+    file = front.post(
+        "/v1/files", data={"purpose": "batch"}, files={"file": ("lines.jsonl", content)}
+    ).json()
+    wanted = {"input_file_id": file["id"], "endpoint": CHAT, "completion_window": "24h"}
+    batch = front.post("/v1/batches", json=wanted).json()
+
+    def ended() -> bool:
+        batch.update(front.get(f"/v1/batches/{batch['id']}").json())
+        return batch["status"] == "completed"
+
+    until(ended, "the batch ends")
+    assert batch["request_counts"] == {"total": 2, "completed": 1, "failed": 1}
+    assert len(cloud.sent) == 1 and KEY not in cloud.everything()

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from noibo.gateway.access.identity import now
 from noibo.gateway.watching.record import Record
-from noibo.privacy.judgement import HEADER, KEY, MODEL, USER, Reason, said_by_caller
+from noibo.privacy.judgement import (
+    HEADER,
+    HISTORY,
+    KEY,
+    LABEL,
+    MODEL,
+    USER,
+    Judgement,
+    Reason,
+    said_by_caller,
+)
+from noibo.privacy.policy import Policy
 from noibo.privacy.walk import OWN
 from noibo.settings import Settings
 
@@ -23,6 +34,19 @@ def said_of(record: Record, settings: Settings, model: str) -> list[Reason]:
         *_of_caller(settings),
         *_of_model(settings, model),
     ]
+
+
+def carried_by(record: Record, settings: Settings, policy: Policy) -> dict[str, str]:
+    """What is kept with an answer that others may build on: the label that was said of its request.
+    What is found in the texts themselves is found again. Empty where nobody said any."""
+    said = said_of(record, settings, "")
+    return {LABEL: Judgement.of(policy, said).label} if said else {}
+
+
+def taken_up(kept: Any, source: str) -> tuple[Reason, ...]:
+    """The voice of an answer that was kept with a label, in what builds on it."""
+    label = kept.get(LABEL) if isinstance(kept, dict) else None
+    return (Reason(HISTORY, label, source),) if isinstance(label, str) else ()
 
 
 def _header(record: Record) -> str | None:

@@ -15,6 +15,7 @@ from noibo.errors import InvalidRequest, NotSupported
 from noibo.gateway.callers import Caller
 from noibo.gateway.event_stream import EventStream
 from noibo.gateway.inquiry import Inquiry, Told
+from noibo.gateway.leaving.labels import carried_by, taken_up
 from noibo.gateway.off_loop import off_loop
 from noibo.gateway.openai.asked import Asked as Chat
 from noibo.gateway.page import Page
@@ -24,6 +25,8 @@ from noibo.gateway.responses.background import Running
 from noibo.gateway.responses.request import Prepared
 from noibo.gateway.responses.teller import Kept, ResponseRelay, ResponseTeller, Voice
 from noibo.gateway.services import Services, services_of
+from noibo.gateway.watching.record import current
+from noibo.privacy.walk import OWN
 from noibo.wire import ids, openai, responses, sse
 from noibo.wire.body import Fields, Json
 from noibo.wire.responses.answer import Answer
@@ -55,7 +58,11 @@ async def create(request: Request) -> Response:
 async def _prepare(fields: Fields, caller: Caller, services: Services) -> Prepared:
     """What is put together of a body and what is stored is bounded as a body is."""
     most = services.settings.server.max_body_bytes
-    return await responses_request.prepare(fields, caller, services.stored, most)
+    prepared = await responses_request.prepare(fields, caller, services.stored, most)
+    if (previous := prepared.asked.previous) is not None:
+        kept = await (await services.stored()).responses.get(caller.owner, previous)
+        current().labels = taken_up(kept.get(OWN), previous)
+    return prepared
 
 
 async def _teller(prepared: Prepared, chat: Chat, model: str, services: Services) -> ResponseTeller:
@@ -65,6 +72,8 @@ async def _teller(prepared: Prepared, chat: Chat, model: str, services: Services
         await records.require()  # what cannot be kept is refused before anybody works for it
         keeping = Kept(records, chat.request.caller.owner, prepared.items)
     head = {"id": ids.new("resp"), "model": model, **asked.said}
+    if label := carried_by(current(), services.settings, services.border.detection.policy):
+        head[OWN] = label
     telling = replace(asked.telling, forced=chat.shape.forced)
     return ResponseTeller(Answer(head, telling, time.time), services.pipeline, keeping)
 
