@@ -55,8 +55,9 @@ def explain(
         str, typer.Option(help="What an answer would take: tools,vision,json,schema,audio.")
     ] = "",
     task: Annotated[
-        str, typer.Option(help="Its kind, by which quality was measured: code, mathematics …")
-    ] = "chat",
+        str,
+        typer.Option(help="Its kind, by which quality was measured; unset: as the prompt says."),
+    ] = "",
     lang: Annotated[Language, typer.Option(help="Language of the reasons.")] = Language.en,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -116,6 +117,7 @@ def _demand(text: str, needs: str, task: str, judgement: Judgement, language: To
     from noibo.routing import ComplexityClassifier
     from noibo.routing.demand import ABILITIES, Ability, Chance, Demand, Rule
     from noibo.routing.features import Query
+    from noibo.routing.task import task_of
 
     wanted = [one.strip() for one in needs.split(",") if one.strip()]
     if unknown := [one for one in wanted if one not in ABILITIES]:
@@ -128,7 +130,7 @@ def _demand(text: str, needs: str, task: str, judgement: Judgement, language: To
     return replace(
         demand,
         needs=demand.needs | frozenset(cast(list[Ability], wanted)),
-        task=task,
+        task=task or task_of(found.features),
         chance=Chance(found.p_local, found.sure, found.reasons(language)),
         label=judgement.label,
         rule=cast(Rule, str(judgement.rule)),

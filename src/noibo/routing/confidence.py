@@ -17,7 +17,6 @@ from importlib import resources
 from typing import Any, Final
 
 import msgspec
-import numpy as np
 
 MOST_EVIDENCE: Final = 3.0
 _CERTAIN: Final = 1e-12
@@ -127,6 +126,8 @@ def fit(answers: Sequence[Confidence], right: Sequence[bool], *, source: str = "
     that few answers say little (ridge); those of tokens more, for how likely words are differs from
     one kind of question to another, and whether answers agree hardly does. Raises ValueError for
     answers of one kind only."""
+    import numpy as np  # where weights are only used, nothing of it is needed
+
     if len(set(right)) < 2 or len(answers) != len(right):
         raise ValueError("it takes answers that were right and answers that were wrong")
     rows = np.array([one.row() for one in answers])
@@ -149,6 +150,8 @@ def entropy_of(likeliest: Sequence[float]) -> float:
 
 def _regress(rows: Any, wanted: Any, pull: Row, rounds: int = 50) -> Row:
     """Logistic regression by Newton's method, the constant not drawn to nothing."""
+    import numpy as np
+
     rows = np.column_stack([np.ones(len(rows)), rows])
     held = np.diag([1e-9, *pull])
     weights = np.zeros(rows.shape[1])

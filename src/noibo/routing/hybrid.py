@@ -38,6 +38,7 @@ from noibo.routing.judging import Answer, Asked, Verdict, judge
 from noibo.routing.llm_config import Wiring, read_config
 from noibo.routing.plan import Outcome, Plan, Target, make_plan
 from noibo.routing.stickiness import Conversations, Previous
+from noibo.routing.task import task_of
 from noibo.settings import Settings, load
 
 LOCAL: Final = "local"
@@ -179,6 +180,7 @@ class HybridLLM:
         demand = replace(
             demand,
             chance=Chance(found.p_local, found.sure, found.reasons()),
+            task=task_of(found.features),
             rule=msgspec.convert(str(judgement.rule), Rule),
             label=judgement.label,
             means=self._calls.means(),
@@ -239,7 +241,9 @@ class HybridLLM:
             raw, verdict = self._checked.ask(wanted, plan.p_local)
         else:
             raw = self._local.chat(msgspec.json.encode(wanted))
-        return HybridAnswer(text_of(raw), target.model, True, plan, journey.receipt, verdict, raw=raw)
+        return HybridAnswer(
+            text_of(raw), target.model, True, plan, journey.receipt, verdict, raw=raw
+        )
 
 
 def _detector() -> Find | None:

@@ -9,12 +9,11 @@ numbers are kept, of the last answers.
 
 from __future__ import annotations
 
+import statistics
 import threading
 from collections import deque
 from dataclasses import replace
 from typing import Final
-
-import numpy as np
 
 from noibo.routing.confidence import NAMES, Calibration, Confidence, Row, shipped
 
@@ -74,4 +73,4 @@ class OwnAnswers:
 
 
 def _centre(values: Row | list[float]) -> tuple[float, float]:
-    return float(np.mean(values)), max(float(np.std(values)), _NARROWEST)
+    return statistics.fmean(values), max(statistics.pstdev(values), _NARROWEST)

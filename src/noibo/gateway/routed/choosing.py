@@ -23,7 +23,7 @@ from noibo.routing.stickiness import Previous
 from noibo.routing.virtual import VirtualModel
 
 if TYPE_CHECKING:
-    from noibo.routing.complexity import ComplexityClassifier
+    from noibo.routing.complexity import Complexity, ComplexityClassifier
     from noibo.routing.features import Query
 
 _ASKS_CHANCE: Final = frozenset({"hybrid", "cascade", "cheapest_that_meets"})
@@ -67,7 +67,7 @@ class Chooser:
         chat = as_chat(path, fields)
         demand = Demand.of_chat(chat)
         if asked.strategy.kind in _ASKS_CHANCE:
-            demand = replace(demand, chance=await self._chance(chat, demand))
+            demand = await self._weighed(chat, demand)
         if any(not one.local for one in candidates):
             demand = await self._judged(record, asked, fields, demand)
         choice = Choice(asked, _NO_PLAN, chat)
@@ -87,13 +87,14 @@ class Chooser:
         previous = Previous(model, local, unfit)
         self._virtual.conversations.remember(now().owner, choice.messages, previous)
 
-    async def _chance(self, chat: Chat, demand: Demand) -> Chance:
-        """That the local model is right."""
+    async def _weighed(self, chat: Chat, demand: Demand) -> Demand:
+        """With the chance that the local model is right, and of which kind it is."""
         if self._classifier is None:
             self._classifier = await asyncio.to_thread(_new_classifier)
         weigh = self._classifier.weigh
         found = await asyncio.to_thread(lambda: weigh(_query(chat, demand)))
-        return Chance(found.p_local, found.sure, found.reasons())
+        chance = Chance(found.p_local, found.sure, found.reasons())
+        return replace(demand, chance=chance, task=_task_of(found))
 
     async def _judged(
         self, record: Record, asked: VirtualModel, fields: Mapping[str, Any], demand: Demand
@@ -113,6 +114,12 @@ def _new_classifier() -> ComplexityClassifier:
     from noibo.routing.complexity import ComplexityClassifier
 
     return ComplexityClassifier()
+
+
+def _task_of(found: Complexity) -> str:
+    from noibo.routing.task import task_of
+
+    return task_of(found.features)
 
 
 def _query(chat: Chat, demand: Demand) -> Query:
