@@ -1,0 +1,126 @@
+"""Finding and erasing are the same on both kinds of database."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection
+
+from noibo.access import api_key
+from noibo.database import schema
+from noibo.database.database import Database
+from noibo.errors import NameTaken
+from noibo.gateway.files.contents import Contents
+from noibo.holdings.resealing import reseal_rows
+from noibo.holdings.steward import Steward
+from noibo.holdings.wanted import ERASED, Wanted
+
+pytestmark = pytest.mark.anyio
+
+NAME = "Phạm Thị Đào"
+
+
+def fill(connection: Connection) -> None:
+    """Rows of two users; some hundreds, so that they are read page by page."""
+    for table in reversed(schema.metadata.sorted_tables):
+        if table is not schema.access_version:
+            connection.execute(table.delete())
+    response = {"status": "completed", "seen_at": 1.0, "created_at": 1.0, "body": "{}"}
+    rows = [
+        {"id": f"resp_{number:04}", "owner": "an" if number % 2 else "binh", **response}
+        for number in range(1200)
+    ]
+    connection.execute(schema.responses.insert(), rows)
+    said = f'{{"type": "message", "content": "gửi {NAME}"}}'
+    items = [
+        {"response_id": row["id"], "place": 0, "id": f"msg_{row['id']}", "owner": row["owner"],
+         "is_output": False, "body": said if row["id"] in {"resp_0001", "resp_1198"} else "{}"}
+        for row in rows
+    ]  # fmt: skip
+    connection.execute(schema.response_items.insert(), items)
+    batch = {
+        "id": "batch_1", "owner": "an", "created_at": 1.0, "expires_at": 2.0, "total": 1,
+        "status": "completed", "input_file_id": "file-1", "completed": 1, "failed": 0,
+        "body": f'{{"metadata": {{"who": "{NAME}"}}}}',
+    }  # fmt: skip
+    connection.execute(schema.batches.insert().values(batch))
+    result = {"batch_id": "batch_1", "line": 1, "ok": True, "body": f'{{"x": "{NAME}"}}'}
+    connection.execute(schema.batch_results.insert().values(result))
+    user = {"name": "an", "role": "user", "password": "x", "created_at": 1.0}
+    connection.execute(schema.users.insert().values(user))
+    minted = api_key.mint()
+    key = {"id": minted.id, "name": "an's", "owner": "an", "role": "user", "models": "[]",
+           "routes": "[]", "digest": minted.digest, "created_at": 1.0}  # fmt: skip
+    connection.execute(schema.api_keys.insert().values(key))
+
+
+@pytest.fixture
+async def steward(database: Database, home: Path) -> Steward:
+    await database.write(fill)
+    return Steward(database, Contents(home / "files"), home)
+
+
+async def test_somebody_is_found_on_every_page_and_erased(steward: Steward) -> None:
+    wanted = Wanted.of([NAME])
+    found = await steward.find(wanted)
+    assert {(hit.kind, hit.key[0], hit.owner) for hit in found.hits} == {
+        ("response_item", "resp_0001", "an"),
+        ("response_item", "resp_1198", "binh"),
+        ("batch", "batch_1", "an"),
+        ("batch_result", "batch_1", "an"),
+    }
+    erased = await steward.erase_text(wanted, found)
+    assert erased.counts == {"response_item": 2, "batch": 1, "batch_result": 1}
+    assert erased.scrubbed
+    assert (await steward.find(wanted)).hits == []
+    assert len((await steward.find(Wanted.of([ERASED]))).hits) == 4
+
+
+async def test_a_user_goes_and_the_other_stays(steward: Steward, database: Database) -> None:
+    counts = await steward.count_of("an")
+    assert counts == {
+        "responses": 600, "response_items": 600, "batches": 1, "api_keys": 1, "users": 1
+    }  # fmt: skip
+    erased = await steward.erase_user("an")
+    assert erased.counts == {
+        "response": 600, "response_item": 600, "batch": 1, "batch_result": 1, "key": 1, "user": 1,
+    }  # fmt: skip
+    assert await steward.count_of("an") == {}
+    assert (await steward.count_of("binh"))["responses"] == 600
+
+
+async def test_a_name_that_begins_the_same_is_another(steward: Steward, database: Database) -> None:
+    def rename(connection: Connection) -> None:
+        table = schema.responses
+        mine = table.update().where(table.c.id == "resp_0000")
+        connection.execute(mine.values(owner=f"an until {time.time():.6f}"))
+        connection.execute(table.update().where(table.c.id == "resp_0002").values(owner="anh"))
+        connection.execute(
+            table.update().where(table.c.id == "resp_0004").values(owner="a_ until 1")
+        )
+
+    await database.write(rename)
+    assert (await steward.count_of("an"))["responses"] == 601
+    assert (await steward.count_of("a_"))["responses"] == 1
+    assert (await steward.count_of("a%")) == {}
+
+
+async def test_nobody_goes_while_a_batch_of_theirs_runs(
+    steward: Steward, database: Database
+) -> None:
+    running = schema.batches.update().values(status="in_progress")
+    await database.write(lambda connection: connection.execute(running))
+    with pytest.raises(NameTaken, match="batch_1"):
+        await steward.erase_user("an")
+    assert (await steward.count_of("an"))["responses"] == 600
+
+
+async def test_all_rows_are_written_again(steward: Steward, database: Database) -> None:
+    counts: dict[str, int] = {}
+    await reseal_rows(database, counts.__setitem__)
+    assert counts == {
+        "response": 1200, "response_item": 1200, "file": 0, "batch": 1, "batch_result": 1
+    }  # fmt: skip
+    assert len((await steward.find(Wanted.of([NAME]))).hits) == 4
