@@ -16,6 +16,7 @@ from noibo.routing.checking import Checked
 from noibo.routing.confidence import Calibration, Confidence
 from noibo.routing.departing import Clients, _for_provider, home_client, messages_of
 from noibo.routing.endpoint import Endpoint
+from noibo.routing.features import Query
 from noibo.routing.hybrid import HybridLLM
 from noibo.settings import load
 from tests.routing.speaking import Says, Speaker, fails, says, speaking
@@ -371,3 +372,37 @@ def test_a_real_model_says_how_sure_it_is(real_server: RunningServer, home: Path
     assert raw["usage"]["completion_tokens"] - found.tokens in {0, 1}  # perhaps with its end
     assert found.least <= found.mean <= 0
     assert verdict.good or verdict.faults
+
+
+def test_without_a_configuration_the_environment_is_enough(
+    here: Speaker, cloud: Speaker, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLM_STRATEGY", "hybrid")
+    monkeypatch.setenv("LOCAL_LLM_URL", here.url)
+    monkeypatch.setenv("OPENROUTER_API_KEY", "sk-or-1")
+    monkeypatch.setenv("NOIBO_ROUTING_API_ENDPOINT", cloud.url)
+    llm = HybridLLM()
+    assert llm.complexity_classifier.weigh(Query(EASY)).label == "simple"
+    assert llm.generate(EASY) == "Hà Nội là thủ đô của Việt Nam."
+    hard = "Thiết kế kiến trúc hệ thống chịu lỗi cho ba vùng và chứng minh tính nhất quán của nó"
+    assert llm.generate(hard).startswith("Phương án")
+    assert (here.asked[0]["model"], cloud.asked[0]["model"]) == ("first", "openai/gpt-4o-mini")
+    assert cloud.keys == ["Bearer sk-or-1"]
+
+
+def test_a_key_alone_asks_nobody_elsewhere(
+    here: Speaker, cloud: Speaker, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_LLM_URL", here.url)
+    monkeypatch.setenv("OPENROUTER_API_KEY", "sk-or-1")
+    monkeypatch.setenv("NOIBO_ROUTING_API_ENDPOINT", cloud.url)
+    assert HybridLLM(classifier=CLASSIFIER).ask(HARD).local
+    assert not cloud.asked
+
+
+def test_both_names_are_there() -> None:
+    from noibo.routing import ComplexityClassifier
+    from noibo.routing import HybridLLM as Same
+
+    assert Same is HybridLLM
+    assert ComplexityClassifier().predict(EASY) == "simple"
