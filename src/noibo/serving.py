@@ -35,6 +35,7 @@ from noibo.assembly import (
     open_management,
     open_office,
     open_records,
+    open_seal,
     open_stored,
     open_supervisor,
     usable_gpus,
@@ -77,6 +78,7 @@ def serve(settings: Settings, preload: str | None, on_ready: Callable[[str], Non
     open_supervisor(settings)  # settings that cannot be are said before anything runs
     _require_key(settings)
     _require_certificate(settings)
+    open_seal(settings)  # a key that is not there is said before anything runs
     threading.Thread(target=_tell_of_an_idle_gpu, args=(settings,), daemon=True).start()
     spans = open_spans(settings.telemetry.otlp_endpoint, open_door(settings))
     AuditLog(settings.home).serving(settings)

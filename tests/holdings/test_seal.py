@@ -239,3 +239,9 @@ def test_what_is_there_is_sealed_and_opened_again(home: Path, key: Path) -> None
     assert body.startswith("{")
     with RunningServer(home) as server:
         require_readable(server, ids)
+
+
+def test_a_server_without_its_key_does_not_start(home: Path) -> None:
+    done = run_noibo("serve", "--port", "0", home=home, NOIBO_ENCRYPTION_KEY="file:/no/such")
+    assert done.returncode == 2
+    assert "/no/such cannot be read" in done.stderr
