@@ -46,6 +46,8 @@ def test_dates_of_birth_are_found(text, date):
         "trẻ sinh năm 2019 tăng",
         "Nguyễn Du sinh năm 1765",
         "cấp ngày 05/03/2020",
+        "hồi sinh năm 2005",
+        "# SS 2013-12-20",
         "lessons on 05/03/2020",
         "sinh ở Huế, nhập viện 05/03/2024",
     ],

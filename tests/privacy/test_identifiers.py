@@ -136,6 +136,26 @@ def test_long_addresses_of_the_network(text, expected):
     assert [text[span.start : span.end] for span in sixes(text)] == expected
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the account after two years is 3000-2400=600",
+        "a total of 150+(150(100/100))",
+        "đơn hàng 12345678 của chị",
+        "x=1234567890123456",
+        "0.123456789012",
+        "https://a.vn/bai-viet-0912345678.html",
+        "1738901558123",
+    ],
+)
+def test_numbers_of_nobody_are_left(text):
+    assert found(text) == []
+
+
+def test_a_plate_of_an_embassy_is_one():
+    assert found("xe 80-NG-123-45") == [("LICENSE_PLATE", "80-NG-123-45")]
+
+
 def test_a_passport_needs_a_word():
     assert found("hộ chiếu K3634368") == [("PASSPORT", "K3634368")]
     assert found("B1234567 (passport)") == [("PASSPORT", "B1234567")]

@@ -58,6 +58,12 @@ def test_our_own_keys_are_found():
         "the password is required",
         "Mật khẩu tối thiểu 8 ký tự",
         "primary_key: customer_id",
+        "password: str = Field(max_length=1024)",
+        "def read(self, name, pwd=None):",
+        "pwd = (self.password.encode('utf8'))",
+        "the caller may pass force_zip64 here",
+        "token = self._fp.read(1)[0]",
+        "password: Annotated[str, typer.Argument(help='Whose1.')]",
     ],
 )
 def test_examples_variables_and_calls_are_left(text):

@@ -21,11 +21,14 @@ _BEARER: Final = re.compile(
 )
 _IN_URL: Final = re.compile(r"://[^\s:/@?#]{0,64}:(?P<value>[^\s/@]{3,128})@")
 _SAID: Final = re.compile(
-    r"[mMpP](?:(?:ật khẩu|at khau|assword|asscode|assphrase|ass|ẬT KHẨU|ASSWORD|[kK])\b)"
+    r"[mMpP](?:(?:ật khẩu|at khau|assword|asscode|assphrase|ẬT KHẨU|ASSWORD|[kK]"
+    r"|ass(?=[ \t]{1,2}(?:wifi|e?mail|fb|facebook|zalo|của|cua|em|anh|mình|là|la|is|máy"
+    r"|account)\b))\b)"
     r"(?:[ \t]{1,2}(?:wifi|wi-fi|của|cua|tôi|toi|em|anh|mình|minh|đăng nhập|dang nhap|mới|moi"
     r"|is|was|là|la|for|it|the|email|máy|may|ngân hàng|tài khoản|account|my|login|root|admin)){0,5}"
     r"[ \t]{1,2}[\"'“`]?(?P<value>[^\s\"'”`,;]{6,64})"
 )
+_CUT: Final = re.compile(r"[\n:=,;(\[{]")  # what a name does not go on over
 _SO: Final = re.compile(r"\b(?:là|la|is)[ \t]")
 # Names of what is secret, folded and without spaces; the name may have words before it.
 _NAMES: Final = re.compile(
@@ -61,6 +64,7 @@ _PLACEHOLDER: Final = re.compile(
     re.IGNORECASE,
 )
 _CODE: Final = re.compile(r"^[A-Za-z_][\w]*(?:(?:\.|->|::)[A-Za-z_]\w*)*(?:[(\[{].*|[)\]}?]+)?$")
+_CALL: Final = re.compile(r"^[A-Za-z_][\w.]*[(\[)]")
 
 
 def assigned(text: str) -> Iterator[Span]:
@@ -121,8 +125,7 @@ def said(text: str) -> Iterator[Span]:
 
 def _name_before(text: str, end: int) -> str:
     """The name of a secret right before a colon or an equals sign, folded; empty if none."""
-    since = max(text.rfind("\n", max(0, end - 64), end) + 1, end - 64, 0)
-    words = fold(text[since:end]).split()[-8:]
+    words = fold(_CUT.split(text[max(0, end - 64) : end])[-1]).split()[-8:]
     if not words or not (words[-1] in _SHORT_NAMES or _HINT.search("".join(words))):
         return ""
     if words[-1] in _SHORT_NAMES:
@@ -137,7 +140,7 @@ def _name_before(text: str, end: int) -> str:
 
 
 def _without_tail(text: str, start: int, end: int) -> int:
-    while end > start and text[end - 1] in ".)]}!?|\\":
+    while end > start and text[end - 1] in ".)]}!?|\\:":
         if text[end - 1] in ")]}" and any(sign in text[start:end] for sign in "([{"):
             break
         if text[end - 1] == "!" and end - start < 20:
@@ -148,10 +151,12 @@ def _without_tail(text: str, start: int, end: int) -> int:
 
 def _secret_value(value: str, name: str, *, quoted: bool, after: str) -> bool:
     """Whether a value is a secret itself, and not where it comes from or an example of one."""
-    if len(value) < 4 or _PLACEHOLDER.match(value) or value.startswith(("//", "=", ":")):
+    if len(value) < 4 or _PLACEHOLDER.match(value) or value.startswith(("//", "=", ":", "(", "[")):
         return False
     digits = sum(map(str.isdigit, value))
-    code = not quoted and (after == "(" or _CODE.match(value) is not None)
+    if not quoted and (after == "(" or _CALL.match(value)):
+        return False
+    code = not quoted and _CODE.match(value) is not None
     if name.endswith(_WORDLIKE) or name.startswith(("matkhau", "password", "mk")):
         if (code and not digits) or (" " in value and not (digits and len(value) < 40)):
             return False

@@ -41,13 +41,13 @@ _ONLY_YEAR: Final = re.compile(rf"(?<![0-9/.\-]){_YEAR}(?![0-9/\-]|\.[0-9])")
 # Where birth is spoken of at all: one look at the text, and at nothing else where there is none.
 _SPOKEN: Final = re.compile(
     r"[sSbBdD](?:inh(?=[\W_NđĐdD]|ngay|date|day|$)|INH\b|irth|IRTH|orn\b|ORN\b|\.?[oO]\.?[bB]\b)"
-    r"|[nNsS](?<!\w.)[/.]?[sSnN]\b"
+    r"|[nN](?<!\w.)[/.]?[sS]\b|[sS](?<!\w.)[nN]\b"
 )
 _SELDOM: Final = ("đẻ ", "hào đời")
 _DIGIT: Final = re.compile(r"[0-9]")
 _AHEAD: Final = 64
 _NOT_BIRTH_BEFORE: Final = re.compile(
-    r"(?:hoc|ve|thi|phat|hy|hi|nay|tai|tam|di|ban|khai|duong|nuoi|moi|tiet|dan|ky|cong|muu|san"
+    r"(?:hoc|hoi|tai|ve|thi|phat|hy|hi|nay|tai|tam|di|ban|khai|duong|nuoi|moi|tiet|dan|ky|cong|muu|san"
     r"|thu y) $"
 )
 _NOT_BIRTH_AFTER: Final = re.compile(

@@ -189,6 +189,8 @@ def _close(text: str, number: Number, label: str, cue: Cue) -> bool:
         return number.groups == (4, 4, 4, 4) and cue.near
     if label == "PHONE":
         return 8 < len(number.digits) < 14
+    if len(number.groups) > 1 and len(number.digits) < 9:
+        return False  # 3000-2400 behind an account's balance
     return label in _BY_NAME_ALONE
 
 

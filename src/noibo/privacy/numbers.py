@@ -18,6 +18,7 @@ _PLACE: Final = re.compile(
     r"[0-9](?:(?:[ \t.\-()/]{0,3}[0-9]){5,}|[0-9]{0,2}(?:[./\-][0-9]{1,4}){2,3})"
 )
 _GROUP: Final = re.compile(r"[0-9]+")
+_IN_PHONE: Final = re.compile(r"\)?[ .\-]{0,2}\(?")
 _MOST_GROUPS: Final = 20
 _MOST_DIGITS: Final = 24
 
@@ -107,7 +108,10 @@ def _international(text: str, groups: list[tuple[int, int]]) -> int:
     for begin, end in groups[:_MOST_GROUPS]:
         if count == 0 and text.startswith("84", begin):
             most = 12  # Vietnam's own are no longer than that, and two are often written in a row
-        if count and digits + end - begin > most:
+        if count and (
+            digits + end - begin > most
+            or not _IN_PHONE.fullmatch(text, groups[count - 1][1], begin)
+        ):
             break
         digits += end - begin
         count += 1
@@ -121,6 +125,8 @@ def _together(text: str, groups: list[tuple[int, int]], at: int) -> int:
     alike = _alike(text, groups, at)
     if alike == 4 and text[groups[at][1]] == "." and _octets(groups[at : at + 4]):
         return 4
+    if text[slice(*groups[at])] == "84" and (count := _without_plus(text, groups[at:])):
+        return count
     if count := _shaped(groups, at, alike):
         return count
     if groups[at][1] - groups[at][0] >= 6:
@@ -158,6 +164,13 @@ def _begins(text: str, groups: list[tuple[int, int]], at: int) -> bool:
     """Whether a number of nine digits or more, of a known shape in three groups, begins here."""
     count = _shaped(groups, at, _alike(text, groups, at))
     return count > 2 and sum(end - begin for begin, end in groups[at : at + count]) > 8
+
+
+def _without_plus(text: str, groups: list[tuple[int, int]]) -> int:
+    """How many groups make a phone of Vietnam's behind 84; 0 if none."""
+    count = _international(text, groups)
+    digits = sum(end - begin for begin, end in groups[:count])
+    return count if count > 1 and 11 <= digits <= 12 else 0
 
 
 def _octets(groups: list[tuple[int, int]]) -> bool:

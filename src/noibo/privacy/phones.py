@@ -31,11 +31,12 @@ def phone(number: Number) -> int:
         return _abroad(digits) if not digits.startswith("84") else _at_home(digits[2:])
     if digits[0] == "0" and _local(digits[1:]):
         return CERTAIN if number.separator != "/" else POSSIBLE
-    if digits[:2] == "84" and len(digits) == 11 and _MOBILE.fullmatch(digits[2:]):
+    if digits[:2] == "84" and _local(digits[2:]) and (len(digits) == 11 or number.separator):
         return CERTAIN
     if digits[:4] == "0084" and _local(digits[4:]):
         return CERTAIN
-    return POSSIBLE
+    bracketed = digits[:3] == "084" and number.separator == "?"  # (084) 912 345 678
+    return CERTAIN if bracketed and _MOBILE.fullmatch(digits[3:]) else POSSIBLE
 
 
 def surely(number: Number) -> bool:

@@ -43,7 +43,7 @@ def stuck_to(text: str, number: Number) -> str:
     earlier, later, next_ = text[start - 1 : start], text[end : end + 1], text[end + 1 : end + 2]
     if text[start - 2 : start] in ("\\n", "\\t", "\\r"):
         earlier = " "  # the end of a line, as JSON writes it
-    if earlier.isalpha() or later == "@" or (later == "_" and next_.isdigit()):
+    if earlier.isalpha() or earlier == "#" or later == "@" or (later == "_" and next_.isdigit()):
         return "code"
     if later.isalpha() and not phones.EXTENSION.match(text, end):
         return "code"
