@@ -14,7 +14,7 @@ from functools import cache
 from typing import Final
 
 from noibo.privacy.addresses_rules import listed
-from noibo.privacy.names_lexicon import capitals, places
+from noibo.privacy.names_lexicon import CALENDAR, COMMON, FUNCTION, capitals, kinds, places
 
 _LETTER: Final = r"[^\W\d_]"
 _SMALL: Final = "d[aeiou]s?|d[ae]i|del|dell[aeo]|des|of|the|las?|le|van|der|den|zu[mr]|aan|y|e"
@@ -70,7 +70,8 @@ def patterns() -> Patterns:
             ),
             # With a suffix that is a word of many uses only if a town follows.
             re.compile(
-                rf"{first}[ ]{words}(?i:{weak})\b(?=,?\s+{town}(?:[ ]{town})*,?[ ](?:{states})\b)"
+                rf"{first}[ ]{words}(?i:{weak})\b"
+                rf"(?=(?:,?\s+{_UNIT})?,?\s+{town}(?:[ ]{town})*,?[ ](?:{states})\b)"
             ),
             re.compile(rf"{first}[ ](?:[a-z]{{3,12}}[ ]){{1,2}}(?:{plain})\b"),
             re.compile(rf"{first}[ ](?i:{openers})\b\.?[ ]{some}(?:[ ]{last})?"),
@@ -87,7 +88,7 @@ def patterns() -> Patterns:
         ),
         corner=re.compile(
             r"[Tt]he corner of (?:\d{1,6}[ ])?(?:[\w.'’\-]+[ ]){1,6}?and[ ]"
-            rf"(?:{town}[ ]?){{1,4}}(?:\d{{1,4}}\.?)?"
+            rf"[{caps}][\w'’\-]*(?:[ ][{caps}][\w'’\-]*){{0,3}}(?:[ ]\d{{1,4}}\.?|(?<=[ ]St)\.)?"
         ),
         flat_before=re.compile(rf"(?<!\w){_UNIT},?\s{{1,2}}$"),
         following=re.compile(
@@ -132,6 +133,8 @@ def _at_number(text: str, start: int, end: int, done: int) -> tuple[int, int] | 
         for rule in rules.after_number:
             found = rule.match(text, start)
             if found and not _is_date(found[0]) and not _is_year(text, start, found[0]):
+                if rule is rules.after_number[-1] and not _is_street(found[0]):
+                    continue
                 flat = rules.flat_before.search(text, max(done, start - 16), start)
                 return (flat.start() if flat else start), found.end()
     if (
@@ -159,6 +162,13 @@ def _at_number(text: str, start: int, end: int, done: int) -> tuple[int, int] | 
 @cache
 def _openers() -> frozenset[str]:
     return frozenset(listed("foreign openers")) | {f"{word}." for word in listed("foreign openers")}
+
+
+def _is_street(piece: str) -> bool:
+    """`20789 Allika 46`; but not `60 Hz. 0`, `500 Super Bowl 2`: words that are no plain ones."""
+    said = [word for word in piece.split(" ") if not word[:1].isdigit()]
+    plain = any(kinds[word] & (COMMON | CALENDAR | FUNCTION) for word in said if word[0].isupper())
+    return len(said[0]) > 3 and not said[0].isupper() and not plain
 
 
 def _capital_or_long(street: str) -> bool:

@@ -44,7 +44,7 @@ _MIDDLES: Final = frozenset({"thị", "văn", "thi", "van", "đình", "hữu", "
 
 
 # A customer or a patient may bear the name of a king.
-REFUSED: Final = frozenset({"historic", "place"})
+REFUSED: Final = frozenset({"historic", "place", "nothing"})
 _NAMED: Final = GIVEN_VI | GIVEN | SURNAME
 _SPOKEN_OF: Final = frozenset({"l:label", "l:client", "l:intro", "l:honorific"})
 _BETWEEN: Final = frozenset({", ", " and ", " và ", " & ", ", and ", " va ", " or "})
@@ -79,13 +79,15 @@ def evidence(text: str, found: Sequence[Candidate]) -> list[Evidence]:
 
 
 def _evidence(text: str, candidate: Candidate) -> Evidence:
-    left = before(text, candidate.start) if not candidate.cut_left else _cut(candidate.cut_left)
-    right = after(text, candidate.end) if not candidate.cut_right else _tail(candidate.cut_right)
     shape, own = _look(candidate.tokens, candidate.kinds)
-    if len(candidate.tokens) == 1 and _in_compound(text, candidate):
-        shape = "compound"
-    if shape in REFUSED and _SPOKEN_OF.intersection(left):
+    if shape == "acronym" or (len(candidate.tokens) == 1 and _in_compound(text, candidate)):
+        return Evidence("nothing", own, [])
+    left = before(text, candidate.start) if not candidate.cut_left else _cut(candidate.cut_left)
+    if shape in REFUSED:
+        if not _SPOKEN_OF.intersection(left):
+            return Evidence(shape, own, [])
         shape = "full"
+    right = after(text, candidate.end) if not candidate.cut_right else _tail(candidate.cut_right)
     return Evidence(shape, own, left + right)
 
 
