@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 import unicodedata
 from itertools import pairwise
 
@@ -116,6 +118,17 @@ def test_a_finder_that_is_sure_wins_over_one_that_is_not():
 def test_names_and_addresses_are_found_too():
     labels = {one.label for one in Detector().find("Gọi chị Nguyễn Thị Lan, 0912345678 nhé")}
     assert labels == {"PERSON", "PHONE"}
+
+
+def test_libraries_of_check_digits_are_loaded_when_a_number_needs_them():
+    script = (
+        "import sys; from noibo.privacy.detector import Detector; find = Detector().find;"
+        "find('sđt 0912345678, lan@example.vn, sinh ngày 5/3/1990, cccd 001087012345');"
+        "assert not {'stdnum', 'phonenumbers'} & set(sys.modules);"
+        "find('mst 0101243150, call +14155552671');"
+        "assert {'stdnum', 'phonenumbers'} <= set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
 @pytest.mark.shared
