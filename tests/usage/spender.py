@@ -21,7 +21,7 @@ from noibo.usage.periods import Calendar
 from noibo.usage.rules import Rule, Spender
 from tests.usage.calls import call, opening
 
-LIMIT = 60_000
+LIMIT = 14_000
 MOST = 400  # that one call can cost
 CALLERS = 20
 LASTS_S = 1.0  # a reservation, without a word of its server

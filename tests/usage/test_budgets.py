@@ -40,6 +40,7 @@ pytestmark = pytest.mark.anyio
 ANNA = Spender("anna", "key:k1", "laptop")
 NOON = datetime.datetime(2026, 11, 23, 12, tzinfo=datetime.UTC).timestamp()
 UTC = datetime.UTC
+TODAY = "2026-11-23"
 AT_NOON = Calendar(UTC, lambda: NOON)
 
 
@@ -504,11 +505,15 @@ async def test_no_storm_of_calls_overruns_a_budget_or_leaks_of_it(
     stands = await spending(database)
     assert all(reserved == 0 for _, reserved in stands.values())
     kept = await rows(database, usage)
-    assert stands["all", "2026-11-23"][0] == sum(one.cost for one in kept)
+    assert stands["all", TODAY][0] == sum(one.cost for one in kept)
     of_model = [one.cost for one in kept if one.model == MODEL]
     assert stands[f"model:{MODEL}", "2026-11"][0] == sum(of_model)
     for place, (spent, _) in stands.items():
         assert spent <= storm.limit_of(place) or not storm.limit_of(place)
+    ends = [one.outcome for one in kept]
+    print("reserved, refused, looks:", storm.asked, storm.refused, len(seen))
+    print("ends:", {end: ends.count(end) for end in sorted(set(ends))})
+    print("limit, most taken, spent:", storm.limit, max(seen), stands["all", TODAY][0])
     # It was a storm: the budget was in the way, and was used.
     assert storm.refused > 20
     assert storm.asked > 40
