@@ -21,6 +21,7 @@ ALL = (
     "gateway",
     "overload",
     "detection",
+    "detection_english",
 )
 
 
