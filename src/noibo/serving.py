@@ -137,7 +137,7 @@ async def open_services(
         return worker.model.context if worker else 0
 
     contexts = Contexts(lookup.resolve, asked_context)
-    resolve = allowed(contexts.resolve, [*settings.aliases, *virtual_models(settings)])
+    resolve = allowed(contexts.resolve, settings.aliases, virtual_models(settings))
     management = open_management(settings, lookup.forget)
     stored = Opening(lambda: open_stored(settings), lambda: may_have_stored(settings))
 

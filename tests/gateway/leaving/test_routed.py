@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import httpx2
 import pytest
 
 from noibo.modelstore.store import Store
+from noibo.wire.access import KeyWanted
 from tests.elsewhere_address import needs_network
 from tests.engines.stocking import stock
 from tests.gateway.leaving.cloud import Cloud, Handler, Sent
@@ -204,6 +206,39 @@ def test_where_all_fail_the_last_error_is_told(front: httpx2.Client, cloud: Clou
     assert answer.headers["x-noibo-route"].count("tried=") == 2
 
 
+def test_a_stream_that_waits_is_told_for_whom(front: httpx2.Client, cloud: Cloud) -> None:
+    def slowly(handler: Handler, sent: Sent) -> None:
+        time.sleep(1.0)
+        refusing(500)(handler, sent)
+
+    cloud.script.answer = slowly
+    with front.stream("POST", CHAT, json=chat("away", stream=True)) as answer:
+        said = answer.read().decode()
+    assert said.startswith(": waiting for cloud\n\n")
+    assert answer.headers["x-noibo-route"].startswith("away; strategy=api_only")
+    assert "model=" not in answer.headers["x-noibo-route"]
+    assert answer.headers["x-noibo-receipt"].startswith(("left this machine", "not decided yet"))
+    assert '"error"' not in said and said.rstrip().endswith("[DONE]")
+    told = front.get(f"/noibo/v1/receipts/{answer.headers['x-request-id']}").json()
+    assert told["route"]["answered"] == "other"
+    assert len(told["sent"]) == 2
+
+
+def test_where_all_fail_a_stream_that_waits_ends_with_the_error(
+    front: httpx2.Client, cloud: Cloud
+) -> None:
+    def slowly(handler: Handler, sent: Sent) -> None:
+        time.sleep(0.6)
+        handler.say(503, {"error": {"message": "not now"}})
+
+    cloud.script.answer = slowly
+    with front.stream("POST", CHAT, json=chat("away", stream=True)) as answer:
+        said = answer.read().decode()
+    assert answer.status_code == 200
+    assert said.startswith(": waiting for cloud\n\n")
+    assert json.loads(said.rsplit("data: ", 1)[1])["error"]["message"].startswith("not now")
+
+
 def test_a_stream_that_is_cut_after_a_word_is_nobody_elses(
     front: httpx2.Client, cloud: Cloud
 ) -> None:
@@ -263,6 +298,37 @@ def test_each_side_is_asked_with_its_own(front: httpx2.Client, cloud: Cloud) -> 
         front.post(CHAT, json=chat("steps", "Xin chào bạn"), headers=label)
     for sent in cloud.sent:
         assert (sent.body["max_tokens"], sent.body["temperature"]) == (77, 0.3)
+
+
+# ── keys ────────────────────────────────────────────────────────────────────
+
+
+def key_for(server: RunningServer, *models: str) -> dict[str, str]:
+    with server.client() as client:
+        made = client.make_key(KeyWanted(name=f"for {models}", role="user", models=list(models)))
+    return {"Authorization": f"Bearer {made.key}"}
+
+
+def test_a_key_for_a_virtual_model_asks_its_candidates_by_that_alone(
+    front: httpx2.Client, cloud: Cloud, routed_server: RunningServer
+) -> None:
+    key = key_for(routed_server, "away")
+    assert front.post(CHAT, json=chat("away"), headers=key).headers["x-noibo-model"] == "cloud"
+    for other in ("cloud", "home", "echo"):
+        assert front.post(CHAT, json=chat(other), headers=key).status_code in {403, 404}
+    names = {one["id"] for one in front.get("/v1/models", headers=key).json()["data"]}
+    assert names == {"away"}
+
+
+def test_a_key_for_one_candidate_is_answered_by_that_alone(
+    front: httpx2.Client, cloud: Cloud, routed_server: RunningServer
+) -> None:
+    key = key_for(routed_server, "echo")
+    answer = front.post(CHAT, json=chat("first"), headers=key)
+    assert answer.headers["x-noibo-model"] == "echo"
+    assert "the key that asks may not use it" in answer.headers["x-noibo-route-why"]
+    assert front.post(CHAT, json=chat("away"), headers=key).status_code == 403
+    assert cloud.sent == []
 
 
 # ── limits and conversations ────────────────────────────────────────────────

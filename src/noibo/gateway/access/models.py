@@ -19,8 +19,11 @@ Resolve = Callable[[str], Awaitable[Model]]
 Rows = Callable[[], Awaitable[list[tuple[str, float]]]]
 
 
-def allowed(resolve: Resolve, aliases: Collection[str] = ()) -> Resolve:
-    """The same, but what may not be used is refused with `Forbidden`."""
+def allowed(
+    resolve: Resolve, aliases: Collection[str] = (), virtual: Collection[str] = ()
+) -> Resolve:
+    """The same, but what may not be used is refused with `Forbidden`. The name of a `virtual` model
+    opens what stands behind it to who asks by that name, and by no other."""
 
     async def leads_to(alias: str, model: Model) -> bool:
         try:
@@ -31,7 +34,8 @@ def allowed(resolve: Resolve, aliases: Collection[str] = ()) -> Resolve:
 
     async def guarded(name: str) -> Model:
         model, who = await resolve(name), now()
-        if not (who.grant.may_use(model.name) or STANDS_FOR.get()):
+        by_virtual = STANDS_FOR.get() or (name in virtual and who.grant.may_use(name))
+        if not (who.grant.may_use(model.name) or by_virtual):
             names = [one for one in aliases if who.grant.may_use(one)]
             leading = [one for one in names if await leads_to(one, model)]
             who.require_model(model.called, model.name, *leading)

@@ -27,6 +27,7 @@ class Outer:
         self._voice = voice
         self._turn = asyncio.Lock()
         self.headers: Headers = []
+        self.early: Headers = []  # instead, where it begins before anybody has answered
         self.begun = False  # its headers are out
         self.spoken = False  # a word of an answer is
         self.words = ""  # what it is waited for
@@ -47,8 +48,9 @@ class Outer:
             if not self.begun:
                 kind = header("content-type", self._voice.stream_type)
                 about = [kind, (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
-                start = {"type": "http.response.start", "status": _OK, "headers": about}
-                await self._say(start)
+                headers = [*about, *self.early]
+                await self._send({"type": "http.response.start", "status": _OK, "headers": headers})
+                self.begun = True
             await self._send({"type": "http.response.body", "body": said, "more_body": True})
 
     async def fail(self, error: NoiboError | None, messages: list[Message]) -> None:

@@ -44,8 +44,8 @@ PATHS: Final = frozenset(
     )
 )
 _NAMES: Final = ("model", "name")  # Ollama's older clients say name
-_CHECKING: Final = "the answer of this machine is being checked"
-_ASKING: Final = "waiting for an answer"
+_CHECKING: Final = "{} answers, and its answer will be checked before it is told"
+_ASKING: Final = "waiting for {}"
 
 
 class Routed:
@@ -99,6 +99,7 @@ class Routed:
         path = scope["path"]
         choice = await services.chooser.choose(record, asked, path, fields)
         outer = Outer(send, self._voice_of(path))
+        outer.early = route_headers(choice.plan, "", [], [])
         asking = Asking(self._app, services, choice, fields, outer)
         streamed = _streams(path, fields)
         after_s = services.settings.queue.say_after_s
@@ -154,7 +155,7 @@ class Asking:
         record = self._record
         record.error, record.fault, record.kept = "", None, False
         attempt = Attempt(target.model, target.side.fields(), target.check)
-        self._outer.words = _CHECKING if target.check else _ASKING
+        self._outer.words = (_CHECKING if target.check else _ASKING).format(target.model)
         held = Held(self._outer, attempt, lambda: self._begins(target))
         calls = self._services.virtual.calls.get(self._choice.virtual.name)
         if not target.local and calls is not None and not calls.take():
