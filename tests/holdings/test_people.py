@@ -124,6 +124,7 @@ def test_who_is_erased_by_name_is_nowhere_on_the_disk(home: Path, stored: dict[s
     assert found_in(home, "--text", NAME, "--text", PHONE)["hits"] == []
 
 
+@pytest.mark.heavy
 def test_what_others_stored_goes_on_working_without_the_name(
     home: Path, stored: dict[str, Any]
 ) -> None:
@@ -155,6 +156,7 @@ def test_the_audit_log_says_that_somebody_was_erased_and_not_who(home: Path) -> 
     assert check(home / "audit.jsonl").sound
 
 
+@pytest.mark.heavy
 def test_a_user_is_erased_with_all_they_stored(home: Path, stored: dict[str, Any]) -> None:
     done = run_noibo("privacy", "erase-person", "--user", "binh", "--yes", home=home)
     assert done.returncode == 0, done.stderr

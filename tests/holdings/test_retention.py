@@ -75,6 +75,7 @@ def test_what_is_old_is_told_and_goes_when_it_is_said(aged: Path) -> None:
     assert [act["ended"] for act in said if act["what"] == "retain"] == ["done"]
 
 
+@pytest.mark.heavy
 def test_without_days_all_is_kept(aged: Path) -> None:
     before = kept(aged)
     forever = {"NOIBO_SERVER_KEEP_RESPONSES_DAYS": "0"}

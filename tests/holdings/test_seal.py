@@ -221,6 +221,7 @@ def test_a_sealed_home_tells_nothing_and_works(home: Path, key: Path) -> None:
     assert ids[1] in found
 
 
+@pytest.mark.heavy
 def test_what_is_there_is_sealed_and_opened_again(home: Path, key: Path) -> None:
     with RunningServer(home) as server:
         ids = fill(server)

@@ -110,6 +110,7 @@ def test_offline_no_api_reaches_a_model_elsewhere(home: Path, watch: Watch) -> N
     assert declared_in(home / "egress.jsonl") == set()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "command",
     [
