@@ -1,7 +1,7 @@
 """How well a local model's confidence tells its right answers from its wrong ones, and what a
 cascade by it is worth against a router that sees the prompt alone.
 
-    NOIBO_SHARED=../shared python -m benchmarks.judge [--learn]
+    NOIBO_SHARED=../shared python -m benchmarks.judge [--learn] [--numbers FILE]
 
 From the numbers that `benchmarks.choices` kept: no model is asked. The gold answer stands in for
 the strong model; cost is the share of questions that go to it. The prompt-only router is the
@@ -11,8 +11,8 @@ the weights that noibo ships, from all questions.
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,9 +56,9 @@ def prompts() -> dict[str, Question]:
     return {one.name: one for one in [*arc(folder, 10_000), *hellaswag(folder, 10_000)]}
 
 
-def run() -> dict[str, Any]:
+def run(numbers: Path = KEPT) -> dict[str, Any]:
     """Print the tables; the numbers."""
-    questions, texts = read_choices(KEPT), prompts()
+    questions, texts = read_choices(numbers), prompts()
     sets = {
         source: [one for one in questions if one.source == source]
         for source in dict.fromkeys(one.source for one in questions)
@@ -108,9 +108,9 @@ def router() -> Callable[[str], float]:
     return ComplexityClassifier().p_local
 
 
-def learn() -> None:
+def learn(numbers: Path = KEPT) -> None:
     """Write the weights that noibo ships."""
-    questions = read_choices(KEPT)
+    questions = read_choices(numbers)
     found = fit(
         [one.confidence for one in questions],
         [one.right for one in questions],
@@ -119,7 +119,15 @@ def learn() -> None:
     WEIGHTS.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--learn", action="store_true", help="Write the weights that noibo ships.")
+    parser.add_argument("--numbers", type=Path, default=KEPT, help="Of benchmarks.choices --to.")
+    wanted = parser.parse_args()
+    if wanted.learn:
+        learn(wanted.numbers)
+    run(wanted.numbers)
+
+
 if __name__ == "__main__":
-    if "--learn" in sys.argv[1:]:
-        learn()
-    run()
+    main()

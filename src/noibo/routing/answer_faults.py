@@ -61,6 +61,7 @@ _ASKS_FOR_LANGUAGE: Final = re.compile(
 )
 _LEAST_LOOP: Final = 3  # times that something is said before it is a loop
 _LEAST_LOOP_WORDS: Final = 12  # words that a loop takes up
+_LAST_WORDS: Final = 2000  # that are looked at for a loop: the time for an answer is bounded
 _FOURS: Final = 4
 _LEAST_FOR_FOURS: Final = 60
 _LEAST_NEW: Final = 0.35  # share of the runs of four words that are new in a text that goes on
@@ -96,7 +97,7 @@ def is_loop(text: str, question: str = "") -> bool:
     if _ASKS_TO_REPEAT.search(unicodedata.normalize("NFC", question)):
         return False
     words = _WORD.findall(_NUMBERING.sub(" ", said(text).casefold()))
-    return _circles(words) or _hardly_new(words)
+    return _circles(words[-_LAST_WORDS:]) or _hardly_new(words)
 
 
 def other_language(text: str, question: str) -> str:
