@@ -161,3 +161,7 @@ def test_the_shared_vietnamese_sentences() -> None:
     precision, recall = f1(rows(SHARED / "vi_pii_spans.jsonl"))
     assert precision >= 0.95
     assert recall >= 0.95
+
+
+def test_the_second_of_two_who_are_addressed_alike_is_found() -> None:
+    assert names("chị đi chợ về rồi, chị lan ơi") == ["lan"]
