@@ -1,6 +1,7 @@
 import pytest
 
-from noibo.privacy.dates import births
+from noibo.privacy.dates import behind_names, births
+from noibo.privacy.span import Span
 
 
 def found(text: str) -> list[str]:
@@ -59,3 +60,17 @@ def test_other_dates_are_left(text):
 def test_only_the_date_of_birth_of_several_dates_is_found():
     text = "sinh ngày 05/03/1990, CCCD cấp ngày 12/04/2021, vào làm 01/06/2022"
     assert found(text) == ["05/03/1990"]
+
+
+def test_a_date_right_behind_a_name_is_a_birth_if_it_is_old_enough():
+    name = [Span(0, 12, "PERSON")]
+    for text, date in (
+        ("Phạm Văn Đạt (22/09/1972), bệnh án 12", "22/09/1972"),
+        ("Phạm Văn Đạt, 22/09/1972, 0912345678", "22/09/1972"),
+        ("Phạm Văn Đạt (22/09/2024)", None),
+        ("Phạm Văn Đạt, 22/09/1972", None),
+        ("Phạm Văn Đạt (22/09/1912 – 03/04/1990)", None),
+        ("Phạm Văn Đạt đi Huế (22/09/1972)", None),
+    ):
+        found = [text[span.start : span.end] for span in behind_names(text, name)]
+        assert found == ([date] if date else []), text

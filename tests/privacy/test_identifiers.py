@@ -38,6 +38,11 @@ def test_a_tax_code_has_a_check_digit_and_perhaps_a_branch():
     assert not vietnam.branch(one("0101243151-001"))
 
 
+def test_a_code_behind_a_companys_name_is_its_tax_code_if_it_checks():
+    assert found("Cty TNHH Sao Mai (0301442379) đặt hàng") == [("MST", "0301442379")]
+    assert found("Cty TNHH Sao Mai (0301442378) đặt hàng") == []
+
+
 def test_a_health_card_begins_with_a_group_of_people():
     assert found("DN4790123456789") == [("BHYT", "DN4790123456789")]
     assert found("thẻ GD 4 01 0123456789 đây") == [("BHYT", "GD 4 01 0123456789")]

@@ -8,7 +8,7 @@ expiry is left alone, also where it follows a date of birth. A year alone counts
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from noibo.privacy.cues import fold
@@ -43,6 +43,9 @@ _SPOKEN: Final = re.compile(
     r"[sSbBdD](?:inh(?=[\W_NđĐdD]|ngay|date|day|$)|INH\b|irth|IRTH|orn\b|ORN\b|\.?[oO]\.?[bB]\b)"
     r"|[nN](?<!\w.)[/.]?[sS]\b|[sS](?<!\w.)[nN]\b"
 )
+_BESIDE: Final = re.compile(r"[ ]?\(|,[ ]")
+_ONLY_YEAR_IN: Final = re.compile(_YEAR)
+_NEWEST: Final = 2015
 _SELDOM: Final = ("đẻ ", "hào đời")
 _DIGIT: Final = re.compile(r"[0-9]")
 _AHEAD: Final = 64
@@ -74,6 +77,24 @@ def births(text: str) -> Iterator[Span]:
         if found := _ahead(text, start, end) or _behind(text, start, end):
             done = found.end
             yield found
+
+
+def behind_names(text: str, names: Iterable[Span]) -> Iterator[Span]:
+    """Dates of birth that nothing but a name before them tells: "Phạm Văn Đạt (22/09/1972)", and in
+    a row of what is known of somebody: "Phạm Văn Đạt, 22/09/1972, 0912345678"."""
+    for name in names:
+        between = _BESIDE.match(text, name.end)
+        found = _DATE.match(text, between.end()) if between else None
+        if between and found and _of_a_life(found[0]):
+            closes = text[found.end() : found.end() + 1]
+            if closes == {"(": ")", ",": ","}.get(between[0].strip()):
+                yield Span(found.start(), found.end(), "DOB", 0.6, "dates")
+
+
+def _of_a_life(date: str) -> bool:
+    """Whether its year is one that somebody who is named may be born in; letters are newer."""
+    year = _ONLY_YEAR_IN.search(date)
+    return year is not None and 1920 <= int(year[0]) <= _NEWEST
 
 
 def _spoken(text: str) -> Iterator[tuple[int, int]]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from noibo.privacy.addresses import find_addresses
-from noibo.privacy.dates import births
+from noibo.privacy.dates import behind_names, births
 from noibo.privacy.emails import emails
 from noibo.privacy.headings import Headings
 from noibo.privacy.identifying import identify
@@ -51,5 +51,7 @@ class Detector:
         found = [span for finder in self._finders for span in finder(reading.text)]
         if not found:
             return found
+        names = [span for span in found if span.label == "PERSON"]
+        found += behind_names(reading.text, names)
         joined = join(reading.text, found) if len(found) > 1 else found
         return [reading.back(span) for span in joined] if reading.read else joined

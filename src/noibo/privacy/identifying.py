@@ -21,7 +21,7 @@ from noibo.privacy.numbers import CERTAIN, NO, POSSIBLE, Number
 from noibo.privacy.passports import licence, passport
 from noibo.privacy.span import Span
 from noibo.privacy.surroundings import alone, measures, stuck_to
-from noibo.privacy.vocabulary import BANK, DOB, ISSUED, OTHER
+from noibo.privacy.vocabulary import BANK, COMPANY, DOB, ISSUED, OTHER
 
 _MOST_CUES: Final = 3
 # How a number with letters may begin: letters right before its digits, or, in capitals or behind
@@ -58,6 +58,12 @@ def _card(number: Number) -> int:
     return CERTAIN if cards.named(number) else cards.card(number)
 
 
+def _company(number: Number) -> int:
+    """Behind a company's name: a tax code, if it checks and is no phone."""
+    digits = number.groups == (10,) and vietnam.mst(number) == CERTAIN
+    return CERTAIN if digits and phones.phone(number) != CERTAIN else NO
+
+
 def _licence(number: Number) -> int:
     return POSSIBLE if 6 <= len(number.digits) <= 13 else NO
 
@@ -74,6 +80,7 @@ _FITS: Final[dict[str, tuple[Callable[[Number], int], ...]]] = {
     "BHYT": (vietnam.bhxh,),
     "BANK_ACCOUNT": (_account,),
     BANK: (_at_a_bank,),
+    COMPANY: (_company,),
     "CREDIT_CARD": (_card,),
     "PHONE": (phones.phone,),
     "US_SSN": (_social_security,),
@@ -88,6 +95,7 @@ _LABELS: Final = {
     vietnam.bhxh: "BHXH",
     _account: "BANK_ACCOUNT",
     _at_a_bank: "BANK_ACCOUNT",
+    _company: "MST",
     _card: "CREDIT_CARD",
     phones.phone: "PHONE",
     _social_security: "US_SSN",

@@ -9,6 +9,7 @@ from typing import Final
 OTHER: Final = "OTHER"  # numbers that are nobody's: orders, laws, barcodes, versions
 ISSUED: Final = "ISSUED"  # "cấp ngày", "do Công an … cấp": of papers that prove who one is
 BANK: Final = "BANK"  # the name of a bank, or a transfer: an account may follow, or an amount
+COMPANY: Final = "COMPANY"  # a company's name begins so: its tax code may follow
 DOB: Final = "DOB"
 NOTHING: Final = "NOTHING"  # phrases that hold such a word and mean something else
 _FILLERS: Final = "FILLERS"
