@@ -263,26 +263,8 @@ CUES: Final = (
 BY_NAME: Final = {cue.name: cue for cue in CUES}
 PHRASES: Final = Phrases({cue.name: cue.phrases for cue in CUES})
 # Ways to ask for a meaning and nothing else: "phân tích SWOT là gì?" asks for no analysis.
-PLAIN_DEFINITION: Final = frozenset(
-    fold(one)
-    for one in [
-        "là gì",
-        "nghĩa là",
-        "định nghĩa",
-        "viết tắt của",
-        "what is a",
-        "what is an",
-        "define",
-        "stands for",
-        "meaning of",
-        "qué es",
-        "qu est ce",
-        "c est quoi",
-        "was ist",
-        "o que é",
-        "什么是",
-        "是什么",
-        "とは何",
-        "뭐야",
-    ]
+_PLAIN: Final = (
+    "là gì|nghĩa là|định nghĩa|viết tắt của|what is a|what is an|define|stands for|meaning of|"
+    "qué es|qu est ce|c est quoi|was ist|o que é|什么是|是什么|とは何|뭐야"
 )
+PLAIN_DEFINITION: Final = frozenset(map(fold, _PLAIN.split("|")))

@@ -19,21 +19,9 @@ from noibo.routing.forms import Form, Shape, shape_of
 from noibo.routing.phrases import Words, fold
 
 # What needs no knowledge of a subject though its terms are there.
-_TOLD: Final = frozenset(
-    [
-        "define",
-        "fact",
-        "count",
-        "list",
-        "translate",
-        "summarise",
-        "rewrite",
-        "convert",
-        "brief",
-        "chat",
-        "explain",
-    ]
-)
+_TOLD: Final = {"define", "fact", "count", "list", "translate", "summarise", "rewrite"} | {
+    "convert", "brief", "chat", "explain"
+}  # fmt: skip
 BUCKETS: Final = 1 << 16
 ASK_HEAD: Final = 700  # characters at the beginning and the end that an instruction stands in;
 ASK_TAIL: Final = 500  # what lies between is a text that it is about
@@ -75,10 +63,10 @@ NAMES: Final = (
     "choice", "problem", "code", "open_length", "choice_length", "choice_options",
     "choice_statements", "choice_negative", "choice_numbers", "choice_blank", "choice_passage",
     "choice_long_options", "problem_length", "problem_numbers", "problem_rates", "problem_shares",
-    "problem_relations", "problem_sequence", "problem_clock", "formulas", "long_words", "code_lines",
-    "hard", "harder", "easy", "brief", "brief_why", "easy_and_hard", "limits", "specialist",
-    "several_questions",
-    "passage", "context", "turns", "tools", "documents", "pictures",
+    "problem_relations", "problem_sequence", "problem_clock", "formulas", "long_words",
+    "code_lines", "hard", "harder", "easy", "brief", "brief_why", "easy_and_hard", "limits",
+    "specialist", "several_questions", "passage", "context", "turns", "tools", "documents",
+    "pictures",
     *(f"ask_{cue.name}" for cue in cues.CUES),
     *(f"on_{subject.name}" for subject in subjects.SUBJECTS),
     *(f"exam_on_{subject.name}" for subject in subjects.SUBJECTS),
@@ -215,7 +203,7 @@ def _hashed(text: str, form: Form) -> dict[int, float]:
     counted.update(map(" ".join, pairwise(pieces)))
     buckets: dict[int, float] = {}
     for piece, often in counted.items():
-        bucket = zlib.crc32(piece.encode(), salt) % BUCKETS
+        bucket = zlib.crc32(piece.encode("utf-8", "surrogatepass"), salt) % BUCKETS
         buckets[bucket] = buckets.get(bucket, 0.0) + 1 + math.log(often)
     return buckets
 

@@ -20,12 +20,13 @@ _FORMULA: Final = re.compile(
     r"\\[a-z]+\{?|\$[^$\n]{2,80}\$|\w\^|[=≤≥<>]\s*-?\d|\d\s*[-+*/×÷]\s*\d|[∫√Σπ∑∀∃¬⊃∧∨≡]|\bf\s?\(x"
 )
 _CODE: Final = re.compile(
-    r"(?m)^\s*(?:def |class |import |from \w+ import|#include|function |const |let |var |public |"
-    r"return\b|SELECT |if \(|for \(|while \(|\}|\{|<\/?\w+>).*$"
+    r"(?m)^\s*(?:def |class |import |from \w+ import|#include|function |const |let |var |"
+    r"public |return\b|SELECT |if \(|for \(|while \(|\}|\{|<\/?\w+>).*$"
 )
 _FENCE: Final = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _STATEMENTS: Final = re.compile(
-    r"\bStatement [12I]|\bScenario [12]|\bI+ (?:and|only)\b|\bI, II\b|mệnh đề [12I]|phát biểu [12I]",
+    r"\bStatement [12I]|\bScenario [12]|\bI+ (?:and|only)\b|\bI, II\b|mệnh đề [12I]|"
+    r"phát biểu [12I]",
     re.I,
 )
 _NEGATIVE: Final = re.compile(
@@ -38,132 +39,38 @@ _CLOCK: Final = re.compile(
 )
 _SHARE: Final = re.compile(r"%|\d\s*/\s*\d|\d+\.\d+|percent|phần trăm")
 _MARKS: Final = re.compile(r"[?？]")
+
+
+def _split(*lines: str) -> list[str]:
+    return [phrase for line in lines for phrase in line.split("|")]
+
+
+# Without Vietnamese words for numbers: without diacritics they are names and other words.
 _WORDS: Final = Phrases(
     {
-        "quantity": [
-            "how many",
-            "how much",
-            "how long",
-            "how old",
-            "how far",
-            "how tall",
-            "how fast",
-            "what is the total",
-            "what was the total",
-            "what percentage",
-            "what fraction",
-            "calculate",
-            "find the",
-            "what will be",
-            "bao nhiêu",
-            "tính",
-            "hỏi",
-            "cuánto",
-            "cuántos",
-            "cuántas",
-            "combien",
-            "wie viel*",
-            "quanto",
-            "quanti",
-            "сколько",
-            "多少",
-            "几",
-            "いくつ",
-            "いくら",
-            "何",
-            "몇",
-            "얼마",
-        ],
-        "number": [
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-            "twenty",
-            "thirty",
-            "fifty",
-            "hundred",
-            "dozen",
-            "hai",
-            "bốn",
-            "năm",
-            "sáu",
-            "bảy",
-            "tám",
-            "chín",
-            "mười",
-            "trăm",
-            "tá",
-        ],
-        "rate": ["each", "every", "per", "apiece", "mỗi", "từng", "một kg", "một giờ"],
-        "share": [
-            "half",
-            "third",
-            "quarter",
-            "fourth",
-            "fifth",
-            "percent",
-            "percentage",
-            "discount",
-            "fraction",
-            "một nửa",
-            "phần ba",
-            "phần tư",
-            "phần trăm",
-            "giảm giá",
-            "nửa số",
-        ],
-        "relation": [
-            "more than",
-            "less than",
-            "fewer than",
-            "as many",
-            "as much",
-            "twice",
-            "thrice",
-            "double",
-            "triple",
-            "times as",
-            "older than",
-            "younger than",
-            "gấp đôi",
-            "gấp ba",
-            "gấp",
-            "nhiều hơn",
-            "ít hơn",
-            "hơn",
-            "kém",
-        ],
-        "sequence": [
-            "then",
-            "after",
-            "before",
-            "remaining",
-            "left",
-            "rest",
-            "later",
-            "next",
-            "initially",
-            "now",
-            "total",
-            "if",
-            "sau đó",
-            "còn lại",
-            "rồi",
-            "nếu",
-            "tổng",
-            "ban đầu",
-            "lúc đầu",
-            "cả hai",
-        ],
+        "quantity": _split(
+            "how many|how much|how long|how old|how far|how tall|how fast|what is the total",
+            "what was the total|what percentage|what fraction|calculate|find the|what will be",
+            "bao nhiêu|^tính|^hỏi|cuánto|cuántos|cuántas|combien|wie viel*|quanto|quanti|сколько",
+            "多少|几|いくつ|いくら|何|몇|얼마",
+        ),
+        "number": _split(
+            "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|fifty",
+            "hundred|dozen",
+        ),
+        "rate": _split("each|every|per|apiece|mỗi|từng|một kg|một giờ"),
+        "share": _split(
+            "half|third|quarter|fourth|fifth|percent|percentage|discount|fraction|một nửa",
+            "phần ba|phần tư|phần trăm|giảm giá|nửa số",
+        ),
+        "relation": _split(
+            "more than|less than|fewer than|as many|as much|twice|thrice|double|triple|times as",
+            "older than|younger than|gấp đôi|gấp ba|gấp bốn|gấp mấy|nhiều hơn|ít hơn|kém hơn",
+        ),
+        "sequence": _split(
+            "then|after|before|remaining|left|rest|later|next|initially|now|total|if|sau đó",
+            "còn lại|rồi|nếu|tổng|ban đầu|lúc đầu|cả hai",
+        ),
     }
 )
 

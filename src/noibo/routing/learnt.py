@@ -95,7 +95,7 @@ def words_of(features: Features, rarity: Floats) -> tuple[Any, Floats]:
 def load(path: Path = SHIPPED) -> Learnt:
     """Raises `BrokenWeights`, which says what is wrong with the file."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             found = {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise BrokenWeights(f"{path.name} is missing") from None

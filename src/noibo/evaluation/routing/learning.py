@@ -27,6 +27,7 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 DRAWN: Final[Mapping[Form, float]] = {"choice": 1.5, "problem": 0.0, "code": 0.0, "open": 0.0}
 COUNTS: Final[Mapping[str, float]] = {"routerarena": 0.7, "mt_bench": 0.3}  # other models, a judge
 SCALING_FOLDS: Final = 4
+LEAST_TO_DRAW: Final = 1000  # of fewer prompts nobody knows where a large model would help
 LEAST_TO_SCALE: Final = 100  # prompts of a form
 _PLACE: Final = {name: place for place, name in enumerate(NAMES)}
 WIDTH: Final = len(NAMES) + 1 + BUCKETS
@@ -123,7 +124,7 @@ def _scale(data: Data) -> Floats:
     for place, form in enumerate(FORMS[:2]):
         own = np.array([one.form == form for one in data.features], dtype=bool)
         if own.sum() >= LEAST_TO_SCALE:
-            drawn = DRAWN[form]
+            drawn = DRAWN[form] if own.sum() >= LEAST_TO_DRAW else 0.0
             mixed = (1 + drawn) * odds[0, own] - drawn * odds[1, own]
             slope, offset = _platt(mixed, data.right[own], counts[own])
             scale[place] = (slope * (1 + drawn), -slope * drawn, offset)

@@ -43,11 +43,11 @@ LOCAL: Final[dict[str, tuple[float, float]]] = {
     "tools": (-0.45, FIRM),
     "documents": (-0.25, FIRM),
     "pictures": (-0.5, FIRM),
-    "formulas": (-0.4, HINT),
+    "formulas": (-0.2, HINT),
     "long_words": (-0.1, HINT),
     "code_lines": (-0.5, HINT),
     "choice": (0.4, LOOSE),
-    "choice_length": (-0.5, LOOSE),
+    "choice_length": (-1.2, 100.0),
     "choice_options": (-0.15, HINT),
     "choice_statements": (-0.15, HINT),
     "choice_negative": (-0.06, HINT),
@@ -91,7 +91,7 @@ def prior_of_local() -> Prior:
 
 
 def prior_of_large() -> Prior:
-    """A large model fails at the same things, less; what exam questions are about, the data says."""
+    """A large model fails at the same things, less; of subjects of exams the data says more."""
     local = prior_of_local()
     mean = local.mean * LARGE_SHARE
     mean[len(NAMES)] = LARGE_CONSTANT
