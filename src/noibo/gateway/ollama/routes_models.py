@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from noibo.engines.abilities import Abilities
-from noibo.engines.lookup import LATEST
+from noibo.engines.lookup import ECHO, LATEST
 from noibo.engines.ollama.facts import full
 from noibo.engines.supervision import keep_alive
 from noibo.engines.worker import State, Worker
@@ -51,8 +51,12 @@ def _listed(services: Services) -> list[Json]:
     for name, own in services.settings.models.items():
         if own.elsewhere:
             rows.append(shown.declared(name, own.engine, services.started_at))
-    for name in services.virtual.stand_ins:
-        rows.append(shown.declared(name, VIRTUAL, services.started_at))
+    for name, behind in services.virtual.stand_ins.items():
+        own = services.settings.models.get(behind)
+        with contextlib.suppress(NoiboError):
+            if behind != ECHO.name and not (own and own.elsewhere):
+                store.get(real_name(services, behind))
+            rows.append(shown.declared(name, VIRTUAL, services.started_at))
     rows = [row for row in rows if now().grant.may_use(row["name"])]
     rows += _uses(services, {row["name"]: row for row in rows})
     return sorted(rows, key=lambda row: str(row["modified_at"]), reverse=True)

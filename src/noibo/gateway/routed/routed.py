@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from noibo.errors import NoiboError
 from noibo.gateway.access.identity import now
@@ -68,6 +68,10 @@ class Routed:
         services = services_in(scope)
         if not services.virtual.choosing:
             return await self._app(scope, receive, send)
+        first = await receive()
+        receive = _Replayed(first, receive)
+        if not first.get("more_body") and not services.virtual.may_be_asked(first.get("body", b"")):
+            return await self._app(scope, receive, send)  # as nearly all
         try:
             text = await read_body(Request(scope, receive))
             scope[BODY] = text
@@ -108,6 +112,22 @@ class Routed:
         async with remarks(outer, after_s):
             await asking.ask(scope, receive)
         return None
+
+
+class _Replayed:
+    """What comes, from a first message on that somebody has looked at."""
+
+    __slots__ = ("_first", "_receive")
+
+    def __init__(self, first: Message, receive: Receive) -> None:
+        self._first: Message | None = first
+        self._receive = receive
+
+    async def __call__(self) -> Message:
+        if self._first is None:
+            return await self._receive()
+        first, self._first = self._first, None
+        return first
 
 
 class Asking:

@@ -162,6 +162,7 @@ class Record:
     def end(self) -> None:
         """It is over. Told once."""
         self.ended = time.perf_counter()
+        self.kept = self.kept and not self.heard
         self.keep()
         if self.journey is not None:
             self.journey.end()
