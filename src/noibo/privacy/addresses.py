@@ -28,7 +28,7 @@ _BUILDING: Final = re.compile(
     r"(?:[A-Z][A-Za-z']* ){0,3}(?:Vinhomes|Masteri|Landmark|Ecopark|Sunrise|Tower|Plaza|Palace|"
     r"Building|City|Residences?|Garden|Apartments?|Hotel)(?: [A-Z][A-Za-z0-9']*){0,3}, ?$"
     r"|(?<![A-Za-z])(?:(?:[Pp]hong|[Cc]an ho|[Aa]pt|[Rr]oom|[Uu]nit|[Cc]an|P|CH|A|B|S)\.? ?)"
-    r"[A-Z]{0,2}\d{2,5}[A-Z]?(?:[.\-]\d+)?, ?$"
+    r"[A-Z]{0,2}\d{2,5}[A-Z]?(?:[.\-]\d+)?, ?(?:[A-Z]{1,3}\d{0,3}[A-Z]?\d?, ?)?$"
 )
 
 

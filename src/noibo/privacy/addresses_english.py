@@ -96,7 +96,7 @@ def patterns() -> Patterns:
             r"[A-Z]{1,2}\d[A-Z\d]?[ ]\d[A-Z]{2}\b|\d{4}[ ][A-Z]{2}\b|"
             r"\d{4,5}(?:-\d{3,4})?\b(?![,.\-/]?\d)"
         ),
-        town=re.compile(rf"{town}(?:[ ](?:{town}|{_SMALL}|sur|im|am|upon)){{0,3}}"),
+        town=re.compile(rf"{town}(?!\w)(?:[ ](?:{town}|{_SMALL}|sur|im|am|upon)(?!\w)){{0,3}}"),
         gap=re.compile(r"(?:(?<=\d)\.)?[ ]{0,2},?[ ]{0,3}(?:\r?\n[ >?#*]{0,8},?[ ]{0,3})?"),
     )
 
