@@ -115,8 +115,9 @@ def wrong(path: Path) -> tuple[int, int]:
     return differ, len(rows)
 
 
-def test_our_own_sentences_in_other_styles() -> None:
-    differ, count = wrong(DATA / "own_sentences.jsonl")
+@pytest.mark.parametrize("name", ["own_sentences.jsonl", "own_sentences_later.jsonl"])
+def test_our_own_sentences_in_other_styles(name: str) -> None:
+    differ, count = wrong(DATA / name)
     assert differ <= count * 0.05
 
 

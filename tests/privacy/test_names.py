@@ -142,8 +142,9 @@ def test_spans_are_sorted_apart_and_not_empty(text: str) -> None:
         done = span.end
 
 
-def test_our_own_sentences_in_other_styles() -> None:
-    precision, recall = f1(rows(DATA / "own_sentences.jsonl"))
+@pytest.mark.parametrize("name", ["own_sentences.jsonl", "own_sentences_later.jsonl"])
+def test_our_own_sentences_in_other_styles(name: str) -> None:
+    precision, recall = f1(rows(DATA / name))
     assert precision >= 0.9
     assert recall >= 0.9
 
