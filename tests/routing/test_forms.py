@@ -47,3 +47,11 @@ def test_numbers_and_relations_of_a_word_problem_are_counted_in_both_languages()
 
 def test_options_that_are_numbers_are_seen() -> None:
     assert shape_of(CHOICE, Words.of(CHOICE)).number_options == 1.0
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("sign", ["\n", " ", "\t\n", "(", "A. ", "\\a", "{\n"])
+def test_text_of_one_kind_of_sign_is_read_in_one_pass(sign: str) -> None:
+    text = (sign * 8000)[:8000]
+    for _ in range(20):  # minutes, were it read from every place anew
+        assert shape_of(text, Words.of(text)).form in {"open", "code", "choice"}

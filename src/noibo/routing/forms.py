@@ -13,14 +13,14 @@ from noibo.routing.phrases import Phrases, Words
 
 Form = Literal["choice", "problem", "code", "open"]
 
-_OPTION: Final = re.compile(r"(?:^|\n)\s*\(?([A-Ja-j])[.):]\s+([^\n]*)")
+_OPTION: Final = re.compile(r"(?:^|\n)[ \t]*\(?([A-Ja-j])[.):]\s+([^\n]*)")
 _INLINE: Final = re.compile(r"(?:(?<=\s)|^)\(?([A-E])[.)]\s")
 _NUMBER: Final = re.compile(r"\d[\d.,]*")
 _FORMULA: Final = re.compile(
     r"\\[a-z]+\{?|\$[^$\n]{2,80}\$|\w\^|[=≤≥<>]\s*-?\d|\d\s*[-+*/×÷]\s*\d|[∫√Σπ∑∀∃¬⊃∧∨≡]|\bf\s?\(x"
 )
 _CODE: Final = re.compile(
-    r"(?m)^\s*(?:def |class |import |from \w+ import|#include|function |const |let |var |"
+    r"(?m)^[ \t]*(?:def |class |import |from \w+ import|#include|function |const |let |var |"
     r"public |return\b|SELECT |if \(|for \(|while \(|\}|\{|<\/?\w+>).*$"
 )
 _FENCE: Final = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
