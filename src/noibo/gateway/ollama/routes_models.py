@@ -52,9 +52,9 @@ def _listed(services: Services) -> list[Json]:
         if own.elsewhere:
             rows.append(shown.declared(name, own.engine, services.started_at))
     for name, behind in services.virtual.stand_ins.items():
-        own = services.settings.models.get(behind)
+        declared = services.settings.models.get(behind)
         with contextlib.suppress(NoiboError):
-            if behind != ECHO.name and not (own and own.elsewhere):
+            if behind != ECHO.name and not (declared and declared.elsewhere):
                 store.get(real_name(services, behind))
             rows.append(shown.declared(name, VIRTUAL, services.started_at))
     rows = [row for row in rows if now().grant.may_use(row["name"])]
