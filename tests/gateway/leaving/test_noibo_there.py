@@ -1,4 +1,4 @@
-"""A second noibo as the server elsewhere: over TLS, with a key of its own, a real model behind it."""
+"""A second noibo as the server elsewhere: over TLS, with a key of its own, and a real model."""
 
 from __future__ import annotations
 
