@@ -21,6 +21,7 @@ from noibo.gateway.engine_events import counted, decoded
 from noibo.gateway.pipeline import Request
 from noibo.gateway.routed.attempt import ATTEMPT, Attempt
 from noibo.gateway.routed.choosing import Choice
+from noibo.gateway.routed.outcomes import outcome_of_check
 from noibo.gateway.services import Services
 from noibo.routing.agreement import agreement
 from noibo.routing.judge_model import grade_of, judge_request
@@ -38,13 +39,25 @@ async def check(services: Services, choice: Choice, attempt: Attempt) -> Verdict
     threshold = choice.plan.threshold
     verdict = judge(answer, asked, threshold)
     if not verdict.good or answer.calls:
+        await _keep(services, choice, attempt, verdict, None)
         return verdict
     share = await _agreement(services, choice, attempt, answer)
     grade = await _grade(services, choice, asked, answer)
     own = services.chooser.answers_of(attempt.model)
     calibration = own.weigh(answer.confidence, share)
     evidence = Evidence(choice.plan.p_local, calibration, share, grade)
-    return judge(answer, asked, threshold, evidence)
+    verdict = judge(answer, asked, threshold, evidence)
+    await _keep(services, choice, attempt, verdict, grade)
+    return verdict
+
+
+async def _keep(
+    services: Services, choice: Choice, attempt: Attempt, verdict: Verdict, grade: float | None
+) -> None:
+    """What it says of its model, for the chances of later requests."""
+    if choice.p_raw is not None:
+        found = outcome_of_check(choice.p_raw, verdict, grade)
+        await asyncio.to_thread(services.chooser.outcomes.add, attempt.model, found)
 
 
 async def _agreement(

@@ -4,7 +4,7 @@ into a plan (`noibo.routing`)."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +12,7 @@ from noibo.gateway.access.identity import now
 from noibo.gateway.leaving.labels import said_of
 from noibo.gateway.routed.asked import Chat, as_chat
 from noibo.gateway.routed.candidates import candidate
+from noibo.gateway.routed.outcomes import FILE_NAME, Outcomes
 from noibo.gateway.routed.virtual import Virtual
 from noibo.gateway.services import Services
 from noibo.gateway.watching.record import Record
@@ -36,6 +37,7 @@ class Choice:
     virtual: VirtualModel
     plan: Plan
     chat: Chat
+    p_raw: float | None = None  # as the shipped weights have it
 
     @property
     def messages(self) -> list[Mapping[str, Any]]:
@@ -52,6 +54,7 @@ class Chooser:
         self._virtual = virtual
         self._classifier: ComplexityClassifier | None = None
         self._own: dict[str, OwnAnswers] = {}
+        self.outcomes = Outcomes(services.settings.home / FILE_NAME)
 
     def answers_of(self, model: str) -> OwnAnswers:
         """How sure a model of this machine mostly is of what it answers."""
@@ -67,10 +70,11 @@ class Chooser:
         chat = as_chat(path, fields)
         demand = Demand.of_chat(chat)
         if asked.strategy.kind in _ASKS_CHANCE:
-            demand = await self._weighed(chat, demand)
+            here = [one.name for one in candidates if one.local]
+            demand = await self._weighed(chat, demand, here)
         if any(not one.local for one in candidates):
             demand = await self._judged(record, asked, fields, demand)
-        choice = Choice(asked, _NO_PLAN, chat)
+        choice = Choice(asked, _NO_PLAN, chat, demand.chance.p)
         plan = make_plan(
             asked.name,
             demand,
@@ -87,14 +91,23 @@ class Chooser:
         previous = Previous(model, local, unfit)
         self._virtual.conversations.remember(now().owner, choice.messages, previous)
 
-    async def _weighed(self, chat: Chat, demand: Demand) -> Demand:
-        """With the chance that the local model is right, and of which kind it is."""
+    async def _weighed(self, chat: Chat, demand: Demand, here: Sequence[str]) -> Demand:
+        """With the chance that a local model is right, of each whose outcomes are known its own,
+        and of which kind it is."""
         if self._classifier is None:
             self._classifier = await asyncio.to_thread(_new_classifier)
         weigh = self._classifier.weigh
-        found = await asyncio.to_thread(lambda: weigh(_query(chat, demand)))
-        chance = Chance(found.p_local, found.sure, found.reasons())
-        return replace(demand, chance=chance, task=_task_of(found))
+
+        def look() -> Demand:
+            found = weigh(_query(chat, demand))
+            fitted = {name: self.outcomes.calibration(name) for name in here}
+            own = {name: one.of(found.p_local) for name, one in fitted.items() if one}
+            sure = min((one.sure for one in own.values()), default=found.sure)
+            of = {name: one.p for name, one in own.items()}
+            chance = Chance(found.p_local, sure, found.reasons(), of)
+            return replace(demand, chance=chance, task=_task_of(found))
+
+        return await asyncio.to_thread(look)
 
     async def _judged(
         self, record: Record, asked: VirtualModel, fields: Mapping[str, Any], demand: Demand
