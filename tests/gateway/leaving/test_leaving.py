@@ -49,6 +49,8 @@ def test_what_is_harmless_goes_as_it_is(front: httpx2.Client, cloud: Cloud) -> N
     assert (answer.status_code, content(answer)) == (200, "Why is the sky blue?")
     (sent,) = cloud.sent
     assert sent.body == chat("Why is the sky blue?", its_own={"field": 1})
+    told = {name.lower() for name in sent.headers}
+    assert told <= {"host", "content-length", "content-type", "accept-encoding", "user-agent"}
     receipt = answer.headers["x-noibo-receipt"]
     assert receipt.startswith(f"left this machine; to=http://{cloud.host}; bytes={len(sent.raw)};")
     assert "label=internal; rule=leave" in receipt

@@ -6,6 +6,7 @@ ready as soon as it is wanted; whether the other server answers shows when it is
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable
@@ -47,6 +48,12 @@ class Reached(Worker):
         self.started_at = self.ready_at = self.used_at = time.time()
         self.began = time.monotonic()
         self._move(State.READY)
+
+    @functools.cached_property
+    def headers(self) -> dict[str, str]:
+        """Who asks is said where many turn away what does not say it."""
+        usual: dict[str, str] = Worker.headers.func(self)
+        return {**usual, "User-Agent": "noibo"} if self.reach.place.outside else usual
 
     @property
     def breaker(self) -> Breaker:
