@@ -52,7 +52,7 @@ class Reached(Worker):
     @functools.cached_property
     def headers(self) -> dict[str, str]:
         """Who asks is said where many turn away what does not say it."""
-        usual: dict[str, str] = Worker.headers.func(self)
+        usual = super().headers
         return {**usual, "User-Agent": "noibo"} if self.reach.place.outside else usual
 
     @property
