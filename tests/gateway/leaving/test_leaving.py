@@ -174,7 +174,9 @@ def test_a_picture_cannot_be_looked_into_and_stays(front: httpx2.Client, cloud: 
 def test_a_server_of_ones_own_is_told_everything(front: httpx2.Client, cloud: Cloud) -> None:
     answer = front.post(CHAT, json=chat(f"Key: {KEY}", "own"))
     assert content(answer) == f"Key: {KEY}"
-    assert "left this machine" in answer.headers["x-noibo-receipt"]
+    receipt = answer.headers["x-noibo-receipt"]
+    assert receipt.startswith("left this machine; ")
+    assert receipt.endswith(f"; own=http://{cloud.host}")
 
 
 # ── what is written down ────────────────────────────────────────────────────

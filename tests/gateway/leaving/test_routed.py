@@ -300,6 +300,16 @@ def test_each_side_is_asked_with_its_own(front: httpx2.Client, cloud: Cloud) -> 
         assert (sent.body["max_tokens"], sent.body["temperature"]) == (77, 0.3)
 
 
+def test_the_next_is_told_no_more_than_the_first(front: httpx2.Client, cloud: Cloud) -> None:
+    cloud.script.answer = refusing(500)
+    answer = front.post(CHAT, json=chat("away", "Viết cho lan.nguyen@congty-abc.vn nhé."))
+    assert "lan.nguyen@congty-abc.vn" in answer.text
+    one, two = (sent.body["messages"] for sent in cloud.sent)
+    assert one == two and "<EMAIL_1>" in one[-1]["content"]
+    told = front.get(f"/noibo/v1/receipts/{answer.headers['x-request-id']}").json()
+    assert [one["redacted"] for one in told["sent"]] == [{"EMAIL": 1}, {"EMAIL": 1}]
+
+
 # ── keys ────────────────────────────────────────────────────────────────────
 
 

@@ -73,10 +73,15 @@ class Accounts:
     async def settle(
         self, reservation: Reservation, entry: UsageEntry, price: Price | None
     ) -> None:
-        """It has ended. What the provider says it cost goes before what the table says."""
-        if entry.cost is None and (found := cost(entry.tokens, price)) is not None:
-            entry = replace(entry, cost=found, cost_by="prices")
-        await self.budgets.settle(reservation, entry)
+        """It has ended."""
+        await self.budgets.settle(reservation, priced(entry, price))
+
+
+def priced(entry: UsageEntry, price: Price | None) -> UsageEntry:
+    """With what it cost. What the provider says goes before what the table says."""
+    if entry.cost is None and (found := cost(entry.tokens, price)) is not None:
+        return replace(entry, cost=found, cost_by="prices")
+    return entry
 
 
 def _size(fields: Mapping[str, Any]) -> tuple[int, int]:

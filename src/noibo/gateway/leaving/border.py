@@ -29,6 +29,7 @@ from noibo.gateway.leaving.receipts import Receipts
 from noibo.gateway.watching.record import Record, current
 from noibo.privacy.judgement import Judgement
 from noibo.privacy.outgoing import Outgoing
+from noibo.privacy.redaction import Redaction
 from noibo.settings import Settings
 from noibo.usage.entry import UsageEntry, new_id
 from noibo.usage.rules import Spender
@@ -64,16 +65,19 @@ class Border:
         trusted = worker.reach.trusted
         if trusted:
             judgement = await self._believed(journey, record, worker)
-            going = Outgoing(dict(fields), journey.redaction)
+            journey.trusted.add(str(place.destination))
+            going, redacted = Outgoing(dict(fields), Redaction()), {}
         else:
             said = said_of(record, self._settings, worker.model.name)
             judgement = await self.detection.judge(journey, fields, said)
             going = await self.detection.hide(journey, judgement, fields, path)
+            redacted = dict(going.redaction.counts)
         policy = TRUSTED if trusted else judgement.policy.fingerprint
-        way = Way(place, passed, journey, judgement, policy, now().owner)
+        way = Way(place, passed, journey, judgement, policy, now().owner, redacted)
         asked, drops_count = asked_of(place.destination.host, path, going.fields)
         bill = await self._bill(worker, record, judgement, asked)
-        return Crossing(way, bill, asked, self._tasks, drops_count=drops_count)
+        going = Outgoing(asked, going.redaction)
+        return Crossing(way, bill, going, self._tasks, drops_count=drops_count)
 
     def journey(self, record: Record) -> Journey:
         """That of a request which may leave, begun where it has none yet."""
@@ -104,7 +108,7 @@ class Border:
             asked=record.asked or worker.model.name,
             route=record.strategy,
             reasons=record.reasons,
-            local=False,
+            local=reach.trusted,  # the house's own, as what runs here
             destination=str(reach.place.destination),
             label=judgement.label,
         )

@@ -15,10 +15,11 @@ from typing import Any
 from noibo.egress import Departure, Pass
 from noibo.engines import line
 from noibo.engines.remote.place import Place
-from noibo.gateway.leaving.accounts import Accounts, Call
+from noibo.gateway.leaving.accounts import Accounts, Call, priced
 from noibo.gateway.leaving.homeward import Homeward
 from noibo.gateway.leaving.journey import Journey
 from noibo.privacy.judgement import Judgement
+from noibo.privacy.outgoing import Outgoing
 from noibo.privacy.receipt import Sent
 from noibo.privacy.redaction import Redaction
 from noibo.usage.budgets import Reservation
@@ -29,7 +30,8 @@ from noibo.usage.tokens import reported, reported_cost
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """Where it goes, by whose leave, and by which word."""
+    """Where it goes, by whose leave, and by which word. `redacted`: how many places of each kind
+    have placeholders in what goes."""
 
     place: Place
     passed: Pass
@@ -37,6 +39,7 @@ class Way:
     judgement: Judgement
     policy: str
     owner: str
+    redacted: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +78,13 @@ class Crossing:
         self,
         way: Way,
         bill: Bill,
-        fields: Mapping[str, Any],
+        going: Outgoing,
         tasks: Tasks,
         *,
         drops_count: bool = False,
     ) -> None:
-        self.fields = fields
-        self.redaction: Redaction = way.journey.redaction
+        self.fields: Mapping[str, Any] = going.fields
+        self.redaction: Redaction = going.redaction
         self._way = way
         self._bill = bill
         self._tasks = tasks
@@ -107,7 +110,7 @@ class Crossing:
             policy=way.policy,
             user=way.owner,
         )
-        sent = Sent.of(str(way.place.destination), body, self.redaction.counts)
+        sent = Sent.of(str(way.place.destination), body, way.redacted)
         way.journey.sent.append(sent)
         return line.Leave(self._departure, way.place.network)
 
@@ -156,7 +159,7 @@ class Crossing:
         await self._close_departure(outcome)
         bill, entry = self._bill, self._entry(outcome)
         if bill.reservation is None:
-            await bill.accounts.ledger.record(entry)
+            await bill.accounts.ledger.record(priced(entry, bill.call.price))
         elif self._departure is None:
             await bill.accounts.budgets.release(bill.reservation)
         else:

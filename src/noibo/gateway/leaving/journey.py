@@ -40,6 +40,7 @@ class Journey:
         "request_id",
         "route",
         "sent",
+        "trusted",
     )
 
     def __init__(self, request_id: str, owner: str, at: float, keep: Keep = _nowhere) -> None:
@@ -49,6 +50,7 @@ class Journey:
         self.judgement: Judgement | None = None
         self.redaction = Redaction()
         self.sent: list[Sent] = []
+        self.trusted: set[str] = set()  # servers of one's own, whatever its label
         self.pending = True
         self.route: dict[str, Any] = {}  # how a virtual model chose
         self._keep = keep
@@ -81,7 +83,8 @@ class Journey:
         """What the response says of it. What is not known when headers go is told later."""
         receipt = self.receipt
         if receipt is not None and receipt.sent:
-            return receipt.header()
+            own = "".join(f"; own={one}" for one in sorted(self.trusted))
+            return receipt.header() + own
         if self.pending:
             return f"{UNDECIDED}; see={RECEIPTS}/{self.request_id}"
         return STAYED if receipt is None else receipt.header()
@@ -94,6 +97,7 @@ class Journey:
             if receipt is None
             else receipt.as_json()
         )
+        told["own"] = sorted(self.trusted)
         return told | {"time": self.at} | ({"route": self.route} if self.route else {})
 
     def end(self) -> None:
