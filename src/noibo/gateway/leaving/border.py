@@ -83,6 +83,7 @@ class Border:
         """That of a request which may leave, begun where it has none yet."""
         if record.journey is None:
             record.journey = Journey(record.id, now().owner, record.at, self.receipts.keep)
+            self.receipts.begin(record.journey)
         return record.journey
 
     async def close(self) -> None:

@@ -14,6 +14,7 @@ from noibo.egress import Door
 from noibo.egress_ledger import Departed, departures
 from noibo.errors import NotFound
 from noibo.gateway.access.identity import Identity
+from noibo.gateway.leaving.journey import Journey
 
 MOST: Final = 4096
 
@@ -23,10 +24,16 @@ class Receipts:
 
     def __init__(self, door: Door) -> None:
         self._door = door
+        self._live: dict[str, Journey] = {}
         self._kept: OrderedDict[str, tuple[str, dict[str, Any]]] = OrderedDict()
+
+    def begin(self, journey: Journey) -> None:
+        """One that can be asked for from now on: its caller has the id with the first headers."""
+        self._live[journey.request_id] = journey
 
     def keep(self, request: str, owner: str, told: dict[str, Any]) -> None:
         """That of a request which has ended; of work that goes on for it, it takes its place."""
+        self._live.pop(request, None)
         self._kept[request] = (owner, told)
         self._kept.move_to_end(request)
         while len(self._kept) > MOST:
@@ -34,6 +41,8 @@ class Receipts:
 
     def recent(self, request: str, who: Identity) -> dict[str, Any] | None:
         """What is in memory of it, if it is this one's to see."""
+        if (live := self._live.get(request)) is not None:
+            return live.as_json() if _may_see(who, live.owner) else None
         owner, told = self._kept.get(request, ("", {}))
         return told if told and _may_see(who, owner) else None
 
