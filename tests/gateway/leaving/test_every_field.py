@@ -326,6 +326,7 @@ def test_what_is_personal_in_any_field_is_not_seen(
     assert not seen(cloud, EMAIL)
 
 
+@pytest.mark.heavy
 def test_most_of_these_fields_would_go(front: httpx2.Client, cloud: Cloud) -> None:
     """The cases above say something: what is theirs alone to keep is the lesser part."""
     goes = 0
