@@ -25,12 +25,12 @@ _WORD: Final = r"[A-Z][A-Za-z]*(?:['’][A-Za-z]+)*"
 # Up to six words; streets are also named after days: 30 Tháng 4, 3/2, Cách Mạng Tháng 8.
 _NAME: Final = rf"{_WORD}(?:[ ](?:{_WORD}|(?<=Thang[ ])\d{{1,2}}\b)){{0,5}}"
 _DATED: Final = r"(?:\d{1,2}[ ][Tt]hang[ ](?:\d{1,2}|[A-Z][a-z]+)|\d{1,2}/\d{1,2}(?![\d/]))"
-_CODED: Final = r"[A-Z]{1,2}\d{1,3}(?:[-.]\d+)?\b"
+_CODED: Final = r"[A-Z]{1,3}\d{1,4}[A-Z]?\d?(?:[-./]\w{1,5})?\b"
 _DIGITS: Final = r"\d{1,4}[A-Za-z]{0,2}(?:[ ]?[/\-][ ]?\d{1,4}[A-Za-z]{0,2}){0,4}"
 _NUMBER: Final = rf"(?:[Kk]\.?)?{_DIGITS}"
 # In lower case a name must end where the part ends.
 _SMALL: Final = r"[a-z]+(?:[ ][a-z0-9]+){0,3}?(?=[ ]?(?:[,;.\n]|$)|[ ](?:nha|nhe|nhé|a|ah|ạ)\b)"
-HOUSE_WORDS: Final = ("so nha", "so", "sn", "lo", "ngo", "hem", "ngach", "kiet", "k")
+HOUSE_WORDS: Final = ("nha so", "so nha", "so", "sn", "lo", "ngo", "hem", "ngach", "kiet", "k")
 
 
 @cache
@@ -79,7 +79,7 @@ def patterns() -> Patterns:
         house=re.compile(
             rf"(?P<so>(?i:{heads})[ .:]{{1,2}})?(?P<number>{_NUMBER})(?P<lanes>{lane}{{0,4}})"
             rf"(?P<kind>,?[ ](?i:{streets})\b\.?)?"
-            rf"(?:,?[ ](?P<name>{_DATED}|{_NAME})|[ ](?P<small>{_SMALL}))?"
+            rf"(?:,?[ ](?P<name>{_DATED}|(?!(?:[PQTXHFK]|T[PXT])\.){_NAME})|[ ](?P<small>{_SMALL}))?"
         ),
         unit=re.compile(
             rf"(?P<kind>(?i:{units}))(?:"
@@ -94,7 +94,7 @@ def patterns() -> Patterns:
         separator=re.compile(r"\s*[,;][ ]*\n?[ ]*|[ ][-–][ ]|[ ]|\n[ ]*|\.(?=[A-Z])"),
         numbers=re.compile(
             rf"{_DIGITS},?[ ](?=[A-Z]|\d{{1,2}}(?:[ ][Tt]hang|/\d)|"
-            rf"(?:{'|'.join(sorted(openers))})\b)"
+            rf"(?:{'|'.join(sorted(openers))}|(?i:{units}))\b)"
         ),
         opened=re.compile(r"[ .][A-Z\d]"),
         tails=re.compile(rf"[ ](?:{ends}|{'|'.join(map(str.capitalize, ends.split('|')))})\b"),

@@ -32,6 +32,7 @@ from noibo.privacy.names_lexicon import bare
 _LONGEST: Final = 9  # parts
 _SHORTENED: Final = re.compile(r" (?:St|Str|Rd|Ave|Blvd|Dist)$")
 _NO_PLACES: Final = frozenset(["nha", "doi", "km", "can"])  # `nhà Nguyễn`, `đội Việt Nam`
+_STALLS: Final = frozenset(["kiot", "ki ot", "ki-ot", "sap", "quay"])
 _HEADS: Final = frozenset(["phường", "quận", "huyện", "tỉnh", "ward", "district"])
 _CUT: Final = frozenset(["phuong", "quan", "huyen", "xa", "tinh", "tp", "thi", "ward"])
 _HOUSE_ENDS: Final = tuple(HOUSE_WORDS)
@@ -118,6 +119,8 @@ class Reader:
             "số nhà",
             "sn",
             "so nha",
+            "nhà số",
+            "nha so",
             "số",
             "ngõ",
             "hẻm",
@@ -152,6 +155,9 @@ class Reader:
         end = found.end()
         if found["name"]:
             end = self._cut(found.start("name"), found["name"])
+        elif word in _STALLS and self.text.startswith(" chợ ", end):
+            market = self.patterns.name.match(self.bare, end + 5)
+            end = market.end() if market and not market["small"] else end
         return Part(place, end, kinds()[word])
 
     def _cut(self, start: int, name: str) -> int:
