@@ -18,10 +18,12 @@ from noibo.database.schema import budget_holders
 from noibo.errors import ApiCallsExceeded, BudgetExceeded, DatabaseError, PriceUnknown
 from noibo.settings import load
 from noibo.usage.budgets import Budgets, Reservation
+from noibo.usage.cost import bound
 from noibo.usage.entry import UsageEntry
 from noibo.usage.ledger import Ledger
 from noibo.usage.money import NANOS
 from noibo.usage.periods import Calendar
+from noibo.usage.prices import price_of
 from noibo.usage.rules import Rule, Spender
 from tests.usage.calls import (
     MODEL,
@@ -153,6 +155,13 @@ async def test_a_provider_that_counts_more_than_it_was_allowed_is_charged_as_it_
     assert (await spending(database))["all", "2026-11-23"] == (1300, 0)
     with pytest.raises(BudgetExceeded):
         await desk.reserve(call(), 1, ANNA)
+
+
+async def test_a_caller_that_wants_no_end_of_tokens_is_refused(database: Database) -> None:
+    desk = budgets(database, Rule("all", day=1000))
+    mini = price_of(MODEL, {"input": 1, "output": 4}, "test")
+    with pytest.raises(BudgetExceeded):
+        await desk.reserve(call(), bound(10, 10**40, mini), ANNA)
 
 
 async def test_a_call_is_charged_once(database: Database) -> None:

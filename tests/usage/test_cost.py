@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from noibo.errors import UsageError
 from noibo.usage.cost import Total, bound, cost, total
-from noibo.usage.money import Currency, decimal, dollars, nanos, nanos_at_most
+from noibo.usage.money import MOST_A_CALL, Currency, decimal, dollars, nanos, nanos_at_most
 from noibo.usage.prices import Price, Rates, price_of
 from noibo.usage.tokens import Tokens, reported, reported_cost
 
@@ -43,6 +43,16 @@ def test_what_has_no_rate_of_its_own_is_charged_as_the_whole() -> None:
     plain = price_of("x", {"input": 1, "output": 4}, "test")
     tokens = Tokens(input=1000, cached=300, cache_write=200, output=100, reasoning=60)
     assert cost(tokens, plain) == 1_400_000
+
+
+def test_what_nobody_pays_for_one_call_is_no_cost_of_it() -> None:
+    assert reported_cost({"cost": 999_999_999_999}) is None
+    assert reported_cost({"cost": 1_000_000}) == 1_000_000
+    both = {"cost": 900_000, "is_byok": True, "cost_details": {"upstream_inference_cost": 900_000}}
+    assert reported_cost(both) == 1_000_000
+    dear = price_of("x", {"input": 10**9, "output": 10**9}, "test")
+    assert cost(Tokens(input=10**12, output=1), dear) is None
+    assert bound(10**12, 10**30, dear) == MOST_A_CALL
 
 
 def test_what_is_not_known_is_not_zero() -> None:

@@ -183,6 +183,26 @@ def told(said: Path) -> list[str]:
     return said.read_text().split() if said.exists() else []
 
 
+async def test_a_file_that_cannot_be_read_holds_up_no_other_call(
+    database: Database, tmp_path: Path
+) -> None:
+    folder = tmp_path / "usage"
+    (folder / "dead-00000001.jsonl").mkdir(parents=True)
+    (folder / "dead.lock").touch()
+    book = Ledger(opening(database), folder, every_s=0.01)
+    running = asyncio.create_task(book.run())
+    try:
+        for wanted in (1, 2):
+            book.note(local())
+            async with asyncio.timeout(20):
+                while len(await ids(database)) < wanted:
+                    assert not running.done()
+                    await asyncio.sleep(0.02)
+    finally:
+        running.cancel()
+        await book.close()
+
+
 async def test_what_is_older_than_it_is_kept_for_goes(database: Database, tmp_path: Path) -> None:
     now = 1_800_000_000.0
     book = Ledger(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from noibo.usage.money import nanos, nanos_at_most
+from noibo.usage.money import MOST_A_CALL, nanos, nanos_at_most
 from noibo.usage.prices import Price, Rates
 from noibo.usage.tokens import Tokens
 
@@ -15,11 +15,14 @@ _MILLION: Final = Decimal(1_000_000)
 
 
 def cost(tokens: Tokens, price: Price | None) -> int | None:
-    """Billionths of a dollar; None where the price, or the count of what is priced, is unknown."""
+    """Billionths of a dollar; None where the price, or the count of what is priced, is unknown, or
+    is so large that it is none."""
     if price is None or not (tokens.known or tokens.images):
         return None
     found = _dollars(tokens, price.rates(tokens.input or 0), price)
-    return None if found is None else nanos(found)
+    if found is None or (amount := nanos(found)) > MOST_A_CALL:
+        return None
+    return amount
 
 
 def bound(prompt_tokens: int, most_output: int, price: Price | None, images: int = 0) -> int | None:
@@ -35,7 +38,8 @@ def bound(prompt_tokens: int, most_output: int, price: Price | None, images: int
         return None
     total = ((read or 0) * prompt_tokens + (written or 0) * most_output) / _MILLION
     # Where an image has no price of its own it is charged as tokens, which the caller counts.
-    return nanos_at_most(total + (price.image or 0) * images + price.request)
+    at_most = nanos_at_most(total + (price.image or 0) * images + price.request)
+    return min(at_most, MOST_A_CALL)
 
 
 def _dollars(tokens: Tokens, rates: Rates, price: Price) -> Decimal | None:

@@ -94,7 +94,7 @@ class Ledger:
             try:
                 await self.flush(goes_on=True)
                 await self._forget()
-            except NoiboError as error:
+            except (NoiboError, OSError) as error:  # a file that cannot be read ends nothing
                 log.warning("usage waits in its journal: %s", error)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._noted.wait(), _LOOKS_FOR_LEFT_S)
@@ -114,12 +114,12 @@ class Ledger:
                     self._journal.hold_again(held)
                     raise
             if time.monotonic() - self._looked > _LOOKS_FOR_LEFT_S:
+                self._looked = time.monotonic()
                 for lock, files in await asyncio.to_thread(self._journal.left):
                     try:
                         await self._bring_files(files)
                     finally:
                         await asyncio.to_thread(self._journal.forget, lock)
-                self._looked = time.monotonic()
 
     async def look(self) -> None:
         """Bring in what lies in any journal, those of living processes too, and leave it there:
@@ -138,7 +138,7 @@ class Ledger:
         """What was noted is brought in; where it cannot be, it waits for the next start."""
         try:
             await self.flush()
-        except NoiboError as error:
+        except (NoiboError, OSError) as error:
             log.warning("usage waits in its journal for the next start: %s", error)
         await asyncio.to_thread(self._journal.close)
 

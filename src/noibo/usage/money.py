@@ -14,6 +14,7 @@ from noibo.errors import UsageError
 
 NANOS: Final = 10**9  # of a dollar
 MOST: Final = 2**62  # four billion dollars: what a column of the database holds, and a sum of two
+MOST_A_CALL: Final = 10**15  # a million dollars: more is no cost of one call, whoever says it
 
 
 def decimal(said: Any, name: str) -> Decimal:

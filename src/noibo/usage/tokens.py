@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
+from noibo.usage.money import MOST_A_CALL, dollars
+
 MOST: Final = 10**12  # more is no count of tokens
+_MOST_DOLLARS: Final = dollars(MOST_A_CALL)
 _INPUT: Final = ("prompt_tokens", "input_tokens", "prompt_eval_count", "promptTokenCount")
 _OUTPUT: Final = ("completion_tokens", "output_tokens", "eval_count", "candidatesTokenCount")
 _INPUT_PARTS: Final = ("prompt_tokens_details", "input_tokens_details")
@@ -77,7 +80,7 @@ def reported_cost(usage: Any) -> Decimal | None:
     details = usage.get("cost_details")
     if usage.get("is_byok") is True and isinstance(details, Mapping):
         cost += _amount(details.get("upstream_inference_cost")) or Decimal(0)
-    return cost
+    return min(cost, _MOST_DOLLARS)
 
 
 def _first(usage: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
@@ -111,4 +114,4 @@ def _amount(said: Any) -> Decimal | None:
         found = Decimal(str(said))
     except InvalidOperation:
         return None
-    return found if found.is_finite() and 0 <= found < MOST else None
+    return found if found.is_finite() and 0 <= found <= _MOST_DOLLARS else None
