@@ -219,6 +219,40 @@ def test_calls_of_tools_are_held_against_the_tools() -> None:
     assert "no JSON" in wrong_calls(call("weather", '{"name": '), tools)
 
 
+def test_a_schema_that_leads_to_itself_has_an_end() -> None:
+    itself = {"$ref": "#"}
+    schema = {"type": "object", "anyOf": [itself] * 20}
+    assert broken_json('"x"', schema) == ""  # nobody can tell
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [{"properties": 5}, {"required": 5}, {"required": [{}]}, {"enum": 5}, {"type": {}}],
+)
+def test_what_is_no_schema_finds_nothing_wrong(schema: dict[str, Any]) -> None:
+    assert broken_json('{"a": 1}', schema) == ""
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"choices": ["x"]},
+        {"choices": [{"message": [1]}]},
+        {"choices": [{"message": {"content": None, "tool_calls": 5}}]},
+        {"choices": [{"message": {"content": None, "tool_calls": [5]}}]},
+        {"choices": [{"message": {"tool_calls": [{"function": {"name": []}}]}}]},
+        {"choices": [{"logprobs": {"content": [{"logprob": -1, "top_logprobs": [3]}]}}]},
+        {"choices": [{"logprobs": {"content": [{"logprob": -1, "top_logprobs": 7}]}}]},
+        {"choices": [{"logprobs": {"content": [{"logprob": 10**400}]}}]},
+    ],
+)
+def test_an_answer_in_no_known_shape_is_not_good(said: dict[str, Any]) -> None:
+    asked = Asked.of_chat(
+        {"tools": [5, {"function": {"name": []}}], "response_format": {"type": []}}
+    )
+    assert not judge(Answer.of_chat(said), asked).good
+
+
 # ── confidence ──────────────────────────────────────────────────────────────
 
 

@@ -20,6 +20,7 @@ import msgspec
 
 MOST_EVIDENCE: Final = 3.0
 _CERTAIN: Final = 1e-12
+_NO_LOGPROB: Final = 1e6
 Row = tuple[float, ...]
 
 
@@ -62,8 +63,7 @@ class Confidence:
             if not isinstance(row, Mapping) or not _is_number(row.get("logprob")):
                 continue
             logprobs.append(float(row["logprob"]))
-            tops = [one.get("logprob") for one in row.get("top_logprobs") or []]
-            if numbers := [float(one) for one in tops if _is_number(one)]:
+            if numbers := _numbers(row.get("top_logprobs")):
                 likeliest.append(numbers)
         return cls.of_tokens(logprobs, likeliest)
 
@@ -171,5 +171,14 @@ def _odds(p: float) -> float:
     return math.log(kept / (1 - kept))
 
 
+def _numbers(rows: Any) -> list[float]:
+    rows = rows if isinstance(rows, list) else []
+    tops: list[Any] = [one.get("logprob") for one in rows if isinstance(one, Mapping)]
+    return [float(one) for one in tops if _is_number(one)]
+
+
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    """A log-probability: no NaN, nor what no float holds."""
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _NO_LOGPROB
+    )

@@ -87,7 +87,7 @@ class Asked:
         tools = body.get("tools")
         return cls(
             question=last_question(body.get("messages")),
-            json=kind in {"json_object", "json_schema"},
+            json=kind in ("json_object", "json_schema"),
             schema=schema.get("schema") if isinstance(schema, Mapping) else None,
             tools=tools if isinstance(tools, list) else (),
             bounded=bool(body.get("max_tokens") or body.get("max_completion_tokens")),
@@ -100,20 +100,20 @@ class Answer:
 
     text: str
     finish: str = "stop"
-    calls: Sequence[Mapping[str, Any]] = ()
+    calls: Sequence[Any] = ()
     confidence: Confidence | None = None
 
     @classmethod
     def of_chat(cls, body: Mapping[str, Any]) -> Answer:
         """By a whole answer in OpenAI's shape: its first choice."""
         choices = body.get("choices")
-        choice = choices[0] if isinstance(choices, list) and choices else {}
-        message = choice.get("message") or {}
-        content = message.get("content")
+        choice = _table(choices[0] if isinstance(choices, list) and choices else None)
+        message = _table(choice.get("message"))
+        content, calls = message.get("content"), message.get("tool_calls")
         return cls(
             text=content if isinstance(content, str) else "",
             finish=choice.get("finish_reason") or "stop",
-            calls=message.get("tool_calls") or (),
+            calls=calls if isinstance(calls, list) else (),
             confidence=Confidence.of_chat(choice),
         )
 
@@ -199,6 +199,11 @@ def last_question(messages: Any) -> str:
                 str(part["text"]) for part in parts if isinstance(part, Mapping) and "text" in part
             )
     return ""
+
+
+def _table(said: Any) -> Mapping[str, Any]:
+    """What a server says, where it is what it should be."""
+    return said if isinstance(said, Mapping) else {}
 
 
 def _faults(answer: Answer, asked: Asked) -> Iterable[tuple[Fault, Mapping[str, Any]]]:
