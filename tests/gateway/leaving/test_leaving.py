@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from noibo.egress_ledger import departures
+from noibo.wire.access import KeyWanted
 from tests.elsewhere_address import needs_network
 from tests.gateway.leaving.cloud import Cloud, Handler, Sent
 from tests.running import RunningServer, until
@@ -207,6 +208,21 @@ def test_a_receipt_can_be_had_afterwards(front: httpx2.Client, cloud: Cloud) -> 
     assert told["stayed"] is False
     assert told["sent"][0]["redacted"] == {"EMAIL": 1}
     assert front.get("/noibo/v1/receipts/of-nobody").status_code == 404
+
+
+def test_a_receipt_is_for_who_sent_the_request(
+    front: httpx2.Client, cloud: Cloud, leaving_server: RunningServer
+) -> None:
+    keys = []
+    with leaving_server.client() as client:
+        for name in ("mine", "another"):
+            made = client.make_key(KeyWanted(name=name))
+            keys.append({"Authorization": f"Bearer {made.key}"})
+    mine, others = keys
+    answer = front.post(CHAT, json=chat("Hello"), headers=mine)
+    path = f"/noibo/v1/receipts/{answer.headers['x-request-id']}"
+    assert front.get(path, headers=mine).json()["stayed"] is False
+    assert front.get(path, headers=others).status_code == 404
 
 
 def test_a_plain_chat_here_says_that_it_stayed(front: httpx2.Client, cloud: Cloud) -> None:
