@@ -8,16 +8,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from noibo.egress import Door
-from noibo.errors import NoCandidate, SettingsError, UpstreamFailed
+from noibo.errors import EgressRefused, NoCandidate, SettingsError, UpstreamFailed
 from noibo.routing.checking import Checked
 from noibo.routing.confidence import Calibration, Confidence
-from noibo.routing.departing import Clients, _for_provider, home_client, messages_of
+from noibo.routing.departing import (
+    Clients,
+    _for_provider,
+    _leads_home,
+    home_client,
+    messages_of,
+)
 from noibo.routing.endpoint import Endpoint
 from noibo.routing.features import Query
 from noibo.routing.hybrid import HybridLLM
+from noibo.routing.reply import Reply
 from noibo.settings import load
 from tests.routing.speaking import Says, Speaker, fails, says, speaking
 from tests.running import RunningServer
@@ -227,6 +235,50 @@ def test_where_the_api_fails_this_machine_answers(
     assert not answer.receipt.stayed  # it was sent all the same
 
 
+@pytest.mark.parametrize(
+    "said", [{}, {"error": {"message": "the provider fails"}}, {"choices": 7}, {"choices": None}]
+)
+def test_an_answer_without_an_answer_is_none(here: Speaker, cloud: Speaker, said: Any) -> None:
+    cloud.script = lambda asked: (200, said, {})
+    assert hybrid(here, cloud).ask(HARD).local
+    with pytest.raises(UpstreamFailed, match="says no choices"):
+        hybrid(here, cloud).api_model.generate(HARD)
+
+
+def test_an_answer_has_an_end(here: Speaker, cloud: Speaker) -> None:
+    cloud.script = lambda asked: (200, {"choices": ["a" * 2**25]}, {})
+    with pytest.raises(UpstreamFailed, match="more than 32 MiB"):
+        hybrid(here, cloud).api_model.generate(HARD)
+
+
+def test_a_key_that_a_server_says_again_is_told_to_nobody(here: Speaker, cloud: Speaker) -> None:
+    said = config(here.url, cloud.url)
+    said["api"]["api_key"] = "sk-abcdef0123456789"
+    cloud.script = fails(401, "Incorrect API key: sk-abcdef0123456789")
+    with pytest.raises(UpstreamFailed, match=r"key: \[key\]"):
+        HybridLLM(said, classifier=CLASSIFIER).api_model.generate(HARD)
+
+
+@pytest.mark.parametrize(
+    ("wait", "seconds"),
+    [("7", 7.0), ("9" * 320, 86_400.0), ("Fri, 31 Dec 2999 23:59:59 GMT", 86_400.0), ("x", None)],
+)
+def test_a_wait_has_an_end(wait: str, seconds: float | None) -> None:
+    assert Reply(429, b"", wait).wait_s == seconds
+
+
+def test_what_is_nested_without_end_says_nothing() -> None:
+    deep = b"[" * 100_000 + b"]" * 100_000
+    assert Reply(200, deep).said is None
+    assert Reply(400, b'{"error":' + deep + b"}").message == ""
+
+
+def test_a_name_of_the_house_that_leads_out_of_it_is_not_asked() -> None:
+    with pytest.raises(EgressRefused, match="leads out of it"):
+        _leads_home(httpx2.Request("GET", "http://8.8.8.8/v1"))
+    _leads_home(httpx2.Request("GET", "http://192.168.1.20/v1"))
+
+
 def test_a_server_that_is_gone_is_left_alone(here: Speaker, cloud: Speaker) -> None:
     with speaking(HANOI) as gone:
         pass
@@ -301,17 +353,30 @@ def test_openrouter_is_asked_to_keep_nothing() -> None:
     [
         ("local", "http://8.8.8.8/v1"),
         ("local", "https://api.example.com/v1"),
+        ("local", "http://134744072/v1"),  # 8.8.8.8, as some systems write it
+        ("local", "http://0x08080808/v1"),
+        ("local", "http://anna:password@localhost:8000/v1"),
+        ("local", "localhost:8000/v1"),
+        ("local", "http://[half/v1"),
+        ("api", "https://anna:password@api.example.com/v1"),
         ("api", "http://api.example.com/v1"),
     ],
 )
 def test_an_address_that_would_give_prompts_away_is_refused(side: str, url: str) -> None:
     said = config("http://127.0.0.1:1/v1", "https://127.0.0.1:1/v1")
     said[side]["endpoint"] = url
-    with pytest.raises(SettingsError):
+    with pytest.raises(SettingsError) as refused:
         HybridLLM(said, classifier=CLASSIFIER).ask(EASY if side == "local" else HARD)
+    assert "password@" not in str(refused.value)
 
 
 # ── configuration, conversations ────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("said", ["hybrid", [1], {"api": None}, {1: 2}])
+def test_what_is_no_configuration_is_refused(said: Any) -> None:
+    with pytest.raises(SettingsError, match="LLM_CONFIG"):
+        HybridLLM(said, classifier=CLASSIFIER)
 
 
 def test_a_key_that_nobody_knows_is_refused() -> None:

@@ -4,6 +4,7 @@ into the caller's own words. The same policy, detector and door as of the server
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 import uuid
@@ -29,6 +30,7 @@ from noibo.routing.endpoint import Endpoint, NotAnswered
 Made = Callable[[], httpx2.Client]
 CHAT: Final = "/v1/chat/completions"
 _OWN_ENDINGS: Final = (".local", ".lan", ".internal", ".intranet", ".localdomain", ".home.arpa")
+_DIGITS: Final = tuple("0123456789")
 _KEEPS_NOTHING: Final = {"data_collection": "deny"}
 
 
@@ -126,7 +128,7 @@ def home_client(url: str, door: Door) -> httpx2.Client:
             next_step="Name a server of yours, as http://localhost:8000/v1; another goes to api.",
         )
     way = door.open(Purpose.CLOUD_MODEL, [Destination.of(url)])
-    return guarded.client(way, httpx2.HTTPTransport())
+    return guarded.client(way, httpx2.HTTPTransport(), event_hooks={"request": [_leads_home]})
 
 
 def away_client(url: str, door: Door) -> httpx2.Client:
@@ -169,7 +171,22 @@ def _is_own(host: str) -> bool:
         return not ip_address(host).is_global
     except ValueError:
         name = host.rstrip(".").lower()
+        if name.rpartition(".")[2].startswith(_DIGITS):  # a number, as some systems read them
+            return False
         return "." not in name or name.endswith(_OWN_ENDINGS)
+
+
+def _leads_home(request: httpx2.Request) -> None:
+    """Whoever answers for names must not turn what stays in the house to somebody else."""
+    try:
+        found = socket.getaddrinfo(request.url.host, request.url.port, type=socket.SOCK_STREAM)
+    except OSError:
+        return  # nobody is reached
+    if any(ip_address(str(one[4][0]).partition("%")[0]).is_global for one in found):
+        raise EgressRefused(
+            f"{request.url.host} is the name of a server of this house, and leads out of it.",
+            next_step="Name the server by its number, as http://192.168.1.20:8000/v1.",
+        )
 
 
 def _stays(request: httpx2.Request) -> None:

@@ -13,17 +13,18 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import httpx2
-import msgspec
 
 from noibo.errors import NoiboError, UpstreamFailed
 from noibo.routing.candidates import Standing
 from noibo.routing.plan import Outcome
+from noibo.routing.reply import Reply
 
 FAILURES: Final = 3  # in a row, before it is left alone
 PAUSE_S: Final = 30.0
 CONNECT_S: Final = 10.0
 ANSWER_S: Final = 600.0
 _LOOK_S: Final = 10.0
+_LARGEST: Final = 2**25  # bytes of an answer
 
 
 class NotAnswered(Exception):
@@ -61,9 +62,8 @@ class Endpoint:
     def first_model(self) -> str:
         """The first model that it lists; asked once. Raises `NotAnswered`."""
         if not self._model:
-            said = self._answered(self._sent("GET", "/models", None, _LOOK_S))
-            rows = said.get("data")
-            names = [one.get("id") for one in rows or [] if isinstance(one, dict)]
+            said = self._answered(self._sent("GET", "/models", None, _LOOK_S), "data")
+            names = [one.get("id") for one in said["data"] if isinstance(one, dict)]
             if not names or not isinstance(names[0], str):
                 raise NotAnswered(
                     Outcome.FAILED,
@@ -77,24 +77,42 @@ class Endpoint:
 
     def chat(self, body: bytes) -> dict[str, Any]:
         """The whole answer to a chat. Raises `NotAnswered`."""
-        return self._answered(self._sent("POST", "/chat/completions", body, ANSWER_S))
+        reply = self._sent("POST", "/chat/completions", body, ANSWER_S)
+        return self._answered(reply, "choices")
 
-    def _sent(self, method: str, path: str, body: bytes | None, patience_s: float) -> Any:
+    def _sent(self, method: str, path: str, body: bytes | None, patience_s: float) -> Reply:
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
         waits = httpx2.Timeout(patience_s, connect=CONNECT_S)
+        until = time.monotonic() + patience_s
         try:
-            return self.client().request(
+            with self.client().stream(
                 method, self.url + path, content=body, headers=headers, timeout=waits
-            )
+            ) as response:
+                content = self._whole(response, until)
+                wait = response.headers.get("retry-after", "")
+                return Reply(response.status_code, content, wait)
         except httpx2.TimeoutException:
-            raise self._failed(Outcome.SLOW, f"says nothing within {patience_s:g} s") from None
+            raise self._failed(Outcome.SLOW, f"has no answer within {patience_s:g} s") from None
         except (httpx2.TransportError, httpx2.DecodingError) as exc:
             raise self._failed(Outcome.FAILED, f"does not answer: {exc}") from None
 
-    def _answered(self, response: httpx2.Response) -> dict[str, Any]:
-        status = response.status_code
+    def _whole(self, response: httpx2.Response, until: float) -> bytes:
+        """Of a server that never ends, or says a byte now and then, no more is taken."""
+        content = bytearray()
+        for piece in response.iter_bytes():
+            content += piece
+            if len(content) > _LARGEST:
+                raise self._failed(Outcome.FAILED, f"says more than {_LARGEST >> 20} MiB")
+            if time.monotonic() > until:
+                raise httpx2.ReadTimeout("it is not whole")
+        return bytes(content)
+
+    def _answered(self, response: Reply, wanted: str) -> dict[str, Any]:
+        """`wanted`: the field without which it is no answer; some say with status 200 that they
+        failed."""
+        status = response.status
         if status == 429:
             raise NotAnswered(Outcome.BUSY, self._error("has no time (status 429)", response))
         if status >= 500:
@@ -104,22 +122,24 @@ class Endpoint:
             long = b"context_length_exceeded" in response.content
             outcome = Outcome.TOO_LONG if long else Outcome.REFUSED
             raise NotAnswered(outcome, self._error(f"answers {status}", response))
+        said = response.said
+        if not isinstance(said, dict) or not isinstance(said.get(wanted), list):
+            self._ill()
+            raise NotAnswered(Outcome.FAILED, self._error(f"says no {wanted}", response))
         self._well()
-        try:
-            said = msgspec.json.decode(response.content)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            said = None
-        if not isinstance(said, dict):
-            raise NotAnswered(Outcome.FAILED, self._error("does not answer in JSON", response))
         return said
 
-    def _error(self, what: str, response: httpx2.Response) -> UpstreamFailed:
-        """What it said itself is told only where that is a message in OpenAI's shape."""
-        wait = response.headers.get("retry-after", "")
+    def _error(self, what: str, response: Reply) -> UpstreamFailed:
+        """What it said itself is told only where that is a message in OpenAI's shape; a key that it
+        says again is not."""
+        message = response.message
+        if self.key:
+            message = message.replace(self.key, "[key]")
+        message = f": {message[:200].rstrip('.')}" if message else ""
         return UpstreamFailed(
-            f"{self.url} {what}{_message(response.content)}.",
+            f"{self.url} {what}{message}.",
             next_step="See that the server there runs, and that the key and the model are right.",
-            retry_after_s=float(wait) if wait.isdecimal() else None,
+            retry_after_s=response.wait_s,
         )
 
     def _failed(self, outcome: Outcome, what: str) -> NotAnswered:
@@ -144,12 +164,3 @@ def text_of(answer: Mapping[str, Any]) -> str:
     message = first.get("message") if isinstance(first, Mapping) else None
     content = message.get("content") if isinstance(message, Mapping) else None
     return content if isinstance(content, str) else ""
-
-
-def _message(content: bytes) -> str:
-    try:
-        error = msgspec.json.decode(content)["error"]
-        message = error["message"] if isinstance(error, dict) else error
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
-        return ""
-    return f": {message[:200].rstrip('.')}" if isinstance(message, str) and message else ""

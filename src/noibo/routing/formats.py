@@ -104,8 +104,9 @@ class _Held:
 def _function(one: Any) -> Mapping[str, Any]:
     """Empty for what is none, or has no name."""
     inner = one.get("function") if isinstance(one, Mapping) else None
-    named = isinstance(inner, Mapping) and isinstance(inner.get("name"), str)
-    return inner if named else {}
+    if not isinstance(inner, Mapping) or not isinstance(inner.get("name"), str):
+        return {}
+    return inner
 
 
 def _is_of(value: Any, wanted: Any) -> bool:

@@ -18,10 +18,12 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import msgspec
 
-from noibo.errors import SettingsError
+from noibo.egress import Destination
+from noibo.errors import EgressRefused, SettingsError
 from noibo.model_settings import Chance, Whole, header_key
 from noibo.routing.strategy import Kind, Limits, Side, Strategy
 from noibo.routing.virtual import virtual_models
@@ -91,7 +93,7 @@ def read_config(said: Mapping[str, Any] | None, settings: Settings) -> Wiring:
     usual = virtual_models(settings)["auto"]
     routing, chosen = settings.routing, config.routing
     local = Reached(
-        _url(config.local.endpoint or routing.local.endpoint or f"{settings.url}/v1"),
+        _url("local", config.local.endpoint or routing.local.endpoint or f"{settings.url}/v1"),
         config.local.model or routing.local.model,
         header_key(config.local.api_key or "", "LLM_CONFIG local"),
         config.local.context,
@@ -99,7 +101,7 @@ def read_config(said: Mapping[str, Any] | None, settings: Settings) -> Wiring:
     # Whoever writes an api side down wants it asked; a key in the environment alone does not.
     wanted = bool(said and "api" in said) or bool(settings.api_name)
     api = Reached(
-        _url(config.api.endpoint or routing.api.endpoint),
+        _url("api", config.api.endpoint or routing.api.endpoint),
         config.api.model or routing.api.model,
         header_key(config.api.api_key or routing.api.key, "LLM_CONFIG api"),
         config.api.context,
@@ -117,7 +119,7 @@ def read_config(said: Mapping[str, Any] | None, settings: Settings) -> Wiring:
 def _checked(said: Mapping[str, Any]) -> LlmConfig:
     try:
         return msgspec.convert(dict(said), LlmConfig)
-    except msgspec.ValidationError as exc:
+    except (TypeError, ValueError) as exc:
         raise SettingsError(
             f"LLM_CONFIG cannot be read: {exc}.",
             next_step="It has local and api (model, endpoint, max_tokens, temperature) and routing "
@@ -156,5 +158,21 @@ def _side(config: SideConfig, usual: Side) -> Side:
     )
 
 
-def _url(said: str) -> str:
-    return said.strip().rstrip("/")
+def _url(side: str, said: str) -> str:
+    """Raises `SettingsError` for what is no address, or would be told with a password in it."""
+    url = said.strip().rstrip("/")
+    try:
+        there = Destination.of(url)
+    except EgressRefused as refused:
+        raise SettingsError(
+            f"LLM_CONFIG {side}.endpoint: {refused.message}",
+            next_step='Write an address such as "http://localhost:8000/v1".',
+        ) from None
+    parts = urlsplit(url)
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise SettingsError(
+            f"LLM_CONFIG {side}.endpoint: {there} has a name, a password or a question in its "
+            "address.",
+            next_step="A key goes into api_key; the address is host, port and path.",
+        )
+    return url
