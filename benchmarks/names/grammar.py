@@ -10,7 +10,8 @@ import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from noibo.privacy.names_lexicon import bare, read, words
+from noibo.privacy.folding import bare
+from noibo.privacy.names_lexicon import read, words
 
 SLOT = re.compile(r"\{([A-Za-z])\}")
 PERSONS = "NGEFL"

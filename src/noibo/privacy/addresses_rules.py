@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from noibo.privacy.names_lexicon import bare, phrases, places, sections
+from noibo.privacy.folding import bare
+from noibo.privacy.names_lexicon import phrases, places, sections
 
 # What a part says of where it is.
 HOUSE: Final = "house"  # a number with a street

@@ -27,7 +27,7 @@ from noibo.privacy.addresses_rules import (
     patterns,
     tails,
 )
-from noibo.privacy.names_lexicon import bare
+from noibo.privacy.folding import without_accents
 
 _LONGEST: Final = 9  # parts
 _SHORTENED: Final = re.compile(r" (?:St|Str|Rd|Ave|Blvd|Dist)$")
@@ -51,24 +51,12 @@ class Part:
     kind: str
 
 
-@cache
-def table() -> dict[int, str]:
-    """Letters with accents to those without, one for one."""
-    letters = map(chr, (*range(0xC0, 0x250), *range(0x1E00, 0x1F00)))
-    return {ord(c): base for c in letters if len(base := bare(c)) == 1 and base != c}
-
-
-def folded(text: str) -> str:
-    """`text` without accents, of the same length."""
-    return text if text.isascii() else text.translate(table())
-
-
 class Reader:
     """Reads parts at places of one text."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.bare = folded(text)
+        self.bare = without_accents(text)
         self.patterns = patterns()
         self._read: dict[tuple[int, bool], Part | None] = {}
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from noibo.privacy.folding import decoded, table_of
 from noibo.privacy.vocabulary import ISSUED, NOTHING, fillers, phrases
 
 _BEFORE: Final = 88  # characters that are looked at
@@ -50,6 +51,18 @@ def _fold_table() -> dict[int, str]:
 
 
 @functools.cache
+def _signs() -> str:
+    """The same for `decoded`, with the end of a line for every end."""
+    table = _fold_table()
+
+    def change(sign: str) -> str:
+        plain = table.get(ord(sign.lower()), sign.lower())
+        return "\n" if plain == " | " else plain
+
+    return table_of(change)
+
+
+@functools.cache
 def _kinds() -> dict[str, str]:
     """Each cue, folded and without spaces → its kind."""
     return {
@@ -80,7 +93,10 @@ def fold(text: str) -> str:
         text = text.replace("\\n", "\n").replace("\\t", "\t")  # as JSON writes them
     if "." in text or "!" in text or "?" in text:
         text = _SENTENCE.sub(" | ", text)
-    return text.lower().translate(_fold_table())
+    found = decoded(text, _signs())
+    if found is None:
+        return text.lower().translate(_fold_table())
+    return found.replace("\n", " | ")
 
 
 def before(text: str, start: int) -> Iterator[Cue]:

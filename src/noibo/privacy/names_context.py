@@ -10,7 +10,8 @@ import re
 from functools import cache
 from typing import Final
 
-from noibo.privacy.names_lexicon import HONORIFIC, ORGANISATION, bare, kinds, sections
+from noibo.privacy.folding import bare
+from noibo.privacy.names_lexicon import HONORIFIC, ORGANISATION, kinds, sections
 
 _LEFT: Final = 36  # characters
 _RIGHT: Final = 26

@@ -7,10 +7,11 @@ is judged once and its kinds are kept, so that a long text costs one dictionary 
 from __future__ import annotations
 
 import re
-import unicodedata
 from functools import cache
 from importlib import resources
 from typing import Final
+
+from noibo.privacy.folding import bare
 
 KEPT_WORDS = 50_000
 
@@ -29,12 +30,6 @@ CALENDAR: Final = 512
 OTHER_VIETNAMESE: Final = 1024  # a syllable of Vietnamese that no name has
 FREQUENT_SURNAME_VI: Final = 2048
 STREET: Final = 4096
-
-
-def bare(word: str) -> str:
-    """`word` without its diacritics: `Nguyễn` and `Nguyen` are one surname."""
-    apart = unicodedata.normalize("NFD", word.replace("đ", "d").replace("Đ", "D"))
-    return "".join(c for c in apart if not unicodedata.combining(c))
 
 
 def read(name: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
+from noibo.privacy.folding import bare
 from noibo.privacy.names_lexicon import (
     COMMON,
     FUNCTION,
@@ -20,7 +21,6 @@ from noibo.privacy.names_lexicon import (
     OTHER_VIETNAMESE,
     SURNAME,
     SURNAME_VI,
-    bare,
     compounds,
     historic,
     kinds,

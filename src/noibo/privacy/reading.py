@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from noibo.privacy.folding import is_usual
 from noibo.privacy.span import Span
 
 # Written without width, so they may stand anywhere: joiners, marks of direction, soft hyphens.
@@ -55,7 +56,7 @@ class Reading:
     @classmethod
     def of(cls, text: str) -> Reading:
         """Text without anything odd is read as it is, without a copy."""
-        if text.isascii() or not _ODD.search(text):
+        if text.isascii() or is_usual(text) or not _ODD.search(text):
             return cls(text)
         return _read(text)
 
