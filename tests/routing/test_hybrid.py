@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from noibo.egress import Door
-from noibo.errors import EgressRefused, NoCandidate, SettingsError, UpstreamFailed
+from noibo.errors import EgressRefused, NoCandidate, SettingsError, UpstreamFailed, UsageError
 from noibo.routing.checking import Checked
 from noibo.routing.confidence import Calibration, Confidence
 from noibo.routing.departing import (
@@ -406,6 +406,30 @@ def test_the_context_stands_before_the_question(context: Any, content: str) -> N
         {"role": "system", "content": "s"},
         {"role": "user", "content": content},
     ]
+
+
+@pytest.mark.parametrize(
+    ("query", "context"),
+    [
+        (None, None),
+        (b"x", None),
+        ("\ud800", None),
+        ("x", 5),
+        ("x", b"bytes"),
+        ("x", {"role": "user"}),
+        ("x", [{"role": "user", "content": object()}]),
+    ],
+)
+def test_what_is_no_question_is_refused(
+    here: Speaker, cloud: Speaker, query: Any, context: Any
+) -> None:
+    with pytest.raises(UsageError):
+        hybrid(here, cloud).ask(query, context)
+
+
+def test_a_strategy_that_nobody_knows_is_refused(here: Speaker, cloud: Speaker) -> None:
+    with pytest.raises(UsageError, match="api_only"):
+        hybrid(here, cloud).ask(EASY, strategy="cheapest")
 
 
 def test_a_response_is_judged_by_itself(here: Speaker, cloud: Speaker) -> None:

@@ -19,7 +19,7 @@ import msgspec
 
 from noibo import guarded
 from noibo.egress import Destination, Door, Pass, Purpose, is_loopback, require_loopback
-from noibo.errors import EgressRefused, SettingsError
+from noibo.errors import EgressRefused, SettingsError, UsageError
 from noibo.privacy.judgement import CALLER, Judgement, Reason
 from noibo.privacy.judging import Find, judged
 from noibo.privacy.outgoing import outgoing
@@ -147,7 +147,25 @@ def away_client(url: str, door: Door) -> httpx2.Client:
 def messages_of(
     query: str, context: str | Sequence[Any] | None, system: str
 ) -> list[dict[str, Any]]:
-    """A question with what it is about: a text, several texts, or the turns before it."""
+    """A question with what it is about: a text, several texts, or the turns before it. Raises
+    `UsageError` for what is neither, or cannot be sent as JSON."""
+    if not isinstance(query, str) or not isinstance(context, str | list | tuple | None):
+        raise UsageError(
+            "A question is a text; its context is a text, a list of texts or of turns, or None.",
+            next_step="Give bytes as bytes.decode(), and a single turn in a list.",
+        )
+    messages = _messages(query, context, system)
+    try:
+        msgspec.json.encode(messages)
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise UsageError(
+            f"The question or its context cannot be sent: {exc}.",
+            next_step="Give texts of whole characters: text.encode(errors='replace').decode().",
+        ) from exc
+    return messages
+
+
+def _messages(query: str, context: str | Sequence[Any] | None, system: str) -> list[dict[str, Any]]:
     turns: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
     texts = [context] if isinstance(context, str) else list(context or ())
     if texts and all(isinstance(one, Mapping) for one in texts):

@@ -21,7 +21,14 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from noibo.egress import Door
-from noibo.errors import ApiCallsExceeded, EgressRefused, MustStay, NoCandidate, NoiboError
+from noibo.errors import (
+    ApiCallsExceeded,
+    EgressRefused,
+    MustStay,
+    NoCandidate,
+    NoiboError,
+    UsageError,
+)
 from noibo.privacy.judging import Find
 from noibo.privacy.policy import Policy
 from noibo.privacy.receipt import Receipt
@@ -38,6 +45,7 @@ from noibo.routing.judging import Answer, Asked, Verdict, judge
 from noibo.routing.llm_config import Wiring, read_config
 from noibo.routing.plan import Outcome, Plan, Target, make_plan
 from noibo.routing.stickiness import Conversations, Previous
+from noibo.routing.strategy import KINDS, Kind
 from noibo.routing.task import task_of
 from noibo.settings import Settings, load
 
@@ -173,7 +181,7 @@ class HybridLLM:
     ) -> Plan:
         chosen = self.wiring.strategy
         if strategy:
-            chosen = replace(chosen, kind=strategy)  # type: ignore[arg-type]
+            chosen = replace(chosen, kind=_kind(strategy))
         judgement, demand = journey.judgement, Demand.of_chat(fields)
         before = max(demand.tokens - text_tokens(query), 0)
         found = self.complexity_classifier.weigh(Query(query, before, demand.turns))
@@ -244,6 +252,13 @@ class HybridLLM:
         return HybridAnswer(
             text_of(raw), target.model, True, plan, journey.receipt, verdict, raw=raw
         )
+
+
+def _kind(said: str) -> Kind:
+    for one in KINDS:
+        if one == said:
+            return one
+    raise UsageError(f"{said[:40]!r} is no strategy.", next_step=f"Take {', '.join(KINDS)}.")
 
 
 def _detector() -> Find | None:
