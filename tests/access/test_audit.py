@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def test_commands_and_routes_write_the_same_log(home: Path) -> None:
         ("key.make", f"key:{made['row']['id']}", ""),
         ("user.add", "user:an", ""),
         ("key.revoke", "none", "failed"),
-        ("route", "POST /noibo/v1/shutdown", ""),
+        ("route", "POST /noibo/v1/shutdown", "done"),
     ]
     here = [(what, about) for who, what, about, _ in found if who.startswith("local:")]
     assert [what for what, _ in here] == ["key.make", "serve"]
@@ -80,6 +81,33 @@ def test_commands_and_routes_write_the_same_log(home: Path) -> None:
     said = run_noibo("privacy", "audit", "--json", home=home).stdout
     assert len(json.loads(said)) == len(found)
     assert "user:an" in run_noibo("privacy", "audit", "--lang", "vi", home=home).stdout
+
+
+def test_an_act_is_known_by_its_route_and_what_it_made_by_its_name(
+    home: Path, tmp_path: Path, smollm2_gguf: Path
+) -> None:
+    mine = tmp_path / "Kanarienvogel"
+    mine.mkdir()
+    os.link(smollm2_gguf, mine / "small.gguf")
+    with RunningServer(home) as server:
+        client = httpx2.Client(base_url=server.url, headers={GUARD_HEADER: "1"})
+        with client:
+            add = "/noibo/v1/models/add"
+            made = client.post(add, json={"path": str(mine / "small.gguf"), "name": "kept"})
+            assert made.status_code == 200
+            gone = client.post(add, json={"path": str(mine / "none.gguf"), "name": "Kanarienvogel"})
+            assert gone.status_code == 404
+            assert client.post("/v1/models/Kanarienvogel", json={}).status_code == 405
+            assert client.post("/v1/Kanarienvogel", json={}).status_code == 404
+    found = [one for one in acts(home) if one.what == "route"]
+    assert [(one.about, one.ended) for one in found] == [
+        ("POST /noibo/v1/models/add", "done"),
+        ("POST /noibo/v1/models/add", "failed"),
+        ("POST /v1/models/{name:path}", "failed"),
+    ]
+    assert found[0].details["name"] == made.json()["name"]
+    assert found[1].details.get("name") is None
+    assert "Kanarienvogel" not in (home / "audit.jsonl").read_text()
 
 
 @pytest.fixture

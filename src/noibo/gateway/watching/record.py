@@ -36,6 +36,7 @@ class Record:
         "_numbers",
         "_tell",
         "_tickets",
+        "acted_on",
         "aside",
         "asked",
         "at",
@@ -88,6 +89,7 @@ class Record:
         self.prompt = self.reused = self.generated = 0
         self.trace_id = ""
         self.aside = False  # work that goes on when the request itself has been answered
+        self.acted_on = ""  # what an admin's act has made or changed, by its name here
         self.asked = ""  # the name that was sent, of what turned out to be a model
         self.own: Any = None  # what a body says to noibo alone
         self.labels: tuple[Reason, ...] = ()  # what is said of what it builds on
