@@ -7,6 +7,7 @@ the word: `xã` and `xa` open a part, `xà` does not.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -27,8 +28,12 @@ _WORD: Final = r"[A-Z][A-Za-z]*(?:['’][A-Za-z]+)*"
 _NAME: Final = rf"{_WORD}(?:[ ](?:{_WORD}|(?<=Thang[ ])\d{{1,2}}\b)){{0,5}}"
 _DATED: Final = r"(?:\d{1,2}[ ][Tt]hang[ ](?:\d{1,2}|[A-Z][a-z]+)|\d{1,2}/\d{1,2}(?![\d/]))"
 _CODED: Final = r"[A-Z]{1,3}\d{1,4}[A-Z]?\d?(?:[-./]\w{1,5})?\b"
-_DIGITS: Final = r"\d{1,4}[A-Za-z]{0,2}(?:[ ]?[/\-][ ]?\d{1,4}[A-Za-z]{0,2}){0,4}"
+_MORE_DIGITS: Final = r"[A-Za-z]{0,2}(?:[ ]?[/\-][ ]?\d{1,4}[A-Za-z]{0,2}){0,4}"
+_DIGITS: Final = rf"\d{{1,4}}{_MORE_DIGITS}"
 _NUMBER: Final = rf"(?:[Kk]\.?)?{_DIGITS}"
+# A number of up to four digits that is no part of a longer one, or of a word; looked at from behind
+# its first digit, since digits are found fast.
+_ALONE: Final = r"\d(?:(?<![\w./\-,@#$].)|(?<=[kK].)(?<![^\W_][kK].))\d{0,3}(?!\d)"
 # In lower case a name must end where the part ends.
 _SMALL: Final = r"[a-z]+(?:[ ][a-z0-9]+){0,3}?(?=[ ]?(?:[,;.\n]|$)|[ ](?:nha|nhe|nhé|a|ah|ạ)\b)"
 HOUSE_WORDS: Final = ("nha so", "so nha", "so", "sn", "lo", "ngo", "hem", "ngach", "kiet", "k")
@@ -44,6 +49,29 @@ def _alternatives(words: tuple[str, ...]) -> str:
     """Words without accents, the longest first."""
     found = sorted({bare(word) for word in words}, key=len, reverse=True)
     return "|".join(re.escape(word).replace(r"\ ", r"[ ]") for word in found)
+
+
+def _behind(words: Iterable[str]) -> str:
+    """Looks back over one sign at what may be the end of one of `words`, by three letters of it."""
+    ends: dict[int, set[str]] = {}
+    for word in words:
+        ends.setdefault(min(len(word), 3), set()).add(word[-3:])
+    starts = {1: r"\b", 2: r"\b", 3: ""}
+    return "|".join(
+        rf"(?<={starts[size]}(?:{_branches(ends[size])}).)" for size in sorted(ends, reverse=True)
+    )
+
+
+def _branches(words: Iterable[str]) -> str:
+    """Any of `words`, in capitals or not, told apart sign by sign."""
+    by_sign: dict[str, list[str]] = {}
+    for word in sorted(words):
+        by_sign.setdefault(word[0], []).append(word[1:])
+    return "|".join(
+        (f"[{sign}{sign.upper()}]" if sign.isalpha() else re.escape(sign))
+        + (f"(?:{_branches(rest)})" if any(rest) else "")
+        for sign, rest in by_sign.items()
+    )
 
 
 def _units() -> tuple[str, ...]:
@@ -94,11 +122,11 @@ def patterns() -> Patterns:
         name=re.compile(rf"{_NAME}|(?P<small>{_SMALL})"),
         separator=re.compile(r"\s*[,;][ ]*\n?[ ]*|[ ][-–][ ]|[ ]|\n[ ]*|\.(?=[A-Z])"),
         numbers=re.compile(
-            rf"{_DIGITS},?[ ](?=[A-Z]|\d{{1,2}}(?:[ ][Tt]hang|/\d)|"
+            rf"{_ALONE}{_MORE_DIGITS},?[ ](?=[A-Z]|\d{{1,2}}(?:[ ][Tt]hang|/\d)|"
             rf"(?:{'|'.join(sorted(openers))}|(?i:{units}))\b)"
         ),
-        opened=re.compile(r"[ .][A-Z\d]"),
-        tails=re.compile(rf"[ ](?:{ends}|{'|'.join(map(str.capitalize, ends.split('|')))})\b"),
+        opened=re.compile(rf"[ .](?=[A-Z\d])(?:{_behind(last_words())})"),
+        tails=re.compile(rf"[ ](?=[BPRSTWbprstw])(?:{ends}|{'|'.join(map(str.capitalize, ends.split('|')))})\b"),
     )
 
 
@@ -115,6 +143,12 @@ def kinds() -> dict[str, str]:
     """By a word without accents that opens a part, the kind of the part."""
     order = (AREA, WARD, FINE)
     return {bare(word): kind for kind in order for word in listed(f"vietnamese {kind}")}
+
+
+@cache
+def last_words() -> frozenset[str]:
+    """The last words of those that open a part."""
+    return frozenset(kind.rpartition(" ")[2] for kind in kinds())
 
 
 def fits(text: str, start: int, end: int) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
 from typing import Final
 
 from noibo.privacy.addresses_rules import (
@@ -23,6 +22,7 @@ from noibo.privacy.addresses_rules import (
     fits,
     kinds,
     known,
+    last_words,
     listed,
     patterns,
     tails,
@@ -37,7 +37,6 @@ _HEADS: Final = frozenset(["phường", "quận", "huyện", "tỉnh", "ward", "
 _CUT: Final = frozenset(["phuong", "quan", "huyen", "xa", "tinh", "tp", "thi", "ward"])
 _HOUSE_ENDS: Final = tuple(HOUSE_WORDS)
 _PAIRS: Final = {"thi": ("xa", "tran"), "thanh": ("pho",)}
-_DIGIT_RUN: Final = re.compile(r"\d+")
 _NAME_BEFORE: Final = re.compile(r"(?<![\w.])[A-Z][A-Za-z]*(?: [A-Z][A-Za-z]*){0,5} $")
 _MARKS: Final = dict.fromkeys(map(ord, "\n\t\"'“”‘’([{<>:;,*-–/|"), " ")
 
@@ -207,13 +206,9 @@ class Reader:
         """Where an address may begin, in order."""
         bare = self.bare
         found = [
-            _with_word(bare, number.start())
-            for number in _DIGIT_RUN.finditer(bare)
-            if number.end() - number.start() < 5
-            and _stands_alone(bare, number.start())
-            and self.patterns.numbers.match(bare, number.start())
+            _with_word(bare, number.start()) for number in self.patterns.numbers.finditer(bare)
         ]
-        last_words = _last_words()
+        endings = last_words()
         for opened in self.patterns.opened.finditer(bare):
             end = opened.start()
             if not bare[end - 1 : end].isalpha():
@@ -221,7 +216,7 @@ class Reader:
             word = bare[max(0, end - 12) : end].rpartition(" ")[2]
             if not word.isalpha():
                 word = word.translate(_MARKS).rpartition(" ")[2]
-            if word.lower() in last_words:
+            if word.lower() in endings:
                 start = _unit_before(bare, end)
                 if start >= 0:
                     found.append(start)
@@ -230,19 +225,6 @@ class Reader:
             if name:
                 found.append(name.start())
         return sorted(set(found))
-
-
-def _stands_alone(bare: str, place: int) -> bool:
-    """Whether a number begins here and is no part of a longer one, or of a word."""
-    before = bare[place - 1 : place]
-    if before in ("k", "K"):
-        return not bare[place - 2 : place - 1].isalnum()
-    return not before or not (before.isalnum() or before in "./-_,@#$")
-
-
-@cache
-def _last_words() -> frozenset[str]:
-    return frozenset(kind.rpartition(" ")[2] for kind in kinds())
 
 
 def _unit_before(bare: str, end: int) -> int:
