@@ -11,9 +11,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from noibo.access.audit import ACTING, AuditLog, acts
+from noibo.access.audit import ACTING, FILE_NAME, AuditLog, acts
 from noibo.errors import LedgerError, NameTaken
 from noibo.ledger.check import check
+from noibo.ledger.ledger import Ledger
 from noibo.wire.management import GUARD_HEADER
 from tests.running import RunningServer, run_noibo
 
@@ -33,6 +34,13 @@ async def test_an_act_is_written_down_with_who_does_it(home: Path) -> None:
         ACTING.reset(token)
     (one,) = acts(home)
     assert one.details == {"role": "admin"}
+
+
+async def test_a_row_that_says_nonsense_hides_no_act(home: Path) -> None:
+    ledger = Ledger(home / FILE_NAME)
+    ledger.add({"kind": "act", "time": None, "what": "first"})
+    ledger.add({"kind": "done", "time": "noon", "of": "x"})
+    assert [one.what for one in acts(home)] == ["first"]
 
 
 async def test_that_it_failed_is_written_down_too(home: Path) -> None:

@@ -100,10 +100,10 @@ def test_a_cell_is_no_formula(home: Path) -> None:
     passed = Door(record=home / "egress.jsonl").open(
         Purpose.CLOUD_MODEL, [Destination.of("https://api.example")]
     )
-    passed.depart(CLOUD, body=b"", label="x", request="=HYPERLINK(1)", policy="+1")
+    passed.depart(CLOUD, body=b"", label="\t=1", request="=HYPERLINK(1)", policy="+1")
     said = run_noibo("privacy", "report", "--csv", home=home).stdout
     (row,) = csv.DictReader(io.StringIO(said))
-    assert (row["request"], row["policy"]) == ("'=HYPERLINK(1)", "'+1")
+    assert (row["label"], row["request"], row["policy"]) == ("'\t=1", "'=HYPERLINK(1)", "'+1")
 
 
 def test_a_head_kept_elsewhere_proves_the_ledger(left: Path, tmp_path: Path) -> None:

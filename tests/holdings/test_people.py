@@ -102,6 +102,15 @@ def test_somebody_is_found_wherever_they_are_named(home: Path, stored: dict[str,
     assert found["unsearched"] == [ids["bytes"]]
 
 
+def test_the_audit_log_says_that_somebody_was_handed_out_and_not_who(
+    home: Path, tmp_path: Path
+) -> None:
+    run_noibo("privacy", "export-person", str(tmp_path / "an.zip"), "--text", NAME, home=home)
+    (act,) = [one for one in acts(home) if one.what == "person.export"]
+    assert act.ended == "done"
+    assert NAME not in act.about
+
+
 def test_nothing_is_erased_without_being_told_to(home: Path) -> None:
     before = found_in(home, "--text", NAME)
     done = run_noibo("privacy", "erase-person", "--text", NAME, home=home)

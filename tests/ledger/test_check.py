@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,6 +39,21 @@ def node(written: Path, tmp_path: Path) -> Path:
         (tmp_path / path.name).write_bytes(path.read_bytes())
         (tmp_path / path.name).chmod(0o600)
     return tmp_path
+
+
+@pytest.mark.parametrize("kind", ["departure", "pruned", "missing", "rewritten", "taken_over"])
+@pytest.mark.parametrize(
+    "said", [{"time": 1e308}, {"time": None}, {"time": 10**30}, {"last": "x"}, {"last": None}]
+)
+def test_no_row_keeps_a_ledger_from_being_checked(
+    node: Path, kind: str, said: dict[str, Any]
+) -> None:
+    last = check(node / "egress.jsonl")
+    row: dict[str, Any] = {"kind": kind, "time": 1e9, **said}
+    with (node / "egress.jsonl").open("ab") as file:
+        file.write(seal(11, last.hash, row)[0])
+    assert check(node / "egress.jsonl").last == 11
+    Ledger(node / "egress.jsonl").prune(2.0)
 
 
 def head_at_5(node: Path) -> Head:

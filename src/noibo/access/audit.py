@@ -135,11 +135,12 @@ def acts(home: Path) -> Iterator[Act]:
     ended: list[Act] = []
     for row in rows(home / FILE_NAME):
         said = dict(row.fields)
-        kind, moment = said.pop("kind", ""), said.pop("time", 0.0)
+        kind, _ = said.pop("kind", ""), said.pop("time", None)
         if kind == ACT:
             who, what, about = (str(said.pop(k, "")) for k in ("who", "what", "about"))
-            begun[row.number] = Act(row.number, float(moment), who, what, about, said)
-        elif kind in {FAILED, DONE} and (first := begun.pop(int(said.pop("of", 0)), None)):
+            begun[row.number] = Act(row.number, row.time or 0.0, who, what, about, said)
+        elif kind in (FAILED, DONE) and (first := begun.pop(row.whole("of"), None)):
+            said.pop("of", None)
             details = {**first.details, **said}
             ended.append(
                 Act(first.number, first.time, first.who, first.what, first.about, details, kind)

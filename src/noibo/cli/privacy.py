@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import heapq
 import itertools
 import sys
@@ -252,14 +251,9 @@ def _print_rows(rows: list[dict[str, Any]], json: bool) -> None:
     if json:
         _print_json(rows)
     elif rows:
-        writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({k: _cell(v) for k, v in row.items()} for row in rows)
+        from noibo.usage.csv_text import csv_text
 
-
-def _cell(value: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "-", "@"} else value
+        sys.stdout.write(csv_text(list(rows[0]), (list(row.values()) for row in rows)))
 
 
 def _print_json(value: Any) -> None:

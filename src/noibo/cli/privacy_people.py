@@ -108,12 +108,16 @@ def export_person(
     from noibo.holdings.wanted import Wanted
 
     _require_one(user, text)
+    wanted = Wanted.of(text or (), loose=loose) if user is None else None
 
     async def work() -> dict[str, int]:
-        async with _room() as room:
-            if user is not None:
-                return await _export_user(room, user, out)
-            return await _export_text(room, Wanted.of(text or (), loose=loose), out)
+        async with _room() as room, _noted(room.tree, "person.export", user, wanted) as ended:
+            if wanted is None:
+                counts = await _export_user(room, user or "", out)
+            else:
+                counts = await _export_text(room, wanted, out)
+            ended.update(counts)
+            return counts
 
     counts = asyncio.run(work())
     print(f"{out}: {_counted(counts) or 'nothing is kept of that person here'}.")
@@ -154,21 +158,25 @@ async def _erase(
             if counts and not json:
                 print(_SAYS["would"][lang])
             return
-        async with _noted(room.tree, user, wanted, counts) as ended:
+        async with _noted(room.tree, "person.erase", user, wanted, counts) as ended:
             if wanted is not None:
                 erased = await room.steward.erase_text(wanted, found)
             else:
                 erased = await room.steward.erase_user(user or "")
-            ended.update(erased.counts)
+            ended.update({f"erased_{kind}": count for kind, count in erased.counts.items()})
     _print_erased(erased, lang, json)
 
 
 @contextlib.asynccontextmanager
 async def _noted(
-    tree: Settings, user: str | None, wanted: Wanted | None, counts: dict[str, int]
+    tree: Settings,
+    what: str,
+    user: str | None,
+    wanted: Wanted | None,
+    counts: dict[str, int] | None = None,
 ) -> AsyncIterator[dict[str, int]]:
-    """The audit log says that somebody was erased, and not who: a pseudonym, which who knows the
-    name can compare."""
+    """The audit log says what was done to somebody, and not to whom: a pseudonym, which who knows
+    the name can compare. What it came to goes into what this gives."""
     from noibo.access.audit import DONE, AuditLog
     from noibo.ledger.node import node_of
 
@@ -176,10 +184,10 @@ async def _noted(
     node = await asyncio.to_thread(node_of, tree.home)
     about = f"{'text' if wanted else 'user'}:{node.pseudonym(name or '')}"
     log = AuditLog(tree.home)
-    async with log.act("person.erase", about, counts) as number:
+    async with log.act(what, about, counts) as number:
         done: dict[str, int] = {}
         yield done
-        await log.end(number, DONE, {f"erased_{kind}": count for kind, count in done.items()})
+        await log.end(number, DONE, done)
 
 
 async def _export_user(room: _Room, name: str, out: Path) -> dict[str, int]:

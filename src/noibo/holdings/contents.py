@@ -41,7 +41,7 @@ def excerpt(path: Path, wanted: Wanted, open_file: Open) -> str:
                 continue
             try:
                 value = msgspec.json.decode(line)
-            except (msgspec.MsgspecError, UnicodeError):
+            except (msgspec.MsgspecError, UnicodeError, RecursionError):
                 continue
             if said := wanted.within_json(value):
                 return wanted.excerpt(said)
@@ -50,8 +50,9 @@ def excerpt(path: Path, wanted: Wanted, open_file: Open) -> str:
 
 def _pieces(path: Path, open_file: Open) -> Iterator[str]:
     before = ""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a sign may lie in two pieces
     with open_file(path) as file:
         while data := file.read(_PIECE):
-            text = before + data.decode("utf-8", "replace")
+            text = before + decoder.decode(data)
             yield text
             before = text[-_OVERLAP:]

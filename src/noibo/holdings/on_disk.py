@@ -56,6 +56,6 @@ def _value(path: Path) -> Any:
     if path.suffix == ".json":
         try:
             return msgspec.json.decode(data)
-        except (msgspec.MsgspecError, UnicodeError):
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
             pass
     return data.decode("utf-8", "replace")

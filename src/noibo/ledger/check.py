@@ -163,7 +163,7 @@ class _Check:
                 f" {row.number}, {place}): heads from before are of the former key."
             )
         elif row.kind == "pruned":
-            self._pruned[int(said.get("last", 0))] = str(said.get("digest"))
+            self._pruned[row.whole("last")] = str(said.get("digest"))
             self._found.notes.append(
                 f"rows up to {said.get('last')} were taken away on {when}, as retention asked (row"
                 f" {row.number})."
@@ -311,7 +311,6 @@ def _said_rows(said: Mapping[str, object]) -> str:
 
 
 def _time(row: Row) -> str:
-    seconds = row.fields.get("time")
-    if not isinstance(seconds, int | float):
+    if row.time is None:
         return "an unknown day"
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    return datetime.fromtimestamp(row.time, UTC).isoformat(timespec="seconds")

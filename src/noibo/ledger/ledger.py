@@ -262,8 +262,7 @@ def _chained(tail: Tail, rows: Sequence[Fields]) -> tuple[bytes, list[int], Tail
 
 def _time(row: Row) -> float:
     """When a row was written; of one that does not say, now."""
-    seconds = row.fields.get("time")
-    return float(seconds) if isinstance(seconds, int | float) else time.time()
+    return time.time() if row.time is None else row.time
 
 
 def _require_writable(fields: Fields) -> None:

@@ -19,6 +19,7 @@ import msgspec
 LONGEST: Final = 2**16  # bytes of a line; what is longer is no row
 _SEAL: Final = re.compile(rb', "hash": "([0-9a-f]{64})"}')
 _SEAL_LENGTH: Final = len(', "hash": ""}') + 64
+_LATEST: Final = 1e11  # seconds; dates end before
 _KEYS: Final = frozenset({"n", "previous", "hash"})
 _decoder: Final = msgspec.json.Decoder(dict[str, Any])
 
@@ -47,6 +48,19 @@ class Row:
     def kind(self) -> str:
         """What the row says: a departure, or something of the ledger's own."""
         return str(self.fields.get("kind", ""))
+
+    @property
+    def time(self) -> float | None:
+        """When it was written, by its own word; None where it says nothing that is a time."""
+        said = self.fields.get("time")
+        if not isinstance(said, int | float) or not 0 <= said < _LATEST:
+            return None
+        return float(said)
+
+    def whole(self, name: str) -> int:
+        """A number of another row that it names; 0 where it names none."""
+        said = self.fields.get(name)
+        return said if type(said) is int and said > 0 else 0
 
 
 def seal(number: int, previous: str, fields: Mapping[str, Value]) -> tuple[bytes, str]:

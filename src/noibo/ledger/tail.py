@@ -76,7 +76,7 @@ def parts_before(parts: Sequence[Path], before: float) -> tuple[list[Path], Row 
         with read_plain(path) as file:
             data = _last(file.fileno(), os.fstat(file.fileno()).st_size)
         row = next((row for row, _ in _backwards(data)), None)
-        if row is None or not float(row.fields.get("time", before)) < before:
+        if row is None or row.time is None or row.time >= before:
             break
         gone.append(path)
         last = row
