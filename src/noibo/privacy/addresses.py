@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
+from noibo.privacy.addresses_asked import asked
 from noibo.privacy.addresses_english import english_addresses
 from noibo.privacy.addresses_rules import AREA, FINE, HOUSE, KNOWN, WARD
 from noibo.privacy.addresses_vietnamese import Part, Reader
+from noibo.privacy.names_lexicon import historic
 from noibo.privacy.reading import Reading
 from noibo.privacy.span import Span
 
@@ -35,7 +37,9 @@ _BUILDING: Final = re.compile(
 def find_addresses(text: str) -> list[Span]:
     """Addresses in `text`, in order, without overlaps."""
     reading = Reading.of(text)
-    found = [Span(*place, LABEL, _SCORE, "addresses") for place in _chains(reading.text)]
+    reader = Reader(reading.text)
+    chains = _widened(list(_chains(reader)), list(asked(reader.text, reader.bare)))
+    found = [Span(*place, LABEL, _SCORE, "addresses") for place in chains]
     for place in english_addresses(reading.text):
         found.append(Span(*place, LABEL, _SCORE, "addresses_english"))
     # Of two that overlap the one that begins first and is longer.
@@ -50,9 +54,24 @@ def find_addresses(text: str) -> list[Span]:
     return [reading.back(span) for span in apart]
 
 
-def _chains(text: str) -> Iterator[tuple[int, int]]:
-    reader = Reader(text)
-    done = 0
+def _widened(
+    chains: list[tuple[int, int]], values: list[tuple[int, int, bool]]
+) -> list[tuple[int, int]]:
+    """Chains and the values that labels ask for, joined where they overlap. A sentence that asks
+    only says where the chain in it begins."""
+    found = list(chains)
+    for start, end, labelled in values:
+        over = [place for place in found if place[0] < end and start < place[1]]
+        if not over and not labelled:
+            continue
+        last = max((place[1] for place in over), default=end)
+        found = [place for place in found if place not in over]
+        found.append((min([start, *(place[0] for place in over)]), max(last, end * labelled)))
+    return found
+
+
+def _chains(reader: Reader) -> Iterator[tuple[int, int]]:
+    text, done = reader.text, 0
     for place in reader.heads():
         if place < done:
             continue
@@ -74,11 +93,11 @@ _STRONG: Final = (
     r"dia chi[^,;.\n]{0,24}|noi o[^,;.\n]{0,16}|tru(?: tai| o)?|thuong tru[^,;.\n]{0,6}|d/?c|"
     r"tam tru[^,;.\n]{0,6}|cu tru[^,;.\n]{0,5}|address(?: is)?|lives? (?:at|in)|living at|"
     r"ship(?: ve| den| toi)|giao(?: ve| den| toi| thanh)|ngu tai|ho khau[^,;.\n]{0,12}|"
-    r"sinh song tai|nguyen quan"
+    r"sinh song tai|nguyen quan|que quan|que(?: o| tai)?|lap dat tai|song (?:o|tai)|nha o"
 )
 _WEAK: Final = (
     r"cho o|ship(?: cho em ve)?|giao(?: hang)?|nha(?: rieng)?(?: em| toi| minh| chi| anh)?(?: o)?|"
-    r"[^\w]o|^o|tai|van phong|tru so|den|ve|qua|gui|que quan|o so|chuyen den|chuyen ve|to"
+    r"[^\w]o|^o|tai|van phong|tru so|den|ve|qua|gui|o so|chuyen den|chuyen ve|to"
 )
 
 
@@ -99,12 +118,18 @@ def _is_address(bare: str, parts: list[Part]) -> bool:
         named = re.match(
             r"(?i)(?:so|sn)\b|\S*/|\S+,? (?:duong|pho|ngo|hem|ngach|kiet|d\.)\b", first
         )
-        return _asked(before, weakly=bool(named or fine))
+        return _asked(before, weakly=bool(named or fine or _after_somebody(first)))
     if HOUSE in kinds or fine:
         if around and (fine > 1 or HOUSE in kinds or len(parts) > 2):
             return True
         return len(parts) > 1 and _asked(before, weakly=True)
     return around > 1 and _asked(before, weakly=False)
+
+
+def _after_somebody(house: str) -> bool:
+    """Whether a house's street is named as streets are, after a person of history: `96 Võ Thị Sáu`,
+    but not `12 Đơn Hàng`."""
+    return house.partition(" ")[2].strip(" ,").lower() in historic()
 
 
 def _asked(before: str, *, weakly: bool) -> bool:

@@ -112,7 +112,7 @@ def patterns() -> Patterns:
         ),
         unit=re.compile(
             rf"(?P<kind>(?i:{units}))(?:"
-            rf"\.?[ ]?(?P<number>\d{{1,3}}[A-Za-z]?(?:[/\-.]\w{{1,5}}){{0,3}}(?!\d))|"
+            rf"\.?[ ]?(?P<number>\d{{1,4}}[A-Za-z]?(?:[/\-.]\w{{1,5}}){{0,3}}(?!\d))|"
             rf"(?:\.[ ]?|[ ])(?:(?P<name>{_CODED}|{_DATED}|{_NAME}(?:[ ]\d{{1,2}}(?!\d))?)|"
             rf"(?P<small>{_SMALL})))"
         ),
@@ -126,7 +126,9 @@ def patterns() -> Patterns:
             rf"(?:{'|'.join(sorted(openers))}|(?i:{units}))\b)"
         ),
         opened=re.compile(rf"[ .](?=[A-Z\d])(?:{_behind(last_words())})"),
-        tails=re.compile(rf"[ ](?=[BPRSTWbprstw])(?:{ends}|{'|'.join(map(str.capitalize, ends.split('|')))})\b"),
+        tails=re.compile(
+            rf"[ ](?=[BPRSTWbprstw])(?:{ends}|{'|'.join(map(str.capitalize, ends.split('|')))})\b"
+        ),
     )
 
 
@@ -186,3 +188,9 @@ def known() -> frozenset[str]:
         "viet nam",
     )
     return frozenset(bare(place) for place in places()) | frozenset(short)
+
+
+@cache
+def settled() -> frozenset[str]:
+    """Known places and the wards that cities are known by, which stand behind a street only."""
+    return known() | frozenset(map(bare, listed("vietnamese wards")))

@@ -25,6 +25,7 @@ from noibo.privacy.addresses_rules import (
     last_words,
     listed,
     patterns,
+    settled,
     tails,
 )
 from noibo.privacy.folding import without_accents
@@ -137,7 +138,8 @@ class Reader:
             return None
         if found["small"] and (first or len(word) < 2):
             return None
-        if word in _NO_PLACES and not found["number"]:
+        coded = found["number"] or (found["name"] and found["name"][-1].isdigit())
+        if word in _NO_PLACES and not coded:
             return None
         end = found.end()
         if found["name"]:
@@ -178,7 +180,7 @@ class Reader:
         words = found[0].split(" ")
         for count in range(len(words), 0, -1):
             phrase = " ".join(words[:count])
-            if phrase.lower() in known() and (not found["small"] or count > 1):
+            if phrase.lower() in settled() and (not found["small"] or count > 1):
                 return Part(place, place + len(phrase), KNOWN)
         return Part(place, found.end(), PLAIN) if len(words) <= 4 and not found["small"] else None
 
@@ -193,7 +195,7 @@ class Reader:
                 break
             following = self.part(between.end(), first=False)
             loose = between[0].isspace() or between[0] == "."
-            if following and loose and following.kind in (PLAIN, HOUSE):
+            if following and loose and self._starts_anew(part, following):
                 break
             if following and loose and following.kind == KNOWN and "\n" in between[0]:
                 break
@@ -201,6 +203,13 @@ class Reader:
         while len(parts) > 1 and parts[-1].kind in (PLAIN, HOUSE) and parts[-2].kind != FINE:
             parts.pop()
         return parts
+
+    def _starts_anew(self, part: Part, following: Part) -> bool:
+        """Whether what follows after a mere blank is another thing: `nhà 6B ngõ 81` goes on."""
+        if following.kind == HOUSE:
+            word = self.bare[following.start : following.end].partition(" ")[0].lower()
+            return part.kind != FINE or word not in kinds()
+        return following.kind == PLAIN
 
     def heads(self) -> list[int]:
         """Where an address may begin, in order."""

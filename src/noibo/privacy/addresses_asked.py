@@ -1,0 +1,185 @@
+"""Addresses that a label asks for: `Địa chỉ: …`, `"address": "…"`, `Nơi cư trú – …`.
+
+Behind a label the whole value is the address, also where its parts have no form of their own: the
+name of a building, a room, a quarter nobody lists, words in lower case. It ends where the line, the
+cell or the quotation ends, at the next label, and at words that no address has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Final
+
+from noibo.privacy.addresses_rules import fits, kinds, known, listed
+from noibo.privacy.names_lexicon import bare as without_accents
+
+# Looked for in lower case and without accents; each is one fast search through the text.
+_LABELS: Final = (
+    "dia chi", "dia_chi", "diachi", "d/c", "address", "addr", "noi o", "noi_o", "thuong tru",
+    "thuong_tru", "tam tru", "tam_tru", "cu tru", "ho khau", "que quan", "que_quan", "nguyen quan",
+    "tru so", "cho o", "ngu tai", "add:", "dc:", "giao den", "giao toi", "giao hang", "lap dat",
+    "sinh song", "noi nhan", "noi giao", "ship ve", "giao ve", "song tai", "nha o",
+)  # fmt: skip
+_OPENED: Final = re.compile(
+    r"(?P<about>(?:[ _]?[a-z0-9]+){0,4}(?: ?\([^()\n]{1,24}\))?)[\"'*`]{0,2}"
+    r"(?:\s?[:=>][ \t>*]*\n?[ ]*[\"'(]?|(?P<inline> ))"
+)
+_NOT_HOMES: Final = re.compile(r"mail|\bip|mac\b|web|url|http|memory|wallet|vi\b|bo nho|host")
+_INLINE_ABOUT: Final = re.compile(
+    r"(?: (?:tai|o|la|hien tai|hien nay|giao hang|nhan hang|lien he|cu tru|thuong tru|nha|"
+    r"cong ty|is|ve|den|toi))*$"
+)
+_TOKEN: Final = re.compile(r"[^\s,;|\t<>\"]+")
+_BETWEEN: Final = re.compile(r" ?[,–-] ?\n?[ ]*|[ ]")
+_NEXT_LABEL: Final = re.compile(
+    r"(?i:sdt|dt|d/t|dthoai|dien|so dien|tel|phone|mobile|mob|mst|ma|msdn|email|mail|e-mail|cccd|cmnd|"
+    r"cmt|cc|fax|lh|lien|hotline|tk|stk|tai khoan|so tk|website|nguoi|ngay|sinh|dob|gap|goi|zalo|"
+    r"ho ten|ten|khach|contact|attn|nghe|quoc tich|dan toc|so cmnd|so cccd|so ho chieu|hinh|ly do|"
+    r"bhyt|bhxh|the|ghi chu|note|gioi tinh|chuc vu|dai dien|cod|don)(?![A-Za-z/])[.:]?"
+)
+_LONGEST: Final = 160
+_SHORTENED: Final = frozenset(
+    "tp tx tt kp tdp kdc kdt kcn kdt ktx ql tl dg duong st str rd ave blvd dist no apt bldg t.p".split()
+)
+_LONG_NUMBER: Final = re.compile(r"\+?\d[\d.\-]{7,}")
+_CHATTED: Final = frozenset(
+    "nha nhe nhe! a ah ạ e em anh chi nhung va gap goi giao cho ship lay sdt dt lh khi thi cam on "
+    "thanks di nua do day voi luc truoc sau trong ngoai".split()
+)
+
+
+def asked(text: str, bare: str) -> Iterator[tuple[int, int, bool]]:
+    """Where the values of labels stand, and whether a label with a colon asks for all of it; one
+    that stands in a sentence only says where the address begins."""
+    low = bare.lower()
+    if len(low) != len(bare):
+        return
+    for label in _LABELS:
+        place = low.find(label)
+        while place >= 0:
+            after = place + len(label) - label.endswith(":")
+            alone = not low[place - 1 : place].isalnum() or label not in ("addr", "dc:", "add:")
+            opened = _OPENED.match(low, after) if alone else None
+            if opened and not _NOT_HOMES.search(opened["about"] + low[max(0, place - 12) : place]):
+                yield from _value(text, bare, opened)
+            place = low.find(label, after)
+
+
+def _value(text: str, bare: str, opened: re.Match[str]) -> Iterator[tuple[int, int, bool]]:
+    if opened["inline"] is not None:
+        start = _behind_inline(bare, opened)
+    else:
+        start = opened.end()
+    if start < 0:
+        return
+    end = _end(text, bare, start)
+    if _says_where(text, bare, start, end):
+        yield start, end, opened["inline"] is None
+
+
+def _behind_inline(bare: str, opened: re.Match[str]) -> int:
+    """Where the first word that an address has stands: `ngụ tại |số 5`, or -1."""
+    said = bare[opened.start() : opened.start() + 44]
+    for word in re.finditer(r" (?=[A-Z0-9])", said):
+        start = opened.start() + word.end()
+        if _INLINE_ABOUT.fullmatch(said[: word.start()].lower()):
+            return start
+        before = said[: word.start()].lower()
+        about, _, unit = before.rpartition(" ")
+        if unit in _unit_words() and _INLINE_ABOUT.fullmatch(about):
+            return opened.start() + len(about) + 1
+        pair, _, first = about.rpartition(" ")
+        if f"{first} {unit}" in kinds() and _INLINE_ABOUT.fullmatch(pair):
+            return opened.start() + len(pair) + 1
+        return -1
+    return -1
+
+
+def _end(text: str, bare: str, start: int) -> int:
+    """Where the value ends."""
+    small = not re.search(r"[A-Z]{2}|[A-Z][a-z]", bare[start : start + 40].partition("\n")[0])
+    end = place = start
+    words = 0
+    while place - start < _LONGEST:
+        token = _TOKEN.match(bare, place)
+        if not token or (place > start and _NEXT_LABEL.match(bare, place)):
+            break
+        word = token[0]
+        stop = _sentence_ends(bare, token.end(), word)
+        word = word.rstrip(".!?)'}]")
+        if not word or _LONG_NUMBER.match(word) or not _belongs(text, place, word, small=small):
+            break
+        # In lower case a part has up to five words.
+        words += 1
+        if small and words > 6:
+            break
+        end = place + len(word)
+        if stop or end < token.end() and bare[end] in ")'}]!?":
+            break
+        between = _BETWEEN.match(bare, token.end())
+        if not between:
+            break
+        words = 0 if between[0].strip() else words
+        place = between.end()
+    return end
+
+
+def _sentence_ends(bare: str, end: int, word: str) -> bool:
+    """Whether the full stop of a word ends the sentence: that of `TP.` does not."""
+    if not word.endswith(".") or not bare[end : end + 1].isspace():
+        return word.endswith(".") and end == len(bare)
+    return len(word) > 2 and word[:-1].lower() not in _SHORTENED
+
+
+def _belongs(text: str, place: int, word: str, *, small: bool) -> bool:
+    if word[0].isupper() or word[0].isdigit():
+        return True
+    if small:
+        return word.lower() not in _CHATTED and text[place : place + 1] != "ạ"
+    return word in ("-", "–", "(") or (
+        word.split(".")[0] in _unit_words() and fits_word(text[place : place + len(word)])
+    )
+
+
+def fits_word(word: str) -> bool:
+    """Whether the accents are those of a word of addresses: `xã`, and not `xa` with others."""
+    said = word.lower().split(".")[0]
+    return said.isascii() or said in _accented()
+
+
+@cache
+def _accented() -> frozenset[str]:
+    titles = ("fine", "ward", "area", "street", "lanes")
+    phrases = [phrase for title in titles for phrase in listed(f"vietnamese {title}")]
+    return frozenset(word for phrase in phrases for word in phrase.split(" ")) | {"số"}
+
+
+@cache
+def _unit_words() -> frozenset[str]:
+    return frozenset(map(without_accents, _accented()))
+
+
+def _says_where(text: str, bare: str, start: int, end: int) -> bool:
+    """Whether it is more than a lone province, and looks like a place at all."""
+    value = bare[start:end]
+    pieces = [piece.strip() for piece in re.split(r"[,–]| - ", value) if piece.strip()]
+    if not pieces or " " not in value:
+        return False
+    if any(piece.lower() in known() for piece in pieces[1:]):
+        return True
+    opened = re.match(r"[A-Za-z]+(?: [A-Za-z]+)?", value)
+    unit = opened and next(
+        (w for w in (opened[0].lower(), opened[0].lower().split(" ")[0]) if w in kinds()), ""
+    )
+    if unit and fits(text, start, start + len(unit)) and len(value) > len(unit) + 1:
+        return True
+    return bool(re.search(r"(?<![\w.])\w{0,2}\d{1,4}(?!\d)", value)) and _has_name(value, pieces)
+
+
+def _has_name(value: str, pieces: list[str]) -> bool:
+    """Whether a number stands before or in names, as a house's does."""
+    if value[0].isdigit() and re.match(r"\S+,? [A-Za-z]{2,}", value):
+        return True
+    return len(pieces) > 1 and re.search(r"[A-Z][a-z]+|[A-Z]{3}", value) is not None
