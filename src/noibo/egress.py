@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DEPARTURE: Final = "departure"  # kinds of rows
+UNREACHED: Final = "unreached"  # an outcome: nobody was there, and nothing of the content went
 SETTLED: Final = "settled"
 _LONGEST_WORD: Final = 200  # of what a row says about a request
 
@@ -203,13 +204,15 @@ class Pass:
 @dataclass(slots=True)
 class Departure:
     """Something that may leave now: `number` is its row. Until `settle` it stays open, which shows:
-    all of it may have left."""
+    all of it may have left. `written`: something of it was given to a connection; who writes says
+    so before."""
 
     ledger: Ledger
     number: int
     destination: Destination
     bytes: int
     settled: bool = False
+    written: bool = False
 
     def settle(self, sent: int, received: int, outcome: str = "done") -> bool:
         """Write down how many bytes went and came, headers left out, and how it ended, in a row

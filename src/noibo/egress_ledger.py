@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from noibo.egress import DEPARTURE, SETTLED, Digest
+from noibo.egress import DEPARTURE, SETTLED, UNREACHED, Digest
 from noibo.ledger.node import Node
 from noibo.ledger.places import Places, read_plain
 from noibo.ledger.row import LONGEST, Row
@@ -50,6 +50,11 @@ class Departed:
     def is_open(self) -> bool:
         """True if it is not known what became of its content."""
         return self.bytes is not None and self.sent is None
+
+    @property
+    def stayed(self) -> bool:
+        """True if nobody was reached: nothing of its content went."""
+        return self.outcome == UNREACHED or (self.sent == 0 and bool(self.bytes))
 
     def carried(self, content: Digest, node: Node) -> bool:
         """True if that is the content that left."""

@@ -280,3 +280,45 @@ def test_what_cannot_be_is_refused_with_the_settings(url: str, said: str) -> Non
 )
 def test_an_address_inside_another_counts(address: str, network: Network) -> None:
     assert [one for one in Network if one.has(address)] == [network]
+
+
+# ── what of it went ─────────────────────────────────────────────────────────
+
+
+async def test_nothing_of_it_goes_where_a_name_leads_nowhere(door: Door) -> None:
+    async def resolve(host: str, port: int) -> list[str]:
+        raise OSError("no such name")
+
+    url = f"https://{NAME}/v1"
+    left = departure(door, url)
+    async with line.Session(keeps=True, resolve=resolve) as session:
+        with pytest.raises(line.Unreachable):
+            await ask(session, url, line.Leave(left, Network.PUBLIC))
+    assert not left.written
+
+
+@needs_network
+async def test_nothing_of_it_goes_to_a_certificate_that_is_not_believed(door: Door) -> None:
+    stranger = trustme.CA().issue_cert("gpu.local")
+    async with Server(stranger) as server, a_session(OUTER) as session:
+        url = f"https://gpu.local:{server.port}"
+        left = departure(door, url)
+        with pytest.raises(line.Untrusted):
+            await ask(session, url, line.Leave(left, Network.OWN))
+        assert not left.written
+        assert server.heads == []
+
+
+@needs_network
+async def test_what_was_given_to_a_kept_connection_may_have_gone(door: Door) -> None:
+    """Though it turns out to be closed, and nobody takes another."""
+    async with Server() as server, a_session(OUTER) as session:
+        url = f"http://gpu-box:{server.port}"
+        await ask(session, url, line.Leave(departure(door, url), Network.OWN))
+        server.server.close()
+        for task in server._tasks:
+            task.cancel()
+        left = departure(door, url)
+        with pytest.raises(line.Unreachable):
+            await ask(session, url, line.Leave(left, Network.OWN))
+        assert left.written

@@ -56,7 +56,18 @@ def test_what_left_says_what_went_where() -> None:
                 "redacted": {"PHONE": 1, "PERSON": 2},
             }
         ],
+        "tried": [],
     }
+
+
+def test_where_nobody_was_reached_it_stayed() -> None:
+    tried = receipt().with_tried("https://a:443").with_tried("https://a:443")
+    assert tried.stayed
+    assert tried.header().startswith("stayed on this machine; tried=https://a:443; label=personal")
+    assert tried.as_json()["tried"] == [{"destination": "https://a:443", "attempts": 2}]
+    both = tried.with_sent(Sent.of("https://b:443", b"2"))
+    assert both.header().startswith("left this machine; to=https://b:443; ")
+    assert "; tried=https://a:443; " in both.header()
 
 
 def test_each_time_that_something_left_is_on_it() -> None:

@@ -35,6 +35,7 @@ _HEADINGS: Final[Mapping[str, Mapping[Language, str]]] = {
     "content": {Language.en: "WITH CONTENT", Language.vi: "CÓ NỘI DUNG"},
     "sent": {Language.en: "SENT", Language.vi: "GỬI ĐI"},
     "received": {Language.en: "RECEIVED", Language.vi: "NHẬN VỀ"},
+    "outcome": {Language.en: "OUTCOME", Language.vi: "KẾT CỤC"},
     "open": {Language.en: "OPEN", Language.vi: "CHƯA RÕ"},
     "last": {Language.en: "LAST", Language.vi: "LẦN CUỐI"},
 }
@@ -127,7 +128,10 @@ def print_departures(rows: Sequence[Departed], named: Callable[[str], str], lang
     if not rows:
         print(_NOTHING[lang])
         return
-    headings = ("time", "purpose", "destination", "sent", "label", "policy", "user", "request")
+    headings = (
+        *("time", "purpose", "destination", "sent", "outcome"),
+        *("label", "policy", "user", "request"),
+    )
     columns = [Column(_HEADINGS[name][lang], most=40, right=name == "sent") for name in headings]
     print_table(
         columns,
@@ -137,6 +141,7 @@ def print_departures(rows: Sequence[Departed], named: Callable[[str], str], lang
                 one.purpose,
                 harmless(one.destination),
                 _sent(one),
+                harmless(one.outcome),
                 harmless(one.label),
                 harmless(one.policy),
                 harmless(named(one.user)),

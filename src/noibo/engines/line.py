@@ -109,9 +109,7 @@ class _Place:
     def beyond(cls, url: str, leave: Leave) -> _Place:
         """Raises `EgressRefused` for any place but that of the departure."""
         departure = leave.departure
-        if not isinstance(
-            departure, Departure
-        ):  # whatever the types say: it is the last look
+        if not isinstance(departure, Departure):  # whatever the types say: it is the last look
             raise TypeError(f"{departure!r} is no departure")
         if Destination.of(url) != departure.destination:
             raise EgressRefused(
@@ -225,11 +223,12 @@ class Session:
         line = self._idle_one(place)
         if line is not None:
             try:
-                return await line.ask(head, data, waits)
+                return await line.ask(head, data, waits, leave)
             except Broken as broken:
                 if broken.begun:
                     raise
-        return await (await self._connect(place, waits.connect_s)).ask(head, data, waits)
+        line = await self._connect(place, waits.connect_s)
+        return await line.ask(head, data, waits, leave)
 
     def _idle_one(self, place: _Place) -> _Line | None:
         idle = self._idle.get(place.key)
@@ -380,7 +379,9 @@ class _Line(asyncio.Protocol):
 
     # ── what is asked ───────────────────────────────────────────────────────
 
-    async def ask(self, head: bytes, body: bytes, waits: Waits) -> Response:
+    async def ask(
+        self, head: bytes, body: bytes, waits: Waits, leave: Leave | None = None
+    ) -> Response:
         """The answer's beginning. Cancelled, it closes."""
         if self._transport is None or self._transport.is_closing():
             raise Broken("The connection was closed.", begun=False)
@@ -389,6 +390,8 @@ class _Line(asyncio.Protocol):
         self._heard = self._said_head = self._whole = self._stays = False
         self._head = self._body = 0
         self._asked_at = time.monotonic()
+        if leave is not None:
+            leave.departure.written = True
         self._transport.writelines([head, body] if body else [head])
         if waits.first_s is not None:
             self._watch(waits.first_s, waits.stall_s)

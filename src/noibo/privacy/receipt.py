@@ -7,7 +7,8 @@ was sent is in it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -47,7 +48,8 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """`sent` has one entry for each time that something left, retries and fallbacks too."""
+    """`sent` has one entry for each time that something left, retries and fallbacks too; `tried`
+    one for each time that nobody was reached, and so nothing did."""
 
     request_id: str
     label: str
@@ -55,6 +57,7 @@ class Receipt:
     policy: str
     reasons: tuple[Reason, ...] = ()
     sent: tuple[Sent, ...] = ()
+    tried: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, judgement: Judgement, request_id: str) -> Receipt:
@@ -70,6 +73,9 @@ class Receipt:
     def with_sent(self, sent: Sent) -> Receipt:
         return replace(self, sent=(*self.sent, sent))
 
+    def with_tried(self, destination: str) -> Receipt:
+        return replace(self, tried=(*self.tried, destination))
+
     @property
     def stayed(self) -> bool:
         return not self.sent
@@ -80,6 +86,7 @@ class Receipt:
         for one in self.sent:
             said += [f"to={_plain(one.destination)}", f"bytes={one.size}"]
             said += [f"sha256={one.sha256[:_SHOWN]}", f"redacted={_counted(one.redacted)}"]
+        said += [f"tried={_plain(one)}" for one in dict.fromkeys(self.tried)]
         said += [f"label={self.label}", f"rule={self.rule}", f"policy={self.policy}"]
         return "; ".join([*said, f"request={_plain(self.request_id)}"])
 
@@ -96,10 +103,16 @@ class Receipt:
             ],
             "policy": self.policy,
             "sent": [one.as_json() for one in self.sent],
+            "tried": tried_json(self.tried),
         }
 
     def __str__(self) -> str:
         return self.header()
+
+
+def tried_json(tried: Iterable[str]) -> list[dict[str, Any]]:
+    """Destinations where nobody was reached, and how often."""
+    return [{"destination": one, "attempts": count} for one, count in Counter(tried).items()]
 
 
 def _counted(redacted: Mapping[str, int]) -> str:

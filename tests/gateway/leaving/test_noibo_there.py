@@ -106,4 +106,4 @@ def test_a_certificate_of_nobody_is_not_believed(
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_failed")
     assert "its certificate is not believed" in answer.json()["error"]["message"]
     (row,) = departures(other.home / "egress.jsonl")
-    assert (row.sent, row.outcome) == (0, "failed")
+    assert (row.sent, row.outcome) == (0, "unreached")

@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from noibo.egress import Departure, Pass
+from noibo.egress import UNREACHED, Departure, Pass
 from noibo.engines import line
 from noibo.engines.remote.place import Place
 from noibo.gateway.leaving.accounts import Accounts, Call, priced
@@ -94,6 +94,7 @@ class Crossing:
         self._began = time.perf_counter()
         self._first_ms: int | None = None
         self._broke = False
+        self._went = False  # something of an attempt was given to a connection
         self._settling: asyncio.Task[Any] | None = None
 
     async def depart(self, url: str, body: bytes) -> line.Leave:
@@ -111,7 +112,7 @@ class Crossing:
             user=way.owner,
         )
         sent = Sent.of(str(way.place.destination), body, way.redacted)
-        way.journey.sent.append(sent)
+        way.journey.departs(sent, self._departure)
         return line.Leave(self._departure, way.place.network)
 
     def told(self, response: line.Response) -> line.Response:
@@ -169,7 +170,10 @@ class Crossing:
         departure, home = self._departure, self._home
         if departure is None or departure.settled:
             return
-        sent = 0 if outcome == "failed" and home is None else departure.bytes
+        self._went = self._went or departure.written
+        sent = departure.bytes if departure.written else 0
+        if not departure.written and outcome != "cancelled":
+            outcome = UNREACHED
         received = home.taken.received if home is not None else 0
         await asyncio.to_thread(departure.settle, sent, received, outcome)
 
@@ -177,7 +181,7 @@ class Crossing:
         usage = self._home.taken.usage if self._home is not None else None
         said = reported_cost(usage)
         draft = self._bill.call.draft
-        if outcome == "failed":
+        if outcome == "failed" or not self._went:
             draft = replace(draft, cost=0, cost_by="")
         elif said is not None:
             draft = replace(draft, cost=nanos(said), cost_by="provider")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from noibo.egress import Departure
 from noibo.privacy.judgement import Judgement
 from noibo.privacy.judging import Find
 from noibo.privacy.receipt import STAYED, Receipt, Sent
@@ -29,6 +30,7 @@ class Journey:
     """`pending`: it may still leave, or more of it."""
 
     __slots__ = (
+        "_departed",
         "_find",
         "_keep",
         "_seen",
@@ -39,7 +41,6 @@ class Journey:
         "redaction",
         "request_id",
         "route",
-        "sent",
         "trusted",
     )
 
@@ -49,10 +50,10 @@ class Journey:
         self.at = at
         self.judgement: Judgement | None = None
         self.redaction = Redaction()
-        self.sent: list[Sent] = []
         self.trusted: set[str] = set()  # servers of one's own, whatever its label
         self.pending = True
         self.route: dict[str, Any] = {}  # how a virtual model chose
+        self._departed: list[tuple[Sent, Departure]] = []
         self._keep = keep
         self._find: Find | None = None
         self._seen: dict[str, Sequence[Span]] = {}
@@ -69,14 +70,19 @@ class Journey:
         self.judgement = judgement if known is None else known.joined(judgement)
         return self.judgement
 
+    def departs(self, sent: Sent, departure: Departure) -> None:
+        """One attempt: it has left as soon as something of it is written to a connection."""
+        self._departed.append((sent, departure))
+
     @property
     def receipt(self) -> Receipt | None:
         """None where nothing was judged: nothing was going to leave."""
         if self.judgement is None:
             return None
         made = Receipt.of(self.judgement, self.request_id)
-        for one in self.sent:
-            made = made.with_sent(one)
+        for sent, departure in self._departed:
+            reached = departure.written
+            made = made.with_sent(sent) if reached else made.with_tried(sent.destination)
         return made
 
     def header(self) -> str:
@@ -93,7 +99,8 @@ class Journey:
         """The whole of it."""
         receipt = self.receipt
         told: dict[str, Any] = (
-            {"receipt": STAYED, "stayed": True, "request_id": self.request_id, "sent": []}
+            {"receipt": STAYED, "stayed": True, "request_id": self.request_id}
+            | {"sent": [], "tried": []}
             if receipt is None
             else receipt.as_json()
         )

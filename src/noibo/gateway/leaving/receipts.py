@@ -15,6 +15,7 @@ from noibo.egress_ledger import Departed, departures
 from noibo.errors import NotFound
 from noibo.gateway.access.identity import Identity
 from noibo.gateway.leaving.journey import Journey
+from noibo.privacy.receipt import STAYED, tried_json
 
 MOST: Final = 4096
 
@@ -73,9 +74,10 @@ def _of_request(record: Path, request: str) -> list[Departed]:
 
 
 def _told(request: str, found: list[Departed]) -> dict[str, Any]:
+    went = [one for one in found if not one.stayed]
     return {
-        "receipt": "left this machine",
-        "stayed": False,
+        "receipt": "left this machine" if went else STAYED,
+        "stayed": not went,
         "request_id": request,
         "label": found[-1].label,
         "policy": found[-1].policy,
@@ -91,6 +93,7 @@ def _told(request: str, found: list[Departed]) -> dict[str, Any]:
                 "outcome": one.outcome or "open",
                 "digest": one.digest,
             }
-            for one in found
+            for one in went
         ],
+        "tried": tried_json(one.destination for one in found if one.stayed),
     }
