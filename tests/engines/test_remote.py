@@ -220,6 +220,15 @@ def test_a_key_that_it_refuses_is_noibos_and_not_the_callers(
     assert SECRET not in answer.text
 
 
+@pytest.mark.parametrize("status", [400, 404, 422, 429, 500])
+def test_a_key_that_it_says_again_is_told_no_caller(
+    behind: RunningServer, asked: Recording, status: int
+) -> None:
+    said = json.dumps({"error": {"message": f"what is {SECRET}?"}}).encode()
+    asked.answer = lambda handler: handler.say(status, said)
+    assert SECRET not in post(behind).text
+
+
 def test_it_is_not_followed_to_anywhere_else(behind: RunningServer, asked: Recording) -> None:
     asked.answer = lambda handler: handler.say(307, b"", Location="http://127.0.0.1:1/v1")
     answer = post(behind)

@@ -197,7 +197,9 @@ class Upstream:
         return self._session.get(worker.address(path), worker.headers, worker.waits)
 
     def refusal(self, response: line.Response, said: bytes) -> NoiboError:
-        """What a caller is told of an answer that is none."""
+        """What a caller is told of an answer that is none; a key that it says again is not."""
+        if key := self._worker.key:
+            said = said.replace(key.encode(), b"[key]")
         error = openai.refusal(response.status, said)
         if isinstance(error, ContextExceeded):
             return error
