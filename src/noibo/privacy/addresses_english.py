@@ -15,6 +15,7 @@ from typing import Final
 
 from noibo.privacy.addresses_rules import listed
 from noibo.privacy.names_lexicon import CALENDAR, COMMON, FUNCTION, capitals, kinds, places
+from noibo.privacy.word_tree import any_of
 
 _LETTER: Final = r"[^\W\d_]"
 _SMALL: Final = "d[aeiou]s?|d[ae]i|del|dell[aeo]|des|of|the|las?|le|van|der|den|zu[mr]|aan|y|e"
@@ -53,10 +54,10 @@ def patterns() -> Patterns:
     some = rf"(?:(?:{_SMALL})[ ])*{town}(?:[ ](?:{town}|{_SMALL})){{0,3}}"
     first = r"(?:\d{2,6}[ ])?" + _NUMBER
     last = r"\d{1,5}[A-Za-z]?\b\.?(?![,.]?\d)"
-    suffixes, openers, plain, weak, states = map(
-        _either,
-        ("english suffixes", "foreign openers", "english plain", "weak suffixes", "states"),
+    suffixes, openers, weak = (
+        any_of(listed(title)) for title in ("english suffixes", "foreign openers", "weak suffixes")
     )
+    plain, states = _either("english plain"), _either("states")
     endings = "|".join(ending for ending in listed("foreign endings") if ending.isalpha())
     return Patterns(
         number=re.compile(r"\d+"),
@@ -66,19 +67,19 @@ def patterns() -> Patterns:
         ),
         after_number=(
             re.compile(
-                rf"{first},?[ ](?:[NSEW]\.?[ ])?{words}(?i:{suffixes})\b\.?(?:[ ][NS][EW]?\b)?"
+                rf"{first},?[ ](?:[NSEW]\.?[ ])?{words}(?:{suffixes})\b\.?(?:[ ][NS][EW]?\b)?"
             ),
             # With a suffix that is a word of many uses only if a town follows.
             re.compile(
-                rf"{first}[ ]{words}(?i:{weak})\b"
+                rf"{first}[ ]{words}(?:{weak})\b"
                 rf"(?=(?:,?\s+{_UNIT})?,?\s+{town}(?:[ ]{town})*,?[ ](?:{states})\b)"
             ),
             re.compile(rf"{first}[ ](?:[a-z]{{3,12}}[ ]){{1,2}}(?:{plain})\b"),
-            re.compile(rf"{first}[ ](?i:{openers})\b\.?[ ]{some}(?:[ ]{last})?"),
+            re.compile(rf"{first}[ ](?:{openers})\b\.?[ ]{some}(?:[ ]{last})?"),
             re.compile(rf"\d{{2,6}}[ ]{words}{last}"),
         ),
         before_number=(
-            re.compile(rf"(?<!\w)(?i:{openers})\b\.?[ ](?:(?:{town}|{_SMALL})[ ]){{1,5}}$"),
+            re.compile(rf"(?<!\w)(?:{openers})\b\.?[ ](?:(?:{town}|{_SMALL})[ ]){{1,5}}$"),
             re.compile(rf"(?<!\w)(?:{town}[ ]){{0,3}}[\w\-]*{_LETTER}\.?[ ]$"),
         ),
         others=re.compile(

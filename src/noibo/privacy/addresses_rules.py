@@ -7,13 +7,13 @@ the word: `xã` and `xa` open a part, `xà` does not.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
 from noibo.privacy.folding import bare
 from noibo.privacy.names_lexicon import phrases, places, sections
+from noibo.privacy.word_tree import any_of, behind
 
 # What a part says of where it is.
 HOUSE: Final = "house"  # a number with a street
@@ -45,33 +45,9 @@ def listed(title: str) -> tuple[str, ...]:
     return tuple(" ".join(sections("address_words.txt")[title].split()).split("; "))
 
 
-def _alternatives(words: tuple[str, ...]) -> str:
-    """Words without accents, the longest first."""
-    found = sorted({bare(word) for word in words}, key=len, reverse=True)
-    return "|".join(re.escape(word).replace(r"\ ", r"[ ]") for word in found)
-
-
-def _behind(words: Iterable[str]) -> str:
-    """Looks back over one sign at what may be the end of one of `words`, by three letters of it."""
-    ends: dict[int, set[str]] = {}
-    for word in words:
-        ends.setdefault(min(len(word), 3), set()).add(word[-3:])
-    starts = {1: r"\b", 2: r"\b", 3: ""}
-    return "|".join(
-        rf"(?<={starts[size]}(?:{_branches(ends[size])}).)" for size in sorted(ends, reverse=True)
-    )
-
-
-def _branches(words: Iterable[str]) -> str:
-    """Any of `words`, in capitals or not, told apart sign by sign."""
-    by_sign: dict[str, list[str]] = {}
-    for word in sorted(words):
-        by_sign.setdefault(word[0], []).append(word[1:])
-    return "|".join(
-        (f"[{sign}{sign.upper()}]" if sign.isalpha() else re.escape(sign))
-        + (f"(?:{_branches(rest)})" if any(rest) else "")
-        for sign, rest in by_sign.items()
-    )
+def _bare(*words: str) -> str:
+    """Any of `words`, without accents."""
+    return any_of(map(bare, words))
 
 
 def _units() -> tuple[str, ...]:
@@ -96,36 +72,36 @@ class Patterns:
 @cache
 def patterns() -> Patterns:
     """Compiled when the first address is looked for."""
-    units = _alternatives(_units())
-    streets = _alternatives(listed("vietnamese street"))
-    heads = "|".join(word.replace(" ", "[ ]") for word in HOUSE_WORDS[:-1])
-    lanes = _alternatives((*listed("vietnamese street"), *listed("vietnamese lanes")))
-    lane = rf"(?:[ ,]{{1,2}}(?i:{lanes})\b\.?[ ]?(?:so[ ])?{_NUMBER}(?![ ][Tt]hang|[\w/]))"
+    units = _bare(*_units())
+    streets = _bare(*listed("vietnamese street"))
+    heads = any_of(HOUSE_WORDS[:-1])
+    lanes = _bare(*listed("vietnamese street"), *listed("vietnamese lanes"))
+    lane = rf"(?:[ ,]{{1,2}}(?:{lanes})\b\.?[ ]?(?:so[ ])?{_NUMBER}(?![ ][Tt]hang|[\w/]))"
     openers = set(map(bare, listed("vietnamese street")))
     openers |= {word.capitalize() for word in openers} | {word.upper() for word in openers}
     ends = "st|str|street|road|ward|tower|palace|building|residence"
     return Patterns(
         house=re.compile(
-            rf"(?P<so>(?i:{heads})[ .:]{{1,2}})?(?P<number>{_NUMBER})(?P<lanes>{lane}{{0,4}})"
-            rf"(?P<kind>,?[ ](?i:{streets})\b\.?)?"
+            rf"(?P<so>(?:{heads})[ .:]{{1,2}})?(?P<number>{_NUMBER})(?P<lanes>{lane}{{0,4}})"
+            rf"(?P<kind>,?[ ](?:{streets})\b\.?)?"
             rf"(?:,?[ ](?P<name>{_DATED}|(?!(?:[PQTXHFK]|T[PXT])\.){_NAME})|[ ](?P<small>{_SMALL}))?"
         ),
         unit=re.compile(
-            rf"(?P<kind>(?i:{units}))(?:"
+            rf"(?P<kind>(?:{units}))(?:"
             rf"\.?[ ]?(?P<number>\d{{1,4}}[A-Za-z]?(?:[/\-.]\w{{1,5}}){{0,3}}(?!\d))|"
             rf"(?:\.[ ]?|[ ])(?:(?P<name>{_CODED}|{_DATED}|{_NAME}(?:[ ]\d{{1,2}}(?!\d))?)|"
             rf"(?P<small>{_SMALL})))"
         ),
         tail=re.compile(
-            rf"(?:{_NAME}|\d{{1,3}}(?:st|nd|rd|th))[ ](?P<tail>(?i:{'|'.join(tails())}))\b"
+            rf"(?:{_NAME}|\d{{1,3}}(?:st|nd|rd|th))[ ](?P<tail>(?:{any_of(tails())}))\b"
         ),
         name=re.compile(rf"{_NAME}|(?P<small>{_SMALL})"),
         separator=re.compile(r"\s*[,;][ ]*\n?[ ]*|[ ][-–][ ]|[ ]|\n[ ]*|\.(?=[A-Z])"),
         numbers=re.compile(
             rf"{_ALONE}{_MORE_DIGITS},?[ ](?=[A-Z]|\d{{1,2}}(?:[ ][Tt]hang|/\d)|"
-            rf"(?:{'|'.join(sorted(openers))}|(?i:{units}))\b)"
+            rf"(?:{'|'.join(sorted(openers))}|(?:{units}))\b)"
         ),
-        opened=re.compile(rf"[ .](?=[A-Z\d])(?:{_behind(last_words())})"),
+        opened=re.compile(rf"[ .](?=[A-Z\d])(?:{behind(last_words())})"),
         tails=re.compile(
             rf"[ ](?=[BPRSTWbprstw])(?:{ends}|{'|'.join(map(str.capitalize, ends.split('|')))})\b"
         ),
