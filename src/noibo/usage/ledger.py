@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FOLDER: Final = "usage"  # in NOIBO_HOME
-EVERY_S: Final = 2.0  # a group is brought into the database
+EVERY_S: Final = 5.0  # a group is brought into the database: until then it is in the journal
 _LOOKS_FOR_LEFT_S: Final = 60.0  # by dead processes
 _FORGETS_S: Final = 3600.0
 _DAY_S: Final = 86_400.0

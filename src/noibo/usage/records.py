@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -14,23 +16,23 @@ from noibo.usage.entry import UsageEntry
 from noibo.usage.tokens import Tokens
 
 QUARTER_S: Final = 900  # every zone's days begin at a quarter of an hour
-_LONGEST: Final = {"request": 64, "owner": 128, "key": 128, "route": 128, "label": 64}
 _LONGEST_TEXT: Final = 1000
 _MOST: Final = 2**62  # a column's, and a sum of two
 
 
 def insert_entries(connection: Connection, entries: Sequence[UsageEntry]) -> None:
-    """Keep calls; those that are kept already stay as they are."""
+    """Keep calls; those that are kept already stay as they are. All answers come this way: the
+    driver is given their values as they are, which takes half the time."""
     if entries:
-        insert = _insert(connection).on_conflict_do_nothing(index_elements=["id"])
-        connection.execute(insert, [row(entry) for entry in entries])
+        statement, values = _insertion(connection.dialect)
+        connection.exec_driver_sql(statement, [values(row(entry)) for entry in entries])
 
 
 def replace_entry(connection: Connection, entry: UsageEntry) -> None:
     """Keep a call in place of what was kept of it."""
     values = row(entry)
     changed = {name: value for name, value in values.items() if name != "id"}
-    insert = _insert(connection).values(values)
+    insert = _insert(connection.dialect.name).values(values)
     connection.execute(insert.on_conflict_do_update(index_elements=["id"], set_=changed))
 
 
@@ -43,38 +45,45 @@ def forget_before(connection: Connection, at: float) -> int:
 def row(entry: UsageEntry) -> dict[str, Any]:
     """An entry as a row. A NUL, which PostgreSQL takes in no text, is left out."""
     tokens = entry.tokens
-    found: dict[str, Any] = {
+    reasons = [one[:200] for one in entry.reasons[:20]]
+    return {
         "id": entry.id,
-        "request": entry.request,
+        "request": _text(entry.request, 64),
         "at": entry.at,
         "quarter": int(entry.at // QUARTER_S),
-        "owner": entry.owner,
-        "key": entry.key,
-        "asked": entry.asked,
-        "model": entry.model,
-        "route": entry.route,
-        "reasons": json.dumps([one[:200] for one in entry.reasons[:20]], ensure_ascii=False),
+        "owner": _text(entry.owner, 128),
+        "key": _text(entry.key, 128),
+        "asked": _text(entry.asked),
+        "model": _text(entry.model),
+        "route": _text(entry.route, 128),
+        "reasons": json.dumps(reasons, ensure_ascii=False) if reasons else "[]",
         "local": entry.local,
-        "destination": entry.destination,
-        "input": tokens.input,
-        "cached": tokens.cached,
-        "cache_write": tokens.cache_write,
-        "output": tokens.output,
-        "reasoning": tokens.reasoning,
-        "images": tokens.images,
-        "first_ms": entry.first_ms,
-        "total_ms": entry.total_ms,
-        "cost": entry.cost,
+        "destination": _text(entry.destination),
+        "input": _whole(tokens.input),
+        "cached": _whole(tokens.cached),
+        "cache_write": _whole(tokens.cache_write),
+        "output": _whole(tokens.output),
+        "reasoning": _whole(tokens.reasoning),
+        "images": _whole(tokens.images),
+        "first_ms": _whole(entry.first_ms),
+        "total_ms": _whole(entry.total_ms),
+        "cost": _whole(entry.cost),
         "cost_by": entry.cost_by,
-        "label": entry.label,
+        "label": _text(entry.label, 64),
         "outcome": entry.outcome,
     }
-    for name, value in found.items():
-        if isinstance(value, str) and name != "reasons":
-            found[name] = value.replace("\0", "")[: _LONGEST.get(name, _LONGEST_TEXT)]
-        elif type(value) is int:
-            found[name] = max(min(value, _MOST), -_MOST)
-    return found
+
+
+def _text(said: str, longest: int = _LONGEST_TEXT) -> str:
+    return said.replace("\0", "")[:longest]
+
+
+def _whole(number: int | None) -> int | None:
+    return number if number is None or -_MOST <= number <= _MOST else _bounded(number)
+
+
+def _bounded(number: int) -> int:
+    return max(min(number, _MOST), -_MOST)
 
 
 def entry_of(found: Any) -> UsageEntry:
@@ -104,8 +113,16 @@ def entry_of(found: Any) -> UsageEntry:
     )
 
 
-def _insert(connection: Connection) -> Any:
-    if connection.dialect.name == "postgresql":
+@functools.lru_cache(maxsize=8)
+def _insertion(dialect: sa.Dialect) -> tuple[str, Callable[[Mapping[str, Any]], Any]]:
+    """The statement in a dialect, and what puts a row's values in its order."""
+    insert = _insert(dialect.name).on_conflict_do_nothing(index_elements=["id"])
+    compiled = insert.compile(dialect=dialect)
+    return str(compiled), operator.itemgetter(*compiled.positiontup)
+
+
+def _insert(dialect: str) -> Any:
+    if dialect == "postgresql":
         from sqlalchemy.dialects import postgresql
 
         return postgresql.insert(usage)

@@ -122,9 +122,12 @@ def settle(connection: Connection, entry: UsageEntry, charge: int | None = None)
 def settle_all(connection: Connection, entries: Sequence[UsageEntry]) -> None:
     """Keep calls that ended, as they come from the journal."""
     paid = [one.id for one in entries if not one.local]
+    if not paid:
+        insert_entries(connection, entries)
+        return
     table = budget_reservations
     asked = sa.select(table.c.id).where(table.c.id.in_(paid)).order_by(table.c.id)
-    reserved = set(connection.execute(asked).scalars()) if paid else set()
+    reserved = set(connection.execute(asked).scalars())
     insert_entries(connection, [one for one in entries if one.id not in reserved])
     for entry in sorted(entries, key=lambda one: one.id):
         if entry.id in reserved:

@@ -26,21 +26,32 @@ def kept_by(accounts: Accounts) -> Callable[[Record], None]:
             return  # nobody asked a model
         if len(record.heard) == 1:
             model, tokens = record.heard[0]
-            accounts.ledger.note_fields(_fields(record, accounts, model.name, [tokens]))
+            accounts.ledger.note_fields(_fields(record, accounts, model.name, tokens))
             return
         by_model: dict[str, list[Counted]] = {}
         for model, tokens in record.heard:
             by_model.setdefault(model.name, []).append(tokens)
         for name, heard in by_model.items():
-            accounts.ledger.note_fields(_fields(record, accounts, name, heard))
+            accounts.ledger.note_fields(_fields(record, accounts, name, _Together(heard)))
         if not by_model and record.journey is None:
-            accounts.ledger.note_fields(_fields(record, accounts, record.model, []))
+            accounts.ledger.note_fields(_fields(record, accounts, record.model, None))
 
     return keep
 
 
+class _Together:
+    """Several answers of one model to one request, as one."""
+
+    def __init__(self, heard: Sequence[Counted]) -> None:
+        self.prompt = sum(one.prompt for one in heard)
+        self.reused = sum(one.reused for one in heard)
+        self.written = sum(one.written for one in heard)
+        self.first_at = min((one.first_at for one in heard if one.first_at), default=0.0)
+        self.worker = heard[0].worker
+
+
 def _fields(
-    record: Record, accounts: Accounts, model: str, heard: Sequence[Counted]
+    record: Record, accounts: Accounts, model: str, heard: Counted | _Together | None
 ) -> dict[str, Any]:
     """Those of a `UsageEntry`, without what is as usual: this is on the way of every answer."""
     total_ms = round(1000 * ((record.ended or time.perf_counter()) - record.began))
@@ -51,15 +62,21 @@ def _fields(
         "at": record.at,
         "owner": who.owner,
         "model": model,
-        "key": who.by,
         "asked": record.asked or model,
-        "tokens": _counts(heard) if heard else {"input": record.prompt, "output": 0},
         "total_ms": total_ms,
-        "outcome": _outcome(record),
     }
-    if first := min((one.first_at for one in heard if one.first_at), default=0.0):
-        found["first_ms"] = round(1000 * (first - record.began))
-    at_once = heard[0].worker.leases if heard else 1
+    if heard is None:
+        found["tokens"] = {"input": record.prompt, "output": 0}
+    else:
+        written, reused = heard.written, heard.reused
+        found["tokens"] = {"input": heard.prompt, "cached": reused, "output": written}
+        if heard.first_at:
+            found["first_ms"] = round(1000 * (heard.first_at - record.began))
+    if who.by:
+        found["key"] = who.by
+    if (outcome := _outcome(record)) != "ok":
+        found["outcome"] = outcome
+    at_once = 1 if heard is None else heard.worker.leases
     if (cost := accounts.machine.cost(total_ms, at_once)) is not None:
         found |= {"cost": cost, "cost_by": "machine"}
     if record.strategy:
@@ -67,14 +84,6 @@ def _fields(
     if journey is not None and journey.judgement is not None:
         found["label"] = journey.judgement.label
     return found
-
-
-def _counts(heard: Sequence[Counted]) -> dict[str, int]:
-    return {
-        "input": sum(one.prompt for one in heard),
-        "cached": sum(one.reused for one in heard),
-        "output": sum(one.written for one in heard),
-    }
 
 
 def _outcome(record: Record) -> Outcome:
