@@ -105,6 +105,9 @@ def _breaks(place: int, tokens: list[str], kind: int) -> bool:
         following = tokens[place + 1].lower() if place + 1 < len(tokens) else ""
         named = kind & _PERSONAL and (place > 0 and kinds[tokens[place - 1]] & _PERSONAL)
         return not (named or (kind & SURNAME_VI and following in _MIDDLES))
+    following = tokens[place + 1].lower() if place + 1 < len(tokens) else ""
+    if kind & SURNAME_VI and following in _MIDDLES:
+        return False  # Lại Thị Hoa
     if kind & (FUNCTION | CALENDAR) and kind & _VIETNAMESE and place:
         return not kinds[tokens[place - 1]] & _VIETNAMESE
     if kind & CALENDAR:
@@ -118,7 +121,7 @@ def _breaks(place: int, tokens: list[str], kind: int) -> bool:
 def _odd_syllable(tokens: list[str], found: list[int], first: int, place: int) -> bool:
     """A syllable that the lists lack, in capitals as a name's: `Hứa Kiễn Quốc`."""
     named = found[place] & OTHER_VIETNAMESE and found[first] & SURNAME_VI
-    known = found[place - 1] & _VIETNAMESE
+    known = found[place - 1] & (_VIETNAMESE | OTHER_VIETNAMESE)
     return bool(named and known) and place - first < 4 and tokens[place][1:].islower()
 
 
@@ -158,7 +161,9 @@ def _pieces(start: int, tokens: list[str]) -> Iterator[Candidate]:
             first = -1
         if length:
             yield from _named(tokens, found, offsets, (place, place + length, left, 0))
-        left = PLACE if length else found[place] or OTHER_VIETNAMESE
+        # What follows the name of a company in one run belongs to it: `TNHH Mây Tre Việt`.
+        company = left & ORGANISATION if not found[place] & HONORIFIC else 0
+        left = (PLACE if length else found[place] or OTHER_VIETNAMESE) | company
         place += length or 1
     if first >= 0:
         yield from _named(tokens, found, offsets, (first, len(tokens), left, 0))

@@ -34,6 +34,9 @@ def _classes(side: str) -> dict[str, str]:
 
 _STRIPPED: Final = " \t\"'“”‘’(<>[{*_`"
 _FIRST_WORDS: Final = re.compile(r"[^\W\d_]+(?: [^\W\d_]+)?")
+_PERSONS: Final = frozenset(
+    ("người", "nguoi", "chủ", "họ", "trưởng", "phó", "khách", "ông", "bà", "viên", "bên", "đại")
+)
 _QUOTES: Final = ".(\"'“"
 GLUED: Final = frozenset("./\\#$%-+~^")
 _ENDS: Final = ".!?…"
@@ -87,11 +90,18 @@ def _before(said: list[str], mark: str) -> str:
     known = classes.get(three) or classes.get(two.strip(_QUOTES)) or classes.get(last, "")
     if kinds[last] & HONORIFIC and known != "label":
         return "honorific"
+    if mark in ":=" and not known and _asks_for_somebody(said):
+        return "label"
     if mark in ":|=" and known in ("intro", "role", "label", "greeting", "origin", "verb"):
         return "label"
     if mark in ",;-–—":
         return known + "," if known in ("greeting", "label", "role") else ""
     return known
+
+
+def _asks_for_somebody(said: list[str]) -> bool:
+    """`Người lập phiếu:`, `chủ cửa hàng:`: a label that begins with a word for persons."""
+    return any(word.strip(_QUOTES) in _PERSONS for word in said)
 
 
 def after(text: str, end: int) -> list[str]:

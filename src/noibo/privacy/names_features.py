@@ -26,8 +26,10 @@ from noibo.privacy.names_lexicon import (
     SURNAME_VI,
     compounds,
     historic,
+    named,
     places,
 )
+from noibo.privacy.names_lexicon import kinds as kinds_of
 
 _VIETNAMESE: Final = GIVEN_VI | SURNAME_VI
 _ENDINGS: Final = re.compile(
@@ -47,6 +49,12 @@ _MIDDLES: Final = frozenset({"thị", "văn", "thi", "van", "đình", "hữu", "
 REFUSED: Final = frozenset({"historic", "place", "nothing"})
 _NAMED: Final = GIVEN_VI | GIVEN | SURNAME
 _SPOKEN_OF: Final = frozenset({"l:label", "l:client", "l:intro", "l:honorific"})
+_CALLING: Final = frozenset({"l:label", "l:client", "l:intro", "l:role", "l:greeting", "l:verb"})
+_LABELS: Final = frozenset(
+    ("cha", "mẹ", "bố", "kho", "toán", "văn", "sử", "địa", "nhận", "gửi", "giao", "nhan", "gui",
+     "tên", "tuổi", "quê", "hàng", "loại", "màu", "tổ", "nhóm", "khoa", "viện", "tổng", "quý", "giá")
+)  # fmt: skip
+_GENDER: Final = re.compile(r"[–\-|/;\t\"']\s?$|,$")
 _BETWEEN: Final = frozenset({", ", " and ", " và ", " & ", ", and ", " va ", " or "})
 
 
@@ -82,13 +90,39 @@ def _evidence(text: str, candidate: Candidate) -> Evidence:
     shape, own = _look(candidate.tokens, candidate.kinds)
     if shape == "acronym" or (len(candidate.tokens) == 1 and _in_compound(text, candidate)):
         return Evidence("nothing", own, [])
-    left = before(text, candidate.start) if not candidate.cut_left else _cut(candidate.cut_left)
+    if _is_label(text, candidate) or _is_gender(text, candidate):
+        return Evidence("nothing", own, [])
+    left = before(text, candidate.start)
+    if candidate.cut_left and not _CALLING.intersection(left):
+        left = _cut(candidate.cut_left)
     if shape in REFUSED:
         if not _SPOKEN_OF.intersection(left):
             return Evidence(shape, own, [])
         shape = "full"
     right = after(text, candidate.end) if not candidate.cut_right else _tail(candidate.cut_right)
     return Evidence(shape, own, left + right)
+
+
+def _is_label(text: str, candidate: Candidate) -> bool:
+    """`Kho:`, `BẢO HÀNH`, `P. Hành` of "P. Hành chính": a word for a thing."""
+    words = [token.lower() for token in candidate.tokens]
+    if len(words) == 1:
+        return words[0] in _LABELS and text.startswith(":", candidate.end)
+    if len(words) > 2:
+        return False
+    if len(words[0].rstrip(".")) == 1:
+        following = _SYLLABLE.match(text, candidate.end)
+        return following is not None and f"{words[1]}{following[0]}".lower() in compounds()
+    return " ".join(words) in compounds() and not candidate.cut_left & HONORIFIC
+
+
+def _is_gender(text: str, candidate: Candidate) -> bool:
+    """`– Nam –` in a row about somebody."""
+    if candidate.tokens not in (("Nam",), ("NAM",)):
+        return False
+    between = text[candidate.end : candidate.end + 2].strip(" ")[:1]
+    left = text[max(0, candidate.start - 3) : candidate.start]
+    return between in "–-|/;\t,\"'" and between != "" and _GENDER.search(left) is not None
 
 
 def _in_compound(text: str, candidate: Candidate) -> bool:
@@ -100,6 +134,8 @@ def _in_compound(text: str, candidate: Candidate) -> bool:
     before = text[max(0, candidate.start - 8) : candidate.start]
     if not before.endswith(" "):
         return False
+    if word in named("lower given") and kinds_of[before[:-1].rpartition(" ")[2]] & HONORIFIC:
+        return False  # Anh Hùng: a hero would have a small letter
     return f"{before[:-1].rpartition(' ')[2].lower()} {word}" in compounds()
 
 
