@@ -53,7 +53,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "privacy": (
         "privacy",
         "app",
-        "Show and prove what left this machine; export and erase what is kept of a person.",
+        "Show what left this machine; export, erase what is kept of a person.",
     ),
     "engines": (
         "engines",

@@ -39,7 +39,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
-    help="Show and prove what left this machine; export and erase what is kept of a person.",
+    help="Show what left this machine; export, erase what is kept of a person.",
 )
 
 
@@ -72,7 +72,7 @@ app.command("scan")(scan)
 
 @app.callback()
 def _group() -> None:
-    """Show and prove what left this machine; export and erase what is kept of a person."""
+    """Show what left this machine; export, erase what is kept of a person."""
 
 
 @app.command()

@@ -13,7 +13,6 @@ from noibo.database.database import T, Work
 from noibo.database.faults import mapped
 from noibo.database.lease import Lease
 from noibo.database.own_loop import OwnLoop
-from noibo.database.schema import metadata
 from noibo.database.seal import Seal, use_seal
 from noibo.errors import SettingsError
 
@@ -59,8 +58,7 @@ class PostgresqlServer:
             engine = await self._opened()
             alone = engine.execution_options(isolation_level="AUTOCOMMIT")
             async with alone.connect() as connection:
-                for table in metadata.sorted_tables:
-                    await connection.exec_driver_sql(f'VACUUM "{table.name}"')
+                await connection.exec_driver_sql("VACUUM")  # what is this user's, in all tables
 
     async def close(self) -> None:
         own, self._own = self._own, None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from noibo.engines.lookup import LATEST
+from noibo.engines.model_name import LATEST
 from noibo.errors import InvalidRequest
 from noibo.gateway.services import Services
 from noibo.model_settings import USE

@@ -12,7 +12,8 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from noibo.engines.abilities import Abilities
-from noibo.engines.lookup import ECHO, LATEST
+from noibo.engines.echo import Echo
+from noibo.engines.model_name import LATEST
 from noibo.engines.ollama.facts import full
 from noibo.engines.supervision import keep_alive
 from noibo.engines.worker import State, Worker
@@ -54,7 +55,7 @@ def _listed(services: Services) -> list[Json]:
     for name, behind in services.virtual.stand_ins.items():
         declared = services.settings.models.get(behind)
         with contextlib.suppress(NoiboError):
-            if behind != ECHO.name and not (declared and declared.elsewhere):
+            if behind != Echo.name and not (declared and declared.elsewhere):
                 store.get(real_name(services, behind))
             rows.append(shown.declared(name, VIRTUAL, services.started_at))
     rows = [row for row in rows if now().grant.may_use(row["name"])]
