@@ -189,5 +189,6 @@ def test_a_home_where_nothing_was_asked_says_so(home: Path, noibo: Noibo) -> Non
     assert json.loads(noibo("--json"))["total"]["calls"] == 0
     assert "There is no budget" in noibo("budgets")
     assert "not known" in noibo("compare", fails=True)
+    assert "is no amount" in noibo("compare", "--api", "inf", fails=True)
     assert "is no day" in noibo("--since", "soon", fails=True)
     assert not (home / "noibo.db").exists()

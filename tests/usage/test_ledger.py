@@ -235,6 +235,12 @@ def test_a_line_that_cannot_be_read_hides_no_other() -> None:
     assert [one.id for one in unpacked(b'{"id": 1}\n\xff\n\n' + good)] == ["good"]
 
 
+@pytest.mark.parametrize("at", [1e308, -1e308, -1.0])
+def test_a_line_of_no_time_hides_no_other(at: float) -> None:
+    lines = packed(local(id="of no time", at=at)) + b"[" * 100_000 + b"\n"
+    assert [one.id for one in unpacked(lines + packed(local(id="good")))] == ["good"]
+
+
 def test_a_disk_that_takes_nothing_loses_nothing_for_now(tmp_path: Path) -> None:
     (tmp_path / "usage").write_text("no folder")
     journal = Journal(tmp_path / "usage")

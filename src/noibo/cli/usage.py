@@ -297,9 +297,10 @@ def _kept_work(book: Book, since: str, against: str | None, lang: Any) -> tuple[
 
 def _said_work(api: float, local_share: float | None, busy: float | None) -> Work:
     from noibo.usage.comparison import Work
+    from noibo.usage.money import decimal
 
     share = Decimal("0.8") if local_share is None else Decimal(str(local_share))
-    return Work(Decimal(str(api)), share, Decimal(1) if busy is None else Decimal(str(busy)))
+    return Work(decimal(api, "--api"), share, Decimal(1) if busy is None else Decimal(str(busy)))
 
 
 def _print_json(value: Any) -> None:

@@ -27,6 +27,7 @@ from noibo.usage.entry import UsageEntry
 log = logging.getLogger(__name__)
 
 _MOST_HELD: Final = 10_000  # lines in memory where the disk takes none
+_LATEST: Final = 1e11  # seconds; dates end before
 _LINE: Final = msgspec.json.Decoder(UsageEntry)
 _SUFFIX: Final = ".jsonl"
 
@@ -49,10 +50,15 @@ def unpacked(text: bytes) -> list[UsageEntry]:
     found = []
     for line in text.split(b"\n")[:-1]:
         try:
-            found.append(_LINE.decode(line))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            entry = _LINE.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             if line:
                 log.error("a line of the journal of usage cannot be read: %s", error)
+            continue
+        if 0 <= entry.at < _LATEST:
+            found.append(entry)
+        else:
+            log.error("a line of the journal of usage is of no time: %g", entry.at)
     return found
 
 

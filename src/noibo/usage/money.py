@@ -13,6 +13,7 @@ from typing import Any, Final
 from noibo.errors import UsageError
 
 NANOS: Final = 10**9  # of a dollar
+_FINEST: Final = -30  # power of ten of an amount's first digit; less is a slip of the pen
 MOST: Final = 2**62  # four billion dollars: what a column of the database holds, and a sum of two
 MOST_A_CALL: Final = 10**15  # a million dollars: more is no cost of one call, whoever says it
 
@@ -24,7 +25,8 @@ def decimal(said: Any, name: str) -> Decimal:
         found = Decimal(str(said).strip())
     except InvalidOperation:
         found = Decimal("NaN")
-    if isinstance(said, bool) or not found.is_finite() or found < 0 or found > NANOS:
+    sound = found.is_finite() and 0 <= found <= NANOS and found.adjusted() > _FINEST
+    if isinstance(said, bool) or not (sound or found == 0):
         raise UsageError(
             f"{name} = {str(said)[:40]!r} is no amount.", next_step="Write it as 0.15, say."
         )

@@ -131,7 +131,7 @@ def read_table(text: str, where: str) -> PriceTable:
         said = tomllib.loads(text, parse_float=Decimal)
         tables, providers = said["prices"], said.get("providers", {})
         as_of = _day(said["as_of"], where)
-        hosts = {name: tuple(map(str, some)) for name, some in providers.items()}
+        hosts = {name: _hosts(some) for name, some in providers.items()}
         prices = {
             name: price_of(name, {"as_of": as_of, **row}, where) for name, row in tables.items()
         }
@@ -165,7 +165,7 @@ def price_of(name: str, said: Mapping[str, Any], where: str) -> Price:
         return Price(
             name=name,
             usual=usual,
-            long_above=int(said.get("long_above") or 0),
+            long_above=int(decimal(said.get("long_above") or 0, "long_above")),
             long=replace(usual, **long) if long else None,
             image=amounts.get("image"),
             request=amounts.get("request", Decimal(0)),
@@ -202,6 +202,12 @@ def _amounts(price: Price) -> Iterator[tuple[str, str]]:
         for key in _RATES:
             if (value := getattr(price.long, key)) is not None:
                 yield _LONG + key, f"{value:f}"
+
+
+def _hosts(said: Any) -> tuple[str, ...]:
+    if not isinstance(said, list) or not all(isinstance(one, str) for one in said):
+        raise TypeError(f"the hosts of a provider are a list, as [{str(said)[:40]!r}]")
+    return tuple(said)
 
 
 def _day(said: Any, where: str) -> str:
