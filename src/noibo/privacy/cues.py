@@ -10,8 +10,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from noibo.privacy.folding import decoded, table_of
 from noibo.privacy.vocabulary import ISSUED, NOTHING, fillers, phrases
@@ -32,8 +31,7 @@ _ACCENTS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Cue:
+class Cue(NamedTuple):
     """`kind`: what the word says the number is. `direct`: nothing but fillers stands between.
     `near`: in the same sentence. `said`: the word itself, without accents and spaces."""
 

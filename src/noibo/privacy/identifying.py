@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from noibo.privacy import cards, phones, vietnam
@@ -225,7 +224,7 @@ def _span(number: Number, label: str, score: float, why: str) -> Span:
 def _extended(text: str, number: Number, label: str) -> Number:
     """A phone's number with its extension."""
     more = phones.EXTENSION.match(text, number.end) if label == "PHONE" else None
-    return replace(number, end=more.end()) if more else number
+    return number._replace(end=more.end()) if more else number
 
 
 def _hotline(number: Number) -> bool:

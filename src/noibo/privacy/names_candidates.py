@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from noibo.privacy.names_lexicon import (
     CALENDAR,
@@ -43,8 +42,7 @@ _VIETNAMESE: Final = GIVEN_VI | SURNAME_VI
 _MIDDLES: Final = frozenset({"thị", "văn", "thi", "van"})
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """`tokens`: its words. `cut_left`, `cut_right`: the kinds of the words of the same run that it
     was cut from, 0 where the run ended there. `line`: whether the run is all in capitals."""
 

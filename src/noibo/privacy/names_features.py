@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from noibo.privacy.names_candidates import Candidate
 from noibo.privacy.names_context import after, before
@@ -25,6 +24,7 @@ from noibo.privacy.names_lexicon import (
     SURNAME,
     SURNAME_VI,
     compounds,
+    halves,
     historic,
     named,
     places,
@@ -58,8 +58,7 @@ _GENDER: Final = re.compile(r"[–\-|/;\t\"']\s?$|,$")
 _BETWEEN: Final = frozenset({", ", " and ", " và ", " & ", ", and ", " va ", " or "})
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """`shape`: what a candidate looks like, in a word. `own`: features of its words. `around`:
     those of what stands around it, which weigh by themselves and together with the shape."""
 
@@ -128,9 +127,12 @@ def _is_gender(text: str, candidate: Candidate) -> bool:
 def _in_compound(text: str, candidate: Candidate) -> bool:
     """`Thư` of "Thư ký", `Trần` of "nhà Trần": a part of a word or a phrase, not a name."""
     word = candidate.tokens[0].lower()
-    following = _SYLLABLE.match(text, candidate.end)
+    begins, goes_on = halves()
+    following = _SYLLABLE.match(text, candidate.end) if word in begins else None
     if following and f"{word}{following[0]}".lower() in compounds():
         return True
+    if word not in goes_on:
+        return False
     before = text[max(0, candidate.start - 8) : candidate.start]
     if not before.endswith(" "):
         return False

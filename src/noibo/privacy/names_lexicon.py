@@ -92,6 +92,13 @@ def compounds() -> frozenset[str]:
 
 
 @cache
+def halves() -> tuple[frozenset[str], frozenset[str]]:
+    """How compounds begin, and what follows the first blank in them."""
+    pairs = [compound.partition(" ") for compound in compounds()]
+    return frozenset(pair[0] for pair in pairs), frozenset(pair[2] for pair in pairs)
+
+
+@cache
 def _vietnamese() -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
     frequent = frozenset(" ".join(read("vietnamese_surnames.txt").splitlines()[:2]).split())
     surnames = words("vietnamese_surnames.txt")

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 # Six digits, or what may be an address of the network or a short date: 10.0.0.7, 5/3/90.
 _PLACE: Final = re.compile(
@@ -49,8 +48,7 @@ _SHAPES: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(NamedTuple):
     """`groups`: how many digits stand together; `separator`: what is between them, empty where
     there is one group, "?" where it is not always the same. `plus`: it began with one."""
 

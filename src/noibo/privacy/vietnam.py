@@ -62,7 +62,9 @@ def mst(number: Number) -> int:
     from stdnum.vn import mst as standard
 
     # A branch's serial is not part of the check, and people write 000 for the head office.
-    return CERTAIN if standard.is_valid(digits[:10]) else POSSIBLE
+    if digits[2:9] == "0000000" or standard.calc_check_digit(digits) != digits[9]:
+        return POSSIBLE
+    return CERTAIN
 
 
 def branch(number: Number) -> bool:
