@@ -9,6 +9,7 @@ from noibo.privacy.answer_texts import AnswerTexts, Slot
 from noibo.wire.body import Json
 
 _SAID: Final = ("reasoning_content", "reasoning", "content", "refusal")
+_ANSWER: Final = ("content", "text")  # JSON, where that was wanted
 _CALLS: Final = "tool_calls"
 _CALL: Final = "function_call"  # as it was before there were several
 _DETAILS: Final = "reasoning_details"  # OpenRouter's
@@ -95,6 +96,7 @@ class AnswerChoices:
         if not piece:
             return piece
         touched.add(slot)
+        in_json = in_json or (self._texts.in_json and slot[2] in _ANSWER)
         return self._texts.feed(slot, piece, in_json=in_json)
 
 

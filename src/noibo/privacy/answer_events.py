@@ -16,6 +16,7 @@ _OF_A_DELTA: Final = {
 }
 _IN_JSON: Final = "input_json_delta"
 _OF_A_LINE: Final = ("thinking", "content", "response")
+_THOUGHT: Final = ("thinking", "thinking_delta")
 _PLACES: Final[tuple[str, ...]] = (
     "item_id",
     "output_index",
@@ -42,8 +43,11 @@ class AnswerBlocks:
         if not isinstance(delta, dict) or name is None or not isinstance(delta.get(name), str):
             return [self._texts.redaction.restored(said)]
         slot = ("block", index, kind)
-        new = self._texts.feed(slot, delta[name], in_json=kind == _IN_JSON)
+        new = self._texts.feed(slot, delta[name], in_json=self._in_json(kind))
         return [{**said, "delta": {**delta, name: new}}]
+
+    def _in_json(self, kind: object) -> bool:
+        return kind == _IN_JSON or (self._texts.in_json and kind not in _THOUGHT)
 
     def _rest(self, index: Any) -> Iterator[Json]:
         for slot in self._texts.within("block", index):
@@ -65,7 +69,8 @@ class AnswerItems:
         stem, _, what = str(said["type"]).rpartition(".")
         slot: Slot = (stem, *(said.get(name) for name in _PLACES[:4]))
         if what == "delta" and isinstance(said.get("delta"), str):
-            new = self._texts.feed(slot, said["delta"], in_json="arguments" in stem)
+            in_json = "arguments" in stem or (self._texts.in_json and "output_text" in stem)
+            new = self._texts.feed(slot, said["delta"], in_json=in_json)
             return [self._numbered({**said, "delta": new})]
         more = []
         if what == "done" and (rest := self._texts.end(slot)):
@@ -99,7 +104,8 @@ class AnswerLines:
         made = dict(part)
         for name in _OF_A_LINE:
             if isinstance(made.get(name), str):
-                made[name] = self._texts.feed((where, name), made[name])
+                in_json = self._texts.in_json and name not in _THOUGHT
+                made[name] = self._texts.feed((where, name), made[name], in_json=in_json)
             if done and (rest := self._texts.end((where, name))):
                 made[name] = made.get(name, "") + rest
         return made

@@ -7,7 +7,7 @@ block. Whose API it is, each event shows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -18,13 +18,17 @@ from noibo.privacy.redaction import Redaction
 from noibo.wire import sse
 from noibo.wire.body import UNREADABLE, Json
 
+_ARGUMENTS: Final = ("arguments",)
+
 
 class AnswerStream:
-    """One answer. `in_json`: its texts are JSON, because the request wanted that."""
+    """One answer, streamed or whole. `in_json`: what it says is JSON, because the request wanted
+    that."""
 
     def __init__(self, redaction: Redaction, *, in_json: bool = False) -> None:
         texts = AnswerTexts(redaction, in_json=in_json)
         self._redaction = redaction
+        self._in_json = in_json
         self._choices = AnswerChoices(texts)
         self._blocks = AnswerBlocks(texts)
         self._items = AnswerItems(texts)
@@ -56,6 +60,21 @@ class AnswerStream:
         if "done" in said:
             return [self._lines.event(said)]
         return [self._redaction.restored(said)]
+
+    def whole(self, content: bytes) -> bytes:
+        """An answer that is one document; what is no JSON is restored as a text."""
+        try:
+            said = msgspec.json.decode(content)
+        except UNREADABLE:
+            return self._redaction.restore(content.decode(errors="replace")).encode()
+        return msgspec.json.encode(self._redaction.restored(said, self._json_fields(said)))
+
+    def _json_fields(self, said: Any) -> tuple[str, ...]:
+        if not self._in_json:
+            return _ARGUMENTS
+        choices = said.get("choices") if isinstance(said, dict) else None
+        is_text = isinstance(choices, list) and any("text" in one for one in choices)
+        return (*_ARGUMENTS, "text" if is_text else "content")
 
     def left(self) -> list[Json]:
         """What is held of choices that nothing has ended."""
@@ -91,7 +110,10 @@ def wants_json(fields: Mapping[str, Any]) -> bool:
 
 def _said(fields: Any, name: str) -> Any:
     said = fields.get(name) if isinstance(fields, Mapping) else None
-    return msgspec.json.decode(said) if isinstance(said, msgspec.Raw) else said
+    try:
+        return msgspec.json.decode(said) if isinstance(said, msgspec.Raw) else said
+    except UNREADABLE:
+        return None
 
 
 def _written(events: Iterable[Json], *, named: bool = False) -> bytes:

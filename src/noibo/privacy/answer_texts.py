@@ -9,7 +9,8 @@ Slot = tuple[str | int | None, ...]  # which text: ("choice", 0, "content")
 
 
 class AnswerTexts:
-    """`in_json`: they are JSON, because the request wanted that."""
+    """`in_json`: what is said to the caller is JSON, because the request wanted that; thoughts are
+    not, and arguments of tools always are."""
 
     def __init__(self, redaction: Redaction, *, in_json: bool = False) -> None:
         self.redaction = redaction
@@ -17,9 +18,9 @@ class AnswerTexts:
         self._open: dict[Slot, Restorer] = {}
 
     def feed(self, slot: Slot, piece: str, *, in_json: bool = False) -> str:
-        """What can be said of a text by now. `in_json`: it is, whatever the request wanted."""
+        """What can be said of a text by now. `in_json`: it is the inside of JSON."""
         if slot not in self._open:
-            self._open[slot] = Restorer(self.redaction, in_json=in_json or self.in_json)
+            self._open[slot] = Restorer(self.redaction, in_json=in_json)
         return self._open[slot].feed(piece)
 
     def pause(self, slot: Slot) -> str:

@@ -16,7 +16,7 @@ import json
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NoReturn
 
 from noibo.privacy.placeholder import SEEN, Placeholder, may_have, plain_kind, seen
@@ -96,16 +96,16 @@ class Redaction:
             return match[0]
         return json.dumps(found, ensure_ascii=False)[1:-1] if in_json else found
 
-    def restored(self, value: Any) -> Any:
-        """A whole answer, of any API, with the values in all its texts."""
+    def restored(self, value: Any, in_json: Collection[str] = (), name: str = "") -> Any:
+        """A whole answer, of any API, with the values in all its texts. `in_json`: names of fields
+        that are JSON, also where it is cut off; of the others, what can be read as JSON is."""
         if isinstance(value, str):
-            if value[:1] in {"{", "["} and _is_json(value):
-                return self.restore(value, in_json=True)
-            return self.restore(value)
+            is_json = name in in_json or (value[:1] in {"{", "["} and _is_json(value))
+            return self.restore(value, in_json=is_json)
         if isinstance(value, list):
-            return [self.restored(one) for one in value]
+            return [self.restored(one, in_json, name) for one in value]
         if isinstance(value, dict):
-            return {self.restore(name): self.restored(one) for name, one in value.items()}
+            return {self.restore(n): self.restored(one, in_json, n) for n, one in value.items()}
         return value
 
     def could_be(

@@ -11,7 +11,7 @@ import pytest
 from noibo.egress_ledger import departures
 from noibo.wire.access import KeyWanted
 from tests.elsewhere_address import needs_network
-from tests.gateway.leaving.cloud import Cloud, Handler, Sent
+from tests.gateway.leaving.cloud import Cloud, Handler, Sent, told_last
 from tests.running import RunningServer, until
 
 pytestmark = needs_network
@@ -116,6 +116,60 @@ def test_the_same_history_gives_the_same_placeholders(front: httpx2.Client, clou
     one, two = (sent.body["messages"] for sent in cloud.sent)
     assert two[: len(one)] == one
     assert two[-1]["content"] == "Gọi tôi theo số <PHONE_1>, đừng viết cho <EMAIL_1>."
+
+
+def json_answer(handler: Handler, sent: Sent) -> None:
+    """What it was told, in JSON, as models write it: thoughts first, in words."""
+    thought, said = f"It is {told_last(sent.body)}", json.dumps({"to": told_last(sent.body)})
+    choice: dict[str, Any] = {"index": 0, "finish_reason": "stop"}
+    if not sent.body.get("stream"):
+        choice["message"] = {"content": f"\n{said[:-1]}", "reasoning_content": thought}
+        handler.say(200, {"choices": [choice]})
+        return
+    handler.begin()
+    for name, text in (("reasoning_content", thought), ("content", said)):
+        for start in range(0, len(text), 3):
+            delta = {name: text[start : start + 3]}
+            handler.event({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+    handler.event({"choices": [{**choice, "delta": {}}]})
+    handler.event("[DONE]")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_value_with_a_line_break_is_told_back_as_json_where_that_was_wanted(
+    front: httpx2.Client, cloud: Cloud, stream: bool
+) -> None:
+    """Whole, cut off by a limit, or in pieces; what it thought is no JSON."""
+    cloud.script.answer = json_answer
+    address = "1600 Amphitheatre Pkwy\nMountain View, CA 94043"
+    asked = chat(f"Ship to: {address}", stream=stream, response_format={"type": "json_object"})
+    if not stream:
+        message = front.post(CHAT, json=asked).json()["choices"][0]["message"]
+        said, thought = message["content"] + "}", message["reasoning_content"]
+    else:
+        _, raw = streamed(front, CHAT, asked)
+        said = thought = ""
+        for line in raw.splitlines():
+            for choice in json.loads(line[6:])["choices"] if line.startswith("data: {") else ():
+                said += choice["delta"].get("content") or ""
+                thought += choice["delta"].get("reasoning_content") or ""
+    assert address not in cloud.everything() and "Amphitheatre" not in cloud.everything()
+    assert json.loads(said) == {"to": f"Ship to: {address}"}
+    assert thought == f"It is Ship to: {address}"
+
+
+def test_probabilities_of_placeholders_are_not_asked_for_and_that_is_said(
+    front: httpx2.Client, cloud: Cloud
+) -> None:
+    asked = chat(f"Viết cho {EMAIL}.", logprobs=True, top_logprobs=2)
+    answer = front.post(CHAT, json=asked)
+    assert content(answer) == f"Viết cho {EMAIL}."
+    assert {"logprobs", "top_logprobs"}.isdisjoint(cloud.sent[0].body)
+    assert answer.headers["x-noibo-receipt"].endswith("; left_out=logprobs")
+    told = front.get(f"/noibo/v1/receipts/{answer.headers['x-request-id']}").json()
+    assert "placeholders" in told["left_out"]["logprobs"]
+    front.post(CHAT, json=chat("Why?", logprobs=True, top_logprobs=2))
+    assert cloud.sent[1].body["top_logprobs"] == 2
 
 
 # ── what may not ────────────────────────────────────────────────────────────

@@ -24,7 +24,7 @@ from noibo.gateway.leaving.crossing import Bill, Crossing, Tasks, Way
 from noibo.gateway.leaving.detection import Detection
 from noibo.gateway.leaving.journey import Journey
 from noibo.gateway.leaving.labels import said_of
-from noibo.gateway.leaving.providers import asked_of
+from noibo.gateway.leaving.providers import asked_of, without_probabilities
 from noibo.gateway.leaving.receipts import Receipts
 from noibo.gateway.watching.record import Record, current
 from noibo.privacy.judgement import Judgement
@@ -75,6 +75,8 @@ class Border:
         policy = TRUSTED if trusted else judgement.policy.fingerprint
         way = Way(place, passed, journey, judgement, policy, now().owner, redacted)
         asked, drops_count = asked_of(place.destination.host, path, going.fields)
+        if going.redaction and without_probabilities(asked):
+            journey.left_out.add("logprobs")
         bill = await self._bill(worker, record, judgement, asked)
         going = Outgoing(asked, going.redaction)
         return Crossing(way, bill, going, self._tasks, drops_count=drops_count)

@@ -18,10 +18,10 @@ from noibo.engines.remote.place import Place
 from noibo.gateway.leaving.accounts import Accounts, Call, priced
 from noibo.gateway.leaving.homeward import Homeward
 from noibo.gateway.leaving.journey import Journey
+from noibo.privacy.answer_stream import AnswerStream, wants_json
 from noibo.privacy.judgement import Judgement
 from noibo.privacy.outgoing import Outgoing
 from noibo.privacy.receipt import Sent
-from noibo.privacy.redaction import Redaction
 from noibo.usage.budgets import Reservation
 from noibo.usage.entry import Outcome, UsageEntry
 from noibo.usage.money import nanos
@@ -84,7 +84,7 @@ class Crossing:
         drops_count: bool = False,
     ) -> None:
         self.fields: Mapping[str, Any] = going.fields
-        self.redaction: Redaction = going.redaction
+        self._redaction = going.redaction
         self._way = way
         self._bill = bill
         self._tasks = tasks
@@ -122,6 +122,11 @@ class Crossing:
         self._first_ms = self._ms()
         self._home = Homeward(response, self, drops_count=self._drops_count)
         return self._home
+
+    def words(self) -> AnswerStream | None:
+        """What tells an answer in the caller's own words; None where they are the same."""
+        redaction = self._redaction
+        return AnswerStream(redaction, in_json=wants_json(self.fields)) if redaction else None
 
     def failed(self, why: BaseException) -> None:
         """There is no answer. Where nothing was sent, nothing is charged; where somebody left, or

@@ -6,15 +6,13 @@ sure that it is written down.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
 from noibo.engines import line
-from noibo.gateway.leaving import restored
-from noibo.privacy.redaction import Redaction
+from noibo.privacy.answer_stream import AnswerStream
 from noibo.usage.entry import Outcome
 from noibo.wire import sse
 from noibo.wire.body import UNREADABLE
@@ -80,7 +78,7 @@ class Homeward(line.Response):
             if not (begin := said.lstrip()):
                 return b""
             make = _Document if self.status != 200 or begin[:1] in b"{[" else _Stream
-            self._teller = make(self._crossing.redaction, taken, drops_count=self._drops_count)
+            self._teller = make(self._crossing.words(), taken, drops_count=self._drops_count)
         return self._teller.feed(said)
 
     def _outcome(self) -> Outcome:
@@ -105,19 +103,19 @@ class _Teller(Protocol):
 class _Stream:
     """Events. Where nothing was redacted they pass as they are."""
 
-    def __init__(self, redaction: Redaction, taken: Taken, *, drops_count: bool) -> None:
+    def __init__(self, words: AnswerStream | None, taken: Taken, *, drops_count: bool) -> None:
         self.whole = False
         self._taken = taken
         self._drops_count = drops_count
         self._buffer = sse.EventBuffer()
-        self._told = restored.Events(redaction) if redaction else None
+        self._words = words
 
     def feed(self, said: bytes) -> bytes:
         return b"".join(map(self._event, sse.events(self._buffer.feed(said))))
 
     def end(self) -> bytes:
         last = b"".join(map(self._event, sse.events(self._buffer.end())))
-        return last + (self._told.end() if self._told is not None else b"")
+        return last + (self._words.end() if self._words is not None else b"")
 
     def _event(self, event: bytes) -> bytes:
         data = sse.data(event)
@@ -127,9 +125,9 @@ class _Stream:
             return b""
         elif data[:9] == b'{"error":':
             self._taken.error = True
-        if not data or self._told is None:
+        if not data or self._words is None:
             return event
-        return self._told.event(data)
+        return self._words.data(data)
 
     def _counted(self, data: bytes) -> bool:
         """Take the count. True for an event that has nothing else, and that nobody asked for."""
@@ -146,13 +144,11 @@ class _Stream:
 class _Document:
     """One document, told when it is whole."""
 
-    def __init__(self, redaction: Redaction, taken: Taken, *, drops_count: bool) -> None:
+    def __init__(self, words: AnswerStream | None, taken: Taken, *, drops_count: bool) -> None:
         self.whole = False
         self._taken = taken
         self._said = bytearray()
-        self._tell: Callable[[bytes], bytes] | None = (
-            restored.document(redaction) if redaction else None
-        )
+        self._words = words
 
     def feed(self, said: bytes) -> bytes:
         self._said += said
@@ -167,4 +163,4 @@ class _Document:
                 self._taken.usage = found.get("usage") if isinstance(found, dict) else None
             except UNREADABLE:
                 self.whole = False
-        return self._tell(said) if self._tell is not None else said
+        return self._words.whole(said) if self._words is not None else said

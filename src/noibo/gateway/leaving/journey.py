@@ -19,6 +19,7 @@ from noibo.privacy.span import Span
 from noibo.wire.management import RECEIPTS
 
 UNDECIDED: Final = "not decided yet"
+_LEFT_OUT: Final = "it would be of placeholders, and of no word that the answer has"
 Keep = Callable[[str, str, dict[str, Any]], None]  # a request, whose it was, its receipt
 
 
@@ -36,6 +37,7 @@ class Journey:
         "_seen",
         "at",
         "judgement",
+        "left_out",
         "owner",
         "pending",
         "redaction",
@@ -51,6 +53,7 @@ class Journey:
         self.judgement: Judgement | None = None
         self.redaction = Redaction()
         self.trusted: set[str] = set()  # servers of one's own, whatever its label
+        self.left_out: set[str] = set()  # fields of the request that went without them
         self.pending = True
         self.route: dict[str, Any] = {}  # how a virtual model chose
         self._departed: list[tuple[Sent, Departure]] = []
@@ -90,7 +93,8 @@ class Journey:
         receipt = self.receipt
         if receipt is not None and receipt.sent:
             own = "".join(f"; own={one}" for one in sorted(self.trusted))
-            return receipt.header() + own
+            less = "".join(f"; left_out={one}" for one in sorted(self.left_out))
+            return receipt.header() + own + less
         if self.pending:
             return f"{UNDECIDED}; see={RECEIPTS}/{self.request_id}"
         return STAYED if receipt is None else receipt.header()
@@ -105,6 +109,7 @@ class Journey:
             else receipt.as_json()
         )
         told["own"] = sorted(self.trusted)
+        told["left_out"] = dict.fromkeys(sorted(self.left_out), _LEFT_OUT)
         return told | {"time": self.at} | ({"route": self.route} if self.route else {})
 
     def end(self) -> None:

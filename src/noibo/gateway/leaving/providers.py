@@ -14,6 +14,7 @@ from noibo.wire.body import UNREADABLE, raw
 
 _GENERATES: Final = ("/chat/completions", "/completions")
 _COUNT: Final = "stream_options"
+_PROBABILITIES: Final = ("logprobs", "top_logprobs")
 _OPENROUTER: Final = "openrouter.ai"
 
 
@@ -26,6 +27,15 @@ def asked_of(host: str, path: str, fields: dict[str, Any]) -> tuple[dict[str, An
     if host == _OPENROUTER or host.endswith("." + _OPENROUTER):
         _ask_openrouter(made)
     return made, counts
+
+
+def without_probabilities(fields: dict[str, Any]) -> bool:
+    """Not asked for what would be of placeholders, and of no word that the caller reads: the
+    probabilities of tokens. True where the caller has asked for it."""
+    wanted = bool(_plain(fields.get("logprobs")))
+    for name in _PROBABILITIES:
+        fields.pop(name, None)
+    return wanted
 
 
 def _include_usage(fields: dict[str, Any]) -> bool:
