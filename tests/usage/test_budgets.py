@@ -244,6 +244,29 @@ async def test_so_many_calls_are_made_in_any_hour_and_no_more(database: Database
     await desk.reserve(call(), 1, ANNA)
 
 
+async def test_a_clock_that_was_a_year_ahead_holds_nothing_for_a_year(database: Database) -> None:
+    desk, dead = (budgets(database, Rule("all", day=1000, calls_per_hour=2)) for _ in range(2))
+    await dead.reserve(call(), 1000, ANNA)
+    year = 365 * 86_400
+
+    def wrong(connection: Connection) -> None:
+        connection.execute(budget_calls.update().values(at=budget_calls.c.at + year))
+        connection.execute(budget_holders.update().values(until=budget_holders.c.until + year))
+
+    await database.write(wrong)
+    await desk.beat()
+    assert await desk.beat() == 1
+    assert (await spending(database))["all", TODAY] == (1000, 0)
+
+    def age(connection: Connection) -> None:
+        connection.execute(budget_calls.update().values(at=budget_calls.c.at - 3601))
+
+    assert await count(database, budget_calls) == 1
+    await database.write(age)
+    await desk.beat()
+    assert await count(database, budget_calls) == 0
+
+
 # ── who leaves in the middle ────────────────────────────────────────────────
 
 

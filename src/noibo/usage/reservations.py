@@ -32,6 +32,7 @@ from noibo.usage.rules import HOUR, HOUR_S, Claim
 
 KEPT_S: Final = 86_400.0  # expired ones, for a holder that lives after all
 _MOST_SWEPT: Final = 200
+_CLOCK_S: Final = 60.0  # that clocks differ by
 _OPEN, _EXPIRED = "open", "expired"
 _ENTRY: Final = msgspec.json.Decoder(UsageEntry)
 
@@ -167,8 +168,13 @@ def sweep(connection: Connection) -> int:
 
 
 def forget(connection: Connection) -> None:
-    """What counts no more is gone: calls over an hour old, what expired long ago."""
+    """What counts no more is gone: calls over an hour old, what expired long ago. What a clock that
+    went back left in the future counts from now on: a call for an hour, a holder no more (one that
+    lives says so again)."""
     here = now(connection)
+    ahead = budget_calls.c.at > here + _CLOCK_S
+    connection.execute(budget_calls.update().where(ahead).values(at=here))
+    connection.execute(budget_holders.delete().where(budget_holders.c.until > here + HOUR_S))
     old = budget_reservations.c.state == _EXPIRED, budget_reservations.c.at < here - KEPT_S
     connection.execute(budget_reservations.delete().where(*old))
     connection.execute(budget_calls.delete().where(budget_calls.c.at < here - HOUR_S))
