@@ -43,7 +43,13 @@ _SPOKEN: Final = re.compile(
     r"[sSbBdD](?:inh(?=[\W_NđĐdD]|ngay|date|day|$)|INH\b|irth|IRTH|orn\b|ORN\b|\.?[oO]\.?[bB]\b)"
     r"|[nN](?<!\w.)[/.]?[sS]\b|[sS](?<!\w.)[nN]\b"
 )
-_BESIDE: Final = re.compile(r"[ ]?\(|,[ ]")
+# Between a name and a date of birth: a bracket, also with a word for whose child it is, or a mark
+# of a row, also with whether it is a man or a woman.
+_BESIDE: Final = re.compile(
+    r"[ ]?\((?:(?:con|cháu|vợ|chồng|mẹ|bố|cha|anh|chị|em|nam|nữ|bé|chủ)[^\W\d_ ]*(?: [^\W\d_]+){0,2}, )?"
+    r"|(?P<mark>,[ ]?|[ ]?[-–—|/;][ ]?|\t)(?:(?:[Nn]am|NAM|[Nn]ữ|NỮ|[Nn]u|NU|M|F)[ ]?[-–—|/;,\t][ ]?)?"
+)
+_ROW_GOES_ON: Final = re.compile(r"[ ]?[-–—|/;,\t\n]|$")
 _ONLY_YEAR_IN: Final = re.compile(_YEAR)
 _NEWEST: Final = 2015
 _SELDOM: Final = ("đẻ ", "hào đời")
@@ -86,8 +92,13 @@ def behind_names(text: str, names: Iterable[Span]) -> Iterator[Span]:
         between = _BESIDE.match(text, name.end)
         found = _DATE.match(text, between.end()) if between else None
         if between and found and _of_a_life(found[0]):
-            closes = text[found.end() : found.end() + 1]
-            if closes == {"(": ")", ",": ","}.get(between[0].strip()):
+            if between["mark"] is None:
+                closed = text[found.end() : found.end() + 1] == ")"
+            else:
+                on = _ROW_GOES_ON.match(text, found.end())
+                # A mere comma may stand before the date of a letter.
+                closed = on is not None and (bool(on[0].strip()) or between["mark"][0] != ",")
+            if closed:
                 yield Span(found.start(), found.end(), "DOB", 0.6, "dates")
 
 

@@ -23,14 +23,18 @@ from noibo.privacy.plates import plates
 from noibo.privacy.reading import Reading
 from noibo.privacy.secrets import secrets
 from noibo.privacy.span import Span
+from noibo.privacy.statements import column, speaks
 
 Finder = Callable[[str], Iterable[Span]]
 
 
 def _numbers(text: str) -> Iterator[Span]:
     headings = Headings(text) if "\n" in text else None
+    stated = speaks(text)
     for number in numbers(text):
         heading = headings.cue(number.start) if headings else None
+        if stated and heading is None:
+            heading = column(text, number.start)
         if found := identify(text, number, heading):
             yield found
 
