@@ -60,7 +60,7 @@ def patterns() -> Patterns:
     plain, states = _either("english plain"), _either("states")
     endings = "|".join(ending for ending in listed("foreign endings") if ending.isalpha())
     return Patterns(
-        number=re.compile(r"\d+"),
+        number=re.compile(r"\d(?:(?<=[ \t\n\r>(\"'*:;?].)|(?<=\A.))\d{0,5}(?!\d)"),
         gate=re.compile(
             rf"[A-Za-z]?(?:[-/]\d{{1,4}}[A-Za-z]?)?,?[ ](?:[{caps}\d]|(?:{openers})\b|"
             rf"(?:[a-z]{{3,12}}[ ]){{1,2}}(?:{plain}|{endings})\b|[a-z]+(?:{endings})[ ]\d)"
@@ -112,7 +112,7 @@ def english_addresses(text: str) -> Iterator[tuple[int, int]]:
     done = 0
     for number in rules.number.finditer(text):
         start, end = number.span()
-        if end - start > 6 or start < done or (start and text[start - 1] not in " \t\n\r>(\"'*:;?"):
+        if start < done:
             continue
         found = _at_number(text, start, end, done)
         if found:
