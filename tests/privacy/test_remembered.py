@@ -45,3 +45,17 @@ def test_no_text_is_kept() -> None:
     remembered = Remembered(find)
     remembered(TEXT)
     assert "Nguyễn" not in repr(vars(remembered))
+
+
+def test_texts_with_many_places_are_not_all_kept() -> None:
+    """However few they are: a table of a million customers is one text."""
+    counted = Counted()
+    remembered = Remembered(counted, most_places=5)
+    texts = [f"{TEXT} Mã {number}." for number in range(4)]  # two places each
+    for text in texts:
+        remembered(text)
+    assert len(remembered) == 2
+    remembered(texts[-1])
+    assert counted.asked == texts
+    remembered("; ".join([TEXT] * 9))
+    assert len(remembered) == 0

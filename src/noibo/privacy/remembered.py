@@ -16,15 +16,23 @@ from typing import Final
 from noibo.privacy.span import Span
 
 MOST: Final = 20_000  # texts
+MOST_PLACES: Final = 500_000  # in all of them together: some hundred bytes each
 _WORTH_IT: Final = 32  # characters: a shorter text is looked through as fast as it is looked up
 
 
 class Remembered:
     """Called as the detector's `find` is, from any thread."""
 
-    def __init__(self, find: Callable[[str], Sequence[Span]], most: int = MOST) -> None:
+    def __init__(
+        self,
+        find: Callable[[str], Sequence[Span]],
+        most: int = MOST,
+        most_places: int = MOST_PLACES,
+    ) -> None:
         self._find = find
         self._most = most
+        self._most_places = most_places
+        self._places = 0
         self._key = secrets.token_bytes(16)
         self._known: OrderedDict[bytes, tuple[Span, ...]] = OrderedDict()
         self._lock = threading.Lock()
@@ -40,9 +48,10 @@ class Remembered:
                 return known
         found = tuple(self._find(text))
         with self._lock:
+            self._places += len(found) - len(self._known.pop(digest, ()))
             self._known[digest] = found
-            if len(self._known) > self._most:
-                self._known.popitem(last=False)
+            while len(self._known) > self._most or self._places > self._most_places:
+                self._places -= len(self._known.popitem(last=False)[1])
         return found
 
     def __len__(self) -> int:

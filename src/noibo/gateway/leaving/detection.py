@@ -18,16 +18,18 @@ from noibo.privacy.judgement import Judgement, Reason
 from noibo.privacy.judging import Find, judged, undetected
 from noibo.privacy.outgoing import Outgoing, outgoing
 from noibo.privacy.policy import Policy
+from noibo.privacy.remembered import Remembered
 
 log = logging.getLogger(__name__)
 
 
 class Detection:
-    """Judges bodies by one policy, never on the event loop."""
+    """Judges bodies by one policy, never on the event loop. Of a conversation that is sent again
+    with each turn only what is new is looked through."""
 
     def __init__(self, policy: Policy, find: Find | None = None) -> None:
         self.policy = policy
-        self._find = find
+        self._find: Find | None = None if find is None else Remembered(find)
         self._loaded = find is not None
         self._turn = threading.Lock()
 
@@ -67,7 +69,7 @@ class Detection:
                 try:
                     from noibo.privacy.detector import Detector
 
-                    self._find = Detector().find
+                    self._find = Remembered(Detector().find)
                 except Exception:
                     log.exception(
                         "there is no detector: what would have to be looked through stays"
