@@ -301,6 +301,14 @@ def test_calls_of_an_hour_are_counted(here: Speaker, cloud: Speaker) -> None:
     assert not llm.ask(HARD).local
 
 
+def test_what_could_not_leave_is_no_call(here: Speaker, cloud: Speaker, home: Path) -> None:
+    (home / "egress.jsonl").mkdir(parents=True)
+    llm = hybrid(here, cloud, routing={"max_api_calls_per_hour": 1})
+    assert llm.ask(HARD).local
+    (home / "egress.jsonl").rmdir()
+    assert not llm.ask(HARD).local
+
+
 # ── what may leave ──────────────────────────────────────────────────────────
 
 

@@ -43,6 +43,12 @@ class ApiCalls:
             self._at.append(self._clock())
         return True
 
+    def give_back(self) -> None:
+        """The one that was made last was not made after all."""
+        with self._turn:
+            if self._at:
+                self._at.pop()
+
     def _left(self) -> int:
         while self._at and self._at[0] <= self._clock() - HOUR_S:
             self._at.popleft()

@@ -116,30 +116,39 @@ class Clients:
             self._made.clear()
 
 
-def home_client(url: str, door: Door) -> httpx2.Client:
-    """A client for the house's own server: this machine's, or one of its network, which is written
-    down. Raises `SettingsError` for an address of anybody else."""
-    if is_loopback(url):
-        return httpx2.Client(trust_env=False, event_hooks={"request": [_stays]})
+def require_home(url: str) -> str:
+    """An address of this house, by what is written. Raises `SettingsError` for anybody else's."""
     host = urlsplit(url).hostname or ""
-    if not _is_own(host):
+    if not is_loopback(url) and not _is_own(host):
         raise SettingsError(
             f"The local endpoint {host} is neither this machine nor in a network of your own.",
             next_step="Name a server of yours, as http://localhost:8000/v1; another goes to api.",
         )
-    way = door.open(Purpose.CLOUD_MODEL, [Destination.of(url)])
-    return guarded.client(way, httpx2.HTTPTransport(), event_hooks={"request": [_leads_home]})
+    return url
 
 
-def away_client(url: str, door: Door) -> httpx2.Client:
-    """A client for a server elsewhere, which reaches that and nothing else. Raises `SettingsError`
-    for an address that would carry prompts in the clear."""
+def require_sealed(url: str) -> str:
+    """An address that nobody on the way can read along. Raises `SettingsError` for another."""
     if urlsplit(url).scheme != "https" and not is_loopback(url):
         raise SettingsError(
             f"The api endpoint {urlsplit(url).hostname} is asked without TLS, and every prompt and "
             "the key could be read on the way.",
             next_step="Write https://.",
         )
+    return url
+
+
+def home_client(url: str, door: Door) -> httpx2.Client:
+    """A client for the house's own server: this machine's, or one of its network, which is written
+    down."""
+    if is_loopback(url):
+        return httpx2.Client(trust_env=False, event_hooks={"request": [_stays]})
+    way = door.open(Purpose.CLOUD_MODEL, [Destination.of(url)])
+    return guarded.client(way, httpx2.HTTPTransport(), event_hooks={"request": [_leads_home]})
+
+
+def away_client(url: str, door: Door) -> httpx2.Client:
+    """A client for a server elsewhere, which reaches that and nothing else."""
     way = door.open(Purpose.CLOUD_MODEL, [Destination.of(url)])
     return httpx2.Client(trust_env=False, event_hooks={"request": [_only(way)]})
 

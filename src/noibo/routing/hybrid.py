@@ -38,7 +38,16 @@ from noibo.routing.checking import Checked
 from noibo.routing.complexity import Complexity, ComplexityClassifier
 from noibo.routing.confidence import Calibration
 from noibo.routing.demand import Chance, Demand, Rule, text_tokens
-from noibo.routing.departing import Clients, Gate, Journey, away_client, home_client, messages_of
+from noibo.routing.departing import (
+    Clients,
+    Gate,
+    Journey,
+    away_client,
+    home_client,
+    messages_of,
+    require_home,
+    require_sealed,
+)
 from noibo.routing.endpoint import Endpoint, NotAnswered, text_of
 from noibo.routing.features import Query
 from noibo.routing.judging import Answer, Asked, Verdict, judge
@@ -117,10 +126,12 @@ class HybridLLM:
         clients = Clients(door)
         self.close = weakref.finalize(self, clients.close)
         here, api = self.wiring.local, self.wiring.api
-        self._local = Endpoint(here.url, here.key, clients.later(here.url, home_client), clock)
+        home = require_home(here.url)
+        self._local = Endpoint(home, here.key, clients.later(home, home_client), clock)
         self._api = None
         if api:
-            self._api = Endpoint(api.url, api.key, clients.later(api.url, away_client), clock)
+            away = require_sealed(api.url)
+            self._api = Endpoint(away, api.key, clients.later(away, away_client), clock)
         strategy, judge_model = self.wiring.strategy, self.wiring.judge
         self._calls = ApiCalls(strategy.limits.max_api_calls_per_hour, clock)
         self._checked = Checked(
@@ -241,7 +252,11 @@ class HybridLLM:
             assert self._api is not None  # noqa: S101 - it was a candidate
             if not self._calls.take():
                 raise NotAnswered(Outcome.BUSY, ApiCallsExceeded("The hour's calls are made."))
-            raw = self._gate.ask(self._api, {**wanted, "model": target.model}, journey)
+            try:
+                raw = self._gate.ask(self._api, {**wanted, "model": target.model}, journey)
+            except (EgressRefused, MustStay):  # nothing was asked
+                self._calls.give_back()
+                raise
             return HybridAnswer(text_of(raw), target.model, False, plan, journey.receipt, raw=raw)
         wanted["model"] = self.wiring.local.model or self._local.first_model()
         verdict = None
