@@ -24,7 +24,7 @@ _UNIT: Final = r"(?i:suite|apt|apartment|unit|flat|room|floor|ste)\b\.?[ ]?#?[ ]
 _BACK: Final = 64  # characters that are looked at before a number that ends a street
 _DISTRICT: Final = re.compile(r"[ ]\d{1,2}(?=[ ]?(?:[,.;\n]|$)|[ ][a-z])")  # Dublin 8
 _LEADING: Final = re.compile(r"(?<![\w.,])(?:\d{1,6}[ ]){1,2}$")
-_BOX: Final = re.compile(r"[Bb][Oo][Xx] \d|[ADFadf][Pp][Oo],? [Aa]")
+_BOX: Final = re.compile(r"[Oo](?:(?<=[Bb].)[Xx] \d|(?<=[ADFadf][Pp].),? [Aa])")
 _LONGEST: Final = 7  # parts that follow a street
 
 
