@@ -133,7 +133,7 @@ def test_nothing_else_in_noibo_makes_outbound_connections() -> None:
         "engines/isolation/refusals.py",  # names of sockets that a worker may not have
         "engines/isolation/trial.py",  # tries what must be refused, on loopback
         "cli/doctor_isolation.py",  # listens on loopback for that trial
-        "routing/departing.py",  # HybridLLM: loopback, or through a pass
+        "routing/clients.py",  # HybridLLM: loopback, or through a pass
         "routing/endpoint.py",  # by the clients of that
         "gateway/watching/collector.py",  # spans: to loopback, or through a pass
         "gateway/watching/spans.py",  # a type, and faults

@@ -14,14 +14,9 @@ import pytest
 from noibo.egress import Door
 from noibo.errors import EgressRefused, NoCandidate, SettingsError, UpstreamFailed, UsageError
 from noibo.routing.checking import Checked
+from noibo.routing.clients import Clients, _leads_home, home_client
 from noibo.routing.confidence import Calibration, Confidence
-from noibo.routing.departing import (
-    Clients,
-    _for_provider,
-    _leads_home,
-    home_client,
-    messages_of,
-)
+from noibo.routing.departing import _for_provider, messages_of
 from noibo.routing.endpoint import Endpoint
 from noibo.routing.features import Query
 from noibo.routing.hybrid import HybridLLM

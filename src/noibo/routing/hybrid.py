@@ -35,19 +35,17 @@ from noibo.privacy.receipt import Receipt
 from noibo.routing.api_calls import ApiCalls
 from noibo.routing.candidates import Candidate
 from noibo.routing.checking import Checked
-from noibo.routing.complexity import Complexity, ComplexityClassifier
-from noibo.routing.confidence import Calibration
-from noibo.routing.demand import Chance, Demand, Rule, text_tokens
-from noibo.routing.departing import (
+from noibo.routing.clients import (
     Clients,
-    Gate,
-    Journey,
     away_client,
     home_client,
-    messages_of,
     require_home,
     require_sealed,
 )
+from noibo.routing.complexity import Complexity, ComplexityClassifier
+from noibo.routing.confidence import Calibration
+from noibo.routing.demand import Chance, Demand, Rule, text_tokens
+from noibo.routing.departing import Gate, Journey, messages_of
 from noibo.routing.endpoint import Endpoint, NotAnswered, text_of
 from noibo.routing.features import Query
 from noibo.routing.judging import Answer, Asked, Verdict, judge
