@@ -1,12 +1,15 @@
 """`noibo privacy scan`: what a text says about people, for a person to read or a program.
 
 With `--json` every line of the input is `{"id": …, "text": "…"}`, and every line of the output
-`{"id": …, "spans": [{"start", "end", "label"}]}` in the same order, written as soon as it is known.
+`{"id": …, "spans": [{"start", "end", "label"}]}` in the same order, written as soon as it is known
+where the lines come one by one.
 """
 
 from __future__ import annotations
 
 import json as jsonlib
+import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -40,9 +43,11 @@ def scan(
     detector = Detector()
     with _opened(file) as source:
         if json:
+            waited_for = not _is_file(source)
             for answer in answers(source, detector):
                 sys.stdout.write(answer)
-                sys.stdout.flush()
+                if waited_for:
+                    sys.stdout.flush()
             return
         if source.isatty():
             print("Type or paste a text; end it with Ctrl-D.", file=sys.stderr)
@@ -57,12 +62,12 @@ def answers(lines: Iterable[bytes], detector: Detector) -> Iterator[str]:
         if not line.strip():
             continue
         entry = _entry(line, number)
-        spans = [
-            {"start": span.start, "end": span.end, "label": span.label}
+        spans = ", ".join(
+            f'{{"start": {span.start}, "end": {span.end}, "label": "{span.label}"}}'
             for span in detector.find(entry["text"])
-        ]
+        )
         # As Python's own: identifiers may be numbers, and any text can be said in ASCII.
-        yield jsonlib.dumps({"id": entry["id"], "spans": spans}) + "\n"
+        yield f'{{"id": {jsonlib.dumps(entry["id"])}, "spans": [{spans}]}}\n'
 
 
 def _entry(line: bytes, number: int) -> dict[str, Any]:
@@ -89,6 +94,14 @@ def _entry(line: bytes, number: int) -> dict[str, Any]:
         missing = "is not a string" if "text" in entry else "is missing"
         raise UsageError(f'Line {number}: "text" {missing}.', next_step=_NEXT_STEP)
     return entry
+
+
+def _is_file(source: BinaryIO) -> bool:
+    """Whether all of it is there already, so that nobody waits for the answer to one line."""
+    try:
+        return stat.S_ISREG(os.fstat(source.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _opened(file: str) -> BinaryIO:
