@@ -13,7 +13,8 @@ from functools import cache
 from typing import Final
 
 from noibo.privacy.addresses_rules import fits, kinds, known, listed
-from noibo.privacy.names_lexicon import bare as without_accents
+from noibo.privacy.folding import bare as without_accents
+from noibo.privacy.word_tree import any_of
 
 # Looked for in lower case and without accents, by what is in them: each is one fast search through
 # the text, and where that part is nowhere the rest is not looked for.
@@ -45,11 +46,11 @@ _INLINE_ABOUT: Final = re.compile(
 )
 _TOKEN: Final = re.compile(r"[^\s,;|\t<>\"]+")
 _BETWEEN: Final = re.compile(r" ?[,–-] ?\n?[ ]*|[ ]")
-_NEXT_LABEL: Final = re.compile(
-    r"(?i:sdt|dt|d/t|dthoai|dien|so dien|tel|phone|mobile|mob|mst|ma|msdn|email|mail|e-mail|cccd|cmnd|"
-    r"cmt|cc|fax|lh|lien|hotline|tk|stk|tai khoan|so tk|website|nguoi|ngay|sinh|dob|gap|goi|zalo|"
-    r"ho ten|ten|khach|contact|attn|nghe|quoc tich|dan toc|so cmnd|so cccd|so ho chieu|hinh|ly do|"
-    r"bhyt|bhxh|the|ghi chu|note|gioi tinh|chuc vu|dai dien|cod|don)(?![A-Za-z/])[.:]?"
+_NEXT_LABELS: Final = (
+    "sdt dt d/t dthoai dien so_dien tel phone mobile mob mst ma msdn email mail e-mail cccd cmnd "
+    "cmt cc fax lh lien hotline tk stk tai_khoan so_tk website nguoi ngay sinh dob gap goi zalo "
+    "ho_ten ten khach contact attn nghe quoc_tich dan_toc so_cmnd so_cccd so_ho_chieu hinh ly_do "
+    "bhyt bhxh the ghi_chu note gioi_tinh chuc_vu dai_dien cod don"
 )
 _LONGEST: Final = 160
 _SHORTENED: Final = frozenset(
@@ -60,6 +61,12 @@ _CHATTED: Final = frozenset(
     "nha nhe nhe! a ah ạ e em anh chi nhung va gap goi giao cho ship lay sdt dt lh khi thi cam on "
     "thanks di nua do day voi luc truoc sau trong ngoai".split()
 )
+
+
+@cache
+def _next_label() -> re.Pattern[str]:
+    words = (word.replace("_", " ") for word in _NEXT_LABELS.split())
+    return re.compile(rf"(?:{any_of(words)})(?![A-Za-z/])")
 
 
 def asked(text: str, bare: str) -> Iterator[tuple[int, int, bool]]:
@@ -116,7 +123,7 @@ def _end(text: str, bare: str, start: int) -> int:
     words = 0
     while place - start < _LONGEST:
         token = _TOKEN.match(bare, place)
-        if not token or (place > start and _NEXT_LABEL.match(bare, place)):
+        if not token or (place > start and _next_label().match(bare, place)):
             break
         word = token[0]
         stop = _sentence_ends(bare, token.end(), word)
