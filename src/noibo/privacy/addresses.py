@@ -31,6 +31,7 @@ _BUILDING: Final = re.compile(
     r"Building|City|Residences?|Garden|Apartments?|Hotel)(?: [A-Z][A-Za-z0-9']*){0,3}, ?$"
     r"|(?<![A-Za-z])(?:(?:[Pp]hong|[Cc]an ho|[Aa]pt|[Rr]oom|[Uu]nit|[Cc]an|P|CH|A|B|S)\.? ?)"
     r"[A-Z]{0,2}\d{2,5}[A-Z]?(?:[.\-]\d+)?, ?(?:[A-Z]{1,3}\d{0,3}[A-Z]?\d?, ?)?$"
+    r"|(?<!\w)[Nn]o\. ?\d{1,4}[A-Z]?(?:/\d{1,4}[A-Z]?)*,? $"
 )
 
 
@@ -122,8 +123,17 @@ def _is_address(bare: str, parts: list[Part]) -> bool:
     if HOUSE in kinds or fine:
         if around and (fine > 1 or HOUSE in kinds or len(parts) > 2):
             return True
-        return len(parts) > 1 and _asked(before, weakly=True)
+        return len(parts) > 1 and (
+            _asked(before, weakly=True) or (around > 0 and _opens_cell(before))
+        )
+    if around > 1 and (around > 2 or kinds[0] == WARD) and _opens_cell(before):
+        return True
     return around > 1 and _asked(before, weakly=False)
+
+
+def _opens_cell(before: str) -> bool:
+    """Whether an address begins a cell, a line or a part of a list: `Sùng A Chứ; bản Nậm Pố`."""
+    return re.search(r"(?:[;|\t\n\"'>(]|[ ][-–/])[ ]?$|\w,[ ]$", before) is not None
 
 
 def _after_somebody(house: str) -> bool:

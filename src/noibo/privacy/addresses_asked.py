@@ -34,7 +34,10 @@ _LABELS: Final = {
     "lap dat": ("lap dat",),
     "ship ve": ("ship ve",),
     "nha o": ("nha o",),
+    "can:": ("can:",),
+    "can ho:": ("can ho:",),
 }
+_SHORT_LABELS: Final = frozenset({"addr", "dc:", "add:", "can:", "can ho:"})
 _OPENED: Final = re.compile(
     r"(?P<about>(?:[ _]?[a-z0-9]+){0,4}(?: ?\([^()\n]{1,24}\))?)[\"'*`]{0,2}"
     r"(?:\s?[:=>][ \t>*]*\n?[ ]*[\"'(]?|(?P<inline> ))"
@@ -54,13 +57,15 @@ _NEXT_LABELS: Final = (
 )
 _LONGEST: Final = 160
 _SHORTENED: Final = frozenset(
-    "tp tx tt kp tdp kdc kdt kcn kdt ktx ql tl dg duong st str rd ave blvd dist no apt bldg t.p".split()
-)
+    ("tp", "tx", "tt", "kp", "tdp", "kdc", "kdt", "kcn", "ktx", "ql", "tl", "dg", "duong", "st",
+     "str", "rd", "ave", "blvd", "dist", "no", "apt", "bldg", "t.p")
+)  # fmt: skip
 _LONG_NUMBER: Final = re.compile(r"\+?\d[\d.\-]{7,}")
 _CHATTED: Final = frozenset(
-    "nha nhe nhe! a ah ạ e em anh chi nhung va gap goi giao cho ship lay sdt dt lh khi thi cam on "
-    "thanks di nua do day voi luc truoc sau trong ngoai".split()
-)
+    ("nha", "nhe", "nhe!", "a", "ah", "ạ", "e", "em", "anh", "chi", "nhung", "va", "gap",
+     "goi", "giao", "cho", "ship", "lay", "sdt", "dt", "lh", "khi", "thi", "cam", "on",
+     "thanks", "di", "nua", "do", "day", "voi", "luc", "truoc", "sau", "trong", "ngoai")
+)  # fmt: skip
 
 
 @cache
@@ -79,7 +84,7 @@ def asked(text: str, bare: str) -> Iterator[tuple[int, int, bool]]:
         place = low.find(label)
         while place >= 0:
             after = place + len(label) - label.endswith(":")
-            alone = not low[place - 1 : place].isalnum() or label not in ("addr", "dc:", "add:")
+            alone = not low[place - 1 : place].isalnum() or label not in _SHORT_LABELS
             opened = _OPENED.match(low, after) if alone else None
             if opened and not _NOT_HOMES.search(opened["about"] + low[max(0, place - 12) : place]):
                 yield from _value(text, bare, opened)
@@ -87,13 +92,10 @@ def asked(text: str, bare: str) -> Iterator[tuple[int, int, bool]]:
 
 
 def _value(text: str, bare: str, opened: re.Match[str]) -> Iterator[tuple[int, int, bool]]:
-    if opened["inline"] is not None:
-        start = _behind_inline(bare, opened)
-    else:
-        start = opened.end()
+    start = opened.end() if opened["inline"] is None else _behind_inline(bare, opened)
     if start < 0:
         return
-    end = _end(text, bare, start)
+    end = _quoted(bare, start) or _end(text, bare, start)
     if _says_where(text, bare, start, end):
         yield start, end, opened["inline"] is None
 
@@ -116,6 +118,15 @@ def _behind_inline(bare: str, opened: re.Match[str]) -> int:
     return -1
 
 
+def _quoted(bare: str, start: int) -> int:
+    """Where a value in quotation marks ends, as JSON and SQL have them, or 0."""
+    mark = bare[start - 1]
+    if mark not in "\"'" or bare[start - 2 : start - 1] not in (" ", ":", "=", "("):
+        return 0
+    end = bare.find(mark, start, start + _LONGEST)
+    return end if end > 0 and "\n" not in bare[start:end] else 0
+
+
 def _end(text: str, bare: str, start: int) -> int:
     """Where the value ends."""
     small = not re.search(r"[A-Z]{2}|[A-Z][a-z]", bare[start : start + 40].partition("\n")[0])
@@ -128,14 +139,20 @@ def _end(text: str, bare: str, start: int) -> int:
         word = token[0]
         stop = _sentence_ends(bare, token.end(), word)
         word = word.rstrip(".!?)'}]")
-        if not word or _LONG_NUMBER.match(word) or not _belongs(text, place, word, small=small):
+        if not word or _LONG_NUMBER.match(word):
             break
+        if not _belongs(text, place, word, small=small):
+            # The name of a shop or a school before the street.
+            place = _behind_name(bare, start, place)
+            if not place:
+                break
+            continue
         # In lower case a part has up to five words.
         words += 1
         if small and words > 6:
             break
         end = place + len(word)
-        if stop or end < token.end() and bare[end] in ")'}]!?":
+        if stop or (end < token.end() and bare[end] in ")'}]!?"):
             break
         between = _BETWEEN.match(bare, token.end())
         if not between:
@@ -143,6 +160,18 @@ def _end(text: str, bare: str, start: int) -> int:
         words = 0 if between[0].strip() else words
         place = between.end()
     return end
+
+
+def _behind_name(bare: str, start: int, place: int) -> int:
+    """Where a street or the like begins after a name with words in small letters, or 0."""
+    if place == start or "," in bare[start:place]:
+        return 0
+    comma = bare.find(", ", place, place + 48)
+    if comma < 0 or re.search(r"[.;:\n\"(]", bare[place:comma]):
+        return 0
+    word = bare[comma + 2 : comma + 12].partition(" ")[0]
+    numbered = word[:1].isdigit() and len(word) < 7
+    return comma + 2 if numbered or word.lower().rstrip(".") in kinds() else 0
 
 
 def _sentence_ends(bare: str, end: int, word: str) -> bool:
@@ -158,7 +187,7 @@ def _belongs(text: str, place: int, word: str, *, small: bool) -> bool:
     if small:
         return word.lower() not in _CHATTED and text[place : place + 1] != "ạ"
     return word in ("-", "–", "(") or (
-        word.split(".")[0] in _unit_words() and fits_word(text[place : place + len(word)])
+        word.partition(".")[0] in _unit_words() and fits_word(text[place : place + len(word)])
     )
 
 

@@ -84,7 +84,8 @@ def patterns() -> Patterns:
         house=re.compile(
             rf"(?P<so>(?:{heads})[ .:]{{1,2}})?(?P<number>{_NUMBER})(?P<lanes>{lane}{{0,4}})"
             rf"(?P<kind>,?[ ](?:{streets})\b\.?)?"
-            rf"(?:,?[ ](?P<name>{_DATED}|(?!(?:[PQTXHFK]|T[PXT])\.){_NAME})|[ ](?P<small>{_SMALL}))?"
+            rf"(?:,?[ ](?P<name>{_DATED}|(?!(?:[PQTXHFK]|T[PXT])\.){_NAME})|"
+            rf"[ ](?P<small>{_SMALL}))?"
         ),
         unit=re.compile(
             rf"(?P<kind>(?:{units}))(?:"

@@ -47,8 +47,10 @@ _SPOKEN: Final = re.compile(
 # Between a name and a date of birth: a bracket, also with a word for whose child it is, or a mark
 # of a row, also with whether it is a man or a woman.
 _BESIDE: Final = re.compile(
-    r"[ ]?\((?:(?:con|cháu|vợ|chồng|mẹ|bố|cha|anh|chị|em|nam|nữ|bé|chủ)[^\W\d_ ]*(?: [^\W\d_]+){0,2}, )?"
-    r"|(?P<mark>,[ ]?|[ ]?[-–—|/;][ ]?|\t)(?:(?:[Nn]am|NAM|[Nn]ữ|NỮ|[Nn]u|NU|M|F)[ ]?[-–—|/;,\t][ ]?)?"
+    r"[ ]?\((?:(?:con|cháu|vợ|chồng|mẹ|bố|cha|anh|chị|em|nam|nữ|bé|chủ)"
+    r"[^\W\d_ ]*(?: [^\W\d_]+){0,2}, )?"
+    r"|(?P<mark>,[ ]?|[ ]?[-–—|/;][ ]?|\t)"
+    r"(?:(?:[Nn]am|NAM|[Nn]ữ|NỮ|[Nn]u|NU|M|F)[ ]?[-–—|/;,\t][ ]?)?"
 )
 _ROW_GOES_ON: Final = re.compile(r"[ ]?[-–—|/;,\t\n]|$")
 _ONLY_YEAR_IN: Final = re.compile(_YEAR)

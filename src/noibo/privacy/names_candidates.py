@@ -35,6 +35,7 @@ _PARTICLES: Final = (
     "van|von|der|den|ter|de|del|della|di|da|do|dos|du|la|le|bin|binti|al|el|ibn|af|zu"
 )
 _SUFFIXES: Final = frozenset({"II", "III", "IV", "Jr", "Sr", "Jr.", "Sr."})
+_ACRONYM: Final = re.compile(r"[BCDĐGHKLMNPQRSTVX]{3,5}")
 _LONGEST: Final = 6  # words of a name
 _PERSONAL: Final = GIVEN_VI | SURNAME_VI | GIVEN | SURNAME
 _VIETNAMESE: Final = GIVEN_VI | SURNAME_VI
@@ -94,7 +95,7 @@ _DROPPED_ALONE: Final = FUNCTION | HONORIFIC | OTHER_VIETNAMESE | ORGANISATION |
 _BREAKS: Final = STREET | FUNCTION | OTHER_VIETNAMESE | ORGANISATION | CALENDAR
 
 
-def _breaks(place: int, tokens: list[str], kind: int) -> bool:
+def _breaks(place: int, tokens: list[str], kind: int) -> bool:  # noqa: PLR0911
     """Whether the word at `place` cannot be inside a name."""
     token = tokens[place]
     if len(token.rstrip(".")) == 1 and 0 < place < len(tokens) - 1:
@@ -104,8 +105,10 @@ def _breaks(place: int, tokens: list[str], kind: int) -> bool:
         named = kind & _PERSONAL and (place > 0 and kinds[tokens[place - 1]] & _PERSONAL)
         return not (named or (kind & SURNAME_VI and following in _MIDDLES))
     following = tokens[place + 1].lower() if place + 1 < len(tokens) else ""
-    if kind & SURNAME_VI and following in _MIDDLES:
-        return False  # Lại Thị Hoa
+    if following in _MIDDLES and (kind & SURNAME_VI or following == "thị"):
+        return tokens[place].lower() in ("đô", "siêu")  # Lại Thị Hoa, Ôn Thị Trân
+    if place and token.isupper() and len(token) > 2 and _ACRONYM.fullmatch(token):
+        return not tokens[0].isupper()  # anh Phong CSGT
     if kind & (FUNCTION | CALENDAR) and kind & _VIETNAMESE and place:
         return not kinds[tokens[place - 1]] & _VIETNAMESE
     if kind & CALENDAR:

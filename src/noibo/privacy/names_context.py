@@ -76,7 +76,7 @@ def before(text: str, start: int) -> list[str]:
     return features
 
 
-def _before(said: list[str], mark: str) -> str:
+def _before(said: list[str], mark: str) -> str:  # noqa: PLR0911
     """The class of the longest phrase right before, if the mark between lets it through."""
     if not said:
         return ""

@@ -52,8 +52,16 @@ _SPOKEN_OF: Final = frozenset({"l:label", "l:client", "l:intro", "l:honorific"})
 _CALLING: Final = frozenset({"l:label", "l:client", "l:intro", "l:role", "l:greeting", "l:verb"})
 _LABELS: Final = frozenset(
     ("cha", "mẹ", "bố", "kho", "toán", "văn", "sử", "địa", "nhận", "gửi", "giao", "nhan", "gui",
-     "tên", "tuổi", "quê", "hàng", "loại", "màu", "tổ", "nhóm", "khoa", "viện", "tổng", "quý", "giá")
+     "tên", "tuổi", "quê", "hàng", "loại", "màu", "tổ", "nhóm", "khoa", "viện",
+     "tổng", "quý", "giá")
 )  # fmt: skip
+_THI: Final = frozenset({"Thị", "THỊ"})
+_TOWNS: Final = frozenset({"đô", "siêu", "thành", "cao"})
+_REACHED: Final = re.compile(
+    r"[ ,;:(|\-–]{1,4}(?:(?:sdt|sđt|đt|dt|tel|cccd|cmnd|số điện thoại|điện thoại|mst)\b"
+    r"|(?:\+84|0)\d[\d .]{7})",
+    re.IGNORECASE,
+)
 _GENDER: Final = re.compile(r"[–\-|/;\t\"']\s?$|,$")
 _BETWEEN: Final = frozenset({", ", " and ", " và ", " & ", ", and ", " va ", " or "})
 
@@ -95,11 +103,16 @@ def _evidence(text: str, candidate: Candidate) -> Evidence:
     if candidate.cut_left and not _CALLING.intersection(left):
         left = _cut(candidate.cut_left)
     if shape in REFUSED:
-        if not _SPOKEN_OF.intersection(left):
+        if not _SPOKEN_OF.intersection(left) and not _reached(text, candidate.end):
             return Evidence(shape, own, [])
         shape = "full"
     right = after(text, candidate.end) if not candidate.cut_right else _tail(candidate.cut_right)
     return Evidence(shape, own, left + right)
+
+
+def _reached(text: str, end: int) -> bool:
+    """Whether a telephone or an identity card follows: no king has one."""
+    return _REACHED.match(text, end) is not None
 
 
 def _is_label(text: str, candidate: Candidate) -> bool:
@@ -175,6 +188,8 @@ def _form(tokens: tuple[str, ...], kinds: tuple[int, ...]) -> str:
         return "place"
     if len(tokens) == 1:
         return _form_of_one(tokens[0], kinds[0])
+    if len(tokens) > 2 and tokens[1] in _THI and tokens[0].lower() not in _TOWNS:
+        kinds = (kinds[0] | SURNAME_VI, *kinds[1:])  # Ôn Thị Trân: whatever stands before it
     odd = OTHER_VIETNAMESE if kinds[0] & SURNAME_VI else 0
     if kinds[0] & FREQUENT_SURNAME_VI and kinds[1] & _VIETNAMESE:
         odd |= GIVEN  # Lê Quang Jane

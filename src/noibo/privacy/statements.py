@@ -21,11 +21,10 @@ def speaks(text: str) -> bool:
 def column(text: str, place: int) -> Cue | None:
     """What the column is called that the value at `place` is put into, if it is in a statement."""
     since = max(0, place - _LONGEST)
-    opened = None
-    for opened in _COLUMNS.finditer(text, since, place):
-        pass
-    if opened is None:
+    statements = list(_COLUMNS.finditer(text, since, place))
+    if not statements:
         return None
+    opened = statements[-1]
     row = _QUOTED.sub("", text[opened.end() : place])
     if ";" in row:
         return None
