@@ -11,7 +11,10 @@ import codecs
 import unicodedata
 from collections.abc import Callable
 from functools import cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from _codecs import _CharMap
 
 _MARKS: Final = ("", "\u0300", "\u0301", "\u0303", "\u0309", "\u0323")
 _VOWELS: Final = "aăâeêioôơuưy"
@@ -65,7 +68,7 @@ def _alphabet() -> str:
 
 
 @cache
-def _bytes() -> codecs._CharMap:
+def _bytes() -> _CharMap:
     return codecs.charmap_build(_alphabet().ljust(256, _NONE))
 
 

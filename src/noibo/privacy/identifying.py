@@ -87,7 +87,7 @@ _FITS: Final[dict[str, tuple[Callable[[Number], int], ...]]] = {
     "PASSPORT": (_passport,),
     ISSUED: (vietnam.cccd, vietnam.cmnd),
 }
-_LABELS: Final = {
+_LABELS: Final[dict[Callable[[Number], int], str]] = {
     vietnam.cccd: "CCCD",
     vietnam.cmnd: "CMND",
     vietnam.mst: "MST",
