@@ -11,10 +11,7 @@ import codecs
 import unicodedata
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from _codecs import _CharMap
+from typing import Any, Final
 
 _MARKS: Final = ("", "\u0300", "\u0301", "\u0303", "\u0309", "\u0323")
 _VOWELS: Final = "aăâeêioôơuưy"
@@ -68,7 +65,7 @@ def _alphabet() -> str:
 
 
 @cache
-def _bytes() -> _CharMap:
+def _bytes() -> Any:  # of a class without a name
     return codecs.charmap_build(_alphabet().ljust(256, _NONE))
 
 
