@@ -7,7 +7,7 @@ that have no result are those that are still to be asked.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -22,6 +22,7 @@ from noibo.gateway.callers import Caller
 from noibo.gateway.files.files import lives
 from noibo.gateway.page import Page, listed
 from noibo.gateway.page_rows import rows_of
+from noibo.privacy.walk import OWN
 from noibo.wire import ids
 from noibo.wire.batches import ACTIVE, WINDOW_S, Asked
 from noibo.wire.body import Json
@@ -37,15 +38,19 @@ class BatchRecords:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    async def add(self, caller: Caller, asked: Asked) -> Batch:
-        """A new one, whose input is still to be looked at. Raises `InvalidRequest` without a file
-        for it."""
+    async def add(
+        self, caller: Caller, asked: Asked, label: Mapping[str, str] | None = None
+    ) -> Batch:
+        """A new one, whose input is still to be looked at. `label`: what was said of it, which
+        holds for all its lines. Raises `InvalidRequest` without a file for it."""
         now = time.time()
-        body = {
+        body: Json = {
             "endpoint": asked.endpoint,
             "metadata": asked.metadata,
             "output_lifetime_s": asked.output_lifetime_s,
         }
+        if label:
+            body[OWN] = dict(label)
         batch = Batch(
             ids.new("batch"),
             caller.owner,

@@ -151,7 +151,9 @@ class BatchRunner:
             return refused.status, msgspec.json.encode(openai.error_body(refused)), None
         caller = Caller(name, Priority.BATCH, batch.owner, grant, by)
         async with self._turns[batch.owner]:
-            status, headers, answer = await inside.ask(self._app, batch.endpoint, body, caller)
+            status, headers, answer = await inside.ask(
+                self._app, batch.endpoint, body, caller, label=batch.label
+            )
         later = headers.get("retry-after", "")
         return status, answer, float(later) if later.isdecimal() else None
 

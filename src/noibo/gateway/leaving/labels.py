@@ -36,10 +36,13 @@ def said_of(record: Record, settings: Settings, model: str) -> list[Reason]:
     ]
 
 
-def carried_by(record: Record, settings: Settings, policy: Policy) -> dict[str, str]:
-    """What is kept with an answer that others may build on: the label that was said of its request.
-    What is found in the texts themselves is found again. Empty where nobody said any."""
-    said = said_of(record, settings, "")
+def carried_by(
+    record: Record, settings: Settings, policy: Policy, model: str = ""
+) -> dict[str, str]:
+    """What is kept with an answer that others may build on: the label that was said of its request,
+    and of the model that gives it. What is found in the texts themselves is found again, by who
+    builds on it. Empty where nobody said any."""
+    said = said_of(record, settings, model)
     return {LABEL: Judgement.of(policy, said).label} if said else {}
 
 

@@ -19,7 +19,7 @@ from noibo.database.database import Database
 from noibo.database.schema import response_items, responses
 from noibo.errors import NotFound
 from noibo.gateway.page import Page
-from noibo.gateway.responses.history import read_history, read_items
+from noibo.gateway.responses.history import read_history, read_items, read_made_with
 from noibo.gateway.responses.standing import RUNNING, runs, standing
 from noibo.wire.body import Json
 from noibo.wire.ids import is_id
@@ -145,6 +145,11 @@ class ResponseRecords:
     async def items(self, owner: str, wanted: Sequence[str], budget: Budget) -> dict[str, Json]:
         """Items by their ids, of whichever response; those that are there."""
         return await self._database.read(lambda found: read_items(found, owner, wanted, budget))
+
+    async def made_with(self, owner: str, wanted: Sequence[str]) -> dict[str, Json]:
+        """What is kept of the responses that gave items; of an item that none gave, those that
+        were sent it. By their ids."""
+        return await self._database.read(lambda found: read_made_with(found, owner, wanted))
 
     async def older_than(self, before: float) -> int:
         """How many were made before a time, and are not worked on."""

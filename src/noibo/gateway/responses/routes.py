@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from noibo.engines.engine import Verb
+from noibo.engines.engine import Model, Verb
 from noibo.errors import InvalidRequest, NotSupported
 from noibo.gateway.callers import Caller
 from noibo.gateway.event_stream import EventStream
@@ -26,10 +26,12 @@ from noibo.gateway.responses.request import Prepared
 from noibo.gateway.responses.teller import Kept, ResponseRelay, ResponseTeller, Voice
 from noibo.gateway.services import Services, services_of
 from noibo.gateway.watching.record import current
+from noibo.privacy.judgement import Reason
 from noibo.privacy.walk import OWN
 from noibo.wire import ids, openai, responses, sse
 from noibo.wire.body import Fields, Json
 from noibo.wire.responses.answer import Answer
+from noibo.wire.responses.items import references
 
 router = APIRouter(prefix="/v1/responses", tags=["openai"])
 
@@ -44,7 +46,7 @@ async def create(request: Request) -> Response:
     model = await services.resolve(asked.model)
     streamed = asked.streamed or asked.background
     chat = await prepared.chat(model, caller, fields, streamed=streamed)
-    teller = await _teller(prepared, chat, model.called, services)
+    teller = await _teller(prepared, chat, model, services)
     voice, queue = Voice(), services.settings.queue
     relay = ResponseRelay(services.pipeline, chat.request, queue, voice, teller)
     if not asked.background:
@@ -59,20 +61,35 @@ async def _prepare(fields: Fields, caller: Caller, services: Services) -> Prepar
     """What is put together of a body and what is stored is bounded as a body is."""
     most = services.settings.server.max_body_bytes
     prepared = await responses_request.prepare(fields, caller, services.stored, most)
-    if (previous := prepared.asked.previous) is not None:
-        kept = await (await services.stored()).responses.get(caller.owner, previous)
-        current().labels = taken_up(kept.get(OWN), previous)
+    current().labels = await _taken_up(prepared, caller.owner, services)
     return prepared
 
 
-async def _teller(prepared: Prepared, chat: Chat, model: str, services: Services) -> ResponseTeller:
+async def _taken_up(prepared: Prepared, owner: str, services: Services) -> tuple[Reason, ...]:
+    """The labels of all responses that it builds on, by a chain or by single items."""
+    previous, wanted = prepared.asked.previous, references(prepared.asked.items)
+    found: list[Reason] = []
+    if previous is not None:
+        kept = await (await services.stored()).responses.get(owner, previous)
+        found += taken_up(kept.get(OWN), previous)
+    if wanted:
+        made = await (await services.stored()).responses.made_with(owner, wanted)
+        for name, kept in made.items():
+            found += taken_up(kept.get(OWN), name)
+    return tuple(found)
+
+
+async def _teller(
+    prepared: Prepared, chat: Chat, model: Model, services: Services
+) -> ResponseTeller:
     asked, keeping = prepared.asked, None
     if asked.store:
         records = (await services.stored()).responses
         await records.require()  # what cannot be kept is refused before anybody works for it
         keeping = Kept(records, chat.request.caller.owner, prepared.items)
-    head = {"id": ids.new("resp"), "model": model, **asked.said}
-    if label := carried_by(current(), services.settings, services.border.detection.policy):
+    head = {"id": ids.new("resp"), "model": model.called, **asked.said}
+    policy = services.border.detection.policy
+    if label := carried_by(current(), services.settings, policy, model.name):
         head[OWN] = label
     telling = replace(asked.telling, forced=chat.shape.forced)
     return ResponseTeller(Answer(head, telling, time.time), services.pipeline, keeping)
