@@ -220,5 +220,5 @@ def test_somebody_named_gets_what_names_them(home: Path, tmp_path: Path) -> None
 
 
 def test_one_says_whom(home: Path) -> None:
-    for options in ([], ["--user", "an", "--text", NAME]):
+    for options in ([], ["--user", ""], ["--user", "an", "--text", NAME]):
         assert run_noibo("privacy", "erase-person", *options, home=home).returncode == 2

@@ -245,7 +245,7 @@ async def _room() -> AsyncIterator[_Room]:
 
 
 def _require_one(user: str | None, text: list[str] | None) -> None:
-    if (user is None) == (not text):
+    if (user is None) == (not text) or user == "":  # an empty one is a slip of a script
         raise UsageError(
             "Say whom: either --user, for all that somebody stored, or --text, for all in which"
             " somebody is named.",
