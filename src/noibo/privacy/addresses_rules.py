@@ -36,6 +36,12 @@ _NUMBER: Final = rf"(?:[Kk]\.?)?{_DIGITS}"
 _ALONE: Final = r"\d(?:(?<![\w./\-,@#$].)|(?<=[kK].)(?<![^\W_][kK].))\d{0,3}(?!\d)"
 # In lower case a name must end where the part ends.
 _SMALL: Final = r"[a-z]+(?:[ ][a-z0-9]+){0,3}?(?=[ ]?(?:[,;.\n]|$)|[ ](?:nha|nhe|nhé|a|ah|ạ)\b)"
+# What follows a street in lower case without a word for streets: a ward and a town.
+_ADMINISTRATIVE: Final = r"(?:phuong|xa|quan|huyen|tp|thi[ ]|thanh[ ]pho|p|q|h|x|tx|tt)\b"
+_SMALL_STREET: Final = (
+    rf"[a-z]{{2,7}}(?:[ ][a-z]{{1,7}}){{1,5}}(?=,[ ]{_ADMINISTRATIVE}[^,\n]{{1,24}},[ ]"
+    rf"{_ADMINISTRATIVE})"
+)
 HOUSE_WORDS: Final = ("nha so", "so nha", "so", "sn", "lo", "ngo", "hem", "ngach", "kiet", "k")
 
 
@@ -85,7 +91,7 @@ def patterns() -> Patterns:
             rf"(?P<so>(?:{heads})[ .:]{{1,2}})?(?P<number>{_NUMBER})(?P<lanes>{lane}{{0,4}})"
             rf"(?P<kind>,?[ ](?:{streets})\b\.?)?"
             rf"(?:,?[ ](?P<name>{_DATED}|(?!(?:[PQTXHFK]|T[PXT])\.){_NAME})|"
-            rf"[ ](?P<small>{_SMALL}))?"
+            rf"[ ](?:(?P<street>{_SMALL_STREET})|(?P<small>{_SMALL})))?"
         ),
         unit=re.compile(
             rf"(?P<kind>(?:{units}))(?:"
@@ -99,7 +105,7 @@ def patterns() -> Patterns:
         name=re.compile(rf"{_NAME}|(?P<small>{_SMALL})"),
         separator=re.compile(r"\s*[,;][ ]*\n?[ ]*|[ ][-–][ ]|[ ]|\n[ ]*|\.(?=[A-Z])"),
         numbers=re.compile(
-            rf"{_ALONE}{_MORE_DIGITS},?[ ](?=[A-Z]|\d{{1,2}}(?:[ ][Tt]hang|/\d)|"
+            rf"{_ALONE}{_MORE_DIGITS},?[ ](?=[A-Z]|\d{{1,2}}(?:[ ][Tt]hang|/\d)|{_SMALL_STREET}|"
             rf"(?:{'|'.join(sorted(openers))}|(?:{units}))\b)"
         ),
         opened=re.compile(rf"[ .](?=[A-Z\d])(?:{behind(last_words())})"),

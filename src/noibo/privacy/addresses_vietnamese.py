@@ -96,6 +96,8 @@ class Reader:
     def _without_street(self, found: re.Match[str]) -> Part | None:
         """What says by itself that it is a house: `số 5 ngách 42/19`, `số nhà 31`; or a street in
         lower case: `số 3 đường lê lợi`."""
+        if found["street"]:
+            return Part(found.start(), found.end(), HOUSE)
         if found["small"] and found["kind"] and self.text[found.start("small")].islower():
             return Part(found.start(), found.end(), HOUSE)
         said = (
