@@ -72,11 +72,12 @@ def usage(
         return
     from noibo.cli import usage_view as view
     from noibo.cli.usage_book import Book
+    from noibo.usage.told import report_as_json
 
     book = Book(settings())
     found = _report(book, _window(book, since, until, user, model), by, against)
     if json:
-        _print_json(view.report_as_json(found, book.currency))
+        _print_json(report_as_json(found, book.currency))
     elif csv:
         sys.stdout.write(view.report_as_csv(found, book.currency))
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 from noibo.cli.table import Column, print_paragraph, print_table
 from noibo.modelstore.printable import shown
@@ -16,14 +16,8 @@ from noibo.usage.local_cost import LocalCost
 from noibo.usage.money import Currency, nanos
 from noibo.usage.report import Line, Report
 from noibo.usage.rules import HOUR
+from noibo.usage.told import TITLES, line_as_json, number
 from noibo.usage.words import WORDS, Language, Words
-
-_COUNTS: Final = (
-    *("calls", "answers", "local_answers", "failed"),
-    *("input", "cached", "output", "reasoning"),
-)
-_COSTS: Final = ("api_cost", "api_unknown", "local_cost", "local_unknown", "instead", "saved")
-TITLES: Final = (*_COUNTS, *_COSTS, "uncounted", "local_ms")
 
 
 def print_report(
@@ -44,22 +38,10 @@ def print_report(
         print_paragraph(shown(said, 1000))
 
 
-def report_as_json(found: Report, currency: Currency) -> dict[str, Any]:
-    """Numbers by their names; unknown ones are null."""
-    return {
-        "currency": currency.name,
-        "by": found.by,
-        "reference": found.reference or None,
-        "reference_priced_on": found.price.as_of if found.price else None,
-        "rows": [{found.by: line.name, **_as_json(line, currency)} for line in found.lines],
-        "total": _as_json(found.total, currency),
-    }
-
-
 def report_as_csv(found: Report, currency: Currency) -> str:
     """A row for each."""
     rows = [
-        [line.name, *(_plain(value) for value in _as_json(line, currency).values())]
+        [line.name, *(_plain(value) for value in line_as_json(line, currency).values())]
         for line in found.lines
     ]
     return csv_text([found.by, *TITLES, "currency"], [[*row, currency.name] for row in rows])
@@ -93,7 +75,7 @@ def comparison_rows(setups: Sequence[Setup], currency: Currency) -> list[dict[st
     return [
         {
             "setup": one.name,
-            **{name: _number(_in_nanos(getattr(one, name)), currency) for name in names},
+            **{name: number(_in_nanos(getattr(one, name)), currency) for name in names},
             "break_even_month": one.break_even,
             "currency": currency.name,
         }
@@ -128,7 +110,7 @@ def standings_as_json(found: Sequence[Standing], currency: Currency) -> list[dic
     for one in found:
         claim, calls = one.claim, one.claim.period == HOUR
         limit, spent, reserved = (
-            amount if calls else _number(amount, currency)
+            amount if calls else number(amount, currency)
             for amount in (claim.limit, one.spent, one.reserved)
         )
         rows.append(
@@ -203,34 +185,6 @@ def _saved(total: Line, words: Words) -> str:
     if total.saved < 0:
         return words.lost
     return words.saved if total.local.whole else words.saved_part
-
-
-def _as_json(line: Line, currency: Currency) -> dict[str, Any]:
-    """In the order of `TITLES`. A sum of which nothing is known is null."""
-    costs = {
-        "api_cost": _known(line.api),
-        "api_unknown": line.api.unknown,
-        "local_cost": _known(line.local),
-        "local_unknown": line.local.unknown,
-        "instead": line.instead,
-        "saved": line.saved,
-    }
-    amounts = ("api_cost", "local_cost", "instead", "saved")
-    told = {
-        name: _number(value, currency) if name in amounts else value
-        for name, value in costs.items()
-    }
-    counts = {name: getattr(line, name) for name in _COUNTS}
-    return {**counts, **told, "uncounted": line.uncounted, "local_ms": line.local_ms}
-
-
-def _known(total: Total) -> int | None:
-    return None if total.unknown and not total.amount else total.amount
-
-
-def _number(amount: int | None, currency: Currency) -> float | None:
-    """For JSON and CSV, which have no decimals: as exact as a number there is."""
-    return None if amount is None else float(currency.plain(amount))
 
 
 def _plain(value: Any) -> Any:

@@ -36,6 +36,7 @@ from noibo.gateway.management import (
     routes_models,
     routes_receipts,
     routes_server,
+    routes_usage,
     routes_workers,
 )
 from noibo.gateway.ollama import routes as routes_ollama
@@ -107,6 +108,7 @@ def create_app(open_services: OpenServices) -> FastAPI:
     app.include_router(routes_models.router)
     app.include_router(routes_discovery.router)
     app.include_router(routes_receipts.router)
+    app.include_router(routes_usage.router)
     app.include_router(routes_access.router)
     app.include_router(routes_watching.router)
     for routes in _APIS:

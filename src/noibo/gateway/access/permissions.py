@@ -46,7 +46,7 @@ _TABLE: Final[Mapping[Permission, str]] = {
         GET /noibo/v1/status /noibo/v1/workers /noibo/v1/openapi.json
         GET /noibo/v1/models /noibo/v1/models/** /noibo/v1/catalog
         GET PATCH DELETE /noibo/v1/session
-        GET /noibo/v1/receipts/*
+        GET /noibo/v1/receipts/* /noibo/v1/usage
     """,
     Permission.MANAGE: """
         GET /slots /noibo/v1/engines /noibo/v1/queue /noibo/v1/search /noibo/v1/store/usage /metrics
