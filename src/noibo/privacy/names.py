@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Final
 
+from noibo.privacy.names_asked import asked_names
 from noibo.privacy.names_candidates import Candidate, candidates
 from noibo.privacy.names_features import REFUSED, Evidence, evidence
 from noibo.privacy.names_lexicon import COMMON, GIVEN_VI, HONORIFIC, kinds, read
@@ -40,12 +41,18 @@ def find_names(text: str, weights: Weights | None = None) -> list[Span]:
     seen = reading.text
     found = [_span(*name) for name in _capitalised(seen, weights or shipped())]
     found += [Span(start, end, LABEL, 0.8, "names_lower") for start, end in lower_names(seen)]
+    asked = [Span(*name, LABEL, 0.85, "names_asked") for name in asked_names(seen)]
+    found = [one for one in found if not any(_within(one, whole) for whole in asked)] + asked
     found.sort()
     apart: list[Span] = []
     for span in found:
         if not apart or span.start >= apart[-1].end:
             apart.append(span)
     return apart if seen is text else [reading.back(span) for span in apart]
+
+
+def _within(one: Span, whole: Span) -> bool:
+    return one.start < whole.end and whole.start < one.end
 
 
 def _span(start: int, end: int, odds: float) -> Span:
