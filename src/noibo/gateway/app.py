@@ -33,6 +33,7 @@ from noibo.gateway.llama import routes as routes_llama
 from noibo.gateway.management import (
     routes_discovery,
     routes_engines,
+    routes_feedback,
     routes_models,
     routes_receipts,
     routes_server,
@@ -109,6 +110,7 @@ def create_app(open_services: OpenServices) -> FastAPI:
     app.include_router(routes_discovery.router)
     app.include_router(routes_receipts.router)
     app.include_router(routes_usage.router)
+    app.include_router(routes_feedback.router)
     app.include_router(routes_access.router)
     app.include_router(routes_watching.router)
     for routes in _APIS:

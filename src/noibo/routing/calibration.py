@@ -11,9 +11,11 @@ Pure: pairs in, values out. Whoever keeps the outcomes keeps them elsewhere.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
+
+from noibo.routing.reasons import Language
 
 OFFSET_SPREAD: Final = 1.0  # standard deviations of what is believed before any outcome
 SLOPE_SPREAD: Final = 0.4
@@ -88,6 +90,13 @@ def calibrate(outcomes: Iterable[Outcome]) -> Calibration:
     if slope < 0:  # hard prompts are not easy for anybody: then the score says nothing
         slope = 0.0
     return Calibration(slope, offset, variance, len(seen))
+
+
+def own_answers(fitted: Mapping[str, Calibration | None], language: Language = "en") -> list[str]:
+    """By how many of their own answers chances were fitted."""
+    words = {"en": "{}: from {} of your own answers", "vi": "{}: theo {} câu trả lời của chính bạn"}
+    known = ((name, one.outcomes) for name, one in fitted.items() if one is not None)
+    return [words[language].format(name, count) for name, count in known]
 
 
 def _bend(

@@ -31,6 +31,7 @@ _TABLE: Final[Mapping[Permission, str]] = {
         POST /audio/transcriptions /v1/audio/transcriptions /v1/audio/translations /v1/audio/speech
         POST /v1/images/generations /v1/images/edits /v1/images/variations
         POST /v1/chat/completions/control
+        POST /noibo/v1/feedback
     """,
     Permission.KEEP: """
         GET POST DELETE /v1/responses /v1/responses/* /v1/responses/*/* /responses

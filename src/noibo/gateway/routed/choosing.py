@@ -14,8 +14,10 @@ from noibo.gateway.routed.asked import Chat, as_chat
 from noibo.gateway.routed.candidates import candidate
 from noibo.gateway.routed.outcomes import FILE_NAME, Outcomes
 from noibo.gateway.routed.virtual import Virtual
+from noibo.gateway.routed.votes import Answered, Votes
 from noibo.gateway.services import Services
 from noibo.gateway.watching.record import Record
+from noibo.routing.calibration import own_answers
 from noibo.routing.demand import Chance, Demand, Means, Rule, text_tokens
 from noibo.routing.judging import last_question
 from noibo.routing.own_answers import OwnAnswers
@@ -55,6 +57,7 @@ class Chooser:
         self._classifier: ComplexityClassifier | None = None
         self._own: dict[str, OwnAnswers] = {}
         self.outcomes = Outcomes(services.settings.home / FILE_NAME)
+        self.votes = Votes()
 
     def answers_of(self, model: str) -> OwnAnswers:
         """How sure a model of this machine mostly is of what it answers."""
@@ -91,6 +94,12 @@ class Chooser:
         previous = Previous(model, local, unfit)
         self._virtual.conversations.remember(now().owner, choice.messages, previous)
 
+    def may_be_voted_on(self, record: Record, choice: Choice, model: str) -> None:
+        """It answers; who asked may say how good that was."""
+        local = any(one.local for one in choice.plan.targets if one.model == model)
+        if local and choice.p_raw is not None:
+            self.votes.answered(record.id, now(), Answered(model, choice.p_raw))
+
     async def _weighed(self, chat: Chat, demand: Demand, here: Sequence[str]) -> Demand:
         """With the chance that a local model is right, of each whose outcomes are known its own,
         and of which kind it is."""
@@ -104,7 +113,8 @@ class Chooser:
             own = {name: one.of(found.p_local) for name, one in fitted.items() if one}
             sure = min((one.sure for one in own.values()), default=found.sure)
             of = {name: one.p for name, one in own.items()}
-            chance = Chance(found.p_local, sure, found.reasons(), of)
+            reasons = (*found.reasons(), *own_answers(fitted))
+            chance = Chance(found.p_local, sure, reasons, of)
             return replace(demand, chance=chance, task=_task_of(found))
 
         return await asyncio.to_thread(look)

@@ -1,8 +1,9 @@
 """What became of answers of models of this machine: numbers alone, by which the chance that an
 answer is right is fitted to each of them (`routing.calibration`).
 
-They come from answers that were checked. A fault is certain; that none was found says little, and a
-judge's grade more. Kept in NOIBO_HOME, the last of them, and no word of any prompt or answer.
+They come from answers that were checked, and from votes of who asked. A fault is certain; that none
+was found says little, a judge's grade more, and a vote more again. Kept in NOIBO_HOME, the last of
+them, and no word of any prompt or answer.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ KEPT: Final = 500  # of one model
 LEAST: Final = 20  # before anything is made of them
 FILE_NAME: Final = "outcomes.jsonl"
 _ONLY_LIKELY: Final = frozenset({"unsure", "disagreement"})  # no faults of the answer itself
-FOUND_WRONG, FOUND_NOTHING, GRADED = 1.0, 0.25, 0.7  # how far each is trusted
+FOUND_WRONG, FOUND_NOTHING, GRADED, VOTED = 1.0, 0.25, 0.7, 0.8  # how far each is trusted
 
 
 class _Line(msgspec.Struct, frozen=True):

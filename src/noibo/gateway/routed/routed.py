@@ -21,6 +21,7 @@ from noibo.gateway.access.identity import now
 from noibo.gateway.access.models import STANDS_FOR
 from noibo.gateway.reading import BODY, read_body
 from noibo.gateway.routed.attempt import ATTEMPT, Attempt
+from noibo.gateway.routed.behind import PLANNED
 from noibo.gateway.routed.checked import check
 from noibo.gateway.routed.choosing import Choice
 from noibo.gateway.routed.outcome import outcome_of
@@ -43,6 +44,7 @@ PATHS: Final = frozenset(
         *("/api/chat", "/api/generate", "/completion", "/completions", "/infill"),
     )
 )
+_RESPONSES: Final = "/v1/responses"
 _NAMES: Final = ("model", "name")  # Ollama's older clients say name
 _CHECKING: Final = "{} answers, and its answer will be checked before it is told"
 _ASKING: Final = "waiting for {}"
@@ -105,6 +107,8 @@ class Routed:
         outer = Outer(send, self._voice_of(path))
         outer.early = route_headers(choice.plan, "", [], [])
         asking = Asking(self._app, services, choice, fields, outer)
+        if _goes_on(path, fields):
+            return await asking.begin(scope, receive)
         streamed = _streams(path, fields)
         after_s = services.settings.queue.say_after_s
         if not streamed:
@@ -168,6 +172,18 @@ class Asking:
                 await self._fail(held)
         return None
 
+    async def begin(self, scope: Scope, receive: Receive) -> None:
+        """Let it be taken on: the plan is kept to in the background (`responses.planned`)."""
+        plan = self._choice.plan
+        self._record.reasons = reasons_of(plan, [], [])
+        self._outer.headers += route_headers(plan, "", [], [])
+        token = PLANNED.set(self._choice)
+        try:
+            first = self._renamed(plan.targets[0].model, scope)
+            await self._app(first, receive, lambda message: self._outer.say([message]))
+        finally:
+            PLANNED.reset(token)
+
     async def _try(
         self, target: Target, scope: Scope, receive: Receive
     ) -> tuple[Held, Outcome | None]:
@@ -211,6 +227,7 @@ class Asking:
         if record.journey is not None:
             record.journey.pending = False
             record.journey.route = route_json(plan, target.model, self._tried)
+        self._services.chooser.may_be_voted_on(record, self._choice, target.model)
         if (target.model, Outcome.UNFIT.value) not in self._tried:
             self._services.chooser.remember(self._choice, target.model)
 
@@ -243,6 +260,13 @@ def _asked(services: Services, text: bytes) -> tuple[VirtualModel, Fields] | Non
     name = settings.aliases.get(name, name).removesuffix(":latest")
     asked = services.virtual.choosing.get(name)
     return None if asked is None else (asked, fields)
+
+
+def _goes_on(path: str, fields: Mapping[str, Any]) -> bool:
+    try:
+        return path == _RESPONSES and bool(body.field(dict(fields), "background", bool, False))
+    except NoiboError:
+        return False
 
 
 def _streams(path: str, fields: Mapping[str, Any]) -> bool:
