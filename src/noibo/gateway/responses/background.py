@@ -12,13 +12,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from starlette.types import Message
 
 from noibo.errors import NoiboError, ShuttingDown
 from noibo.gateway.reply import Reply
-from noibo.gateway.responses.teller import ResponseRelay, ResponseTeller, Voice, framed
+from noibo.gateway.responses.teller import ResponseTeller, Voice, framed
 from noibo.gateway.watching.record import current
 from noibo.wire import sse
 from noibo.wire.body import Json
@@ -30,6 +30,13 @@ log = logging.getLogger(__name__)
 SAYS_IT_LIVES_S: Final = 5.0
 _ENDED_ELSEWHERE: Final = frozenset({"cancelled", "deleted"})
 _WHOLE: Final = frozenset({"completed", "incomplete"})
+
+
+class Work(Protocol):
+    """What gives a response."""
+
+    async def answer(self, reply: Reply) -> None:
+        """Tell it. Raises `NoiboError`."""
 
 
 class Running:
@@ -52,7 +59,7 @@ class Running:
         """True if it is written down, and this is not needed any more."""
         return self._ended
 
-    async def begin(self, relay: ResponseRelay, voice: Voice, items: Sequence[Json]) -> Json:
+    async def begin(self, relay: Work, voice: Voice, items: Sequence[Json]) -> Json:
         """Write down that it is queued, and go to work. What the caller is told."""
         self._add(framed(self._teller.answer.queue()))
         told = self._teller.answer.response()
@@ -108,9 +115,9 @@ class Running:
             self._add(last)
         self._close()
 
-    async def _work(self, relay: ResponseRelay, voice: Voice) -> None:
+    async def _work(self, relay: Work, voice: Voice) -> None:
         living = asyncio.create_task(self._live())
-        reply = Reply(self._take, voice)
+        reply = Reply(self.take, voice)
         with current().go_on():
             try:
                 await reply.begin_stream()
@@ -138,7 +145,16 @@ class Running:
         self._ended = True
         self._more.set()
 
-    async def _take(self, message: Message) -> None:
+    def turn_to(self, teller: ResponseTeller) -> None:
+        """It is this one that tells it from now on."""
+        self._teller = teller
+
+    async def fail(self, error: NoiboError) -> None:
+        """Nobody gives it."""
+        await self._teller.fail(error)
+
+    async def take(self, message: Message) -> None:
+        """What is told of it."""
         self._add(message.get("body", b""))
 
     def _add(self, said: bytes) -> None:

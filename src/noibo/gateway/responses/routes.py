@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from dataclasses import replace
 from typing import Annotated, Literal
@@ -12,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from noibo.engines.engine import Model, Verb
 from noibo.errors import InvalidRequest, NotSupported
+from noibo.gateway import pipeline
 from noibo.gateway.callers import Caller
 from noibo.gateway.event_stream import EventStream
 from noibo.gateway.inquiry import Inquiry, Told
@@ -21,9 +23,11 @@ from noibo.gateway.openai.asked import Asked as Chat
 from noibo.gateway.page import Page
 from noibo.gateway.reading import read_fields
 from noibo.gateway.responses import request as responses_request
-from noibo.gateway.responses.background import Running
+from noibo.gateway.responses.background import Running, Work
+from noibo.gateway.responses.planned import PlannedRelay
 from noibo.gateway.responses.request import Prepared
 from noibo.gateway.responses.teller import Kept, ResponseRelay, ResponseTeller, Voice
+from noibo.gateway.routed.behind import PLANNED
 from noibo.gateway.services import Services, services_of
 from noibo.gateway.watching.record import current
 from noibo.privacy.judgement import Reason
@@ -52,9 +56,26 @@ async def create(request: Request) -> Response:
     if not asked.background:
         return relay
     running = Running(teller, (await services.stored()).responses, caller.owner)
-    told = await running.begin(relay, voice, prepared.items)
+    work: Work = relay
+    if (choice := PLANNED.get()) is not None:
+        teller_of = functools.partial(
+            _attempt, prepared, caller, fields, services, teller.answer.id
+        )
+        work = planned = PlannedRelay(services, choice, teller_of)
+        planned.running = running
+    told = await running.begin(work, voice, prepared.items)
     services.backgrounds.add(running)
     return EventStream(running.tail(-1, queue.alive_s)) if asked.streamed else JSONResponse(told)
+
+
+async def _attempt(  # noqa: PLR0913, PLR0917 - a request, and by whom it is to be answered
+    prepared: Prepared, caller: Caller, fields: Fields, services: Services, name: str, model: str
+) -> tuple[pipeline.Request, ResponseTeller]:
+    """The same response, given by another model."""
+    prepared = replace(prepared, asked=replace(prepared.asked, model=model))
+    found = await services.resolve(model)
+    chat = await prepared.chat(found, caller, fields, streamed=True)
+    return chat.request, await _teller(prepared, chat, found, services, name)
 
 
 async def _prepare(fields: Fields, caller: Caller, services: Services) -> Prepared:
@@ -80,14 +101,14 @@ async def _taken_up(prepared: Prepared, owner: str, services: Services) -> tuple
 
 
 async def _teller(
-    prepared: Prepared, chat: Chat, model: Model, services: Services
+    prepared: Prepared, chat: Chat, model: Model, services: Services, name: str = ""
 ) -> ResponseTeller:
     asked, keeping = prepared.asked, None
     if asked.store:
         records = (await services.stored()).responses
         await records.require()  # what cannot be kept is refused before anybody works for it
         keeping = Kept(records, chat.request.caller.owner, prepared.items)
-    head = {"id": ids.new("resp"), "model": model.called, **asked.said}
+    head = {"id": name or ids.new("resp"), "model": model.called, **asked.said}
     policy = services.border.detection.policy
     if label := carried_by(current(), services.settings, policy, model.name):
         head[OWN] = label
