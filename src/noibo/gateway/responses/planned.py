@@ -114,6 +114,7 @@ class PlannedRelay:
         if record.journey is not None:
             record.journey.pending = False
             record.journey.route = route_json(plan, target.model, self._tried)
+        self._services.chooser.may_be_voted_on(record, self._choice, target.model)
         self._services.chooser.remember(self._choice, target.model)
 
 

@@ -227,6 +227,7 @@ class Asking:
         if record.journey is not None:
             record.journey.pending = False
             record.journey.route = route_json(plan, target.model, self._tried)
+        self._services.chooser.may_be_voted_on(record, self._choice, target.model)
         if (target.model, Outcome.UNFIT.value) not in self._tried:
             self._services.chooser.remember(self._choice, target.model)
 
