@@ -150,6 +150,11 @@ class ModelSettings:
         "it is a server of your own, and everything may be sent there that may be asked here; "
         "what was sent is written down all the same.",
     )
+    tells_cost: bool = _elsewhere(
+        False,
+        "what it says in usage.cost is what an answer cost in dollars; else that is reckoned from "
+        "tokens and prices. It goes without saying for openrouter.ai.",
+    )
     api_key: str = _elsewhere(
         "",
         "the key that is wanted there; or env:NAME, a variable that has it; or "

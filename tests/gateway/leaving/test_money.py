@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +15,14 @@ import httpx2
 import pytest
 
 from noibo.assembly import open_database
+from noibo.egress_ledger import departures
+from noibo.ledger.check import check
 from noibo.settings import load
 from noibo.usage.entry import UsageEntry
 from noibo.usage.records import entries
 from tests.elsewhere_address import needs_network
 from tests.gateway.leaving.cloud import Cloud, Handler, Sent
-from tests.running import RunningServer, until
+from tests.running import RunningServer, run_noibo, until
 
 pytestmark = [needs_network, pytest.mark.heavy]  # a server for each: budgets are a server's
 CHAT = "/v1/chat/completions"
@@ -34,6 +38,12 @@ retries = 0
 [models.unpriced]
 engine = "remote"
 base_url = "{url}"
+retries = 0
+
+[models.telling]
+engine = "remote"
+base_url = "{url}"
+tells_cost = true
 retries = 0
 
 [models.strict]
@@ -116,6 +126,59 @@ def test_what_the_provider_counted_is_charged(
     assert (row.tokens.input, row.tokens.output) == (5, 200)
     assert (row.cost, row.cost_by) == (20_000_000, "prices")
     assert row.destination == f"http://{cloud.host}"
+
+
+def test_a_cost_is_believed_of_who_is_known_to_tell_it(
+    front: httpx2.Client, cloud: Cloud, server: RunningServer
+) -> None:
+    cloud.script.usage = {"prompt_tokens": 5, "completion_tokens": 200, "cost": 0.000001}
+    ask(front)
+    ask(front, "telling")
+    found = {one.model: (one.cost, one.cost_by) for one in rows(server) if not one.local}
+    assert found == {"cloud": (20_000_000, "prices"), "telling": (1_000, "provider")}
+
+
+def killed_with(server: RunningServer, front: httpx2.Client, body: dict[str, Any]) -> None:
+    """The server is killed when some of the answer has come."""
+    with pytest.raises(httpx2.HTTPError), front.stream("POST", CHAT, json=body) as answer:
+        chunks = answer.iter_bytes()
+        next(chunks)
+        server.process.send_signal(signal.SIGKILL)
+        server.process.wait()
+        for _ in chunks:
+            pass
+
+
+def test_a_server_that_is_killed_in_a_paid_answer_leaks_nothing(
+    front: httpx2.Client, cloud: Cloud, server: RunningServer
+) -> None:
+    def slowly(handler: Handler, sent: Sent) -> None:
+        handler.begin()
+        for _ in range(200):
+            handler.event({"choices": [{"index": 0, "delta": {"content": "word "}}]})
+            time.sleep(0.05)
+
+    cloud.script.answer = slowly
+    killed_with(server, front, {"model": "cloud", "messages": HELLO, "stream": True})
+    (departed,) = departures(server.home / "egress.jsonl")
+    assert (departed.destination, departed.outcome) == (f"http://{cloud.host}", "")
+    assert departed.sent is None
+    assert check(server.home / "egress.jsonl").sound
+    cloud.script.answer = None
+    with RunningServer(server.home, NOIBO_DEFAULT_MODEL="echo") as again:
+        told = httpx2.get(f"{again.url}/noibo/v1/receipts/{departed.request}").json()
+        assert [one["outcome"] for one in told["sent"]] == ["open"]
+        # What the dead had reserved is charged when its word is over, and free for nobody else.
+        with httpx2.Client(base_url=again.url, timeout=60) as client:
+            ask(client, max_tokens=10)
+            until(lambda: "lost" in {one.outcome for one in rows(again)}, "it is charged", 50)
+            lost, after = sorted((o for o in rows(again) if not o.local), key=lambda o: o.at)
+            assert (lost.outcome, lost.cost, lost.cost_by) == ("lost", 819_200_000, "bound")
+            assert after.outcome == "ok"
+            standing = run_noibo("usage", "budgets", "--model", "cloud", "--json", home=again.home)
+        (limit,) = [one for one in json.loads(standing.stdout) if "cloud" in one["whose"]]
+    assert limit["reserved"] == 0
+    assert limit["spent"] == pytest.approx(((lost.cost or 0) + (after.cost or 0)) / 1e9)
 
 
 def test_a_stream_is_counted_though_nobody_asked_for_it(

@@ -31,12 +31,14 @@ _PICTURE: Final = re.compile(rb'"data:image/[^"]*"')
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a model elsewhere before it is made: who makes it, and what it can cost."""
+    """One call of a model elsewhere before it is made: who makes it, and what it can cost.
+    `believed`: what its provider says that it cost is what it cost."""
 
     draft: UsageEntry
     who: Spender
     price: Price | None
     most: int | None
+    believed: bool = False
 
 
 class Accounts:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from noibo.egress import Door, Purpose
@@ -24,7 +25,7 @@ from noibo.gateway.leaving.crossing import Bill, Crossing, Tasks, Way
 from noibo.gateway.leaving.detection import Detection
 from noibo.gateway.leaving.journey import Journey
 from noibo.gateway.leaving.labels import said_of
-from noibo.gateway.leaving.providers import asked_of, without_probabilities
+from noibo.gateway.leaving.providers import asked_of, tells_cost, without_probabilities
 from noibo.gateway.leaving.receipts import Receipts
 from noibo.gateway.watching.record import Record, current
 from noibo.privacy.judgement import Judgement
@@ -117,6 +118,9 @@ class Border:
         )
         spender = Spender(who.owner, who.by if who.by.startswith(BY_KEY) else "", who.key_name)
         call = await asyncio.to_thread(self.accounts.call, draft, spender, reach.model, fields)
+        own = self._settings.models.get(worker.model.name)
+        if tells_cost(reach.place.destination.host) or (own is not None and own.tells_cost):
+            call = replace(call, believed=True)
         if reach.trusted:
             return Bill(self.accounts, call, None)
         return Bill(self.accounts, call, await self.accounts.reserve(call))

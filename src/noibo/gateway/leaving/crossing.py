@@ -184,8 +184,8 @@ class Crossing:
 
     def _entry(self, outcome: Outcome) -> UsageEntry:
         usage = self._home.taken.usage if self._home is not None else None
-        said = reported_cost(usage)
-        draft = self._bill.call.draft
+        call = self._bill.call
+        said, draft = reported_cost(usage) if call.believed else None, call.draft
         if outcome == "failed" or not self._went:
             draft = replace(draft, cost=0, cost_by="")
         elif said is not None:

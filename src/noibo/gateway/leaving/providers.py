@@ -24,9 +24,15 @@ def asked_of(host: str, path: str, fields: dict[str, Any]) -> tuple[dict[str, An
         return fields, False
     made = dict(fields)
     counts = _plain(made.get("stream")) is True and _include_usage(made)
-    if host == _OPENROUTER or host.endswith("." + _OPENROUTER):
+    if tells_cost(host):
         _ask_openrouter(made)
     return made, counts
+
+
+def tells_cost(host: str) -> bool:
+    """True where it is known that the provider says what an answer cost. Of any other that says a
+    cost nobody knows in what, and of what: a proxy's may be of nothing."""
+    return host == _OPENROUTER or host.endswith("." + _OPENROUTER)
 
 
 def without_probabilities(fields: dict[str, Any]) -> bool:

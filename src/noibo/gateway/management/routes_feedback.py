@@ -27,7 +27,7 @@ class FeedbackBody(BaseModel):
 
 @router.post("/feedback")
 async def feedback(request: Request, body: FeedbackBody) -> dict[str, str]:
-    """Say whether a local model's answer to a request to a virtual one was good; for who sent it."""
+    """Say whether a local model gave a good answer to a virtual one; for who sent the request."""
     chooser, who = services_of(request).chooser, Identity.of(request.scope)
     model, outcome = chooser.votes.take(body.request_id, who, body.vote)
     await asyncio.to_thread(chooser.outcomes.add, model, outcome)
