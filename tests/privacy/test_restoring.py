@@ -73,6 +73,14 @@ def streamed(redaction: Redaction, text: str, cuts: list[int]) -> str:
 
 @given(st.lists(marked(), max_size=4), st.lists(st.integers(0, 200), max_size=30))
 @example([("PERSON_1<PERSON_1>", [Span(0, 8, "PERSON")])], [1])
+@example(
+    [
+        ("<PERSON_1>", [Span(0, 10, "BANK_ACCOUNT")]),
+        ("<PERSON_1><PERSON_1>", [Span(0, 20, "PHONE")]),
+        (r"\u003cPHONE_1\u003eBANK_ACCOUNT_1", []),
+    ],
+    [],
+)
 @example([("0912345678PERSON_1 0912345678", [Span(0, 10, "PHONE"), Span(19, 29, "PERSON")])], [])
 def test_a_conversation_comes_back_as_it_was(
     texts: list[tuple[str, list[Span]]], cuts: list[int]

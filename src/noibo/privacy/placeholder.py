@@ -16,9 +16,8 @@ _WORD: Final = r"[A-Za-z]{1,32}"
 # or escaped for Markdown.
 _LOOSE: Final = rf"({_WORD}(?:{_GAP}{_WORD}){{0,5}}){_GAP}?(\d{{1,6}})([A-Za-z]{{0,3}})"
 # Without brackets it must be what it was: person_1 is a variable in somebody's program.
-_STRICT: Final = (
-    r"(?<!\w)([A-Z]{1,32}(?:\\?_[A-Z]{1,32}){0,5})\\?_(\d{1,6})([a-z]{0,3})(?![\w])(?!\\_)"
-)
+_BARE: Final = r"([A-Z]{1,32}(?:\\?_[A-Z]{1,32}){0,5})\\?_(\d{1,6})([a-z]{0,3})(?![\w])(?!\\_)"
+_STRICT: Final = rf"(?<!\w){_BARE}"
 _BRACKETS: Final = (
     ("<", "/?>"),
     (r"\\<", r"\\>"),
@@ -30,6 +29,7 @@ _SPACE: Final = " {0,2}"
 SEEN: Final = re.compile(
     "|".join(rf"{left}{_SPACE}{_LOOSE}{_SPACE}{right}" for left, right in _BRACKETS) + f"|{_STRICT}"
 )
+SEEN_NEXT: Final = re.compile(_BARE)  # right behind a bracket, whatever stood there before
 LONGEST: Final = 260  # characters of what SEEN may match
 _SIGNS: Final = ("_", "<", "&lt;", "\\u003", "%3")  # one of them is in whatever it matches
 

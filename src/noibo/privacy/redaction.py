@@ -16,10 +16,10 @@ import json
 import re
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
-from noibo.privacy.placeholder import SEEN, Placeholder, may_have, plain_kind, seen
+from noibo.privacy.placeholder import SEEN, SEEN_NEXT, Placeholder, may_have, plain_kind, seen
 from noibo.privacy.span import Span
 from noibo.privacy.spans import disjoint
 from noibo.privacy.spelling import ESCAPED, either, is_telling, normalised
@@ -170,8 +170,8 @@ class Redaction:
         return number
 
     def _reserve(self, text: str) -> None:
-        for match in SEEN.finditer(text) if may_have(text) else ():
-            self._is_ours(match)
+        for _ in self._ours(text):
+            pass
 
     def _is_ours(self, match: re.Match[str]) -> bool:
         """What looks as a placeholder has a number that stands for a value; no value gets that
@@ -193,11 +193,21 @@ class Redaction:
 
     def _escaped(self, text: str) -> str:
         """A piece between values: what looks as one of our placeholders gets one."""
+        made, end = [], 0
+        for match in self._ours(text):
+            made += [text[end : match.start()], str(self._placeholder(ESCAPED, match[0]))]
+            end = match.end()
+        return "".join([*made, text[end:]])
 
-        def one(match: re.Match[str]) -> str:
-            return str(self._placeholder(ESCAPED, match[0])) if self._is_ours(match) else match[0]
-
-        return SEEN.sub(one, text) if may_have(text) else text
+    def _ours(self, text: str) -> Iterator[re.Match[str]]:
+        """What looks as placeholders of ours. Behind one, a bracket will stand: what is part of a
+        word now (the e of \\u003e) may look as a placeholder then."""
+        match = SEEN.search(text) if may_have(text) else None
+        while match is not None:
+            at, behind = match.end(), self._is_ours(match)
+            if behind:
+                yield match
+            match = (SEEN_NEXT.match(text, at) if behind else None) or SEEN.search(text, at)
 
     def _pattern(self) -> re.Pattern[str] | None:
         wanted = [
