@@ -18,7 +18,8 @@ from noibo.gateway.off_loop import off_loop
 from noibo.gateway.pipeline import KEEP_ALIVE, Errand
 from noibo.gateway.pipeline import Request as Pipelined
 from noibo.gateway.reading import read_fields
-from noibo.gateway.reply import Reply, header
+from noibo.gateway.reply import Headers, Reply, header
+from noibo.gateway.routed.telling import stand_in_headers
 from noibo.gateway.services import Services, services_of
 from noibo.gateway.waiting import Waiting
 from noibo.wire import body
@@ -85,6 +86,7 @@ class Inquiry:
         """The response: `work` gives the name of the model that answered, and the document."""
 
         async def answer(reply: Reply) -> Any:
+            reply.headers += self._stood_in()
             with Waiting(reply, self.services.settings.queue.say_after_s, streamed=False) as wait:
                 model, found = await work(wait.told)
                 await wait.over()
@@ -92,6 +94,14 @@ class Inquiry:
             return found
 
         return Once(voice, answer)
+
+    def _stood_in(self) -> Headers:
+        """Who answers for a virtual model, where nothing is to choose."""
+        settings, virtual = self.services.settings, self.services.virtual
+        name = self.model or settings.default_model
+        name = settings.aliases.get(name, name).removesuffix(":latest")
+        behind = virtual.stand_ins.get(name) if name in virtual.choosing else None
+        return [] if behind is None else stand_in_headers(name, behind)
 
     def asked(
         self, voice: Voice, verb: Verb, question: Callable[[Upstream], Awaitable[Any]]

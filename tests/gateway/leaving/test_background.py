@@ -123,3 +123,22 @@ def test_its_stream_is_numbered_without_a_gap_and_tells_one_answer(
     assert [sse.data(one) for one in sse.events(again) if sse.data(one)] == [
         sse.data(one) for one in sse.events(raw) if sse.data(one)
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/responses/input_tokens", {"input": QUESTION}),
+        ("/tokenize", {"content": QUESTION}),
+        ("/v1/embeddings", {"input": QUESTION}),
+    ],
+)
+def test_what_is_not_routed_says_who_stands_in(
+    front: httpx2.Client, cloud: Cloud, path: str, body: dict[str, Any]
+) -> None:
+    """Also where that one cannot do it: nobody follows."""
+    answer = front.post(path, json={"model": "either", **body})
+    assert answer.headers["x-noibo-route"] == "either; strategy=stand_in; model=echo"
+    assert "only chats and completions are routed" in answer.headers["x-noibo-route-why"]
+    assert "x-noibo-route" not in front.post(path, json={"model": "echo", **body}).headers
+    assert cloud.sent == []

@@ -10,6 +10,9 @@ from noibo.routing.plan import Plan
 from noibo.wire.management import ROUTE_HEADER, WHY_HEADER
 
 LONGEST: Final = 1000
+_STAND_IN: Final = (
+    "only chats and completions are routed: this is asked of its first candidate that is here"
+)
 Tried = list[tuple[str, str]]  # models that gave no answer, and how that ended
 
 
@@ -25,6 +28,12 @@ def route_headers(plan: Plan, model: str, tried: Tried, checked: Sequence[str]) 
     said += [f"tried={_plain(name)}:{how}" for name, how in tried]
     why = " | ".join(reasons_of(plan, tried, checked))
     return [header(ROUTE_HEADER, "; ".join(said)), header(WHY_HEADER, _ascii(why)[:LONGEST])]
+
+
+def stand_in_headers(name: str, model: str) -> Headers:
+    """Of what is no chat and no completion, asked of a virtual model: nothing was chosen."""
+    said = f"{_plain(name)}; strategy=stand_in; model={_plain(model)}"
+    return [header(ROUTE_HEADER, said), header(WHY_HEADER, _STAND_IN)]
 
 
 def reasons_of(plan: Plan, tried: Tried, checked: Sequence[str]) -> tuple[str, ...]:
