@@ -287,3 +287,22 @@ def test_every_candidate_is_a_target_or_ruled_out_with_reasons(
         assert len(found.explain(language)) >= len(candidates)  # type: ignore[arg-type]
     for place, target in enumerate(found.targets):
         assert not target.check or found.after(place, Outcome.UNFIT) is not None
+
+
+# ── what one candidate may cost, and how fast it was ────────────────────────
+
+
+def test_a_candidate_without_a_budget_of_its_own_is_ruled_out_alone() -> None:
+    spent = replace(MINI, means=Means(open=False, why="until midnight", retry_after_s=60))
+    found = plan(asked(0.1), spent, HUGE)
+    assert names(found) == ["huge"] and codes(found, "mini") == {"budget"}
+    assert "until midnight" in " ".join(found.explain())
+    with pytest.raises(NoCandidate) as refused:
+        plan(asked(0.1), spent)
+    assert (refused.value.status, refused.value.retry_after_s) == (429, 60)
+
+
+def test_a_measured_pace_rules_out_what_would_be_too_slow() -> None:
+    slow = replace(SMALL, pace=Pace(read=float("inf"), written=2.0, start_s=1.0))
+    found = plan(asked(0.9, answer_tokens=100), slow, MINI, limits=Limits(max_seconds=20))
+    assert names(found) == ["mini"] and codes(found, "small") == {"too_slow"}

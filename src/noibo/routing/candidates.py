@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from noibo.routing.demand import USUAL, Ability, Demand
+from noibo.routing.demand import USUAL, Ability, Demand, Means
 
 Breaker = Literal["closed", "open", "half-open"]
 Room = Literal["yes", "perhaps", "no"]
@@ -59,7 +59,7 @@ class Candidate:
     """One model. `local`: it runs on this machine, or on a server of the house's own, so that what
     it is told stays. `abilities`: what it can do; where nobody says, what any server of chats can.
     `quality`: the measured share of right answers by kind of task, `""` for all. `allowed`: whoever
-    asks may use it."""
+    asks may use it. `means`: what may be spent on it, besides what may be spent at all."""
 
     name: str
     local: bool
@@ -70,6 +70,7 @@ class Candidate:
     quality: Mapping[str, float] = field(default_factory=dict)
     standing: Standing = Standing()
     allowed: bool = True
+    means: Means = Means()
 
     def room(self, demand: Demand) -> Room:
         """Whether prompt and answer have room in its context."""

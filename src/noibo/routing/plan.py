@@ -213,8 +213,9 @@ def _against_leaving(
     if strategy.kind == "hybrid" and not strategy.api_fallback and complexity != "complex":
         yield Reason.of("no_fallback")
     means = demand.means
-    if not means.open:
-        yield Reason.of("budget", why=means.why or "budget")
+    for spending in (means, one.means):
+        if not spending.open:
+            yield Reason.of("budget", why=spending.why or "budget")
     if means.api_calls_left is not None and means.api_calls_left <= 0:
         yield Reason.of("api_calls", most=strategy.limits.max_api_calls_per_hour or 0)
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from noibo.errors import NoCandidate
 from noibo.routing.candidates import Candidate
-from noibo.routing.demand import Demand
+from noibo.routing.demand import Demand, Means
 from noibo.routing.reasons import Language, Reason
 
 # What mends each obstacle, from what mends itself to what policy forbids; and its HTTP status.
@@ -125,6 +125,10 @@ def nothing_left(
     )
 
 
+def _closed(means: Means) -> bool:
+    return not means.open or (means.api_calls_left is not None and means.api_calls_left <= 0)
+
+
 def _back_in(demand: Demand, ruled_out: Sequence[RuledOut]) -> float | None:
     """Seconds until the first of them can answer, where only time stands against it."""
     waits = []
@@ -134,7 +138,8 @@ def _back_in(demand: Demand, ruled_out: Sequence[RuledOut]) -> float | None:
             continue
         wait = one.candidate.standing.waits_s
         if codes & {"api_calls", "budget"}:
-            wait = max(wait, demand.means.retry_after_s or math.inf)
+            closed = [one for one in (demand.means, one.candidate.means) if _closed(one)]
+            wait = max([wait, *(means.retry_after_s or math.inf for means in closed)])
         waits.append(wait)
     least = min(waits, default=math.inf)
     return least if math.isfinite(least) else None

@@ -138,6 +138,21 @@ def test_a_cost_is_believed_of_who_is_known_to_tell_it(
     assert found == {"cloud": (20_000_000, "prices"), "telling": (1_000, "provider")}
 
 
+def test_what_is_over_its_budget_is_ruled_out_in_the_plan(
+    front: httpx2.Client, cloud: Cloud
+) -> None:
+    cloud.script.usage = {"prompt_tokens": 1, "completion_tokens": 10_000}
+    ask(front, max_tokens=9_999)
+    sent = len(cloud.sent)
+    answer = ask(front, "both", max_tokens=5)
+    assert (answer.status_code, answer.headers["x-noibo-model"]) == (200, "echo")
+    assert (
+        "not cloud: there is no money left for it: until 20" in answer.headers["x-noibo-route-why"]
+    )
+    assert "tried" not in answer.headers["x-noibo-route"]
+    assert len(cloud.sent) == sent
+
+
 def killed_with(server: RunningServer, front: httpx2.Client, body: dict[str, Any]) -> None:
     """The server is killed when some of the answer has come."""
     with pytest.raises(httpx2.HTTPError), front.stream("POST", CHAT, json=body) as answer:
