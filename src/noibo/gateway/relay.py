@@ -17,7 +17,15 @@ import msgspec
 
 from noibo import settings
 from noibo.errors import EngineError
-from noibo.gateway.engine_events import END, NONSENSE, broke_off, decoded, object_in, whole_events
+from noibo.gateway.engine_events import (
+    END,
+    NONSENSE,
+    broke_off,
+    decoded,
+    object_in,
+    require_answer,
+    whole_events,
+)
 from noibo.gateway.exchange import Exchange
 from noibo.gateway.pipeline import Pipeline, Request, Stream
 from noibo.gateway.pulse import Pulse
@@ -125,6 +133,7 @@ class Relay(Exchange):
         """A foreign engine's whole answer, unread."""
         attempt = ATTEMPT.get()
         said = await stream.upstream.whole(stream.response)
+        require_answer(stream.worker, said)
         said = said if attempt is None else attempt.whole(said)
         stream.tokens.told(said)
         await reply.whole(200, said)

@@ -196,6 +196,24 @@ def test_the_next_is_asked_where_the_first_fails(
     assert [one.body["model"] for one in cloud.sent] == ["cloud", "other-there"]
 
 
+@pytest.mark.parametrize("said", [{"error": {"message": "no credits", "code": 402}}, [[[]]], "oh"])
+def test_a_whole_answer_that_is_none_is_asked_of_the_next(
+    front: httpx2.Client, cloud: Cloud, said: Any
+) -> None:
+    from tests.gateway.leaving.cloud import answers
+
+    def answer(handler: Handler, sent: Sent) -> None:
+        if sent.body["model"] == "other-there":
+            answers(handler, sent)
+        else:
+            handler.say(200, said)
+
+    cloud.script.answer = answer
+    found = front.post(CHAT, json=chat("away"))
+    assert found.headers["x-noibo-model"] == "other", found.text
+    assert "tried=cloud:failed" in found.headers["x-noibo-route"]
+
+
 def test_where_all_fail_the_last_error_is_told(front: httpx2.Client, cloud: Cloud) -> None:
     cloud.script.answer = lambda handler, sent: handler.say(
         429, {"error": {"message": "slow down"}}, Retry_After="30"

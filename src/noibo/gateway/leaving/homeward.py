@@ -82,7 +82,7 @@ class Homeward(line.Response):
         return self._teller.feed(said)
 
     def _outcome(self) -> Outcome:
-        if self.status != 200:
+        if self.status != 200 or (self.taken.error and isinstance(self._teller, _Document)):
             return "failed"
         whole = self._teller is not None and self._teller.whole and not self.taken.error
         return "ok" if whole else "cut"
@@ -157,6 +157,7 @@ class _Document:
     def end(self) -> bytes:
         said = bytes(self._said)
         self.whole = True
+        self._taken.error = said.lstrip()[:8] == b'{"error"'
         if b'"usage"' in said:
             try:
                 found = msgspec.json.decode(said)
