@@ -11,6 +11,7 @@ from pathlib import Path
 
 from noibo.engines.engine import Model
 from noibo.engines.hosted.folder import FOLDER, Folder, chat_template
+from noibo.engines.model_name import LATEST
 from noibo.engines.vllm import lora
 from noibo.errors import ModelNotFound, NoiboError
 from noibo.model_settings import ELSEWHERE, RUNNING, USE, USES, ModelSettings, UseSettings
@@ -22,7 +23,6 @@ from noibo.modelstore.store import Store
 ECHO = Model("echo", "echo")
 FRESH_FOR_S = 1.0
 CHECKPOINT = "safetensors"
-LATEST = ":latest"  # goes without saying
 
 
 @dataclass(slots=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from noibo.engines.engine import Model
+from noibo.engines.model_name import LATEST
 from noibo.errors import NotSupported
 from noibo.model_settings import VllmSettings
 
 ENGINE: Final = "vllm"
-_LATEST: Final = ":latest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Adapter:
 
 def served(model: str, adapter: str) -> str:
     """What its server calls it, and who asks."""
-    return f"{model.removesuffix(_LATEST)}-{adapter}"
+    return f"{model.removesuffix(LATEST)}-{adapter}"
 
 
 def require_loaded(model: Model, engine: str) -> None:
