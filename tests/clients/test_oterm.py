@@ -16,7 +16,6 @@ from tests.clients.conftest import environment
 from tests.running import RunningServer, clean_environment, until
 
 QUESTION = "Tell me of Paris."
-BRIEF = "brief:latest"  # by itself the small model may write to the end of its window
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(900)]
 
 
@@ -64,8 +63,19 @@ def begun(words: list[str], whole: list[str]) -> int:
     return len(list(same))
 
 
+@pytest.fixture
+def brief(client_server: RunningServer) -> Iterator[str]:
+    """A model whose answers are short: by itself the small one may write to the end of its window.
+    Its store is kept from run to run, so that it must not stay there."""
+    name = "brief:latest"
+    with ollama.Client(host=client_server.url) as client:
+        client.create(model=name, from_="smollm2:135m", parameters={"num_predict": 120})
+        yield name
+        client.delete(name)
+
+
 def test_oterm_shows_an_answer_while_it_is_written(
-    terminal: Terminal, client_server: RunningServer, tmp_path: Path
+    terminal: Terminal, client_server: RunningServer, brief: str, tmp_path: Path
 ) -> None:
     environ = clean_environment(tmp_path) | {
         "OLLAMA_URL": client_server.url,
@@ -76,8 +86,6 @@ def test_oterm_shows_an_answer_while_it_is_written(
         "LC_ALL": "C.UTF-8",
     }
     (tmp_path / "oterm").mkdir()
-    with ollama.Client(host=client_server.url) as client:
-        client.create(model=BRIEF, from_="smollm2:135m", parameters={"num_predict": 120})
 
     def shows(text: str) -> None:
         until(lambda: text in terminal.screen(), f"{text!r} on the screen", patience=120)
@@ -85,13 +93,13 @@ def test_oterm_shows_an_answer_while_it_is_written(
     terminal.start(str(environment("oterm").parent / "oterm"), environ)
     shows("Welcome to oterm")
     terminal.type("C-n")
-    shows(BRIEF)  # oterm has asked what there is
-    for keys in ("Tab", BRIEF, "Enter", "Tab", "Enter"):
+    shows(brief)  # oterm has asked what there is
+    for keys in ("Tab", brief, "Enter", "Tab", "Enter"):
         terminal.type(keys)
         time.sleep(2)  # oterm looks its models up after each
-    shows(f"Model: {BRIEF}  Size: 0.10 GB")
+    shows(f"Model: {brief}  Size: 0.10 GB")
     terminal.type("BTab", "BTab", "BTab", "BTab", "Enter")
-    shows(f"chat #1 - {BRIEF}")
+    shows(f"chat #1 - {brief}")
     terminal.type(QUESTION, "Enter")
     screens = []
 
