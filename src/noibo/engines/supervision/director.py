@@ -17,6 +17,7 @@ from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any
 
+from noibo.engines.engine import Launch
 from noibo.engines.supervision import turns
 from noibo.engines.supervision.gpu_required import on_gpus
 from noibo.engines.supervision.line import Line
@@ -119,9 +120,15 @@ class Director:
         return 0
 
     def _fills_a_gpu(self) -> bool:
-        """Whether a worker that a GPU takes part in starts or ends just now."""
-        there = (one.worker.launch for one in self.seats.values() if one.worker and one.task)
-        return any(launch.placement.get("gpu_layers") for launch in there)
+        """Whether a worker that a GPU takes part in starts or ends just now, or is to start: its
+        seat's task has begun then, and it is not there yet."""
+        launches: list[Launch] = []
+        for one in self.seats.values():
+            if one.task is not None and one.worker is not None:
+                launches.append(one.worker.launch)
+            elif one.task is not None and one.bytes and one.plan is not None:
+                launches += [rung.launch for rung in one.plan.rungs]
+        return any(launch.placement.get("gpu_layers") for launch in launches)
 
     def _gets_a_gpu(self, seat: Seat, now: float, moments: list[float]) -> bool:
         """Whether a model that must have a GPU, and found no room on one, need not be refused yet:
