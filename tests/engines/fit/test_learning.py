@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import pytest
 
 from noibo import settings
@@ -20,6 +21,7 @@ from noibo.engines.supervision.claim import Claim
 from noibo.engines.supervision.supervisor import Supervisor
 from noibo.engines.tuning import Tuning
 from noibo.engines.upstream import Upstream, new_session
+from noibo.engines.worker import Worker
 from noibo.modelstore.gguf.model_info import inspect_model
 from tests.engines.fit.machines import machine
 from tests.engines.test_llama_cpp import answer
@@ -34,6 +36,15 @@ def model(smollm2_gguf: Path) -> Model:
     return Model("m", "llama_cpp", smollm2_gguf, 134_515_008, 8192, info=info, bytes=size)
 
 
+async def told_of(worker: Worker, tokens: int) -> None:
+    """Wait until the engine has said how long the answer took: it writes that beside answering,
+    and on a busy machine after it."""
+    assert worker.process is not None
+    with anyio.fail_after(60):
+        while not any(f"{tokens} tokens" in line for line in worker.process.log()):
+            await anyio.sleep(0.02)
+
+
 async def test_a_load_and_an_answer_are_learned_from(model: Model, tmp_path: Path) -> None:
     book = Book(tmp_path / "memory.json")
     tree = settings.Settings(engine=LIMITS, home=tmp_path)
@@ -43,6 +54,7 @@ async def test_a_load_and_an_answer_are_learned_from(model: Model, tmp_path: Pat
             prompt = "The sky over the bay is blue. " * 15
             asked = {"prompt": prompt, "max_tokens": 16, "ignore_eos": True}
             await answer(Upstream(worker, session), "/v1/completions", **asked)
+            await told_of(worker, 16)
             placement = worker.facts()["placement"]
     finally:
         await supervisor.close()

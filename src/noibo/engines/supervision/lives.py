@@ -144,8 +144,8 @@ class Lives:
     async def stop(self, seat: Seat, worker: Worker) -> None:
         """Unload it."""
         self.happened[seat.model.name, "unloaded"] += 1
-        await asyncio.to_thread(self.note_use, seat, worker)
         await worker.stop()
+        await asyncio.to_thread(self.note_use, seat, worker)  # by now its log was read to the end
         self.planner.look_again()
         seat.empty()
         seat.plan, seat.rung = None, 0
@@ -160,7 +160,7 @@ class Lives:
         seat.crashed = False
 
     def note_use(self, seat: Seat, worker: Worker) -> None:
-        """Keep how a worker that goes has been used, and how fast it was. Once for each."""
+        """Keep how a worker that went has been used, and how fast it was. Once for each."""
         self._note_speed(worker)
         self.book.used(
             seat.name,
