@@ -66,6 +66,7 @@ LOOKS = (
 REFUSED = {
     *("/v1/moderations", "/v1/audio/speech", "/v1/audio/transcriptions"),
     *("/v1/audio/translations", "/audio/transcriptions", "/v1/chat/completions/control"),
+    "/noibo/v1/feedback",  # a vote on an answer: tests/gateway/leaving/test_votes.py
 }
 ASKS = {path: ("fills", body) for path, body in WRITES.items()}
 ASKS |= {path: ("mean", body) for path, body in EMBEDS.items()}
