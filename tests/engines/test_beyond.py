@@ -18,8 +18,9 @@ import trustme
 
 from noibo.egress import Departure, Destination, Door, Purpose
 from noibo.engines import line
-from noibo.engines.remote.place import Network, Place
+from noibo.engines.remote.place import Place
 from noibo.errors import EgressRefused, SettingsError
+from noibo.networks import Network
 from tests.elsewhere_address import OUTER, needs_network
 from tests.engines.test_line import whole
 
@@ -261,25 +262,14 @@ def test_a_name_can_be_said_to_be_of_ones_own_network() -> None:
         ("https://api.example.com/v1?key=x", "question"),
         ("https://0.0.0.0/v1", "no address of a server"),
         ("https://224.0.0.1/v1", "no address of a server"),
+        ("http://134744072/v1", "no address of a server"),
+        ("https://0x7f.1/v1", "no address of a server"),
         ("ftp://api.example.com/v1", "not an http"),
     ],
 )
 def test_what_cannot_be_is_refused_with_the_settings(url: str, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         Place.of("m", url)
-
-
-@pytest.mark.parametrize(
-    ("address", "network"),
-    [
-        ("64:ff9b::7f00:1", Network.HERE),
-        ("64:ff9b::808:808", Network.PUBLIC),
-        ("2002:0a00:0001::1", Network.OWN),
-        ("::ffff:8.8.8.8", Network.PUBLIC),
-    ],
-)
-def test_an_address_inside_another_counts(address: str, network: Network) -> None:
-    assert [one for one in Network if one.has(address)] == [network]
 
 
 # ── what of it went ─────────────────────────────────────────────────────────

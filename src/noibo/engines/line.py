@@ -24,8 +24,8 @@ from urllib.parse import urlsplit
 import httptools
 
 from noibo.egress import Departure, Destination, require_loopback
-from noibo.engines.remote.place import Network, is_number
 from noibo.errors import EgressRefused
+from noibo.networks import Network, is_number
 
 CONNECT_S: Final = 10.0
 IDLE_S: Final = 4.0  # few servers close sooner

@@ -4,11 +4,9 @@ one for a server elsewhere, which reaches that and nothing else.
 
 from __future__ import annotations
 
-import socket
 import threading
-from collections.abc import Callable
-from ipaddress import ip_address
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
@@ -16,10 +14,10 @@ import httpx2
 from noibo import guarded
 from noibo.egress import Destination, Door, Pass, Purpose, is_loopback, require_loopback
 from noibo.errors import EgressRefused, SettingsError
+from noibo.networks import Network
 
 Made = Callable[[], httpx2.Client]
-_OWN_ENDINGS: Final = (".local", ".lan", ".internal", ".intranet", ".localdomain", ".home.arpa")
-_DIGITS: Final = tuple("0123456789")
+Hook = Callable[[httpx2.Request], None]
 
 
 class Clients:
@@ -54,8 +52,13 @@ class Clients:
 
 def require_home(url: str) -> str:
     """An address of this house, by what is written. Raises `SettingsError` for anybody else's."""
-    host = urlsplit(url).hostname or ""
-    if not is_loopback(url) and not _is_own(host):
+    host, network = urlsplit(url).hostname or "", Network.of(url)
+    if network.cannot_have(host):
+        raise SettingsError(
+            f"The local endpoint {host} is no address of a server.",
+            next_step="Write http://localhost:8000/v1 for this machine's own.",
+        )
+    if network is Network.PUBLIC:
         raise SettingsError(
             f"The local endpoint {host} is neither this machine nor in a network of your own.",
             next_step="Name a server of yours, as http://localhost:8000/v1; another goes to api.",
@@ -77,47 +80,53 @@ def require_sealed(url: str) -> str:
 def home_client(url: str, door: Door) -> httpx2.Client:
     """A client for the house's own server: this machine's, or one of its network, which is written
     down."""
+    held = _held(Network.of(url))
     if is_loopback(url):
-        return httpx2.Client(trust_env=False, event_hooks={"request": [_stays]})
+        return httpx2.Client(trust_env=False, event_hooks={"request": [_stays, held]})
     way = door.open(Purpose.CLOUD_MODEL, [Destination.of(url)])
-    return guarded.client(way, httpx2.HTTPTransport(), event_hooks={"request": [_leads_home]})
+    return guarded.client(way, httpx2.HTTPTransport(), event_hooks={"request": [held]})
 
 
 def away_client(url: str, door: Door) -> httpx2.Client:
     """A client for a server elsewhere, which reaches that and nothing else."""
     way = door.open(Purpose.CLOUD_MODEL, [Destination.of(url)])
-    return httpx2.Client(trust_env=False, event_hooks={"request": [_only(way)]})
-
-
-def _is_own(host: str) -> bool:
-    """By what is written alone."""
-    try:
-        return not ip_address(host).is_global
-    except ValueError:
-        name = host.rstrip(".").lower()
-        if name.rpartition(".")[2].startswith(_DIGITS):  # a number, as some systems read them
-            return False
-        return "." not in name or name.endswith(_OWN_ENDINGS)
-
-
-def _leads_home(request: httpx2.Request) -> None:
-    """Whoever answers for names must not turn what stays in the house to somebody else."""
-    try:
-        found = socket.getaddrinfo(request.url.host, request.url.port, type=socket.SOCK_STREAM)
-    except OSError:
-        return  # nobody is reached
-    if any(ip_address(str(one[4][0]).partition("%")[0]).is_global for one in found):
-        raise EgressRefused(
-            f"{request.url.host} is the name of a server of this house, and leads out of it.",
-            next_step="Name the server by its number, as http://192.168.1.20:8000/v1.",
-        )
+    hooks = [_only(way), _held(Network.of(url))]
+    return httpx2.Client(trust_env=False, event_hooks={"request": hooks})
 
 
 def _stays(request: httpx2.Request) -> None:
     require_loopback(str(request.url))
 
 
-def _only(way: Pass) -> Any:
+def _held(network: Network) -> Hook:
+    """Whoever answers for names must not turn a request to somebody else: the machine that has
+    taken a connection is looked at before a byte is written to it."""
+
+    def hold(request: httpx2.Request) -> None:
+        told = request.extensions.get("trace")
+
+        def trace(event: str, about: Mapping[str, Any]) -> None:
+            if event == "connection.connect_tcp.complete":
+                _look(about["return_value"], network, request.url.host)
+            if told is not None:
+                told(event, about)
+
+        request.extensions = {**request.extensions, "trace": trace}
+
+    return hold
+
+
+def _look(stream: Any, network: Network, host: str) -> None:
+    peer = str(stream.get_extra_info("server_addr")[0])
+    if not network.has(peer):
+        stream.close()
+        raise EgressRefused(
+            f"{host} leads to {peer}, which is not on {network.value}. Nothing was sent.",
+            next_step="Mend what answers for that name, or write the server's number.",
+        )
+
+
+def _only(way: Pass) -> Hook:
     """Departures are written down by `Gate.ask`, with what they carry; here only the place is
     looked at."""
 

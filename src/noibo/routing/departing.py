@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from noibo.egress import Destination, Door, Purpose
+from noibo.egress import UNREACHED, Departure, Destination, Door, Purpose
 from noibo.errors import UsageError
 from noibo.privacy.judgement import CALLER, Judgement, Reason
 from noibo.privacy.judging import Find, judged
 from noibo.privacy.outgoing import outgoing
 from noibo.privacy.policy import Policy
 from noibo.privacy.receipt import Receipt, Sent
-from noibo.routing.endpoint import Endpoint, NotAnswered
+from noibo.routing.endpoint import Endpoint, NotAnswered, Passage
 
 CHAT: Final = "/v1/chat/completions"
 _KEEPS_NOTHING: Final = {"data_collection": "deny"}
@@ -52,14 +52,17 @@ class Gate:
             request=journey.request_id,
             policy=self.policy.fingerprint,
         )
-        sent = Sent.of(str(departure.destination), body, left.redaction.counts)
-        journey.receipt = journey.receipt.with_sent(sent)
+        passage, outcome = Passage(), "cancelled"
         try:
-            answer = endpoint.chat(body)
+            answer = endpoint.chat(body, passage)
+            outcome = "done"
         except NotAnswered as failed:
-            departure.settle(len(body), 0, failed.outcome.value)
+            outcome = failed.outcome.value
             raise
-        departure.settle(len(body), len(msgspec.json.encode(answer)))
+        finally:
+            _settle(departure, passage, outcome)
+            sent = Sent.of(str(departure.destination), body, left.redaction.counts)
+            journey.arrived(sent, written=passage.written)
         return left.redaction.restored(answer)
 
 
@@ -76,6 +79,19 @@ class Journey:
         made = cls(judgement, Receipt.of(judgement, ""))
         made.receipt = Receipt.of(judgement, made.request_id)
         return made
+
+    def arrived(self, sent: Sent, *, written: bool) -> None:
+        """One attempt is over: it left if something of it was written to a connection."""
+        receipt = self.receipt
+        self.receipt = receipt.with_sent(sent) if written else receipt.with_tried(sent.destination)
+
+
+def _settle(departure: Departure, passage: Passage, outcome: str) -> None:
+    departure.written = passage.written
+    if passage.written:
+        departure.settle(departure.bytes, passage.received, outcome)
+    else:
+        departure.settle(0, 0, UNREACHED)
 
 
 def messages_of(

@@ -37,6 +37,19 @@ class NotAnswered(Exception):
 
 
 @dataclass(slots=True)
+class Passage:
+    """What of one question went over the line. `written`: something of it was given to a
+    connection; `received`: bytes that came back, headers left out."""
+
+    written: bool = False
+    received: int = 0
+
+    def told(self, event: str, _: Mapping[str, Any]) -> None:
+        """What the HTTP client says that it is about to do (httpcore's `trace`)."""
+        self.written = self.written or event == "http11.send_request_headers.started"
+
+
+@dataclass(slots=True)
 class Endpoint:
     """`url` ends where OpenAI's paths begin (`…/v1`). `client` gives the HTTP client, when it is
     first needed; `clock` is that of the breaker. For several threads."""
@@ -62,7 +75,7 @@ class Endpoint:
     def first_model(self) -> str:
         """The first model that it lists; asked once. Raises `NotAnswered`."""
         if not self._model:
-            said = self._answered(self._sent("GET", "/models", None, _LOOK_S), "data")
+            said = self._answered(self._sent("GET", "/models", None, _LOOK_S, Passage()), "data")
             names = [one.get("id") for one in said["data"] if isinstance(one, dict)]
             if not names or not isinstance(names[0], str):
                 raise NotAnswered(
@@ -75,12 +88,15 @@ class Endpoint:
             self._model = names[0]
         return self._model
 
-    def chat(self, body: bytes) -> dict[str, Any]:
-        """The whole answer to a chat. Raises `NotAnswered`."""
-        reply = self._sent("POST", "/chat/completions", body, ANSWER_S)
+    def chat(self, body: bytes, passage: Passage | None = None) -> dict[str, Any]:
+        """The whole answer to a chat. Raises `NotAnswered`, and `EgressRefused` where its name does
+        not lead to where it should be; `passage` says what went until then."""
+        reply = self._sent("POST", "/chat/completions", body, ANSWER_S, passage or Passage())
         return self._answered(reply, "choices")
 
-    def _sent(self, method: str, path: str, body: bytes | None, patience_s: float) -> Reply:
+    def _sent(
+        self, method: str, path: str, body: bytes | None, patience_s: float, passage: Passage
+    ) -> Reply:
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
@@ -88,9 +104,14 @@ class Endpoint:
         until = time.monotonic() + patience_s
         try:
             with self.client().stream(
-                method, self.url + path, content=body, headers=headers, timeout=waits
+                method,
+                self.url + path,
+                content=body,
+                headers=headers,
+                timeout=waits,
+                extensions={"trace": passage.told},
             ) as response:
-                content = self._whole(response, until)
+                content = self._whole(response, until, passage)
                 wait = response.headers.get("retry-after", "")
                 return Reply(response.status_code, content, wait)
         except httpx2.TimeoutException:
@@ -98,11 +119,12 @@ class Endpoint:
         except (httpx2.TransportError, httpx2.DecodingError) as exc:
             raise self._failed(Outcome.FAILED, f"does not answer: {exc}") from None
 
-    def _whole(self, response: httpx2.Response, until: float) -> bytes:
+    def _whole(self, response: httpx2.Response, until: float, passage: Passage) -> bytes:
         """Of a server that never ends, or says a byte now and then, no more is taken."""
         content = bytearray()
         for piece in response.iter_bytes():
             content += piece
+            passage.received = len(content)
             if len(content) > _LARGEST:
                 raise self._failed(Outcome.FAILED, f"says more than {_LARGEST >> 20} MiB")
             if time.monotonic() > until:
