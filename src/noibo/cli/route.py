@@ -63,6 +63,7 @@ def explain(
 ) -> None:
     """Say which model would answer, and why no other. Nothing is asked, and nothing is sent."""
     from noibo.cli.route_candidates import candidates_of
+    from noibo.gateway.routed.outcomes import FILE_NAME, Outcomes
     from noibo.routing.plan import make_plan
     from noibo.routing.virtual import virtual_models
 
@@ -73,7 +74,9 @@ def explain(
     judgement = _judged(tree, text, label)
     language: Tongue = "vi" if lang is Language.vi else "en"
     demand = _demand(text, needs, task, judgement, language)
-    demand = _fitted(demand, tree, [one.name for one in candidates if one.local], language)
+    outcomes = Outcomes(tree.home / FILE_NAME)  # what became of the server's own answers
+    here = [one.name for one in candidates if one.local]
+    demand = replace(demand, chance=outcomes.fitted(demand.chance, here, language))
     try:
         plan = make_plan(
             model,
@@ -136,20 +139,6 @@ def _demand(text: str, needs: str, task: str, judgement: Judgement, language: To
         label=judgement.label,
         rule=cast(Rule, str(judgement.rule)),
     )
-
-
-def _fitted(demand: Demand, tree: Settings, here: list[str], language: Tongue) -> Demand:
-    """With the chances as the server fits them, to what became of answers of these models."""
-    from noibo.gateway.routed.outcomes import FILE_NAME, Outcomes
-    from noibo.routing.calibration import own_answers
-
-    outcomes, chance = Outcomes(tree.home / FILE_NAME), demand.chance
-    fitted = {name: outcomes.calibration(name) for name in here}
-    own = {name: one.of(chance.p) for name, one in fitted.items() if one and chance.p is not None}
-    reasons = (*chance.reasons, *own_answers(fitted, language))
-    sure = min((one.sure for one in own.values()), default=chance.sure)
-    of = {name: one.p for name, one in own.items()}
-    return replace(demand, chance=replace(chance, sure=sure, reasons=reasons, of=of))
 
 
 def _none_here(virtual: VirtualModel, missing: list[str]) -> NoCandidate:

@@ -17,7 +17,6 @@ from noibo.gateway.routed.virtual import Virtual
 from noibo.gateway.routed.votes import Answered, Votes
 from noibo.gateway.services import Services
 from noibo.gateway.watching.record import Record
-from noibo.routing.calibration import own_answers
 from noibo.routing.demand import Chance, Demand, Means, Rule, text_tokens
 from noibo.routing.judging import last_question
 from noibo.routing.own_answers import OwnAnswers
@@ -109,13 +108,9 @@ class Chooser:
 
         def look() -> Demand:
             found = weigh(_query(chat, demand))
-            fitted = {name: self.outcomes.calibration(name) for name in here}
-            own = {name: one.of(found.p_local) for name, one in fitted.items() if one}
-            sure = min((one.sure for one in own.values()), default=found.sure)
-            of = {name: one.p for name, one in own.items()}
-            reasons = (*found.reasons(), *own_answers(fitted))
-            chance = Chance(found.p_local, sure, reasons, of)
-            return replace(demand, chance=chance, task=_task_of(found))
+            chance = Chance(found.p_local, found.sure, found.reasons())
+            fitted = self.outcomes.fitted(chance, here)
+            return replace(demand, chance=fitted, task=_task_of(found))
 
         return await asyncio.to_thread(look)
 

@@ -12,12 +12,14 @@ import contextlib
 import threading
 import time
 from collections import defaultdict, deque
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
-from noibo.routing.calibration import Calibration, Outcome, calibrate
+from noibo.routing.calibration import Calibration, Outcome, calibrate, own_answers
+from noibo.routing.demand import Chance
 from noibo.routing.judging import Verdict
 
 KEPT: Final = 500  # of one model
@@ -66,6 +68,22 @@ class Outcomes:
             if model not in self._fitted:
                 self._fitted[model] = calibrate(self._of[model])
             return self._fitted[model]
+
+    def fitted(
+        self, chance: Chance, models: Iterable[str], language: Literal["en", "vi"] = "en"
+    ) -> Chance:
+        """The chance that the shipped weights have, with that of each of these models whose answers
+        are known."""
+        if chance.p is None:
+            return chance
+        known = {name: self.calibration(name) for name in models}
+        own = {name: one.of(chance.p) for name, one in known.items() if one is not None}
+        return Chance(
+            chance.p,
+            min((one.sure for one in own.values()), default=chance.sure),
+            (*chance.reasons, *own_answers(known, language)),
+            {name: one.p for name, one in own.items()},
+        )
 
     def _load(self) -> None:
         if self._read:
