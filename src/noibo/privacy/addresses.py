@@ -38,11 +38,21 @@ _BUILDING: Final = re.compile(
 def find_addresses(text: str) -> list[Span]:
     """Addresses in `text`, in order, without overlaps."""
     reading = Reading.of(text)
-    reader = Reader(reading.text)
-    chains = _widened(list(_chains(reader)), list(asked(reader.text, reader.bare)))
-    found = [Span(*place, LABEL, _SCORE, "addresses") for place in chains]
-    for place in english_addresses(reading.text):
-        found.append(Span(*place, LABEL, _SCORE, "addresses_english"))
+    return [reading.back(span) for span in addresses_in(reading.text)]
+
+
+def addresses_in(text: str) -> list[Span]:
+    """The same for a text as finders read it."""
+    reader = Reader(text)
+    chains = list(_chains(reader))
+    values = list(asked(text, reader.bare))
+    if values:
+        chains = _widened(chains, values)
+    found = [Span(start, end, LABEL, _SCORE, "addresses") for start, end in chains]
+    for start, end in english_addresses(text):
+        found.append(Span(start, end, LABEL, _SCORE, "addresses_english"))
+    if len(found) < 2:
+        return found
     # Of two that overlap the one that begins first and is longer.
     found.sort(key=lambda span: (span.start, -span.end))
     apart: list[Span] = []
@@ -52,7 +62,7 @@ def find_addresses(text: str) -> list[Span]:
                 apart[-1] = span
             continue
         apart.append(span)
-    return [reading.back(span) for span in apart]
+    return apart
 
 
 def _widened(

@@ -47,8 +47,8 @@ _INLINE_ABOUT: Final = re.compile(
     r"(?: (?:tai|o|la|hien tai|hien nay|giao hang|nhan hang|lien he|cu tru|thuong tru|nha|"
     r"cong ty|is|ve|den|toi))*$"
 )
-_TOKEN: Final = re.compile(r"[^\s,;|\t<>\"]+")
-_BETWEEN: Final = re.compile(r" ?[,–-] ?\n?[ ]*|[ ]")
+# A word, and what stands between it and the next one.
+_STEP: Final = r"([^\s,;|\t<>\"]+)( ?[,–-] ?\n?[ ]*|[ ])?"
 _NEXT_LABELS: Final = (
     "sdt dt d/t dthoai dien so_dien tel phone mobile mob mst ma msdn email mail e-mail cccd cmnd "
     "cmt cc fax lh lien hotline tk stk tai_khoan so_tk website nguoi ngay sinh dob gap goi zalo "
@@ -61,6 +61,7 @@ _SHORTENED: Final = frozenset(
      "str", "rd", "ave", "blvd", "dist", "no", "apt", "bldg", "t.p")
 )  # fmt: skip
 _LONG_NUMBER: Final = re.compile(r"\+?\d[\d.\-]{7,}")
+_CLOSING: Final = ".!?)'}]"
 _CHATTED: Final = frozenset(
     ("nha", "nhe", "nhe!", "a", "ah", "ạ", "e", "em", "anh", "chi", "nhung", "va", "gap",
      "goi", "giao", "cho", "ship", "lay", "sdt", "dt", "lh", "khi", "thi", "cam", "on",
@@ -69,9 +70,10 @@ _CHATTED: Final = frozenset(
 
 
 @cache
-def _next_label() -> re.Pattern[str]:
+def _steps() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """The first word of a value, and another one, which is not the next label."""
     words = (word.replace("_", " ") for word in _NEXT_LABELS.split())
-    return re.compile(rf"(?:{any_of(words)})(?![A-Za-z/])")
+    return re.compile(_STEP), re.compile(rf"(?!(?:{any_of(words)})(?![A-Za-z/])){_STEP}")
 
 
 def asked(text: str, bare: str) -> Iterator[tuple[int, int, bool]]:
@@ -130,16 +132,18 @@ def _quoted(bare: str, start: int) -> int:
 def _end(text: str, bare: str, start: int) -> int:
     """Where the value ends."""
     small = not re.search(r"[A-Z]{2}|[A-Z][a-z]", bare[start : start + 40].partition("\n")[0])
+    step, on = _steps()
     end = place = start
     words = 0
     while place - start < _LONGEST:
-        token = _TOKEN.match(bare, place)
-        if not token or (place > start and _next_label().match(bare, place)):
+        token = step.match(bare, place)
+        if not token:
             break
-        word = token[0]
-        stop = _sentence_ends(bare, token.end(), word)
-        word = word.rstrip(".!?)'}]")
-        if not word or _LONG_NUMBER.match(word):
+        step, last, word, stop = on, token.end(1), token[1], False
+        if word[-1] in _CLOSING:
+            stop = _sentence_ends(bare, last, word)
+            word = word.rstrip(_CLOSING)
+        if not word or (len(word) > 7 and _LONG_NUMBER.match(word)):
             break
         if not _belongs(text, place, word, small=small):
             # The name of a shop or a school before the street.
@@ -152,13 +156,10 @@ def _end(text: str, bare: str, start: int) -> int:
         if small and words > 6:
             break
         end = place + len(word)
-        if stop or (end < token.end() and bare[end] in ")'}]!?"):
+        if stop or token[2] is None or (end < last and bare[end] in ")'}]!?"):
             break
-        between = _BETWEEN.match(bare, token.end())
-        if not between:
-            break
-        words = 0 if between[0].strip() else words
-        place = between.end()
+        words = 0 if token[2].strip() else words
+        place = token.end()
     return end
 
 

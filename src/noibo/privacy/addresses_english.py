@@ -59,11 +59,18 @@ def patterns() -> Patterns:
     )
     plain, states = _either("english plain"), _either("states")
     endings = "|".join(ending for ending in listed("foreign endings") if ending.isalpha())
+    # How a street begins that may follow a number.
+    street = (
+        rf"[{caps}]|(?:{openers})\b|(?:[a-z]{{3,12}}[ ]){{1,2}}(?:{plain}|{endings})\b|"
+        rf"[a-z]+(?:{endings})[ ]\d"
+    )
     return Patterns(
         number=re.compile(r"\d(?:(?<=[ \t\n\r>(\"'*:;?].)|(?<=\A.))\d{0,5}(?!\d)"),
         gate=re.compile(
-            rf"[A-Za-z]?(?:[-/]\d{{1,4}}[A-Za-z]?)?,?[ ](?:[{caps}\d]|(?:{openers})\b|"
-            rf"(?:[a-z]{{3,12}}[ ]){{1,2}}(?:{plain}|{endings})\b|[a-z]+(?:{endings})[ ]\d)"
+            rf"[A-Za-z]?(?:[-/]\d{{1,4}}[A-Za-z]?)?,?[ ](?:{street}|"
+            # or another number before it: of the house, or of the street
+            rf"\d{{1,6}}(?:[A-Za-z]?(?:[-/]\d{{1,4}}[A-Za-z]?)?,?[ ](?:{street}|(?:{_SMALL})[ ]|"
+            rf"\d{{1,3}}(?:st|nd|rd|th)[ ])|(?:st|nd|rd|th)[ ]))"
         ),
         after_number=(
             re.compile(
@@ -129,35 +136,46 @@ def english_addresses(text: str) -> Iterator[tuple[int, int]]:
 def _at_number(text: str, start: int, end: int, done: int) -> tuple[int, int] | None:
     """A street with the number at `start`: after it or, if not, before it."""
     rules = patterns()
+    found = _after_number(text, start, done) if rules.gate.match(text, end) else None
+    if found or start < 4 or text[start - 1] != " ":
+        return found
+    if text[start - 2].isalpha() or text[start - 2] == ".":
+        return _before_number(text, start, end, done)
+    return None
+
+
+def _after_number(text: str, start: int, done: int) -> tuple[int, int] | None:
+    rules = patterns()
+    for rule in rules.after_number:
+        found = rule.match(text, start)
+        if found and not _is_date(found[0]) and not _is_year(text, start, found[0]):
+            if rule is rules.after_number[-1] and not _is_street(found[0]):
+                continue
+            flat = rules.flat_before.search(text, max(done, start - 16), start)
+            return (flat.start() if flat else start), found.end()
+    return None
+
+
+def _before_number(text: str, start: int, end: int, done: int) -> tuple[int, int] | None:
     following = text[end : end + 2]
-    if rules.gate.match(text, end):
-        for rule in rules.after_number:
-            found = rule.match(text, start)
-            if found and not _is_date(found[0]) and not _is_year(text, start, found[0]):
-                if rule is rules.after_number[-1] and not _is_street(found[0]):
-                    continue
-                flat = rules.flat_before.search(text, max(done, start - 16), start)
-                return (flat.start() if flat else start), found.end()
-    if (
-        start < 4
-        or text[start - 1] != " "
-        or not (text[start - 2].isalpha() or text[start - 2] == ".")
-        or following[:1].isdigit()
-        or following in (".0", ",0")
-    ):
+    if following[:1].isdigit() or following in (".0", ",0"):
         return None
     back = max(done, start - _BACK)
-    said = text[back : start - 1]
-    words = said.split()[-8:]
+    words = text[back : start - 1].split()
     if not words:
         return None
-    ends = words[-1].lower().endswith(listed("foreign endings"))
-    opened = words[-1][:1].isupper() and not _openers().isdisjoint(said.lower().split())
-    for rule, holds in zip(rules.before_number, (opened, ends), strict=True):
+    ends = words[-1].lower().endswith(_endings())
+    opened = words[-1][:1].isupper() and not _openers().isdisjoint(map(str.lower, words))
+    for rule, holds in zip(patterns().before_number, (opened, ends), strict=True):
         found = rule.search(text, back, start) if holds else None
         if found and end - start < 6 and _capital_or_long(found[0]):
             return _numbers_before(text, found.start(), done), end + (following[:1].isalpha())
     return None
+
+
+@cache
+def _endings() -> tuple[str, ...]:
+    return listed("foreign endings")
 
 
 @cache

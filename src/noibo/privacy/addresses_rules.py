@@ -83,8 +83,6 @@ def patterns() -> Patterns:
     heads = any_of(HOUSE_WORDS[:-1])
     lanes = _bare(*listed("vietnamese street"), *listed("vietnamese lanes"))
     lane = rf"(?:[ ,]{{1,2}}(?:{lanes})\b\.?[ ]?(?:so[ ])?{_NUMBER}(?![ ][Tt]hang|[\w/]))"
-    openers = set(map(bare, listed("vietnamese street")))
-    openers |= {word.capitalize() for word in openers} | {word.upper() for word in openers}
     ends = "st|str|street|road|ward|tower|palace|building|residence"
     return Patterns(
         house=re.compile(
@@ -106,7 +104,7 @@ def patterns() -> Patterns:
         separator=re.compile(r"\s*[,;][ ]*\n?[ ]*|[ ][-–][ ]|[ ]|\n[ ]*|\.(?=[A-Z])"),
         numbers=re.compile(
             rf"{_ALONE}{_MORE_DIGITS},?[ ](?=[A-Z]|\d{{1,2}}(?:[ ][Tt]hang|/\d)|{_SMALL_STREET}|"
-            rf"(?:{'|'.join(sorted(openers))}|(?:{units}))\b)"
+            rf"(?:{streets}|{units})\b)"
         ),
         opened=re.compile(rf"[ .](?=[A-Z\d])(?:{behind(last_words())})"),
         tails=re.compile(

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from noibo.privacy.addresses import find_addresses
+from noibo.privacy.addresses import addresses_in
 from noibo.privacy.dates import behind_names, births
 from noibo.privacy.emails import emails
 from noibo.privacy.headings import Headings
 from noibo.privacy.identifying import identify
 from noibo.privacy.joining import join
-from noibo.privacy.names import find_names
+from noibo.privacy.names import names_in
 from noibo.privacy.networks import sixes
 from noibo.privacy.numbers import numbers
 from noibo.privacy.plates import plates
@@ -40,7 +40,7 @@ def _numbers(text: str) -> Iterator[Span]:
 
 
 STRUCTURED: Final[tuple[Finder, ...]] = (_numbers, births, emails, plates, sixes, secrets)
-ALL: Final[tuple[Finder, ...]] = (*STRUCTURED, find_names, find_addresses)
+ALL: Final[tuple[Finder, ...]] = (*STRUCTURED, names_in, addresses_in)
 
 
 class Detector:

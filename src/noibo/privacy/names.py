@@ -38,17 +38,24 @@ def find_names(text: str, weights: Weights | None = None) -> list[Span]:
     """Names in `text`, in order, without overlaps. Honorifics are not part of a name. `weights`:
     others than those that are shipped, to measure them."""
     reading = Reading.of(text)
-    seen = reading.text
-    found = [_span(*name) for name in _capitalised(seen, weights or shipped())]
-    found += [Span(start, end, LABEL, 0.8, "names_lower") for start, end in lower_names(seen)]
-    asked = [Span(*name, LABEL, 0.85, "names_asked") for name in asked_names(seen)]
-    found = [one for one in found if not any(_within(one, whole) for whole in asked)] + asked
+    return [reading.back(span) for span in names_in(reading.text, weights)]
+
+
+def names_in(text: str, weights: Weights | None = None) -> list[Span]:
+    """The same for a text as finders read it."""
+    found = [_span(*name) for name in _capitalised(text, weights or shipped())]
+    found += [Span(start, end, LABEL, 0.8, "names_lower") for start, end in lower_names(text)]
+    asked = [Span(*name, LABEL, 0.85, "names_asked") for name in asked_names(text)]
+    if asked:
+        found = [one for one in found if not any(_within(one, whole) for whole in asked)] + asked
+    if len(found) < 2:
+        return found
     found.sort()
     apart: list[Span] = []
     for span in found:
         if not apart or span.start >= apart[-1].end:
             apart.append(span)
-    return apart if seen is text else [reading.back(span) for span in apart]
+    return apart
 
 
 def _within(one: Span, whole: Span) -> bool:

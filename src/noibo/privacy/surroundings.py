@@ -19,6 +19,7 @@ _UNITS: Final = re.compile(
 )
 _SHORT_UNITS: Final = re.compile(r" ?[đĐ₫%‰°$€£¥](?!\w)|[dkKgm](?![a-zA-Z])")
 _MONEY: Final = frozenset("$€£¥₫")
+_CLOSING: Final = frozenset("\n\r\t,.;:!?)]}>'\"-–/|")  # no unit begins so
 _LINKS_TO_PHONES: Final = ("zalo.me/", "wa.me/", "tel:", "sms:", "viber:", "t.me/")
 
 
@@ -27,7 +28,7 @@ def measures(text: str, number: Number) -> bool:
     if number.start and text[number.start - 1] in _MONEY:
         return True
     behind = text[number.end : number.end + 14]
-    if not behind or number.plus:
+    if not behind or number.plus or behind[0] in _CLOSING:
         return False
     if _SHORT_UNITS.match(behind):
         return True

@@ -33,11 +33,11 @@ def _sign(sign: str) -> str:
 
 def behind(words: Iterable[str]) -> str:
     """An expression that looks back over one sign at what may be the end of one of `words`: at
-    three letters of it, or at the whole of a shorter one."""
+    four letters of it, or at the whole of a shorter one."""
     ends: dict[int, set[str]] = {}
     for word in words:
-        ends.setdefault(min(len(word), 3), set()).add(word[-3:])
+        ends.setdefault(min(len(word), 4), set()).add(word[-4:])
     return "|".join(
-        rf"(?<={'' if size == 3 else chr(92) + 'b'}(?:{any_of(ends[size])}).)"
+        rf"(?<={'' if size == 4 else chr(92) + 'b'}(?:{any_of(ends[size])}).)"
         for size in sorted(ends, reverse=True)
     )
