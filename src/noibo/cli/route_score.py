@@ -6,13 +6,14 @@ import json as jsonlib
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from noibo.errors import UsageError
 
-_FORM = '{"id": "1", "prompt": "Thủ đô của Việt Nam là gì?"}'
+_NAMED: Final = 10  # lines that cannot be scored
+_FORM: Final = '{"id": "1", "prompt": "Thủ đô của Việt Nam là gì?"}'
 
 
 def score(
@@ -21,22 +22,34 @@ def score(
     ] = "-",
     reasons: Annotated[bool, typer.Option("--reasons", help="Say why, too.")] = False,
 ) -> None:
-    """Say how likely the local model is right, and the class, for each prompt."""
+    """Say how likely the local model is right, and the class, for each prompt. A line that cannot
+    be scored is named, and those after it are scored all the same."""
     from noibo.routing.complexity import ComplexityClassifier
     from noibo.routing.features import Query
 
     classifier = ComplexityClassifier()
     if classifier.broken:
         print(f"By rules alone: {classifier.broken}.", file=sys.stderr)
-    for id_, prompt in _prompts(json):
+    unreadable = 0
+    for read in _lines(json):
+        if isinstance(read, str):
+            unreadable += 1
+            if unreadable <= _NAMED:
+                print(read, file=sys.stderr)
+            continue
+        id_, prompt = read
         found = classifier.weigh(Query(prompt))
         row: dict[str, Any] = {"id": id_, "p_local": round(found.p_local, 6), "class": found.label}
         if reasons:
             row["reasons"] = found.reasons()
-        print(jsonlib.dumps(row, ensure_ascii=False))
+        # In ASCII, since any text can be said in it; at once, since somebody may wait for a line.
+        print(jsonlib.dumps(row), flush=True)
+    if unreadable:
+        lines = "One line" if unreadable == 1 else f"{unreadable} lines"
+        raise UsageError(f"{lines} could not be scored.", next_step=f"One on each line: {_FORM}")
 
 
-def _prompts(place: str) -> Iterator[tuple[Any, str]]:
+def _lines(place: str) -> Iterator[tuple[Any, str] | str]:
     if place == "-":
         yield from _read(sys.stdin.buffer, "standard input")
         return
@@ -49,22 +62,24 @@ def _prompts(place: str) -> Iterator[tuple[Any, str]]:
         ) from None
 
 
-def _read(lines: Iterable[bytes], place: str) -> Iterator[tuple[Any, str]]:
+def _read(lines: Iterable[bytes], place: str) -> Iterator[tuple[Any, str] | str]:
+    """Id and prompt of each line; of one that has none, what is wrong with it."""
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
+            # A byte order mark is what some editors begin a file with.
             row = jsonlib.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-        except ValueError as error:
-            raise _unreadable(place, number, f"it is not JSON ({error})") from None
+        except (ValueError, RecursionError) as error:
+            yield _unreadable(place, number, f"it is not JSON ({error})")
+            continue
         if not isinstance(row, dict) or "id" not in row:
-            raise _unreadable(place, number, "it has no id")
-        if not isinstance(row.get("prompt"), str):
-            raise _unreadable(place, number, "its prompt is not a text")
-        yield row["id"], row["prompt"]
+            yield _unreadable(place, number, "it has no id")
+        elif not isinstance(row.get("prompt"), str):
+            yield _unreadable(place, number, "its prompt is not a text")
+        else:
+            yield row["id"], row["prompt"]
 
 
-def _unreadable(place: str, number: int, why: str) -> UsageError:
-    return UsageError(
-        f"Line {number} of {place} cannot be scored: {why}.", next_step=f"One on each line: {_FORM}"
-    )
+def _unreadable(place: str, number: int, why: str) -> str:
+    return f"Line {number} of {place} cannot be scored: {why}."
