@@ -60,6 +60,17 @@ async def test_what_cannot_be_written_down_is_not_done(home: Path) -> None:
     assert not done
 
 
+def test_what_a_key_is_called_is_not_in_the_log(home: Path) -> None:
+    made = run_noibo("key", "create", "laptop of Nguyễn Văn An", home=home)
+    assert run_noibo("key", "revoke", "laptop of Nguyễn Văn An", home=home).returncode == 0
+    about = "key:" + made.stdout.split("_")[1]
+    assert [(what, whom) for _, what, whom, _ in told(home)] == [
+        ("key.make", about),
+        ("key.revoke", about),
+    ]
+    assert "Nguyễn" not in (home / FILE_NAME).read_text(encoding="utf-8")
+
+
 def test_commands_and_routes_write_the_same_log(home: Path) -> None:
     done = run_noibo("key", "create", "boss", "--role", "admin", home=home)
     key = done.stdout.strip()

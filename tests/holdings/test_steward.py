@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from noibo.database import schema
 from noibo.database.database import Database
 from noibo.errors import NameTaken
 from noibo.gateway.files.contents import Contents
+from noibo.holdings.gathering import of_hits
 from noibo.holdings.resealing import reseal_rows
 from noibo.holdings.steward import Steward
 from noibo.holdings.wanted import ERASED, Wanted
@@ -89,6 +91,53 @@ async def test_a_user_goes_and_the_other_stays(steward: Steward, database: Datab
     }  # fmt: skip
     assert await steward.count_of("an") == {}
     assert (await steward.count_of("binh"))["responses"] == 600
+
+
+async def test_who_accounts_are_called_after_is_found(steward: Steward, database: Database) -> None:
+    wanted = Wanted.of([NAME, "dao.pham"])
+
+    def rename(connection: Connection) -> None:
+        connection.execute(schema.api_keys.update().values(name=f"laptop of {NAME}"))
+        connection.execute(schema.users.update().values(name="dao.pham"))
+
+    await database.write(rename)
+    found = await steward.find(wanted)
+    accounts = [(hit.kind, hit.excerpt) for hit in found.hits if hit.kind in {"key", "user"}]
+    assert accounts == [("key", f"laptop of {NAME}"), ("user", "dao.pham")]
+    exported = await database.read(lambda connection: of_hits(connection, found))
+    assert exported["user"] == [{"name": "dao.pham", "role": "user", "created_at": 1.0}]
+    assert "digest" not in exported["key"][0]
+    erased = await steward.erase_text(wanted, found)
+    assert erased.counts["key"] == 1
+    assert erased.users == ["dao.pham"], "it is said that the user stays"
+    assert [hit.kind for hit in (await steward.find(wanted)).hits] == ["user"]
+
+
+async def test_what_is_reserved_for_somebody_is_nobodys_then(
+    steward: Steward, database: Database
+) -> None:
+    def reserve(connection: Connection) -> None:
+        for who in ("an", "binh"):
+            entry = {"id": who, "owner": who, "key": f"user:{who}", "model": "far"}
+            claims = [["all", "hour"], [f"user:{who}", "2026-11"]]
+            connection.execute(
+                schema.budget_reservations.insert().values(
+                    id=who, holder="h", at=1.0, state="expired", amount=5,
+                    claims=json.dumps(claims), entry=json.dumps(entry),
+                )
+            )  # fmt: skip
+
+    await database.write(reserve)
+    erased = await steward.erase_user("an")
+    assert erased.counts["reservation"] == 1
+    table = schema.budget_reservations
+    rows = await database.read(lambda connection: connection.execute(table.select()).all())
+    kept = {row.id: (json.loads(row.entry), json.loads(row.claims)) for row in rows}
+    entry, claims = kept["an"]
+    assert entry["owner"] == entry["key"] and entry["owner"].startswith("erased:")
+    assert (entry["model"], claims) == ("far", [["all", "hour"]])
+    assert kept["binh"][0]["owner"] == "binh"
+    assert len(kept["binh"][1]) == 2
 
 
 async def test_a_name_that_begins_the_same_is_another(steward: Steward, database: Database) -> None:

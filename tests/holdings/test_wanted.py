@@ -99,6 +99,26 @@ def test_what_says_what_a_thing_is_stays() -> None:
     assert changed["content"] == f"a {ERASED} of the {ERASED}"
 
 
+@pytest.mark.parametrize("field", ["call_id", "custom_id", "id", "role", "status", "model"])
+def test_what_a_caller_wrote_in_place_of_an_id_is_found(field: str) -> None:
+    wanted = Wanted.of([NAME, "0912345678"])
+    for said in (f"patient {NAME}", "0912 345 678", [NAME]):
+        assert wanted.within_json({field: said})
+    assert wanted.blank_json({field: f"call {NAME}"}) == {field: f"call {ERASED}"}
+    own = {"id": "resp_0912345678abcdef0912345678", "created_at": 1791234567, "status": "completed"}
+    assert Wanted.of(["0912345678", "completed", "1791234567"]).blank_json(own) == own
+
+
+def test_a_name_of_a_field_is_somebody_by_a_number_or_by_more_than_a_word() -> None:
+    wanted = Wanted.of([NAME, "Max", "0912345678"], loose=True)
+    value = {"nguyen_van_an": 1, "u_0912345678": 2, "max_tokens": 3, "Max": 4, "x": {"max": 5}}
+    assert wanted.within_json({"nguyen_van_an": 1}) == "nguyen_van_an"
+    assert wanted.within_json({"max_tokens": 1}) == ""
+    changed = wanted.blank_json(value)
+    assert set(changed) == {ERASED, f"u_{ERASED}", "max_tokens", "x"}
+    assert changed["x"] == {"max": 5}
+
+
 def test_a_number_written_as_one_is_found() -> None:
     value = {"metadata": {"cccd": 123456789012, "count": 3}}
     changed = Wanted.of(["123456789012"]).blank_json(value)

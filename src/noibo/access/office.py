@@ -59,8 +59,7 @@ class Office:
             created_at=now,
             expires_at=None if lasts_s is None else now + lasts_s,
         )
-        details: Details = {
-            "name": name,
+        details: Details = {  # not its name: rows of a chain cannot be taken back
             "owner": key.owner,
             "role": grant.role,
             "models": " ".join(grant.models),
@@ -74,10 +73,16 @@ class Office:
 
     async def revoke_key(self, which: str) -> KeyRow:
         """A key, by its id or name, holds no more. Raises `NotFound`."""
-        async with self._act("key.revoke", which):
+        async with self._act("key.revoke", await self._told_key(which)):
             found = await (await self._open()).revoke_key(which)
         await self.ring.read_again()
         return next(row for row in await self.keys() if row.id == found)
+
+    async def _told_key(self, which: str) -> str:
+        """A key for the log: by its id, if there is such a key."""
+        keys = [key for key in await self.ring.keys() if which in {key.id, key.name}]
+        known = sorted(keys, key=lambda key: (key.id != which, key.revoked_at is not None))
+        return f"key:{known[0].id}" if known else which
 
     async def keys(self) -> list[KeyRow]:
         """All keys, those too that hold no more."""

@@ -55,6 +55,12 @@ _SAYS = {
         Language.vi: "Nhật ký của cơ sở dữ liệu còn giữ nội dung đã xóa cho đến khi người đọc cuối"
         " cùng dừng: hãy chạy lại, hoặc dừng máy chủ.",
     },
+    "users": {
+        Language.en: "Users who are called so stay: {what}. To erase one: noibo privacy"
+        " erase-person --user NAME.",
+        Language.vi: "Người dùng mang tên đó vẫn còn: {what}. Để xóa: noibo privacy erase-person"
+        " --user TÊN.",
+    },
     "remains": {
         Language.en: "What noibo cannot reach: copies of the database and of NOIBO_HOME made"
         " elsewhere, snapshots, blocks a disk has set aside, and what was sent to others"
@@ -280,6 +286,8 @@ def _print_erased(erased: Erased, lang: Language, json: bool) -> None:
         print(_SAYS["erased"][lang].format(what=_counted(erased.counts)))
     if erased.stayed:
         print_paragraph(_SAYS["stayed"][lang].format(what=", ".join(erased.stayed)))
+    if erased.users:
+        print_paragraph(_SAYS["users"][lang].format(what=", ".join(erased.users)))
     if not erased.scrubbed:
         print_paragraph(_SAYS["log"][lang])
     print_paragraph(_SAYS["remains"][lang])

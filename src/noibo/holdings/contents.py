@@ -19,14 +19,14 @@ Open = Callable[[Path], BinaryIO]
 
 
 def is_text(path: Path, open_file: Open) -> bool:
-    """True for what can be searched: UTF-8 without a NUL, by its beginning."""
+    """True for what can be searched: UTF-8 or marked UTF-16 without a NUL, by its beginning."""
     with open_file(path) as file:
         data = file.read(_LOOK)
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(data)  # its last sign may be cut
+        text = codecs.getincrementaldecoder(_encoding(data))().decode(data)  # its end may be cut
     except UnicodeDecodeError:
         return False
-    return b"\0" not in data
+    return "\0" not in text
 
 
 def excerpt(path: Path, wanted: Wanted, open_file: Open) -> str:
@@ -49,10 +49,17 @@ def excerpt(path: Path, wanted: Wanted, open_file: Open) -> str:
 
 
 def _pieces(path: Path, open_file: Open) -> Iterator[str]:
-    before = ""
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a sign may lie in two pieces
+    before, decoder = "", None
     with open_file(path) as file:
         while data := file.read(_PIECE):
+            # A sign may lie in two pieces.
+            decoder = decoder or codecs.getincrementaldecoder(_encoding(data))("replace")
             text = before + decoder.decode(data)
             yield text
             before = text[-_OVERLAP:]
+
+
+def _encoding(beginning: bytes) -> str:
+    """UTF-16 says that it is, as spreadsheets write it; all else is looked at as UTF-8."""
+    marked = beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return "utf-16" if marked else "utf-8"

@@ -108,6 +108,7 @@ def _forget_who(connection: Connection, name: str, gone: Gone) -> None:
     gone.add("usage", _run(connection, usage.update().where(whose).values(
         owner=nobody, key=nobody)))  # fmt: skip
     scopes = [f"user:{name}", *asked]
+    gone.add("reservation", _disown(connection, name, scopes, nobody))
     for table in (schema.budget_spending, schema.budget_calls):
         gone.add("budget", _run(connection, table.delete().where(table.c.scope.in_(scopes))))
     gone.add("key", _run(connection, keys.delete().where(theirs)))
@@ -115,6 +116,25 @@ def _forget_who(connection: Connection, name: str, gone: Gone) -> None:
     gone.add("user", _run(connection, users.delete().where(users.c.name == name)))
     counted = schema.access_version.update()
     connection.execute(counted.values(version=schema.access_version.c.version + 1))
+
+
+def _disown(connection: Connection, name: str, scopes: Iterable[str], nobody: str) -> int:
+    """Calls that money is reserved for have their row of `usage` with them, and whose limits they
+    count for: of a server that died, for a day."""
+    table, whose = schema.budget_reservations, {name, *scopes}
+    count = 0
+    for row in connection.execute(sa.select(table.c.id, table.c.claims, table.c.entry)).all():
+        entry, claims = msgspec.json.decode(row.entry), msgspec.json.decode(row.claims)
+        mine = {key for key in ("owner", "key") if entry.get(key) in whose}
+        kept = [claim for claim in claims if claim[0] not in whose]
+        if not mine and len(kept) == len(claims):
+            continue
+        entry |= dict.fromkeys(("owner", "key") if mine else (), nobody)
+        values = {"entry": entry, "claims": kept}
+        said = {column: msgspec.json.encode(one).decode() for column, one in values.items()}
+        connection.execute(table.update().where(table.c.id == row.id).values(**said))
+        count += 1
+    return count
 
 
 def _require_still(connection: Connection, name: str) -> None:

@@ -10,14 +10,22 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from noibo.database import schema
+from noibo.holdings.accounts import KEY, USER
 from noibo.holdings.export import Export
 from noibo.holdings.finding import Found, owner_is, rows_of
 from noibo.holdings.places import TEXTS, Texts
 from noibo.holdings.steward import Folder
 
 Json = dict[str, Any]
-_KEY: Final = ("id", "name", "owner", "role", "models", "routes", "created_at", "expires_at",
-               "revoked_at")  # fmt: skip
+# What may be shown of accounts: no digest of a key, no password.
+_SHOWN: Final = {
+    KEY: tuple(
+        schema.api_keys.c[name]
+        for name in ("id", "name", "owner", "role", "models", "routes", "created_at", "expires_at",
+                     "revoked_at")
+    ),
+    USER: tuple(schema.users.c[name] for name in ("name", "role", "created_at")),
+}  # fmt: skip
 
 
 def of_user(connection: Connection, name: str) -> dict[str, list[Json]]:
@@ -25,16 +33,10 @@ def of_user(connection: Connection, name: str) -> dict[str, list[Json]]:
     found: dict[str, list[Json]] = {texts.kind: [] for texts in TEXTS}
     for texts, row in rows_of(connection, name):
         found[texts.kind].append(readable(texts, row))
-    users, keys, sessions, usage = (
-        schema.users,
-        schema.api_keys,
-        schema.sessions,
-        schema.usage,
-    )
-    plain = [users.c.name, users.c.role, users.c.created_at]
-    found["user"] = _rows(connection, sa.select(*plain).where(users.c.name == name))
-    columns = [keys.c[one] for one in _KEY]
-    found["key"] = _rows(connection, sa.select(*columns).where(keys.c.owner == name))
+    sessions, usage = schema.sessions, schema.usage
+    users = sa.select(*_SHOWN[USER]).where(schema.users.c.name == name)
+    keys = sa.select(*_SHOWN[KEY]).where(schema.api_keys.c.owner == name)
+    found[USER], found[KEY] = _rows(connection, users), _rows(connection, keys)
     times = sa.select(sessions.c.created_at, sessions.c.seen_at).where(sessions.c.user == name)
     found["session"] = _rows(connection, times)
     found["usage"] = _rows(connection, sa.select(usage).where(owner_is(usage.c.owner, name)))
@@ -46,6 +48,10 @@ def of_hits(connection: Connection, found: Found) -> dict[str, list[Json]]:
     by_kind = {texts.kind: texts for texts in TEXTS}
     rows: dict[str, list[Json]] = {}
     for hit in found.hits:
+        if hit.kind in _SHOWN:
+            shown = _SHOWN[hit.kind]
+            asked = sa.select(*shown).where(shown[0] == hit.key[0])
+            rows.setdefault(hit.kind, []).extend(_rows(connection, asked))
         texts = by_kind.get(hit.kind)
         if texts is None:
             continue

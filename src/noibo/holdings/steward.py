@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from noibo.database import schema
 from noibo.database.database import Database
-from noibo.holdings import erasing, on_disk
+from noibo.holdings import accounts, erasing, on_disk
 from noibo.holdings.contents import excerpt, is_text
 from noibo.holdings.erasing import Gone
 from noibo.holdings.finding import Found, Hit, owner_is, rows_with
@@ -42,6 +42,7 @@ class Erased:
     counts: dict[str, int] = field(default_factory=dict)
     scrubbed: bool = True
     stayed: list[str] = field(default_factory=list)  # files that a batch still reads
+    users: list[str] = field(default_factory=list)  # who are called so, and still are
 
 
 class Steward:
@@ -54,20 +55,29 @@ class Steward:
 
     async def find(self, wanted: Wanted) -> Found:
         """Everything in which somebody is named, whoever stored it."""
-        hits = await self._database.read(lambda connection: list(rows_with(connection, wanted)))
-        found = Found(hits)
+
+        def read(connection: Connection) -> list[Hit]:
+            return [*rows_with(connection, wanted), *accounts.called_after(connection, wanted)]
+
+        found = Found(await self._database.read(read))
         files = await self._database.read(_files)
         await asyncio.to_thread(self._look_into, files, wanted, found)
         found.hits += await asyncio.to_thread(self._typed_here, wanted)
         return found
 
     async def erase_text(self, wanted: Wanted, found: Found) -> Erased:
-        """Take somebody out of what was found: names are replaced, files go altogether."""
-        rows = [hit for hit in found.hits if hit.kind not in {"content", "on_disk"}]
+        """Take somebody out of what was found: names are replaced, files go altogether; users who
+        are called so stay, and are named."""
+        aside = {"content", "on_disk", accounts.KEY, accounts.USER}
+        rows = [hit for hit in found.hits if hit.kind not in aside]
         named = [str(hit.key[0]) for hit in found.hits if hit.kind == "content"]
         gone = await self._database.write(
             lambda connection: erasing.blank(connection, rows, wanted)
         )
+        blanked = await self._database.write(
+            lambda connection: accounts.blank_keys(connection, found.hits, wanted)
+        )
+        gone.add(accounts.KEY, blanked)
         let_go = await self._database.write(lambda connection: erasing.let_go(connection, named))
         await self._remove(let_go)
         gone.add("content", len(let_go))
@@ -76,7 +86,8 @@ class Steward:
                 await asyncio.to_thread(on_disk.blank, self._home / str(hit.key[0]), wanted)
                 gone.add("on_disk", 1)
         scrubbed = await self._database.scrub()
-        return Erased(gone.counts, scrubbed, sorted(set(named) - set(let_go)))
+        users = sorted(str(hit.key[0]) for hit in found.hits if hit.kind == accounts.USER)
+        return Erased(gone.counts, scrubbed, sorted(set(named) - set(let_go)), users)
 
     async def erase_user(self, name: str) -> Erased:
         """Take out all that a user or a key stored, and who they were. Raises `NameTaken` while a

@@ -25,11 +25,13 @@ _BETWEEN: Final = r"[\s.()/-]{0,3}"
 _MARKS: Final = "[\u0300-\u036f]*"
 _DEEPEST: Final = 8  # JSON within strings of JSON
 _FIELD: Final = re.compile(r"[a-z][a-z0-9_]{0,40}")  # a name of OpenAI's, or like one
-# Fields that say what something is: no word of anybody's, and without them nothing can be read.
-_OF_THE_SHAPE: Final = frozenset(
-    {"type", "object", "role", "status", "id", "call_id", "item_id", "previous_response_id"}
-    | {"created_at", "completed_at", "finish_reason", "model", "endpoint", "custom_id"}
-)
+# Values that say what something is, or which: no word of anybody's, and without them nothing can be
+# read. Whatever else stands in such a field is a text: callers choose a `call_id` themselves.
+_KINDS: Final = frozenset({"type", "object", "role", "status", "finish_reason", "endpoint"})
+_KIND: Final = re.compile(r"[a-z/][a-z0-9_./-]{0,60}")
+_IDS: Final = frozenset({"id", "call_id", "item_id", "previous_response_id", "request_id"})
+_ID: Final = re.compile(r"[a-z_]{1,20}[_-][0-9a-f]{16,64}")  # as noibo itself gives them
+_TIMES: Final = frozenset({"created_at", "completed_at"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +75,26 @@ class Wanted:
 
     def within_json(self, value: Any) -> str:
         """The first text of a JSON value in which the person is named; empty for none."""
-        return next((text for text in texts(value) if self.within(text)), "")
+        return next((text for text in texts(value) if self._names(text)), "")
 
     def blank_json(self, value: Any) -> Any:
         """The value without."""
-        return changed(value, self.blank)
+        return changed(value, self._blank_in_json)
+
+    def _names(self, text: str) -> bool:
+        return self._blank_in_json(text) != text if isinstance(text, Field) else self.within(text)
+
+    def _blank_in_json(self, text: str) -> str:
+        """Of a field's name, a single word is nobody: Max is not meant by `max_tokens`."""
+        if not isinstance(text, Field):
+            return self.blank(text)
+        return self.pattern.sub(lambda found: found[0] if found[0].isalpha() else ERASED, text)
+
+
+class Field(str):
+    """The name of a field of JSON, or what looks like one."""
+
+    __slots__ = ()
 
 
 def texts(value: Any, depth: int = 0) -> Iterable[str]:
@@ -91,9 +108,8 @@ def texts(value: Any, depth: int = 0) -> Iterable[str]:
             yield from texts(inner, depth + 1)
     elif isinstance(value, dict):
         for key, one in value.items():
-            if not _FIELD.fullmatch(str(key)):
-                yield str(key)
-            if key not in _OF_THE_SHAPE:
+            yield _key(key)
+            if not _is_of_the_shape(key, one):
                 yield from texts(one, depth)
     elif isinstance(value, list):
         for one in value:
@@ -112,8 +128,8 @@ def changed(value: Any, change: Callable[[str], str], depth: int = 0) -> Any:
         return value if other == inner else msgspec.json.encode(other).decode()
     if isinstance(value, dict):
         return {
-            key if _FIELD.fullmatch(str(key)) else change(str(key)): (
-                one if key in _OF_THE_SHAPE else changed(one, change, depth)
+            str(change(_key(key))): (
+                one if _is_of_the_shape(key, one) else changed(one, change, depth)
             )
             for key, one in value.items()
         }
@@ -122,6 +138,20 @@ def changed(value: Any, change: Callable[[str], str], depth: int = 0) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value if (said := change(str(value))) == str(value) else said
     return value
+
+
+def _key(key: Any) -> str:
+    said = str(key)
+    return Field(said) if _FIELD.fullmatch(said) else said
+
+
+def _is_of_the_shape(key: str, value: Any) -> bool:
+    """True for what the API itself says in a field."""
+    if isinstance(value, str):
+        return bool(
+            (key in _KINDS and _KIND.fullmatch(value)) or (key in _IDS and _ID.fullmatch(value))
+        )
+    return key in _TIMES and not isinstance(value, dict | list)
 
 
 def _inner(text: str) -> Any:
