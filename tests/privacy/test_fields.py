@@ -24,6 +24,7 @@ def packed(text: str, kind: str = "text/plain") -> str:
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00" + bytes(64)).decode()
 PDF = base64.b64encode(b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>\nendobj\n").decode()
+SEALED = base64.b64encode(bytes(range(256))).decode()
 
 
 def user(content: Any) -> dict[str, Any]:
@@ -248,9 +249,9 @@ def test_what_cannot_be_looked_into_is_named(said: dict[str, Any]) -> None:
     "said",
     [
         {"model": "gpt-4o", "stream": True, "temperature": 0.1, "seed": 12345678901},
-        {"messages": [{"role": "tool", "tool_call_id": "call_0912345678"}]},
-        {"input": [{"type": "reasoning", "id": "rs_1", "encrypted_content": "gAAA 0912345678"}]},
-        block(type="redacted_thinking", data="x y"),
+        {"messages": [{"role": "tool", "tool_call_id": "call_1"}]},
+        {"input": [{"type": "reasoning", "id": "rs_1", "encrypted_content": SEALED}]},
+        block(type="redacted_thinking", data=SEALED),
         {"reasoning_effort": "low", "service_tier": "auto", "tool_choice": "auto"},
         {"noibo": {"label": "secret", "note": CANARY}},
     ],
@@ -298,7 +299,8 @@ def test_a_text_comes_with_what_was_said_before_it() -> None:
         ]
     }
     *_, last = texts(asked).pieces
-    assert last == Piece("messages[1].content", "19001234567", "Số tài khoản của anh?\n")
+    before = "Số tài khoản của anh?"
+    assert last == Piece("messages[1].content", "19001234567", f"{before}\n", ends=(before,))
 
 
 def test_what_a_model_reads_last_is_walked_last() -> None:

@@ -13,7 +13,8 @@ def _named(text: str) -> frozenset[str]:
 # What a model reads last. It is walked last, so that placeholders before it keep their numbers
 # when a turn is added.
 CONVERSATION: Final = _named("choices input message messages output prompt")
-# Never content, where they are the protocol's and look as such values do.
+# Words and ids of the protocol. They are looked through all the same, for who asks writes them;
+# what is found there becomes a placeholder as a whole.
 PLAIN: Final = _named(
     """
     call_id citation_mode conversation created_at detail done_reason effort encoding_format
@@ -23,6 +24,8 @@ PLAIN: Final = _named(
     tool_call_id tool_choice tool_use_id truncation ttl type verbosity
     """
 )
+# What the words are: none has digits, but for the shortest.
+WORD: Final = re.compile(r"[\w./:+=-]{0,8}|[A-Za-z_./:+=-]{0,40}", re.ASCII)
 # What a provider alone can read.
 OPAQUE: Final = _named("encrypted_content signature thought_signature")
 # Places that take letters, digits, - and _ alone.
@@ -55,8 +58,6 @@ TOKENS: Final = _named("context input prompt")
 DATA_IF_AN_OBJECT: Final = _named("format input")
 # Lists that are the APIs' own, besides those of PROTOCOL.
 LISTS: Final = FILES | TOKENS | PLAIN
-# What the values of PLAIN look as: a name or an id, and no sentence, address or number of somebody.
-PLAIN_VALUE: Final = re.compile(r"(?!\d{9,}\Z)[\w./:+=-]{0,128}", re.ASCII)
 # Numbers that are the protocol's, as large as they may be: counts, times, seeds.
 NUMBERS: Final = re.compile(
     r"seed|created|timestamp|sequence_number|.*_(?:tokens|duration|at|count|ms|ns|s)"

@@ -19,7 +19,7 @@ from noibo.wire.body import UNREADABLE
 _LITERAL: Final = re.compile(
     r'("(?:[^"\\]++|\\.)*+")(\s*:)?|(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|([{}])', re.DOTALL
 )
-_INTEGER: Final = re.compile(r"-?\d{7,}")
+_INTEGER: Final = re.compile(r"-?\d+")
 
 
 class Reader(Protocol):
@@ -81,10 +81,9 @@ class _Literals:
         return match[0] if new == value else _written(new, string) + is_name
 
     def _number(self, said: str) -> str:
-        if not _INTEGER.fullmatch(said):
-            return said
-        new = self._reader.data(int(said), self._key, self._where)
-        return said if isinstance(new, int) else _written(new, "")
+        value = int(said) if _INTEGER.fullmatch(said) else float(said)
+        new = self._reader.data(value, self._key, self._where)
+        return _written(new, "") if isinstance(new, str) else said
 
     def _nest(self, brace: str) -> None:
         if brace == "{":

@@ -35,7 +35,7 @@ FOLDER: Final = "folder"
 DOCUMENT: Final = "document"
 DEFAULT: Final = "default"
 
-Found = Mapping[tuple[str, str], tuple[Span, ...]]
+Found = Mapping[tuple[str, ...], tuple[Span, ...]]  # by `Piece.key`
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -115,7 +115,7 @@ class Judgement:
 
     def spans(self, piece: Piece) -> tuple[Span, ...] | None:
         """What was found in a text; None for one that nobody has looked at."""
-        return self.found.get((piece.context, piece.text))
+        return self.found.get(piece.key)
 
     def as_json(self) -> dict[str, Any]:
         return {

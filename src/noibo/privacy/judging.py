@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from noibo.privacy.fields import texts
@@ -17,12 +17,16 @@ from noibo.privacy.policy import Policy
 from noibo.privacy.sensitivity import UNKNOWN
 from noibo.privacy.span import Span
 from noibo.privacy.spans import disjoint, is_sound, shifted
-from noibo.privacy.unescaped import unescaped
+from noibo.privacy.unescaped import Unescaped, layers
 from noibo.privacy.walk import Piece
 
 Find = Callable[[str], Sequence[Span]]
 ANSWER: Final = 40  # characters
 _DIGIT: Final = re.compile(r"\d")
+_OF_A_NUMBER: Final = re.compile(r"[\d@]")
+_JOINS: Final = re.compile(r"[\w@+-]{2}")
+_HALF: Final = 200  # characters in which the second half of a value stands
+_WORDS: Final = frozenset({"PERSON", "ADDRESS"})  # found by their sentence: two make another one
 
 
 class Undetected(Exception):
@@ -73,13 +77,13 @@ def scanned(pieces: Iterable[Piece], find: Find | None, late: Callable[[], bool]
     """What is found in each text. Raises `Undetected`."""
     if find is None:
         raise Undetected("there is no detector")
-    found: dict[tuple[str, str], tuple[Span, ...]] = {}
+    found: dict[tuple[str, ...], tuple[Span, ...]] = {}
     for piece in pieces:
-        if (piece.context, piece.text) in found:
+        if piece.key in found:
             continue
         if late():
             raise Undetected("the detector took too long")
-        found[piece.context, piece.text] = tuple(scan(piece, find))
+        found[piece.key] = tuple(scan(piece, find))
     return found
 
 
@@ -91,7 +95,32 @@ def scan(piece: Piece, find: Find) -> list[Span]:
     if before and (len(text) <= ANSWER or _DIGIT.search(text)):
         told = shifted(_read(before + text, find), len(before))
         spans = disjoint([*spans, *(one for one in told if _hangs_on_it(text, one))])
+    for end in piece.ends:
+        if _goes_on(end, text):
+            spans = disjoint([*spans, *_across(end, text, find)])
     return spans
+
+
+def _goes_on(end: str, text: str) -> bool:
+    """The last word of a text and the first of the next may be one, and no word of the language."""
+    last, first = end.split()[-1:], text.split(maxsplit=1)[:1]
+    if not last or not first or not _JOINS.fullmatch(last[0][-1] + first[0][0]):
+        return False
+    return bool(_OF_A_NUMBER.search(last[0] + first[0]))
+
+
+def _across(end: str, text: str, find: Find) -> Iterator[Span]:
+    """The second half of a number, an address or a key that two texts have in two halves. Without
+    it the first says little; what is found there by itself is whole."""
+    end, begin = end.rstrip(), text[:_HALF].lstrip()
+    blank = len(text) - len(text.lstrip())
+    if any(one.end == len(end) for one in _read(end, find)):
+        return
+    for before in (end, f"{end} "):
+        for one in _read(before + begin, find):
+            if one.start < len(end) and one.end > len(before) and one.label not in _WORDS:
+                stop = one.end - len(before) + blank
+                yield Span(blank, stop, one.label, one.score, one.finder)
 
 
 def _hangs_on_it(text: str, span: Span) -> bool:
@@ -114,10 +143,14 @@ def _found(text: str, find: Find) -> list[Span]:
 def _read(text: str, find: Find) -> list[Span]:
     """What is found in a text as it is written, and as it reads."""
     spans = _found(text, find)
-    plain = unescaped(text)
-    if plain is None:
-        return spans
-    return disjoint([*spans, *map(plain.back, _found(plain.text, find))])
+    above: list[Unescaped] = []
+    for plain in layers(text):
+        above.append(plain)
+        found = _found(plain.text, find)
+        for one in reversed(above):
+            found = [one.back(span) for span in found]
+        spans += found
+    return disjoint(spans) if above else spans
 
 
 def _detected(policy: Policy, found: Found) -> Judgement:

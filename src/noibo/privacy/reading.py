@@ -19,22 +19,32 @@ from typing import Final
 from noibo.privacy.folding import is_usual
 from noibo.privacy.span import Span
 
-# Written without width, so they may stand anywhere: joiners, marks of direction, soft hyphens.
+# Written without width, so they may stand anywhere: joiners, marks of direction, soft hyphens,
+# what chooses a form of the sign before it, letters and blanks that are nothing to be seen.
 _UNSEEN: Final = (
-    "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f"
-    "\ufeff"
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 _SPACES: Final = "\u00a0\u2000-\u200a\u202f\u205f\u3000"
 _HYPHENS: Final = "\u2010-\u2015\u2212\ufe58\ufe63"
 _WIDE: Final = "\uff01-\uff5e"
-# Digits of other scripts, and those of mathematical alphabets.
-_DIGITS: Final = (
-    "\u0660-\u0669\u06f0-\u06f9\u07c0-\u07c9\u0966-\u096f\u09e6-\u09ef\u0a66-\u0a6f\u0ae6-\u0aef"
-    "\u0b66-\u0b6f\u0be6-\u0bef\u0c66-\u0c6f\u0ce6-\u0cef\u0d66-\u0d6f\u0e50-\u0e59\u0ed0-\u0ed9"
-    "\u0f20-\u0f29\u1040-\u1049\u17e0-\u17e9\u1810-\u1819\U0001d7ce-\U0001d7ff\U0001fbf0-\U0001fbf9"
-    "\u2070\u00b9\u00b2\u00b3\u2074-\u2079\u2080-\u2089\u2460-\u2468"
+# Noughts of other scripts, each with its nine digits behind it.
+_NOUGHTS: Final = (
+    "\u0660\u06f0\u07c0\u0966\u09e6\u0a66\u0ae6\u0b66\u0be6\u0c66\u0ce6\u0d66\u0de6\u0e50"
+    "\u0ed0\u0f20\u1040\u1090\u17e0\u1810\u1946\u19d0\u1a80\u1a90\u1b50\u1bb0\u1c40\u1c50"
+    "\ua620\ua8d0\ua900\ua9d0\ua9f0\uaa50\uabf0\U000104a0\U00010d30\U00011066\U000110f0"
+    "\U00011136\U000111d0\U000112f0\U00011450\U000114d0\U00011650\U000116c0\U00011730"
+    "\U000118e0\U00011950\U00011c50\U00011d50\U00011da0\U00016a60\U00016ac0\U00016b50"
+    "\U0001e140\U0001e2f0\U0001e950\U0001fbf0"
 )
-_MARKS: Final = "\u0300-\u034e\u0350-\u036f"
+# Besides: mathematical alphabets with their digits, raised and lowered ones, letters in circles,
+# digits in circles, in brackets, with a full stop.
+_DIGITS: Final = "".join(f"{nought}-{chr(ord(nought) + 9)}" for nought in _NOUGHTS) + (
+    "\U0001d400-\U0001d7ff\u2070\u00b9\u00b2\u00b3\u2074-\u2079\u2080-\u2089\u2460-\u2468"
+    "\u2474-\u247c\u2488-\u2490\u24b6-\u24ea\u24f5-\u24fd\u24ff\u2776-\u277e\u2780-\u2788\u278a-\u2792"
+    "\U0001f100-\U0001f10a"
+)
+_MARKS: Final = "\u0300-\u034e\u0350-\u036f\u20d0-\u20f0"
 _ODD: Final = re.compile(f"[{_UNSEEN}{_SPACES}{_HYPHENS}{_WIDE}{_DIGITS}{_MARKS}]")
 # A letter with its marks is one piece: what is read in its place may be one character or several.
 _PIECE: Final = re.compile(
@@ -42,6 +52,7 @@ _PIECE: Final = re.compile(
 )
 _IS_HYPHEN: Final = re.compile(f"[{_HYPHENS}]")
 _IS_UNSEEN: Final = re.compile(f"[{_UNSEEN}]")
+_IS_MARK: Final = re.compile(f"[{_MARKS}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +125,8 @@ def _close(read: list[int], given: list[int], length: int, start: int) -> None:
 
 @functools.lru_cache(4096)
 def _meant(piece: str) -> str:
-    if len(piece) > 1:
-        return unicodedata.normalize("NFC", _meant(piece[0]) + piece[1:])
+    if len(piece) > 1:  # marks that make no letter with it (struck through, in a box) say nothing
+        return _IS_MARK.sub("", unicodedata.normalize("NFC", _meant(piece[0]) + piece[1:]))
     if _IS_UNSEEN.match(piece):
         return ""
     if _IS_HYPHEN.match(piece):

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
-from noibo.privacy.unescaped import unescaped
+from noibo.privacy.unescaped import layers
 
 ESCAPED: Final = "TEXT"  # the kind of what only looks as a placeholder
 _EXACT: Final = frozenset({"API_KEY", "PRIVATE_KEY"})  # where case tells two apart
@@ -20,8 +20,8 @@ _LEAST_KNOWN: Final = 5  # characters of a value that is looked for again
 
 def normalised(kind: str, value: str) -> str:
     """A value without what does not tell it from another spelling of itself."""
-    escaped = unescaped(value)
-    plain = unicodedata.normalize("NFC", escaped.text if escaped else value)
+    *_, read = value, *(one.text for one in layers(value))
+    plain = unicodedata.normalize("NFC", read)
     if kind in _EXACT:
         return plain
     plain = " ".join(plain.casefold().split())

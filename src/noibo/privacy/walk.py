@@ -7,6 +7,7 @@ numbers can be somebody's too. Which is which, `field_names` says.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,6 +20,7 @@ from noibo.privacy.field_key import Key
 from noibo.wire import body
 
 OWN: Final = "noibo"  # the field of a body that is for noibo alone
+_OURS: Final = frozenset({OWN, "model"})  # which model is asked for there, noibo says
 SHORT: Final = 200  # characters: a text so short may need the turn before to be understood
 TAIL: Final = 64  # characters of that turn
 _LEAST_NUMBER: Final = 10**6  # a shorter one says nothing of anybody
@@ -28,12 +30,19 @@ _LEAST_NUMBER: Final = 10**6  # a shorter one says nothing of anybody
 class Piece:
     """One text, and where it stands (`messages[0].content`). `context` is what stands before it and
     helps to understand it: the name of its field, or the end of the turn before. `bare`: its place
-    takes no sign but letters, digits, - and _."""
+    takes no sign but letters, digits, - and _. `ends`: of the two texts before, since a number may
+    be cut in two."""
 
     place: str
     text: str
     context: str = ""
     bare: bool = False
+    ends: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """All that decides what is found in it, wherever it stands."""
+        return (*self.ends, self.context, self.text)
 
 
 Change = Callable[[Piece], str]
@@ -47,13 +56,14 @@ class Walk:
         self.unread: list[str] = []
         self._change = change
         self._tail = ""  # of the text before
+        self._ends: tuple[str, ...] = ()
 
     def body(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Fields, decoded or not; those that change come back as the others are."""
         new = {}
         for name in sorted(fields, key=lambda name: (name in names.CONVERSATION, name)):
-            self._tail = ""
-            new[name] = fields[name] if name == OWN else self._field(name, fields[name])
+            self._tail, self._ends = "", ()
+            new[name] = fields[name] if name in _OURS else self._field(name, fields[name])
         return {self.name(name, ""): new[name] for name in fields}
 
     def _field(self, name: str, value: Any) -> Any:
@@ -112,14 +122,13 @@ class Walk:
         return self.protocol(value, key, place)
 
     def _object(self, value: dict[str, Any], key: str, place: str) -> Any:
-        if value.get("type") == "redacted_thinking":
-            return value  # a provider's own, which nobody else can read
         is_text = value.get("type") == "text"
+        data = "encrypted_content" if value.get("type") == "redacted_thinking" else ""
         made: dict[str, Any] = {}
         for name, one in value.items():
             where = f"{place}.{Key(name).step}"
             if isinstance(one, str) and (name == "file_data" or (name == "data" and not is_text)):
-                made[name] = self._enclosed(one, where)
+                made[name] = self._text(one, data, where) if data else self._enclosed(one, where)
                 continue
             if isinstance(one, str) and (name in names.ELSEWHERE or _is_address(name, key)):
                 self._elsewhere(one, where)
@@ -140,11 +149,12 @@ class Walk:
 
     def _number(self, value: Any, key: Key, place: str) -> Any:
         """A number of many digits, which is a text where it was changed."""
-        if type(value) is not int or abs(value) < _LEAST_NUMBER:
+        whole = int(value) if type(value) is float and value.is_integer() else value
+        if type(whole) is not int or abs(whole) < _LEAST_NUMBER:
             return value
-        text = str(value)
+        text = str(abs(whole))
         new = self._shown(Piece(place, text, key.context))
-        return value if new is text else new
+        return value if new is text else new if whole > 0 else f"-{new}"
 
     def _elsewhere(self, address: str, place: str) -> None:
         """What a model is to look at, and nobody has looked at here."""
@@ -152,25 +162,44 @@ class Walk:
             self.unread.append(place)
 
     def _text(self, value: str, key: str, place: str) -> str:
-        if key in names.OPAQUE or (key in names.PLAIN and names.PLAIN_VALUE.fullmatch(value)):
+        if key in names.PLAIN and (names.WORD.fullmatch(value) or _is_sealed(value, key)):
             return value
         if key in names.FILES:
             return self._enclosed(value, place)
-        is_word = not enclosed.looks_packed(value) and not json_text.is_json(value)
-        if is_word and (key in names.BARE or key in names.PLAIN):
-            return self._shown(Piece(place, value, bare=True))
+        is_plain = not enclosed.looks_packed(value) and not json_text.is_json(value)
+        if is_plain and key in names.BARE | names.PLAIN:
+            return self._runs(self._shown(Piece(place, value, bare=True)), place)
         if key in {"arguments", "partial_json"} and not json_text.readable(value):
             self.unread.append(place)  # escapes could hide anything
+        if not value:
+            return value
         tail = self._tail if len(value) <= SHORT else ""
+        ends, self._ends = self._ends, (value[-TAIL:], *self._ends[:1])
         self._tail = _tail(value)
-        return self._said(value, tail, place)
+        return self._said(value, tail, place, ends)
 
-    def _said(self, value: str, context: str, place: str) -> str:
+    def _said(self, value: str, context: str, place: str, ends: tuple[str, ...] = ()) -> str:
         if json_text.is_json(value):
             return json_text.changed(value, self, place)
         if enclosed.looks_packed(value):
             return self._enclosed(value, place)
-        return self._shown(Piece(place, value, context)) if value else value
+        piece = Piece(place, value, context, ends=ends)
+        return self._runs(self._shown(piece), place) if value else value
+
+    def _runs(self, value: str, place: str) -> str:
+        """What is packed in a sentence. A word of which no text comes is a word; an address that
+        cannot be read is a file like any."""
+
+        def opened(match: re.Match[str]) -> str:
+            if enclosed.is_address(match[0]):
+                return self._enclosed(match[0], place)
+            if (found := enclosed.opened_run(match[0])) is None:
+                return match[0]
+            new = self._said(found.text, "", place)
+            return match[0] if new == found.text else found.closed(new)
+
+        new = enclosed.RUN.sub(opened, value)
+        return value if new == value else new  # the same object
 
     def _enclosed(self, value: str, place: str) -> str:
         """A file inside a text."""
@@ -184,6 +213,14 @@ class Walk:
     def _shown(self, piece: Piece) -> str:
         new = self._change(piece)
         return piece.text if new == piece.text else new  # the same object
+
+
+def _is_sealed(value: str, key: str) -> bool:
+    """What a provider alone can read, and is nothing else: it is long, and no text comes of it."""
+    if key not in names.OPAQUE:
+        return False
+    packed = enclosed.looks_packed(value) and not enclosed.is_address(value)
+    return packed and enclosed.opened(value) is None
 
 
 def _is_address(name: str, holder: str) -> bool:
