@@ -146,12 +146,12 @@ def make_plan(  # noqa: PLR0913 - what a decision stands on, each a value of its
         targets=tuple(_targets(ordered, demand, strategy)),
         ruled_out=tuple(out),
         reasons=(
-            _of_class(p, complexity, strategy),
+            *_of_class(p, strategy),
             *(Reason.of("because", what=what) for what in demand.chance.reasons),
             _of_label(demand),
             *_of_conversation(previous, ordered, strategy),
         ),
-        complexity=complexity,
+        complexity=complexity if strategy.weighs or p is not None else None,
         p_local=p,
         threshold=strategy.confidence,
     )
@@ -256,15 +256,18 @@ def _targets(ordered: Sequence[Ordered], demand: Demand, strategy: Strategy) -> 
         )
 
 
-def _of_class(p: float | None, complexity: Class, strategy: Strategy) -> Reason:
+def _of_class(p: float | None, strategy: Strategy) -> Iterable[Reason]:
+    """What a request is, where its strategy asks for that."""
     if p is None:
-        return Reason.of("unknown_chance")
-    if strategy.classify(p) == "medium":
+        if strategy.weighs:
+            yield Reason.of("unknown_chance")
+    elif strategy.classify(p) == "medium":
         low, high = strategy.complex_threshold, strategy.simple_threshold
-        return Reason.of("medium", p=p, low=low, high=high)
-    if strategy.classify(p) == "simple":
-        return Reason.of("simple", p=p, threshold=strategy.simple_threshold)
-    return Reason.of("complex", p=p, threshold=strategy.complex_threshold)
+        yield Reason.of("medium", p=p, low=low, high=high)
+    elif strategy.classify(p) == "simple":
+        yield Reason.of("simple", p=p, threshold=strategy.simple_threshold)
+    else:
+        yield Reason.of("complex", p=p, threshold=strategy.complex_threshold)
 
 
 def _of_label(demand: Demand) -> Reason:

@@ -17,6 +17,7 @@ from typing import Final, Literal, get_args
 Kind = Literal["local_only", "api_only", "hybrid", "cascade", "cheapest_that_meets"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 Class = Literal["simple", "medium", "complex"]
+_ONE_SIDE: Final = frozenset({"local_only", "api_only"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,11 @@ class Strategy:
     limits: Limits = Limits()
     sticky: bool = True
     margin: float = 0.1
+
+    @property
+    def weighs(self) -> bool:
+        """Whether it matters how hard a request is; else nobody looks."""
+        return self.kind not in _ONE_SIDE
 
     def classify(self, p: float | None) -> Class:
         """The seed's three classes; medium where nobody knows."""

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from noibo.routing.complexity import Complexity, ComplexityClassifier
     from noibo.routing.features import Query
 
-_ASKS_CHANCE: Final = frozenset({"hybrid", "cascade", "cheapest_that_meets"})
-
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -71,7 +69,7 @@ class Chooser:
         candidates = [one for one in found if one is not None]
         chat = as_chat(path, fields)
         demand = Demand.of_chat(chat)
-        if asked.strategy.kind in _ASKS_CHANCE:
+        if asked.strategy.weighs:
             here = [one.name for one in candidates if one.local]
             demand = await self._weighed(chat, demand, here)
         if any(not one.local for one in candidates):
