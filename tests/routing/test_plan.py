@@ -56,7 +56,7 @@ def test_the_seeds_three_classes(p: float | None, kind: str, first: str, checked
 
 
 def test_who_does_not_ask_how_hard_it_is_does_not_say_it() -> None:
-    one_side = [plan(asked(None), kind=kind) for kind in ("local_only", "api_only")]
+    one_side = [plan(asked(None), LARGER, MINI, kind=kind) for kind in ("local_only", "api_only")]
     assert [one.complexity for one in one_side] == [None, None]
     assert not any("how hard" in line for one in one_side for line in one.explain())
     assert "nobody says how hard it is" in plan(asked(None), LARGER, MINI).explain()[0]
