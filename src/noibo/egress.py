@@ -28,7 +28,8 @@ from urllib.parse import urlsplit
 from noibo.errors import DepartureNotRecorded, EgressRefused, LedgerError
 
 if TYPE_CHECKING:
-    from noibo.ledger.ledger import Fields, Ledger
+    from noibo.ledger.ledger import Ledger
+    from noibo.ledger.row import Fields
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,11 @@ from noibo.errors import UsageError
 from noibo.ledger.check import check
 from noibo.ledger.head import Head, read_head
 from noibo.ledger.ledger import Ledger
+from noibo.ledger.node import Node, node_of
 from noibo.ledger.row import read, seal
 
 Lines = list[bytes]
+STRANGER = Node(b"x" * 32, b"y" * 32, "z")  # writes to the file, and does not have the key
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,7 @@ def test_no_row_keeps_a_ledger_from_being_checked(
     last = check(node / "egress.jsonl")
     row: dict[str, Any] = {"kind": kind, "time": 1e9, **said}
     with (node / "egress.jsonl").open("ab") as file:
-        file.write(seal(11, last.hash, row)[0])
+        file.write(seal(11, last.hash, row, node_of(node))[0])
     assert check(node / "egress.jsonl").last == 11
     Ledger(node / "egress.jsonl").prune(2.0)
 
@@ -68,16 +70,16 @@ def harm(node: Path, how: Callable[[Lines], Lines]) -> None:
 def again(lines: Lines, number: int) -> bytes:
     """A row with other contents and a digest that is right for them."""
     row = read(lines[number - 1].rstrip())
-    return seal(number, row.previous, dict(row.fields) | {"bytes": 1})[0]
+    return seal(number, row.previous, dict(row.fields) | {"bytes": 1}, STRANGER)[0]
 
 
-def forged(lines: Lines, first: int) -> Lines:
+def forged(lines: Lines, first: int, by: Node = STRANGER) -> Lines:
     """All rows from one on made anew, each with a right digest, the first of them changed."""
     made = lines[: first - 1]
     previous = read(lines[first - 1].rstrip()).previous
     for number in range(first, len(lines) + 1):
         fields = dict(read(lines[number - 1].rstrip()).fields)
-        line, previous = seal(number, previous, fields | {"bytes": 1})
+        line, previous = seal(number, previous, fields | {"bytes": 1}, by)
         made.append(line)
     return made
 
@@ -138,18 +140,60 @@ def test_every_cut_counts(node: Path) -> None:
         assert not check(path).sound, size
 
 
+# ── rows that somebody else wrote ───────────────────────────────────────────
+
+
+def added(node: Path, *rows: dict[str, Any], by: Node = STRANGER) -> None:
+    """Put rows at the end, each with a right digest, as who lacks the key can."""
+    found = check(node / "egress.jsonl")
+    number, digest = found.last, found.hash
+    with (node / "egress.jsonl").open("ab") as file:
+        for row in rows:
+            number += 1
+            line, digest = seal(number, digest, row, by)
+            file.write(line)
+
+
+def test_a_row_that_somebody_else_added_shows_now_and_later(node: Path) -> None:
+    reached_nobody = {"kind": "settled", "of": 10, "sent": 0, "outcome": "unreached"}
+    added(node, reached_nobody, {"kind": "departure"})
+    said = "rows 11 to 12 (egress.jsonl, line 11): not written by this node"
+    assert said in check(node / "egress.jsonl").faults[0]
+    assert Ledger(node / "egress.jsonl").add({"kind": "departure"}) == 13
+    assert said in check(node / "egress.jsonl").faults[0], "also when a head was signed after it"
+
+
+def test_a_beginning_cut_off_is_not_taken_for_retention(node: Path) -> None:
+    """Who lacks the key says, as retention does, that rows were taken away."""
+    second = read((node / "egress.jsonl").read_bytes().splitlines()[1])
+    added(node, {"kind": "pruned", "time": 1e9, "last": 1, "digest": second.previous})
+    harm(node, lambda x: x[1:])
+    Ledger(node / "egress.jsonl").add({"kind": "departure"})
+    faults = check(node / "egress.jsonl").faults
+    assert [words for words in faults if "row 11 (egress.jsonl, line 10): not written" in words]
+
+
+def test_a_row_made_anew_is_named(node: Path) -> None:
+    harm(node, lambda x: [*x[:3], again(x, 4), *x[4:]])
+    faults = check(node / "egress.jsonl").faults
+    assert any("row 4 (egress.jsonl, line 4): not written by this node" in one for one in faults)
+
+
+def test_rows_by_a_former_key_are_told_by_the_row_of_the_new_one(node: Path) -> None:
+    (node / "node_key.json").unlink()
+    Ledger(node / "egress.jsonl").add({"kind": "departure"})
+    (fault,) = check(node / "egress.jsonl").faults
+    assert "the key was replaced" in fault
+
+
 # ── a head that was kept elsewhere ──────────────────────────────────────────
 
 
 def test_who_has_the_key_cannot_hide_from_a_head_kept_elsewhere(node: Path) -> None:
     """Rows made anew and signed with the node's own key: only the other head knows."""
-    from noibo.ledger.node import find_node
-
-    kept = head_at_5(node)
-    harm(node, lambda x: forged(x, 3))
+    kept, own = head_at_5(node), node_of(node)
+    harm(node, lambda x: forged(x, 3, own))
     last = read((node / "egress.jsonl").read_bytes().splitlines()[-1])
-    own = find_node(node)
-    assert own is not None
     (node / "egress.head").write_text(str(Head.sign("egress", 10, last.hash, 1e9, own)))
     assert check(node / "egress.jsonl").sound
     found = check(node / "egress.jsonl", [kept])
@@ -230,7 +274,7 @@ def test_a_million_rows_are_checked_in_little_memory(tmp_path: Path) -> None:
     row = {"kind": "departure", "time": 1e9, "destination": "https://a.example:443", "bytes": 1}
     with ledger._turn, ledger._alone():
         for _ in range(200):
-            ledger._write([row] * 5000)
+            ledger._writer.write([row] * 5000)
     command = [sys.executable, "-c", MEMORY, str(tmp_path / "egress.jsonl")]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert said[:2] == ["1000000", "True"]

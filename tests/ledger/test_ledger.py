@@ -17,6 +17,7 @@ from noibo.errors import LedgerError
 from noibo.ledger.check import check
 from noibo.ledger.head import read_head
 from noibo.ledger.ledger import Ledger
+from noibo.ledger.node import node_of
 
 WRITE = """
 import sys, pathlib
@@ -161,12 +162,51 @@ def test_a_cut_end_stays_known_after_more_was_written(current: Path) -> None:
     assert len(check(current).faults) == 1
 
 
+def put_back(ledger: Ledger, count: int = 3) -> None:
+    """Ledger and head as they were some rows ago."""
+    current = ledger.places.current
+    kept = [(path, path.read_bytes()) for path in (current, current.with_suffix(".head"))]
+    for _ in range(count):
+        ledger.add({"kind": "test"})
+    for path, data in kept:
+        path.write_bytes(data)
+
+
+def test_who_goes_on_writing_sees_that_an_earlier_ledger_was_put_back(current: Path) -> None:
+    ledger = filled(current)
+    put_back(ledger)
+    assert check(current).faults == [], "nobody could know"
+    assert ledger.add({"kind": "test"}) == 10
+    assert "rows 6 to 8 are gone" in check(current).faults[0]
+
+
+def test_and_sees_it_where_another_went_on_with_that(current: Path) -> None:
+    ledger = filled(current)
+    put_back(ledger)
+    other = Ledger(current)
+    for _ in range(6):
+        other.add({"kind": "test", "who": "another"})
+    ledger.add({"kind": "test"})
+    (fault,) = check(current).faults
+    assert "row 8 is not the one that was signed" in fault
+
+
+def test_and_finds_nothing_where_another_only_went_on(current: Path) -> None:
+    ledger, other = filled(current), Ledger(current, largest_part=1000)
+    for _ in range(20):
+        other.add({"kind": "test"})
+        other.add({"kind": "test"})
+        ledger.add({"kind": "test"})
+    assert (check(current).faults, check(current).notes) == ([], [])
+
+
 def test_a_last_row_that_was_written_anew_stays_known(current: Path) -> None:
     from noibo.ledger.row import seal
 
     filled(current)
     *before, last = rows_of(current)
-    other, _ = seal(5, str(last["previous"]), {"kind": "test", "what": "another"})
+    fields = {"kind": "test", "what": "another"}
+    other, _ = seal(5, str(last["previous"]), fields, node_of(current.parent))
     lines = current.read_bytes().splitlines(keepends=True)
     current.write_bytes(b"".join([*lines[: len(before)], other]))
     assert "row 5 is not the one that was signed" in check(current).faults[0]
@@ -217,7 +257,7 @@ def test_a_part_that_has_grown_is_put_by_and_the_chain_goes_on(current: Path) ->
     for number in range(20):
         assert ledger.add({"kind": "test", "what": number}) == number + 1
     parts = sorted(current.parent.glob("egress-*.jsonl"))
-    assert len(parts) == 3
+    assert len(parts) == 4
     assert check(current).rows == 20
     assert Ledger(current).add({"kind": "test"}) == 21
     assert check(current).faults == []

@@ -24,7 +24,8 @@ from noibo.errors import LedgerError, NoiboError
 from noibo.settings import Settings
 
 if TYPE_CHECKING:
-    from noibo.ledger.ledger import Fields, Ledger
+    from noibo.ledger.ledger import Ledger
+    from noibo.ledger.row import Fields
 
 log = logging.getLogger(__name__)
 

@@ -106,7 +106,9 @@ def verify(
         count = "One fault was" if broken == 1 else f"{broken} faults were"
         raise LedgerBroken(
             f"{count} found: what the ledgers say is not what was written.",
-            next_step="docs/privacy_ledger.md says what each means. Keep the files as they are.",
+            next_step=f"Copy {home} away as it is. `noibo privacy verify --head FILE`, with a head"
+            " that was kept elsewhere, says up to which row they agree; docs/privacy_ledger.md says"
+            " what each fault means.",
         )
 
 

@@ -7,51 +7,23 @@ behind, or what somebody did on purpose and the ledger says itself.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from noibo.errors import LedgerError
+from noibo.ledger.checked import Checked, are, said
 from noibo.ledger.head import Head, read_head
-from noibo.ledger.node import find_node, is_private
-from noibo.ledger.places import NOTHING, Places, read_plain
+from noibo.ledger.marks import Marks
+from noibo.ledger.node import Node, find_node, is_private
+from noibo.ledger.own_rows import OwnRows
+from noibo.ledger.places import NOTHING, Places
 from noibo.ledger.row import Row
 from noibo.ledger.tail import is_unchained
 from noibo.ledger.walk import Foreign, Place, opened, walk
 
-MOST_FAULTS: Final = 50  # that are told; more are counted
 _BEFORE_CLOSING: Final = frozenset({"missing", "rewritten", "head_lost"})  # rows
-
-
-@dataclass(slots=True)
-class Checked:
-    """What a check found. `rows`: how many there are; `last`: the number of the last."""
-
-    ledger: str
-    rows: int = 0
-    last: int = 0
-    first: int = 1
-    hash: str = NOTHING
-    key: str = ""
-    faults: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    untold: int = 0
-    contains: list[int] = field(default_factory=list)  # of the heads asked about: those that hold
-
-    @property
-    def sound(self) -> bool:
-        """True if nothing is wrong."""
-        return not self.faults
-
-    def fault(self, words: str) -> None:
-        """Something is wrong."""
-        if len(self.faults) < MOST_FAULTS:
-            self.faults.append(words)
-        else:
-            self.untold += 1
 
 
 def check(current: Path, heads: Sequence[Head] = ()) -> Checked:
@@ -66,7 +38,8 @@ class _Check:
         self._found = Checked(places.name)
         self._asked = heads
         self._begins_after: Row | None = None  # the first row, where it is not number 1
-        self._pruned: dict[int, str] = {}
+        self._own = OwnRows(places, self._found)
+        self._marks = Marks(self._key())
         self._foreign: tuple[Place, Foreign] | None = None
 
     def run(self) -> Checked:
@@ -85,6 +58,8 @@ class _Check:
                 if one.number in wanted:
                     digests[one.number] = one.hash
         self._end(signed)
+        for words in self._marks.faults():
+            found.fault(words)
         if signed is not None:
             self._compare(signed, digests)
         for head in self._asked:
@@ -111,8 +86,9 @@ class _Check:
                 f"row {row.number} ({place}) does not follow row {found.last} as it stands: one of"
                 " the two was rewritten."
             )
-        for words in self._said(row, place):
+        for words in self._own.faults(row, place):
             found.fault(words)
+        self._marks.look_at(row, place)
         found.rows += 1
         found.last, found.hash = row.number, row.hash
 
@@ -137,59 +113,8 @@ class _Check:
                 self._found.fault(f"{place}: {foreign.why}.")
                 return
             first, last = foreign.numbers
-            said = f"row {first}" if first == last else f"rows {first} to {last}"
-            self._found.fault(f"{said} ({place}): {foreign.why}.")
+            self._found.fault(f"{said(first, last)} ({place}): {foreign.why}.")
             self._found.last, self._found.hash = last, foreign.hash
-
-    def _said(self, row: Row, place: Place) -> Iterator[str]:
-        """What a row of the ledger's own says is wrong; what it says is not, becomes a note."""
-        said = row.fields
-        when = _time(row)
-        if row.kind == "missing":
-            yield (
-                f"{_said_rows(said)} gone: signed before, and on {when} not there any more (row"
-                f" {row.number}, {place})."
-            )
-        elif row.kind == "rewritten":
-            yield (
-                f"row {said.get('row')} is not the one that was signed: on {when} another stood in"
-                f" its place, or it was gone (row {row.number}, {place})."
-            )
-        elif row.kind == "head_lost":
-            yield f"the signed head was gone on {when} (row {row.number}, {place})."
-        elif row.kind == "new_key":
-            yield (
-                f"the key was replaced on {when}, {said.get('before')} by {said.get('now')} (row"
-                f" {row.number}, {place}): heads from before are of the former key."
-            )
-        elif row.kind == "pruned":
-            self._pruned[row.whole("last")] = str(said.get("digest"))
-            self._found.notes.append(
-                f"rows up to {said.get('last')} were taken away on {when}, as retention asked (row"
-                f" {row.number})."
-            )
-        elif row.kind == "taken_over":
-            yield from self._taken_over(row)
-
-    def _taken_over(self, row: Row) -> Iterator[str]:
-        said = row.fields
-        path = self._places.unchained
-        try:
-            digest, size = hashlib.sha256(), 0
-            with read_plain(path) as file:
-                while piece := file.read(2**20):
-                    digest.update(piece)
-                    size += len(piece)
-        except OSError as exc:
-            yield f"{path.name}, which row {row.number} took over, cannot be read: {exc.strerror}."
-            return
-        if (size, digest.hexdigest()) != (said.get("bytes"), said.get("sha256")):
-            yield f"{path.name} is not what row {row.number} took over: it was changed."
-        else:
-            self._found.notes.append(
-                f"{path.name}: {said.get('rows')} rows of a version that did not chain them; that"
-                f" they are unchanged is known from {_time(row)} on."
-            )
 
     # ── ends ────────────────────────────────────────────────────────────────
 
@@ -203,8 +128,8 @@ class _Check:
             )
             self._foreign = None
         self._foreign_is_over()
-        if first is not None and self._pruned.get(first.number - 1) != first.previous:
-            rows = _rows(1, first.number - 1)
+        if first is not None and self._own.pruned.get(first.number - 1) != first.previous:
+            rows = are(1, first.number - 1)
             found.fault(f"{rows} missing: the ledger begins with row {first.number}.")
         if signed is None and found.rows:
             found.fault(f"the signed head ({self._places.head.name}) is gone, or is no head.")
@@ -212,13 +137,13 @@ class _Check:
     def _compare(self, signed: Head, digests: dict[int, str]) -> None:
         found = self._found
         if signed.number > found.last:
-            rows = _rows(found.last + 1, signed.number)
+            rows = are(found.last + 1, signed.number)
             found.fault(f"{rows} missing at the end: the head of {signed.time} signed them.")
         elif digests.get(signed.number) != signed.hash:
             found.fault(f"row {signed.number} is not the one that was signed at {signed.time}.")
         elif signed.number < found.last:
             found.notes.append(
-                f"{_rows(signed.number + 1, found.last)} later than the signed head: a crash came"
+                f"{are(signed.number + 1, found.last)} later than the signed head: a crash came"
                 " between, or they are just being written."
             )
 
@@ -227,12 +152,12 @@ class _Check:
         if head.ledger != self._places.name:
             found.fault(f"the head is of the ledger {head.ledger}, not of {self._places.name}.")
         elif head.number > found.last:
-            rows = _rows(found.last + 1, head.number)
+            rows = are(found.last + 1, head.number)
             found.fault(f"{rows} missing at the end: the head of {head.time} names them.")
         elif digests.get(head.number) == head.hash:
             found.contains.append(head.number)
         elif head.number < found.first:
-            if self._pruned.get(head.number) == head.hash:
+            if self._own.pruned.get(head.number) == head.hash:
                 found.contains.append(head.number)
                 return
             found.fault(
@@ -247,6 +172,12 @@ class _Check:
             )
 
     # ── who signed ──────────────────────────────────────────────────────────
+
+    def _key(self) -> Node | None:
+        """This node's, if it can be read; where not, `_look_at_key` says so."""
+        with contextlib.suppress(LedgerError, OSError):
+            return find_node(self._places.folder)
+        return None
 
     def _signed_head(self) -> Head | None:
         try:
@@ -297,20 +228,5 @@ class _Check:
 
 def _order(place: Place, number: int, last: int) -> str:
     if number > last + 1:
-        return f"{_rows(last + 1, number - 1)} missing: row {number} ({place}) follows row {last}."
+        return f"{are(last + 1, number - 1)} missing: row {number} ({place}) follows row {last}."
     return f"row {number} ({place}) stands after row {last}: rows were moved, or put in twice."
-
-
-def _rows(first: int, last: int) -> str:
-    return f"row {first} is" if first == last else f"rows {first} to {last} are"
-
-
-def _said_rows(said: Mapping[str, object]) -> str:
-    first, last = said.get("first"), said.get("last")
-    return f"row {first} is" if first == last else f"rows {first} to {last} are"
-
-
-def _time(row: Row) -> str:
-    if row.time is None:
-        return "an unknown day"
-    return datetime.fromtimestamp(row.time, UTC).isoformat(timespec="seconds")

@@ -52,6 +52,10 @@ class Node:
         SHA-256."""
         return hmac.digest(self.salt, spice.encode() + sha256, "sha256").hex()
 
+    def mark(self, row: bytes) -> str:
+        """What only this node can put on a row. The first half of an HMAC-SHA256."""
+        return hmac.digest(self.salt, b"row " + row, "sha256").hex()[:32]
+
     def pseudonym(self, name: str) -> str:
         """What stands for a name in rows that nobody can take back; empty for none."""
         return hmac.digest(self.salt, b"name " + name.encode(), "sha256").hex()[:16] if name else ""
