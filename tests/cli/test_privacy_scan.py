@@ -14,7 +14,7 @@ TEXT = "Anh gọi 0912345678 nhé\nSTK: 0011004234567 vcb"
 
 def answered(*lines: str | bytes) -> list[dict]:
     encoded = [line.encode() if isinstance(line, str) else line for line in lines]
-    return [json.loads(line) for line in command.answers(encoded, Detector(STRUCTURED))]
+    return [json.loads(line) for line in command.answers(encoded, Detector(STRUCTURED).find)]
 
 
 def refused(*lines: str | bytes) -> UsageError:
@@ -46,6 +46,7 @@ def test_other_keys_empty_lines_and_a_byte_order_mark_do_no_harm():
         ('{"id": 1, "text": 5}', 'Line 2: "text" is not a string'),
         (b'{"id": 1, "text": "\xff"}', "Line 2 is not UTF-8"),
         ("[" * 100_000, "Line 2 is nested too deeply"),
+        ('{"id": ' + "9" * 5000 + ', "text": "a"}', "Line 2 has a number of thousands of digits"),
     ],
 )
 def test_a_line_that_cannot_be_read_is_named(line, said):
@@ -56,6 +57,26 @@ def test_a_line_that_cannot_be_read_is_named(line, said):
 
 def test_lone_halves_of_characters_are_answered_too():
     assert answered('{"id": "\\ud800", "text": "\\ud800 0912345678"}')[0]["spans"]
+
+
+def test_places_are_counted_in_characters_also_behind_those_of_two_units():
+    (answer,) = answered('{"id": 1, "text": "😀😀 gọi 0912345678"}')
+    assert answer["spans"] == [{"start": 7, "end": 17, "label": "PHONE"}]
+
+
+def test_a_closed_input_is_told(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(UsageError, match="no standard input"):
+        command.scan("-", json=True)
+
+
+def test_a_bad_line_far_down_is_named_after_all_before_it_were_answered(tmp_path, capsys):
+    path = tmp_path / "many.jsonl"
+    line = json.dumps({"id": 1, "text": "vâng ạ " * 50}) + "\n"
+    path.write_text(line * 3000 + "{\n" + line, encoding="utf-8")
+    with pytest.raises(UsageError, match="Line 3001 is not JSON"):
+        command.scan(str(path), json=True)
+    assert len(capsys.readouterr().out.splitlines()) == 3000
 
 
 def test_answers_come_while_the_input_is_still_open():

@@ -8,24 +8,28 @@ where the lines come one by one.
 from __future__ import annotations
 
 import json as jsonlib
-import os
-import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
 
 import typer
 
 from noibo.errors import UsageError
 
 if TYPE_CHECKING:
-    from noibo.privacy.detector import Detector
+    from noibo.cli.privacy_scan_batches import Answer, Batch
     from noibo.privacy.span import Span
 
-_STDIN = "-"
-_NEXT_STEP = 'Each line is one object, such as {"id": "1", "text": "gọi 0912 345 678"}.'
-_STYLES = {"API_KEY": "bold red", "PRIVATE_KEY": "bold red", "PERSON": "bold cyan"}
+    Find = Callable[[str], Sequence[Span]]
+
+_STDIN: Final = "-"
+_NEXT_STEP: Final = 'Each line is one object, such as {"id": "1", "text": "gọi 0912 345 678"}.'
+_STYLES: Final = {"API_KEY": "bold red", "PRIVATE_KEY": "bold red", "PERSON": "bold cyan"}
+# Chats and exports say much more than once; the longer a text, the less likely.
+_KEPT, _LONGEST_KEPT = 4096, 400
 
 
 def scan(
@@ -38,33 +42,61 @@ def scan(
     ] = False,
 ) -> None:
     """Find personal data and keys in a text, without any of it leaving this machine."""
-    from noibo.privacy.detector import Detector
-
-    detector = Detector()
     with _opened(file) as source:
         if json:
-            waited_for = not _is_file(source)
-            for answer in answers(source, detector):
-                sys.stdout.write(answer)
-                if waited_for:
-                    sys.stdout.flush()
+            _answer(source)
             return
         if source.isatty():
             print("Type or paste a text; end it with Ctrl-D.", file=sys.stderr)
         text = _decoded(source.read(), file)
-    _show(text, detector.find(text))
+    _show(text, list(_find()(text)))
 
 
-def answers(lines: Iterable[bytes], detector: Detector) -> Iterator[str]:
-    """One line of JSON for each of `lines` that is not empty. Raises `UsageError` with the number
-    of the line for one that cannot be read; those before it have been answered."""
-    for number, line in enumerate(lines, 1):
+def _answer(source: BinaryIO) -> None:
+    from noibo.cli.privacy_scan_batches import answered, processes
+
+    with closing(answered(source, look, processes())) as answers:
+        for answer in answers:
+            sys.stdout.write(answer.text)
+            sys.stdout.flush()
+            if answer.wrong:
+                message, next_step = answer.wrong
+                raise UsageError(message, next_step=next_step)
+
+
+def look(batch: Batch) -> Answer:
+    """The answers to a batch of lines, up to one that cannot be read."""
+    from noibo.cli.privacy_scan_batches import Answer
+
+    found: list[str] = []
+    try:
+        found.extend(answers(batch.lines, _find(), batch.first))
+    except UsageError as error:
+        return Answer("".join(found), (error.message, error.next_step))
+    return Answer("".join(found))
+
+
+@cache
+def _find() -> Find:
+    """The detector's; what is short and said again is not looked through again."""
+    from noibo.privacy.detector import Detector
+
+    find = Detector().find
+    kept = lru_cache(_KEPT)(find)
+    return lambda text: kept(text) if len(text) < _LONGEST_KEPT else find(text)
+
+
+def answers(lines: Iterable[bytes], find: Find, first: int = 1) -> Iterator[str]:
+    """One line of JSON for each of `lines` that is not empty; `first`: the number of the first.
+    Raises `UsageError` with the number of the line for one that cannot be read; those before it
+    have been answered."""
+    for number, line in enumerate(lines, first):
         if not line.strip():
             continue
         entry = _entry(line, number)
         spans = ", ".join(
             f'{{"start": {span.start}, "end": {span.end}, "label": "{span.label}"}}'
-            for span in detector.find(entry["text"])
+            for span in find(entry["text"])
         )
         # As Python's own: identifiers may be numbers, and any text can be said in ASCII.
         yield f'{{"id": {jsonlib.dumps(entry["id"])}, "spans": [{spans}]}}\n'
@@ -86,6 +118,11 @@ def _entry(line: bytes, number: int) -> dict[str, Any]:
         ) from None
     except RecursionError:
         raise UsageError(f"Line {number} is nested too deeply.", next_step=_NEXT_STEP) from None
+    except ValueError:
+        # What Python refuses to read, because it would take long.
+        raise UsageError(
+            f"Line {number} has a number of thousands of digits.", next_step=_NEXT_STEP
+        ) from None
     if not isinstance(entry, dict):
         raise UsageError(f"Line {number} is not an object.", next_step=_NEXT_STEP)
     if "id" not in entry:
@@ -96,16 +133,12 @@ def _entry(line: bytes, number: int) -> dict[str, Any]:
     return entry
 
 
-def _is_file(source: BinaryIO) -> bool:
-    """Whether all of it is there already, so that nobody waits for the answer to one line."""
-    try:
-        return stat.S_ISREG(os.fstat(source.fileno()).st_mode)
-    except (OSError, ValueError):
-        return False
-
-
 def _opened(file: str) -> BinaryIO:
     if file == _STDIN:
+        if sys.stdin is None:
+            raise UsageError(
+                "There is no standard input: it is closed.", next_step="Name a file, or pipe one."
+            )
         return sys.stdin.buffer
     try:
         return Path(file).open("rb")

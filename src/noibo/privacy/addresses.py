@@ -9,8 +9,10 @@ where one lives, and is not found.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from functools import cache
+from operator import itemgetter
 from typing import Final
 
 from noibo.privacy.addresses_asked import asked
@@ -72,12 +74,15 @@ def _widened(
     only says where the chain in it begins."""
     found = list(chains)
     for start, end, labelled in values:
-        over = [place for place in found if place[0] < end and start < place[1]]
+        # They lie in order and apart: what a value overlaps is a piece of the list.
+        first = bisect_right(found, start, key=itemgetter(1))
+        after = bisect_left(found, end, first, key=itemgetter(0))
+        over = found[first:after]
         if not over and not labelled:
             continue
         last = max((place[1] for place in over), default=end)
-        found = [place for place in found if place not in over]
-        found.append((min([start, *(place[0] for place in over)]), max(last, end * labelled)))
+        whole = min([start, *(place[0] for place in over)]), max(last, end * labelled)
+        found[first:after] = [whole]
     return found
 
 

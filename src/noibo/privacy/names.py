@@ -14,8 +14,11 @@ could not be answered without the name. Living persons are found, well known or 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import accumulate
+from operator import attrgetter
 from typing import Final
 
 from noibo.privacy.names_asked import asked_names
@@ -47,7 +50,7 @@ def names_in(text: str, weights: Weights | None = None) -> list[Span]:
     found += [Span(start, end, LABEL, 0.8, "names_lower") for start, end in lower_names(text)]
     asked = [Span(*name, LABEL, 0.85, "names_asked") for name in asked_names(text)]
     if asked:
-        found = [one for one in found if not any(_within(one, whole) for whole in asked)] + asked
+        found = [*_outside(found, asked), *asked]
     if len(found) < 2:
         return found
     found.sort()
@@ -58,8 +61,14 @@ def names_in(text: str, weights: Weights | None = None) -> list[Span]:
     return apart
 
 
-def _within(one: Span, whole: Span) -> bool:
-    return one.start < whole.end and whole.start < one.end
+def _outside(found: list[Span], wholes: list[Span]) -> Iterator[Span]:
+    """Those that none of `wholes` overlaps."""
+    wholes = sorted(wholes)
+    reached = list(accumulate((whole.end for whole in wholes), max))
+    for one in found:
+        before = bisect_left(wholes, one.end, key=attrgetter("start"))
+        if not before or reached[before - 1] <= one.start:
+            yield one
 
 
 def _span(start: int, end: int, odds: float) -> Span:
