@@ -16,6 +16,7 @@ from noibo.assembly import open_database
 from noibo.database.database import Database
 from noibo.database.schema import budget_holders
 from noibo.errors import ApiCallsExceeded, BudgetExceeded, DatabaseError, PriceUnknown
+from noibo.holdings.erasing import erase_owner
 from noibo.settings import load
 from noibo.usage.budgets import Budgets, Reservation
 from noibo.usage.cost import bound
@@ -24,6 +25,7 @@ from noibo.usage.ledger import Ledger
 from noibo.usage.money import NANOS
 from noibo.usage.periods import Calendar
 from noibo.usage.prices import price_of
+from noibo.usage.reservations import SOON_S
 from noibo.usage.rules import Rule, Spender
 from tests.usage.calls import (
     MODEL,
@@ -75,7 +77,8 @@ async def test_a_call_takes_its_bound_and_leaves_its_cost(database: Database) ->
 
 async def test_a_call_that_does_not_fit_is_refused_until_the_day_ends(database: Database) -> None:
     desk = budgets(database, Rule("all", day=1000, over="refuse"))
-    await desk.reserve(call(), 700, ANNA)
+    held = await desk.reserve(call(), 700, ANNA)
+    await desk.settle(held, call(id=held.entry.id, cost=700))
     with pytest.raises(BudgetExceeded) as caught:
         await desk.reserve(call(), 301, ANNA)
     assert caught.value.retry_after_s == 12 * 3600
@@ -94,6 +97,40 @@ async def test_a_call_dearer_than_a_whole_budget_is_told_that_waiting_does_not_h
     assert caught.value.retry_after_s is None
     assert caught.value.answer_locally
     assert "max_tokens" in caught.value.next_step
+
+
+async def test_room_that_others_have_reserved_may_be_there_again_in_a_moment(
+    database: Database,
+) -> None:
+    desk = budgets(database, Rule("all", day=1000))
+    held = await desk.reserve(call(), 900, ANNA)
+    with pytest.raises(BudgetExceeded) as caught:
+        await desk.reserve(call(), 300, ANNA)
+    assert caught.value.retry_after_s == SOON_S
+    assert "in a moment" in caught.value.next_step
+    await desk.settle(held, call(id=held.entry.id, cost=800))
+    with pytest.raises(BudgetExceeded) as caught:
+        await desk.reserve(call(), 300, ANNA)
+    assert caught.value.retry_after_s == 12 * 3600
+
+
+async def test_a_budget_of_nothing_says_so(database: Database) -> None:
+    desk = budgets(database, Rule("all", day=0, over="refuse"))
+    with pytest.raises(BudgetExceeded, match="is 0: nothing may be spent") as caught:
+        await desk.reserve(call(), 1, ANNA)
+    assert caught.value.retry_after_s is None
+    assert "max_tokens" not in caught.value.next_step
+    await desk.reserve(call(), 0, ANNA)  # of a model that is free
+
+
+async def test_who_was_erased_while_they_were_answered_stays_erased(database: Database) -> None:
+    desk = budgets(database, Rule("all", day=1000))
+    held = await desk.reserve(call(), 400, ANNA)
+    await database.write(lambda connection: erase_owner(connection, "anna") and None)
+    await desk.settle(held, call(id=held.entry.id, cost=150))
+    (kept,) = await rows(database, usage)
+    assert kept.owner == kept.key and kept.owner.startswith("erased:")
+    assert kept.cost == 150
 
 
 async def test_a_call_that_fits_in_one_budget_and_not_in_another_takes_of_neither(
@@ -196,15 +233,17 @@ async def test_a_new_month_is_a_new_budget_where_the_user_is(database: Database)
     hanoi = datetime.timezone(datetime.timedelta(hours=7))
     clock = [moment]
     desk = budgets(database, Rule("all", month=1000), calendar=Calendar(hanoi, lambda: clock[0]))
-    late = await desk.reserve(call(), 1000, ANNA)
+    early = await desk.reserve(call(), 1, ANNA)
+    await desk.settle(early, call(id=early.entry.id, cost=1))
+    late = await desk.reserve(call(), 999, ANNA)
     with pytest.raises(BudgetExceeded) as caught:
-        await desk.reserve(call(), 1, ANNA)
+        await desk.reserve(call(), 1000, ANNA)
     assert caught.value.retry_after_s == 60
     clock[0] += 60
     await desk.reserve(call(), 1000, ANNA)
     # What was reserved in November is charged to November.
     await desk.settle(late, call(id=late.entry.id, cost=10))
-    assert await spending(database) == {("all", "2026-11"): (10, 0), ("all", "2026-12"): (0, 1000)}
+    assert await spending(database) == {("all", "2026-11"): (11, 0), ("all", "2026-12"): (0, 1000)}
 
 
 async def test_a_clock_that_goes_back_gives_nothing_back(database: Database) -> None:

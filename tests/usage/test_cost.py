@@ -13,7 +13,7 @@ from noibo.errors import UsageError
 from noibo.usage.cost import Total, bound, cost, total
 from noibo.usage.money import MOST_A_CALL, Currency, decimal, dollars, nanos, nanos_at_most
 from noibo.usage.prices import Price, Rates, price_of
-from noibo.usage.tokens import Tokens, reported, reported_cost
+from noibo.usage.tokens import Most, Tokens, believed, reported, reported_cost
 
 MINI = price_of("mini", {"input": 0.15, "cached_input": 0.075, "output": 0.6}, "test")
 counts = st.integers(0, 2_000_000)
@@ -192,6 +192,33 @@ def test_no_usage_however_wrong_makes_a_negative_cost(usage: object) -> None:
     assert found is None or found >= 0
     said = reported_cost(usage)
     assert said is None or said >= 0
+
+
+@pytest.mark.parametrize(
+    ("said", "wrote", "expected"),
+    [
+        ((10, 20), True, (10, 20)),
+        ((10, 0), True, (10, None)),  # something was written
+        ((10, 0), False, (10, 0)),
+        ((10, 10**9), True, (10, None)),  # of an answer of a thousand bytes, and a hundred asked
+        ((10**9, 20), True, (None, 20)),
+        ((10, 50_000), True, (10, 50_000)),  # thoughts that nobody sees
+        ((50_000, 20), True, (50_000, 20)),  # what a search found
+        ((None, None), True, (None, None)),
+    ],
+)
+def test_a_count_that_cannot_be_is_none(
+    said: tuple[int | None, int | None], wrote: bool, expected: tuple[int | None, int | None]
+) -> None:
+    found = believed(Tokens(said[0], output=said[1]), Most(30, 100), wrote=wrote, received=1000)
+    assert (found.input, found.output) == expected
+
+
+def test_what_writes_nothing_needs_no_count_of_it() -> None:
+    embedding = reported({"prompt_tokens": 8, "total_tokens": 8})
+    found = believed(embedding, Most(10, 0), wrote=False, received=10)
+    assert cost(found, price_of("e", {"input": 1}, "test")) == 8000
+    assert bound(10, 0, price_of("e", {"input": 1}, "test")) == 10_000
 
 
 def test_the_providers_own_word_for_a_cost() -> None:

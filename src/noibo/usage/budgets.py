@@ -226,9 +226,7 @@ class Budgets:
         kind = ApiCallsExceeded if all(one.claim.period == HOUR for one in full) else BudgetExceeded
         return kind(
             " ".join(_said(one) for one in full),
-            next_step="Ask for fewer tokens (max_tokens): this call alone can cost more than that."
-            if hopeless
-            else "Ask again later, or a model of this machine.",
+            next_step=_next_step(full, hopeless=hopeless),
             retry_after_s=wait,
             resets_at=None if wait is None else now + wait,
             answer_locally=local,
@@ -236,9 +234,18 @@ class Budgets:
 
 
 def _wait(full: Full, now: float) -> float:
-    if full.wait_s is not None:
-        return full.wait_s
-    return max(full.claim.resets_at - now, 0.0)
+    ends = max(full.claim.resets_at - now, 0.0)
+    return ends if full.wait_s is None else min(full.wait_s, ends)
+
+
+def _next_step(full: Sequence[Full], *, hopeless: bool) -> str:
+    if not all(one.claim.limit for one in full):
+        return "Ask a model of this machine."
+    if hopeless:
+        return "Ask for fewer tokens (max_tokens): this call alone can cost more than that."
+    if all(one.wait_s is not None and one.claim.period != HOUR for one in full):
+        return "Ask again in a moment: calls that run have reserved what is left."
+    return "Ask again later, or a model of this machine."
 
 
 def _whose(rule: Rule, scope: str) -> str:
@@ -253,6 +260,8 @@ def _said(full: Full) -> str:
     if claim.period == HOUR:
         return f"The {claim.limit} calls of models elsewhere an hour {whose} were made."
     length = "month" if len(claim.period) == 7 else "day"
+    if not claim.limit:
+        return f"The budget {whose} for a {length} is 0: nothing may be spent."
     many = ""
     if claim.rule.kind in {"key", "user"}:
         used, limit = DOLLARS.shown(full.used), DOLLARS.shown(claim.limit)

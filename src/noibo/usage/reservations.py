@@ -37,9 +37,13 @@ _OPEN, _EXPIRED = "open", "expired"
 _ENTRY: Final = msgspec.json.Decoder(UsageEntry)
 
 
+SOON_S: Final = 5.0  # until calls that run have ended, and what they did not cost is free again
+
+
 @dataclass(frozen=True, slots=True)
 class Full:
-    """A limit that a call does not fit in: what is used of it, and seconds until it has room."""
+    """A limit that a call does not fit in: what is used of it, and seconds until it may have room;
+    None: at the end of its period."""
 
     claim: Claim
     used: int
@@ -109,6 +113,9 @@ def settle(connection: Connection, entry: UsageEntry, charge: int | None = None)
     if found is None:
         insert_entries(connection, [entry])
         return
+    # Whose it is stands in the reservation: somebody may have been erased since.
+    draft = _ENTRY.decode(found.entry)
+    entry = replace(entry, owner=draft.owner, key=draft.key)
     charge = (entry.cost or 0) if charge is None else charge
     late = found.state == _EXPIRED  # it was taken for lost, and charged in full
     spent, freed = (charge - found.amount, 0) if late else (charge, found.amount)
@@ -214,7 +221,8 @@ def _take(connection: Connection, reservation: str, amount: int, claim: Claim) -
     more = table.update().where(*mine, fits).values(reserved=table.c.reserved + amount)
     if connection.execute(more).rowcount:
         return None
-    return Full(claim, sum(used(connection, claim)))
+    spent, reserved = used(connection, claim)
+    return Full(claim, spent + reserved, SOON_S if spent + amount <= claim.limit else None)
 
 
 def _calls(connection: Connection, scope: str) -> int:

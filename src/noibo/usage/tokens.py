@@ -7,13 +7,15 @@ Anthropic reports the first three beside each other, Gemini the last two.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from noibo.usage.money import MOST_A_CALL, dollars
 
 MOST: Final = 10**12  # more is no count of tokens
+_FAR: Final = 10  # times
+_UNSEEN: Final = 100_000  # tokens that are counted, and that the caller neither sends nor sees
 _MOST_DOLLARS: Final = dollars(MOST_A_CALL)
 _INPUT: Final = ("prompt_tokens", "input_tokens", "prompt_eval_count", "promptTokenCount")
 _OUTPUT: Final = ("completion_tokens", "output_tokens", "eval_count", "candidatesTokenCount")
@@ -41,6 +43,31 @@ class Tokens:
 NOTHING: Final = Tokens()
 
 
+@dataclass(frozen=True, slots=True)
+class Most:
+    """The most that a call can take, by what is asked: tokens of its prompt, and of its answers. Of
+    one that writes nothing, as an embedding, `written` is 0."""
+
+    prompt: int
+    written: int
+
+
+def believed(found: Tokens, most: Most, *, wrote: bool, received: int) -> Tokens:
+    """What was reported, without counts that cannot be of such a call: nothing for an answer in
+    which something was written (`wrote`); far more than was asked, and than the bytes of the answer
+    can say. Some do count more than that: the system's own words, thoughts, what a search found."""
+    read, written = found.input, found.output
+    if read is not None and read > _FAR * most.prompt + _UNSEEN:
+        read = None
+    if not most.written:
+        written = written or 0
+    elif written is not None and (
+        (wrote and not written) or written > max(_FAR * most.written, received) + _UNSEEN
+    ):
+        written = None
+    return replace(found, input=read, output=written)
+
+
 def reported(usage: Any) -> Tokens:
     """What a `usage` of OpenAI's, Anthropic's, Gemini's or Ollama's form says. What is no count is
     not reported; a part is at most the whole."""
@@ -59,6 +86,7 @@ def reported(usage: Any) -> Tokens:
         cached = _count(usage.get("cachedContentTokenCount"))
         reasoning = _count(usage.get("thoughtsTokenCount"))
         written = None if written is None else written + (reasoning or 0)
+    read = read or None  # nobody answers nothing: such a count is none
     return Tokens(
         input=read,
         cached=_within(cached, read),

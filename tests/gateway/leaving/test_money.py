@@ -51,6 +51,11 @@ engine = "remote"
 base_url = "{url}"
 retries = 0
 
+[models.vectors]
+engine = "remote"
+base_url = "{url}"
+retries = 0
+
 [virtual.both]
 candidates = ["cloud", "echo"]
 strategy = "hybrid"
@@ -70,6 +75,12 @@ output = 100.0
 [prices.strict]
 input = 0.0
 output = 100.0
+
+[prices.vectors]
+input = 0.02
+
+[budgets."model:vectors"]
+day = 1.0
 
 [budgets."model:cloud"]
 day = 1.0
@@ -268,6 +279,75 @@ def test_a_count_that_is_none_is_charged_at_the_most(
     assert ask(front, max_tokens=100).status_code == 200
     (row,) = [one for one in rows(server) if not one.local]
     assert (row.cost, row.cost_by) == (10_000_000, "bound")
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": 0, "completion_tokens": 0},
+        {"prompt_tokens": 9, "completion_tokens": 0},
+        {"prompt_tokens": 9, "completion_tokens": 10**9},
+    ],
+    ids=str,
+)
+def test_a_count_that_cannot_be_is_charged_at_the_most(
+    front: httpx2.Client, cloud: Cloud, server: RunningServer, usage: Any
+) -> None:
+    cloud.script.usage = usage
+    assert ask(front, max_tokens=100).status_code == 200
+    body = {"model": "cloud", "messages": HELLO, "max_tokens": 100, "stream": True}
+    assert "[DONE]" in front.post(CHAT, json=body).text
+    paid = [one for one in rows(server) if not one.local]
+    assert [(one.cost, one.cost_by) for one in paid] == [(10_000_000, "bound")] * 2
+
+
+def test_a_count_on_the_way_is_not_that_of_a_stream_that_broke(
+    front: httpx2.Client, cloud: Cloud, server: RunningServer
+) -> None:
+    def breaks(handler: Handler, sent: Sent) -> None:
+        handler.begin()
+        for so_far in range(3):
+            delta = {"index": 0, "delta": {"content": "word "}}
+            usage = {"prompt_tokens": 5, "completion_tokens": so_far + 1}
+            handler.event({"choices": [delta], "usage": usage})
+
+    cloud.script.answer = breaks
+    body = {"model": "cloud", "messages": HELLO, "max_tokens": 100, "stream": True}
+    assert "[DONE]" not in front.post(CHAT, json=body).text
+    (row,) = [one for one in rows(server) if not one.local]
+    assert (row.outcome, row.tokens.output) == ("cut", 3)
+    assert (row.cost, row.cost_by) == (10_000_000, "bound")
+
+
+def test_however_a_limit_is_written_it_is_reserved_for(
+    front: httpx2.Client, cloud: Cloud, server: RunningServer
+) -> None:
+    cloud.script.usage = None
+    wide = (
+        {"max_tokens": 20, "max_completion_tokens": 400},
+        {"max_tokens": "400"},
+        {"max_tokens": 100, "n": 4.0},
+        {"max_tokens": -1, "num_predict": 1},
+    )
+    for more in wide:
+        answer = front.post(CHAT, json={"model": "cloud", "messages": HELLO, **more})
+        assert answer.status_code == 200
+    assert cloud.sent[-1].body["max_tokens"] == 8192  # an answer without an end is given one
+    assert front.post(CHAT, json={"model": "cloud", "messages": HELLO}).status_code == 429
+    several = {"model": "cloud", "prompt": ["a", "b"] * 30, "max_tokens": 20}
+    assert front.post("/v1/completions", json=several).status_code == 429
+    paid = [one.cost for one in rows(server) if not one.local]
+    assert paid == [40_000_000, 40_000_000, 40_000_000, 819_200_000]
+
+
+def test_an_embedding_is_charged_by_its_prompt(
+    front: httpx2.Client, cloud: Cloud, server: RunningServer
+) -> None:
+    body = {"model": "vectors", "input": "Hello"}
+    assert front.post("/v1/embeddings", json=body).status_code == 200
+    (row,) = [one for one in rows(server) if not one.local]
+    assert (row.tokens.input, row.tokens.output) == (3, 0)
+    assert (row.cost, row.cost_by) == (60, "prices")
 
 
 def test_what_failed_before_a_byte_costs_nothing(

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from noibo.errors import InvalidRequest
 from noibo.gateway.leaving.providers import asked_of
 from noibo.wire.body import raw
 
@@ -33,6 +34,15 @@ def test_openrouter_is_to_keep_nothing_whatever_is_asked(host: str, provider: An
 @pytest.mark.parametrize("host", ["notopenrouter.ai", "openrouter.ai.example.com", "10.0.0.1"])
 def test_others_are_asked_as_they_are(host: str) -> None:
     assert asked(host, messages=[]) == ({"messages": []}, False)
+
+
+@pytest.mark.parametrize("name", ["models", "route", "preset"])
+def test_openrouter_does_not_choose_the_model(name: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        asked("openrouter.ai", messages=[], **{name: ["a/dear-one"]})
+    assert refused.value.param == name
+    assert asked("openrouter.ai", messages=[], **{name: None})[0]["usage"] == {"include": True}
+    assert asked("10.0.0.1", messages=[], **{name: ["x"]})[0][name] == ["x"]
 
 
 def test_a_stream_is_asked_for_its_count() -> None:

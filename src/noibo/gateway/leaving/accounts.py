@@ -4,29 +4,19 @@ cost."""
 from __future__ import annotations
 
 import functools
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
-import msgspec
-
-from noibo.engines.engine import plain
+from noibo.gateway.leaving import most
 from noibo.usage.budgets import Budgets, Reservation
 from noibo.usage.cost import bound, cost
 from noibo.usage.entry import UsageEntry
 from noibo.usage.ledger import Ledger
 from noibo.usage.local_cost import LocalCost
 from noibo.usage.prices import Price, PriceTable
-from noibo.usage.rules import Spender
-from noibo.wire.body import UNREADABLE
-
-# Of an answer to a request that sets no limit: more is rare, and what it cost is charged after.
-USUAL_ANSWER: Final = 8192
-BYTES_A_TOKEN: Final = 2  # at least, of nearly every text; pictures are counted apart
-PICTURE_TOKENS: Final = 3000
-_LIMITS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens", "num_predict")
-_PICTURE: Final = re.compile(rb'"data:image/[^"]*"')
+from noibo.usage.rules import HOUR, Spender
+from noibo.usage.tokens import Most
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +27,17 @@ class Call:
     draft: UsageEntry
     who: Spender
     price: Price | None
+    tokens: Most
     most: int | None
     believed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked there, as it goes."""
+
+    path: str
+    fields: dict[str, Any]
 
 
 class Accounts:
@@ -61,12 +60,17 @@ class Accounts:
         """The table that holds here."""
         return self._open_prices()
 
-    def call(self, draft: UsageEntry, who: Spender, there: str, fields: Mapping[str, Any]) -> Call:
+    def call(self, draft: UsageEntry, who: Spender, there: str, asked: Asked) -> Call:
         """A call of the model that is called `there` at its destination. Reads a file at first."""
         price = self.prices.find(there, draft.destination)
         price = price or self.prices.own.get(draft.model)
-        prompt, pictures = _size(fields)
-        return Call(draft, who, price, bound(prompt, _longest(fields), price, pictures))
+        prompt, pictures = most.of_prompt(asked.fields)
+        tokens = Most(prompt, most.of_answers(asked.path, asked.fields))
+        return Call(draft, who, price, tokens, bound(prompt, tokens.written, price, pictures))
+
+    def counts_money(self, who: Spender, model: str) -> bool:
+        """True if a budget of money is to be kept to."""
+        return any(one.period != HOUR for one in self.budgets.claims(who, model))
 
     async def reserve(self, call: Call) -> Reservation:
         """Room for it in every budget. Raises `BudgetExceeded`, `PriceUnknown`."""
@@ -84,25 +88,3 @@ def priced(entry: UsageEntry, price: Price | None) -> UsageEntry:
     if entry.cost is None and (found := cost(entry.tokens, price)) is not None:
         return replace(entry, cost=found, cost_by="prices")
     return entry
-
-
-def _size(fields: Mapping[str, Any]) -> tuple[int, int]:
-    """Tokens of a prompt, rather too many than too few, and its pictures."""
-    text = msgspec.json.encode(fields)
-    pictures = _PICTURE.findall(text)
-    plain_bytes = len(text) - sum(map(len, pictures))
-    return plain_bytes // BYTES_A_TOKEN + PICTURE_TOKENS * len(pictures), len(pictures)
-
-
-def _longest(fields: Mapping[str, Any]) -> int:
-    """Tokens that may be written, of all answers together."""
-    limits = [found for name in _LIMITS if (found := _whole(fields, name))]
-    return (min(limits) if limits else USUAL_ANSWER) * max(_whole(fields, "n") or 1, 1)
-
-
-def _whole(fields: Mapping[str, Any], name: str) -> int | None:
-    try:
-        found = plain(fields[name]) if name in fields else None
-    except UNREADABLE:
-        return None
-    return found if isinstance(found, int) and found > 0 else None

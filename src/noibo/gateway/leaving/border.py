@@ -20,7 +20,8 @@ from noibo.engines.remote.dialect import OF_TOKENS
 from noibo.engines.remote.reached import Reached
 from noibo.errors import NotSupported
 from noibo.gateway.access.identity import BY_KEY, now
-from noibo.gateway.leaving.accounts import Accounts
+from noibo.gateway.leaving import most
+from noibo.gateway.leaving.accounts import Accounts, Asked
 from noibo.gateway.leaving.crossing import Bill, Crossing, Tasks, Way
 from noibo.gateway.leaving.detection import Detection
 from noibo.gateway.leaving.journey import Journey
@@ -78,7 +79,7 @@ class Border:
         asked, drops_count = asked_of(place.destination.host, path, going.fields)
         if going.redaction and without_probabilities(asked):
             journey.left_out.add("logprobs")
-        bill = await self._bill(worker, record, judgement, asked)
+        bill = await self._bill(worker, record, judgement, Asked(path, asked))
         going = Outgoing(asked, going.redaction)
         return Crossing(way, bill, going, self._tasks, drops_count=drops_count)
 
@@ -99,8 +100,9 @@ class Border:
         return journey.judged(Judgement.of(self.detection.policy, said))
 
     async def _bill(
-        self, worker: Reached, record: Record, judgement: Judgement, fields: Mapping[str, Any]
+        self, worker: Reached, record: Record, judgement: Judgement, asked: Asked
     ) -> Bill:
+        """What is put aside for it. Under a budget of money an answer has an end: see `most`."""
         who, reach = now(), worker.reach
         draft = UsageEntry(
             id=new_id(),
@@ -117,7 +119,9 @@ class Border:
             label=judgement.label,
         )
         spender = Spender(who.owner, who.by if who.by.startswith(BY_KEY) else "", who.key_name)
-        call = await asyncio.to_thread(self.accounts.call, draft, spender, reach.model, fields)
+        if not reach.trusted and self.accounts.counts_money(spender, worker.model.name):
+            most.limited(reach.place.destination.host, asked.path, asked.fields)
+        call = await asyncio.to_thread(self.accounts.call, draft, spender, reach.model, asked)
         own = self._settings.models.get(worker.model.name)
         if tells_cost(reach.place.destination.host) or (own is not None and own.tells_cost):
             call = replace(call, believed=True)

@@ -16,7 +16,7 @@ from noibo.egress import UNREACHED, Departure, Pass
 from noibo.engines import line
 from noibo.engines.remote.place import Place
 from noibo.gateway.leaving.accounts import Accounts, Call, priced
-from noibo.gateway.leaving.homeward import Homeward
+from noibo.gateway.leaving.homeward import Homeward, Taken
 from noibo.gateway.leaving.journey import Journey
 from noibo.privacy.answer_stream import AnswerStream, wants_json
 from noibo.privacy.judgement import Judgement
@@ -25,7 +25,7 @@ from noibo.privacy.receipt import Sent
 from noibo.usage.budgets import Reservation
 from noibo.usage.entry import Outcome, UsageEntry
 from noibo.usage.money import nanos
-from noibo.usage.tokens import reported, reported_cost
+from noibo.usage.tokens import believed, reported, reported_cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,11 @@ class Crossing:
         elif self._departure is None:
             await bill.accounts.budgets.release(bill.reservation)
         else:
-            await bill.accounts.settle(bill.reservation, entry, bill.call.price)
+            taken = self._home.taken if self._home is not None else None
+            # A count on the way to an end that never came is not all that was written.
+            whole = outcome == "ok" or (taken is not None and taken.counted)
+            price = bill.call.price if whole else None
+            await bill.accounts.settle(bill.reservation, entry, price)
 
     async def _close_departure(self, outcome: str) -> None:
         departure, home = self._departure, self._home
@@ -183,7 +187,8 @@ class Crossing:
         await asyncio.to_thread(departure.settle, sent, received, outcome)
 
     def _entry(self, outcome: Outcome) -> UsageEntry:
-        usage = self._home.taken.usage if self._home is not None else None
+        taken = self._home.taken if self._home is not None else Taken()
+        usage = taken.usage
         call = self._bill.call
         said, draft = reported_cost(usage) if call.believed else None, call.draft
         if outcome == "failed" or not self._went:
@@ -192,7 +197,9 @@ class Crossing:
             draft = replace(draft, cost=nanos(said), cost_by="provider")
         return replace(
             draft,
-            tokens=reported(usage),
+            tokens=believed(
+                reported(usage), call.tokens, wrote=taken.wrote, received=taken.received
+            ),
             first_ms=self._first_ms,
             total_ms=self._ms(),
             outcome=outcome,

@@ -6,6 +6,7 @@ sure that it is written down.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from noibo.gateway.leaving.crossing import Crossing
 
 _MOST_KEPT: Final = 64 * 2**20  # of a document that is told in other words
+_WRITTEN: Final = re.compile(
+    rb'"(?:content|text|reasoning|reasoning_content|refusal|arguments)":\s*"[^"]'
+)
 
 
 @dataclass(slots=True)
@@ -29,7 +33,8 @@ class Taken:
 
     received: int = 0  # bytes
     usage: Any = None  # the provider's own words
-    first: bool = False  # something was written
+    counted: bool = False  # they are its last ones
+    wrote: bool = False  # something was written
     error: bool = False  # the stream says that it failed
 
 
@@ -119,6 +124,8 @@ class _Stream:
 
     def _event(self, event: bytes) -> bytes:
         data = sse.data(event)
+        if not self._taken.wrote:
+            self._taken.wrote = _WRITTEN.search(data) is not None
         if data == sse.DONE:
             self.whole = True
         elif b'"usage"' in data and self._counted(data):
@@ -137,8 +144,9 @@ class _Stream:
             return False
         if not isinstance(found, dict) or not isinstance(found.get("usage"), dict):
             return False
-        self._taken.usage = found["usage"]
-        return self._drops_count and not found.get("choices")
+        # Some count on the way too: of a stream that breaks that says too little.
+        self._taken.usage, self._taken.counted = found["usage"], not found.get("choices")
+        return self._drops_count and self._taken.counted
 
 
 class _Document:
@@ -158,6 +166,7 @@ class _Document:
         said = bytes(self._said)
         self.whole = True
         self._taken.error = said.lstrip()[:8] == b'{"error"'
+        self._taken.wrote = _WRITTEN.search(said) is not None
         if b'"usage"' in said:
             try:
                 found = msgspec.json.decode(said)

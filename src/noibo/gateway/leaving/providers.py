@@ -10,16 +10,19 @@ from typing import Any, Final
 import msgspec
 
 from noibo.engines.engine import plain
+from noibo.errors import InvalidRequest
 from noibo.wire.body import UNREADABLE, raw
 
 _GENERATES: Final = ("/chat/completions", "/completions")
 _COUNT: Final = "stream_options"
 _PROBABILITIES: Final = ("logprobs", "top_logprobs")
 _OPENROUTER: Final = "openrouter.ai"
+_OTHER_MODELS: Final = ("models", "route", "preset")  # by which it asks another than was asked
 
 
 def asked_of(host: str, path: str, fields: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    """The fields for that server, and whether the stream's count is to be taken out again."""
+    """The fields for that server, and whether the stream's count is to be taken out again. Raises
+    `InvalidRequest` for those that would let it choose the model."""
     if not path.endswith(_GENERATES):
         return fields, False
     made = dict(fields)
@@ -56,6 +59,13 @@ def _include_usage(fields: dict[str, Any]) -> bool:
 
 def _ask_openrouter(fields: dict[str, Any]) -> None:
     """Only providers that keep nothing, whatever else the caller says of them; and what it cost."""
+    if others := [name for name in _OTHER_MODELS if _plain(fields.get(name))]:
+        raise InvalidRequest(
+            f"{others[0]!r} lets OpenRouter ask another model than the one that was asked, whose "
+            "price and limits hold here.",
+            param=others[0],
+            next_step='Leave it out; a model of several is made in noibo.toml: [virtual."NAME"].',
+        )
     provider = _plain(fields.get("provider"))
     provider = provider if isinstance(provider, dict) else {}
     fields["provider"] = raw({**provider, "data_collection": "deny"})
