@@ -207,6 +207,10 @@ def _budgets(op: Operations) -> None:
     )
 
 
+def _labels_of_files(op: Operations) -> None:
+    op.add_column("files", sa.Column("label", sa.Text))
+
+
 STEPS: Final[tuple[Callable[[Operations], None], ...]] = (
     _responses,
     _files,
@@ -216,6 +220,7 @@ STEPS: Final[tuple[Callable[[Operations], None], ...]] = (
     _access,
     _usage,
     _budgets,
+    _labels_of_files,
 )
 
 

@@ -67,6 +67,7 @@ files = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("expires_at", Float(53)),
     Column("name", SealedText("files.name"), nullable=False),  # as JSON
+    Column("label", Text),  # that was said of it, if any
     Index("files_of_owner", "owner", "created_at"),
 )
 

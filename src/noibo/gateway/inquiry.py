@@ -86,7 +86,7 @@ class Inquiry:
         """The response: `work` gives the name of the model that answered, and the document."""
 
         async def answer(reply: Reply) -> Any:
-            reply.headers += self._stood_in()
+            reply.headers += stood_in(self.services, self.model)
             with Waiting(reply, self.services.settings.queue.say_after_s, streamed=False) as wait:
                 model, found = await work(wait.told)
                 await wait.over()
@@ -94,14 +94,6 @@ class Inquiry:
             return found
 
         return Once(voice, answer)
-
-    def _stood_in(self) -> Headers:
-        """Who answers for a virtual model, where nothing is to choose."""
-        settings, virtual = self.services.settings, self.services.virtual
-        name = self.model or settings.default_model
-        name = settings.aliases.get(name, name).removesuffix(":latest")
-        behind = virtual.stand_ins.get(name) if name in virtual.choosing else None
-        return [] if behind is None else stand_in_headers(name, behind)
 
     def asked(
         self, voice: Voice, verb: Verb, question: Callable[[Upstream], Awaitable[Any]]
@@ -113,3 +105,12 @@ class Inquiry:
                 return upstream.worker.model.name, await question(upstream)
 
         return self.once(voice, work)
+
+
+def stood_in(services: Services, model: str) -> Headers:
+    """Who answers for a virtual model, where nothing is to choose."""
+    settings, virtual = services.settings, services.virtual
+    name = model or settings.default_model
+    name = settings.aliases.get(name, name).removesuffix(":latest")
+    behind = virtual.stand_ins.get(name) if name in virtual.choosing else None
+    return [] if behind is None else stand_in_headers(name, behind)

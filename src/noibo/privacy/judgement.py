@@ -150,7 +150,9 @@ def _own(fields: Mapping[str, Any]) -> Mapping[str, Any]:
             own = msgspec.json.decode(own)
         except body.UNREADABLE:
             return {LABEL: None}
-    return own if isinstance(own, dict) else {}
+    if own is None or isinstance(own, dict):
+        return own or {}
+    return {LABEL: None}
 
 
 def _once(said: Iterable[Reason]) -> tuple[Reason, ...]:

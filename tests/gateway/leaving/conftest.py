@@ -18,6 +18,12 @@ engine = "remote"
 base_url = "{url}"
 retries = 0
 
+[models.keyed]
+engine = "remote"
+base_url = "{url}"
+api_key = "keyring-of-the-house"
+retries = 0
+
 [models.own]
 engine = "remote"
 base_url = "{url}"

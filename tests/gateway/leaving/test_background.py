@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,28 @@ def test_a_local_answer_that_is_not_good_is_given_where_nobody_follows(
     assert len(cloud.sent) > 0
 
 
+@pytest.mark.parametrize("model", ["steps", "either"])
+def test_one_that_is_cancelled_says_nothing_of_what_it_had(
+    front: httpx2.Client, cloud: Cloud, model: str
+) -> None:
+    """Also while the first answer is held back, since it is still to be checked."""
+    asked, told = threading.Event(), threading.Event()
+
+    def slow(handler: Handler, sent: Sent) -> None:
+        asked.set()
+        told.wait(60)
+        answers(handler, sent)
+
+    cloud.script.answer = slow
+    body = {"model": model, "input": f"{REFUSAL} {model}?", "background": True}
+    name = front.post(RESPONSES, json=body).json()["id"]
+    assert asked.wait(60)  # of the second, or of the first
+    assert front.post(f"{RESPONSES}/{name}/cancel").json()["status"] == "cancelled"
+    told.set()
+    found = front.get(f"{RESPONSES}/{name}").json()
+    assert (found["status"], found["output"]) == ("cancelled", [])
+
+
 def test_where_nobody_answers_it_has_failed(front: httpx2.Client, cloud: Cloud) -> None:
     cloud.script.answer = lambda handler, sent: handler.say(400, {"error": {"message": "never"}})
     found = response(front, "both", f"{QUESTION} 6")
@@ -131,6 +154,9 @@ def test_its_stream_is_numbered_without_a_gap_and_tells_one_answer(
         ("/v1/responses/input_tokens", {"input": QUESTION}),
         ("/tokenize", {"content": QUESTION}),
         ("/v1/embeddings", {"input": QUESTION}),
+        ("/v1/messages/count_tokens", {"messages": [{"role": "user", "content": QUESTION}]}),
+        ("/api/embed", {"input": QUESTION}),
+        ("/api/embeddings", {"prompt": QUESTION}),
     ],
 )
 def test_what_is_not_routed_says_who_stands_in(

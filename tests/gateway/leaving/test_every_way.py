@@ -236,7 +236,8 @@ def batch(front: httpx2.Client, endpoint: str, lines: list[dict[str, Any]], **mo
     ]
     content = "\n".join(map(json.dumps, rows)).encode()
     file = {"file": ("lines.jsonl", content)}
-    name = front.post("/v1/files", data={"purpose": "batch"}, files=file).json()["id"]
+    said, purpose = more.pop("of_file", {}), {"purpose": "batch"}
+    name = front.post("/v1/files", data=purpose, files=file, headers=said).json()["id"]
     wanted = {"input_file_id": name, "endpoint": endpoint, "completion_window": "24h"}
     found = front.post("/v1/batches", json=wanted | more.pop("json", {}), **more).json()
 
@@ -257,7 +258,13 @@ def test_a_secret_in_a_batch_reaches_nobody(front: httpx2.Client, cloud: Cloud, 
 
 
 @pytest.mark.parametrize(
-    "said", [{"headers": SAID_SECRET}, {"json": {"noibo": {"label": "secret"}}}]
+    "said",
+    [
+        {"headers": SAID_SECRET},
+        {"json": {"noibo": {"label": "secret"}}},
+        {"of_file": SAID_SECRET},
+    ],
+    ids=["by its header", "in its body", "of its file"],
 )
 def test_what_is_said_of_a_batch_holds_for_its_lines(
     front: httpx2.Client, cloud: Cloud, said: dict[str, Any]
@@ -266,4 +273,6 @@ def test_what_is_said_of_a_batch_holds_for_its_lines(
     found = batch(front, CHAT, lines, **said)
     assert found["noibo"] == {"label": "secret"}
     assert found["request_counts"] == {"total": 3, "completed": 2, "failed": 1}
+    made = front.get(f"/v1/files/{found['output_file_id']}").json()
+    assert made["noibo"] == {"label": "secret"}
     assert cloud.sent == []

@@ -175,6 +175,21 @@ def test_probabilities_of_placeholders_are_not_asked_for_and_that_is_said(
 # ── what may not ────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("text", ["Why?", f"Viết cho {EMAIL}."])
+def test_the_key_of_the_house_is_in_no_answer(
+    front: httpx2.Client, cloud: Cloud, text: str, streamed: bool
+) -> None:
+    """Where the server there says again what it was sent."""
+    key = "keyring-of-the-house"
+    cloud.script.pieces = 100
+    cloud.script.text = lambda body: f"You sent Bearer {key}."
+    answer = front.post(CHAT, json=chat(text, model="keyed", stream=streamed))
+    assert answer.status_code == 200
+    assert cloud.sent[0].headers["Authorization"] == f"Bearer {key}"
+    assert key not in answer.text and "You sent Bearer [key]." in answer.text
+
+
 def test_a_secret_stays_and_it_is_said_what_to_do(front: httpx2.Client, cloud: Cloud) -> None:
     answer = front.post(CHAT, json=chat(f"Here is my key: {KEY}"))
     assert answer.status_code == 403
@@ -193,8 +208,10 @@ def test_a_label_in_the_header_holds(front: httpx2.Client, cloud: Cloud, label: 
     assert cloud.sent == []
 
 
-@pytest.mark.parametrize("own", [{"label": "secret"}, {"label": 5}, {"label": None}, {"label": ""}])
-def test_a_label_in_the_body_holds(front: httpx2.Client, cloud: Cloud, own: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "own", [{"label": "secret"}, {"label": 5}, {"label": None}, {"label": ""}, "secret", ["secret"]]
+)
+def test_a_label_in_the_body_holds(front: httpx2.Client, cloud: Cloud, own: Any) -> None:
     answer = front.post(CHAT, json=chat("Why?", noibo=own))
     assert answer.status_code == 403
     assert cloud.sent == []

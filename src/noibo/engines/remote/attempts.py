@@ -18,6 +18,7 @@ from noibo.engines.remote import waits
 from noibo.engines.remote.answer import Answer, Said
 from noibo.engines.remote.breaker import Open, Permit
 from noibo.engines.remote.dialect import Question
+from noibo.engines.remote.keyless import without
 
 if TYPE_CHECKING:
     from noibo.engines.remote.reached import Reached
@@ -141,8 +142,10 @@ class Attempts:
         leave = None if self._depart is None else await self._depart(url, body)
         self._sent_at = time.monotonic()
         if body:
-            return await self._session.post(url, body, worker.headers, worker.waits, leave)
-        return await self._session.get(url, worker.headers, worker.waits, leave)
+            said = await self._session.post(url, body, worker.headers, worker.waits, leave)
+        else:
+            said = await self._session.get(url, worker.headers, worker.waits, leave)
+        return without(worker.key, said)
 
 
 async def _reconsidered(

@@ -84,6 +84,7 @@ def _card(batch: Batch, incoming: Incoming, what: str) -> Card:
         bytes=incoming.size,
         name=f"{batch.id}_{what}.jsonl",
         expires_at=None if lifetime is None else now + lifetime,
+        label=batch.label,
     )
 
 

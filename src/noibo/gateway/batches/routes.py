@@ -10,11 +10,12 @@ from fastapi.responses import JSONResponse
 
 from noibo.errors import InvalidRequest
 from noibo.gateway.callers import Caller
-from noibo.gateway.leaving.labels import carried_by
+from noibo.gateway.leaving.labels import carried_by, taken_up
 from noibo.gateway.page import Page
 from noibo.gateway.reading import read_fields
 from noibo.gateway.services import services_of
 from noibo.gateway.watching.record import current
+from noibo.privacy.judgement import LABEL
 from noibo.privacy.walk import OWN
 from noibo.wire import batches as wire
 from noibo.wire.body import Json
@@ -32,8 +33,11 @@ async def create(request: Request) -> Response:
     if OWN in fields:
         record.own = fields.pop(OWN)
     asked = wire.read(fields)
+    caller, stored = Caller.of(request), await services.stored()
+    if (card := await stored.files.get(caller.owner, asked.input_file_id)) is not None:
+        record.labels += taken_up({LABEL: card.label} if card.label else {}, card.id)
     label = carried_by(record, services.settings, services.border.detection.policy)
-    batch = await (await services.stored()).batches.add(Caller.of(request), asked, label)
+    batch = await stored.batches.add(caller, asked, label)
     services.batches.wake()
     return JSONResponse(batch.told())
 

@@ -11,8 +11,11 @@ from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 
 from noibo.errors import BodyTooLarge, InvalidRequest
 from noibo.gateway.callers import Caller
+from noibo.gateway.leaving.labels import carried_by
 from noibo.gateway.page import Page
 from noibo.gateway.services import Services, services_of
+from noibo.gateway.watching.record import current
+from noibo.privacy.judgement import LABEL
 from noibo.wire import files as wire
 from noibo.wire.body import Json
 from noibo.wire.files import ROOM_FOR_FORM
@@ -45,12 +48,19 @@ async def upload(request: Request) -> Response:
             bytes=coming.incoming.size,
             name=coming.name,
             expires_at=None if lifetime is None else now + lifetime,
+            label=_label(services),
         )
     except BaseException:
         await coming.abandon()
         raise
     await files.keep({card: coming.incoming})
     return JSONResponse(card.told())
+
+
+def _label(services: Services) -> str:
+    """What is said of it: by the header of the upload, and of whoever uploads it."""
+    policy = services.border.detection.policy
+    return carried_by(current(), services.settings, policy).get(LABEL, "")
 
 
 def _require_size(request: Request, services: Services) -> None:
