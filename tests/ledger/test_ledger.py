@@ -336,6 +336,19 @@ def test_a_full_disk_leaves_the_ledger_as_it_was(current: Path) -> None:
     assert (check(current).faults, check(current).notes) == ([], [])
 
 
+def test_a_row_without_a_head_is_no_row(current: Path) -> None:
+    """The disk took the row and not the head: who asked was refused, and nothing says otherwise."""
+    ledger = filled(current)
+    in_the_way = current.with_name("egress.head.new")
+    in_the_way.mkdir()
+    with pytest.raises(LedgerError, match="cannot be written"):
+        ledger.add({"kind": "test"})
+    assert len(rows_of(current)) == 5
+    in_the_way.rmdir()
+    assert ledger.add({"kind": "test"}) == 6
+    assert (check(current).faults, check(current).notes) == ([], [])
+
+
 def test_a_row_that_cannot_be_written_keeps_no_other_from_it(current: Path) -> None:
     ledger = filled(current)
     for bad in ({"kind": "x" * 2**16}, {"what": float("nan")}, {"what": "\ud800"}, {"n": 3}):

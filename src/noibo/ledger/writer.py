@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -56,10 +56,11 @@ class Writer:
             size = os.fstat(handle).st_size
             lines, numbers, last = _chained(tail, [*own, *wanted], node)
             torn = b"\n" if tail.torn and not tail.torn.endswith(b"\n") else b""
-            if lines:
-                _append(handle, torn + lines, size)
-            if lines or signed is None or signed.number < last.number:
-                self._sign(last, node)
+            with _whole_or_not(handle, size):
+                if lines:
+                    _append(handle, torn + lines)
+                if lines or signed is None or signed.number < last.number:
+                    self._sign(last, node)
             self._tail, self._seen = last, _state(handle)
         finally:
             os.close(handle)
@@ -171,17 +172,24 @@ def _chained(tail: Tail, rows: Sequence[Fields], node: Node) -> tuple[bytes, lis
     return bytes(lines), numbers, Tail(number, digest, b"" if rows else tail.torn)
 
 
-def _append(handle: int, data: bytes, size: int) -> None:
-    """Write all of it, and wait for the disk; or leave the file as it was. Raises `OSError`."""
+@contextlib.contextmanager
+def _whole_or_not(handle: int, size: int) -> Iterator[None]:
+    """Rows and their head are written, or the file is as it was: what was refused for want of a row
+    has none. Raises `OSError`."""
     try:
-        written = 0
-        while written < len(data):
-            written += os.write(handle, data[written:])
-        _sync(handle)
+        yield
     except OSError:
         with contextlib.suppress(OSError):
             os.ftruncate(handle, size)
         raise
+
+
+def _append(handle: int, data: bytes) -> None:
+    """Write all of it, and wait for the disk. Raises `OSError`."""
+    written = 0
+    while written < len(data):
+        written += os.write(handle, data[written:])
+    _sync(handle)
 
 
 def _state(handle: int) -> tuple[int, int, int]:
