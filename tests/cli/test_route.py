@@ -63,6 +63,9 @@ def test_it_speaks_vietnamese(house: Path) -> None:
     done = run_noibo("route", "explain", HARD, "--lang", "vi", home=house)
     assert "câu hỏi phức tạp được chuyển cho mô hình lớn hơn" in done.stdout
     assert "phức tạp: mô hình nội bộ trả lời đúng" in done.stdout
+    assert "nhãn internal là mặc định" in done.stdout
+    english = ("asks", "harder", "easier", "nobody", "label")
+    assert not [word for word in english if word in done.stdout]
 
 
 def test_a_long_prompt_is_read_from_standard_input(house: Path) -> None:

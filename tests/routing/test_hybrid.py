@@ -213,6 +213,13 @@ def test_where_this_machine_fails_the_api_answers(
     assert not hybrid(here, cloud).ask(EASY).local
 
 
+def test_where_nobody_answers_everybodys_fault_is_told(here: Speaker, cloud: Speaker) -> None:
+    here.script, cloud.script = fails(500, "out of memory"), fails(401, "no such key")
+    with pytest.raises(UpstreamFailed, match="no such key") as failed:
+        hybrid(here, cloud).ask(EASY)
+    assert "out of memory" in failed.value.__notes__[0]
+
+
 def test_without_fallback_it_does_not(here: Speaker, cloud: Speaker) -> None:
     here.script = fails(500, "out of memory")
     with pytest.raises(UpstreamFailed, match="out of memory"):
@@ -458,6 +465,14 @@ def test_a_response_is_judged_by_itself(here: Speaker, cloud: Speaker) -> None:
     assert llm.is_good_response("Hà Nội.", EASY)
     assert not llm.is_good_response("", EASY)
     assert json.dumps(llm.plan(EASY).as_json("vi"))
+
+
+def test_a_plan_is_explained_in_either_language(here: Speaker, cloud: Speaker) -> None:
+    llm = HybridLLM(config(here.url, cloud.url))
+    english, vietnamese = (llm.plan(HARD).explain(one) for one in ("en", "vi"))
+    assert any("asks to compare" in line for line in english)
+    assert any("yêu cầu so sánh" in line for line in vietnamese)
+    assert not any("asks" in line or "harder" in line for line in vietnamese)
 
 
 # ── a real model ────────────────────────────────────────────────────────────

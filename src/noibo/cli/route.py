@@ -17,7 +17,7 @@ from noibo.cli.terminal import harmless
 from noibo.errors import NoCandidate, UsageError
 
 if TYPE_CHECKING:
-    from noibo.privacy.judgement import Judgement
+    from noibo.privacy.judgement import Judgement, Reason
     from noibo.routing.demand import Demand
     from noibo.routing.plan import Plan
     from noibo.routing.virtual import VirtualModel
@@ -73,10 +73,10 @@ def explain(
     candidates, missing = candidates_of(virtual, tree)
     judgement = _judged(tree, text, label)
     language: Tongue = "vi" if lang is Language.vi else "en"
-    demand = _demand(text, needs, task, judgement, language)
+    demand = _demand(text, needs, task, judgement)
     outcomes = Outcomes(tree.home / FILE_NAME)  # what became of the server's own answers
     here = [one.name for one in candidates if one.local]
-    demand = replace(demand, chance=outcomes.fitted(demand.chance, here, language))
+    demand = replace(demand, chance=outcomes.fitted(demand.chance, here))
     try:
         plan = make_plan(
             model,
@@ -117,7 +117,7 @@ def _judged(tree: Settings, text: str, label: str | None) -> Judgement:
     return judged(Policy.of(tree.privacy), fields, Detector().find, said)
 
 
-def _demand(text: str, needs: str, task: str, judgement: Judgement, language: Tongue) -> Demand:
+def _demand(text: str, needs: str, task: str, judgement: Judgement) -> Demand:
     from noibo.routing import ComplexityClassifier
     from noibo.routing.demand import ABILITIES, Ability, Chance, Demand, Rule
     from noibo.routing.features import Query
@@ -135,7 +135,7 @@ def _demand(text: str, needs: str, task: str, judgement: Judgement, language: To
         demand,
         needs=demand.needs | frozenset(cast(list[Ability], wanted)),
         task=task or task_of(found.features),
-        chance=Chance(found.p_local, found.sure, found.reasons(language)),
+        chance=Chance(found.p_local, found.sure, found.told()),
         label=judgement.label,
         rule=cast(Rule, str(judgement.rule)),
     )
@@ -156,7 +156,13 @@ def _as_json(
 
 
 _MISSING = {"en": "not {}: it is not on this machine", "vi": "không dùng {}: chưa có trên máy này"}
-_LABEL = {"en": "its label is said by {}", "vi": "nhãn do: {}"}
+_LABEL = "its label is said by {}"
+_LABEL_VI = {  # by who says it
+    "default": "nhãn {label} là mặc định: không ai nêu nhãn",
+    "caller": "nhãn {label} do người gọi nêu",
+    "detector": "nhãn {label} do bộ dò tìm thấy {because}",
+    "fault": "nhãn {label} vì bộ dò không xem xét được nội dung",
+}
 _HEAD = {
     "en": ("model", "strategy", "class", "right with a chance of"),
     "vi": ("mô hình", "chiến lược", "loại", "xác suất đúng"),
@@ -173,6 +179,12 @@ def _print(plan: Plan, judgement: Judgement, missing: list[str], language: Tongu
     for line in plan.explain(language):
         print(f"- {harmless(line)}")
     for one in judgement.deciding:
-        print(f"- {harmless(_LABEL[language].format(one))}")
+        print(f"- {harmless(_label(one, language))}")
     for name in missing:
         print(f"- {harmless(_MISSING[language].format(name))}")
+
+
+def _label(reason: Reason, language: Tongue) -> str:
+    if language == "en" or reason.source not in _LABEL_VI:
+        return _LABEL.format(reason)
+    return _LABEL_VI[reason.source].format(label=reason.label, because=reason.because)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from noibo.routing.reasons import Language
+from noibo.routing.reasons import Told
 
 OFFSET_SPREAD: Final = 1.0  # standard deviations of what is believed before any outcome
 SLOPE_SPREAD: Final = 0.4
@@ -92,11 +92,11 @@ def calibrate(outcomes: Iterable[Outcome]) -> Calibration:
     return Calibration(slope, offset, variance, len(seen))
 
 
-def own_answers(fitted: Mapping[str, Calibration | None], language: Language = "en") -> list[str]:
+def own_answers(fitted: Mapping[str, Calibration | None]) -> list[Told]:
     """By how many of their own answers chances were fitted."""
-    words = {"en": "{}: from {} of your own answers", "vi": "{}: theo {} câu trả lời của chính bạn"}
+    told = "{}: from {} of your own answers", "{}: theo {} câu trả lời của chính bạn"
     known = ((name, one.outcomes) for name, one in fitted.items() if one is not None)
-    return [words[language].format(name, count) for name, count in known]
+    return [(told[0].format(*one), told[1].format(*one)) for one in known]
 
 
 def _bend(

@@ -17,13 +17,13 @@ from typing import Final, Literal
 from noibo.routing import learnt, seed_rules
 from noibo.routing.calibration import Calibration
 from noibo.routing.features import Features, Query, features_of
+from noibo.routing.reasons import Language, Told
 from noibo.routing.strategy import Class
 from noibo.routing.why import why
 
 SIMPLE: Final = 0.7
 COMPLEX: Final = 0.4
 Method = Literal["learnt", "rules"]
-Language = Literal["en", "vi"]
 CHARACTERS_A_TOKEN: Final = 3.5
 
 
@@ -55,11 +55,15 @@ class Complexity:
         """How much more often a large model is right."""
         return None if self.p_large is None else self.p_large - self.p_local
 
-    def reasons(self, language: Language = "en", most: int = 4) -> tuple[str, ...]:
+    def told(self, most: int = 4) -> tuple[Told, ...]:
         """What weighed most, in words."""
         if self.features is None:
-            return (self.note,)
-        return why(self.features, self.parts, language, most)
+            return ((self.note, self.note),)
+        return why(self.features, self.parts, most)
+
+    def reasons(self, language: Language = "en", most: int = 4) -> tuple[str, ...]:
+        """The same in one language."""
+        return tuple(one[language == "vi"] for one in self.told(most))
 
 
 class ComplexityClassifier:

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
+from noibo.routing.reasons import Told
+
 Rule = Literal["leave", "redact", "stay"]
 Ability = Literal["tools", "vision", "json", "schema", "audio", "logprobs"]
 ABILITIES: Final[tuple[Ability, ...]] = ("tools", "vision", "json", "schema", "audio", "logprobs")
@@ -38,12 +40,12 @@ class Means:
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """The chance that the local model's answer is right: `p`, how sure that is (0 to 1), and why,
-    in words. `of` has it for single models, where their own outcomes were learnt from."""
+    """The chance that the local model's answer is right: `p`, how sure that is (0 to 1), and why.
+    `of` has it for single models, where their own outcomes were learnt from."""
 
     p: float | None = None
     sure: float = 1.0
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[Told, ...] = ()
     of: Mapping[str, float] = field(default_factory=dict)
 
     def for_model(self, name: str) -> float | None:

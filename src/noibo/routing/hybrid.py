@@ -196,7 +196,7 @@ class HybridLLM:
         found = self.complexity_classifier.weigh(Query(query, before, demand.turns))
         demand = replace(
             demand,
-            chance=Chance(found.p_local, found.sure, found.reasons()),
+            chance=Chance(found.p_local, found.sure, found.told()),
             task=task_of(found.features),
             rule=msgspec.convert(str(judgement.rule), Rule),
             label=judgement.label,
@@ -240,7 +240,10 @@ class HybridLLM:
             place = plan.after(place, outcome)
         if kept is not None:
             return replace(kept, receipt=journey.receipt, tried=tuple(tried))
-        raise failed or NoCandidate("Nobody answered.", status=503)
+        failed = failed or NoCandidate("Nobody answered.", status=503)
+        for model, why in tried[:-1]:
+            failed.add_note(f"{model} was asked before: {why}")
+        raise failed
 
     def _asked(
         self, plan: Plan, target: Target, fields: Mapping[str, Any], journey: Journey

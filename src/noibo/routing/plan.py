@@ -147,7 +147,7 @@ def make_plan(  # noqa: PLR0913 - what a decision stands on, each a value of its
         ruled_out=tuple(out),
         reasons=(
             *_of_class(p, strategy),
-            *(Reason.of("because", what=what) for what in demand.chance.reasons),
+            *(Reason.of("because", en=en, vi=vi) for en, vi in demand.chance.reasons),
             _of_label(demand),
             *_of_conversation(previous, ordered, strategy),
         ),

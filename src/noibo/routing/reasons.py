@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 Language = Literal["en", "vi"]
+Told = tuple[str, str]  # the same in English and in Vietnamese
 
 WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
@@ -34,7 +35,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "nobody says how hard it is: it is treated as medium",
             "không biết câu hỏi khó đến đâu: coi như trung bình",
         ),
-        "because": ("{what}", "{what}"),
+        "because": ("{en}", "{vi}"),
         # why a target has its place
         "local_only": ("the strategy is local_only", "chiến lược là local_only (chỉ nội bộ)"),
         "api_only": ("the strategy is api_only", "chiến lược là api_only (chỉ API)"),

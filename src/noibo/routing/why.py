@@ -1,12 +1,13 @@
-"""Why a prompt counts as easy or hard, in words: what weighed most, in English or in Vietnamese."""
+"""Why a prompt counts as easy or hard, in words: what weighed most."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from typing import Final
 
 from noibo.routing import cues, subjects
 from noibo.routing.features import Features
+from noibo.routing.reasons import Told
 
 LEAST: Final = 0.15  # log-odds under which nothing is told
 _WORDS: Final[Mapping[str, tuple[str, str]]] = {
@@ -47,48 +48,48 @@ _SIDES: Final[Mapping[str, str]] = {
 _DIRECTION: Final = {True: ("easier", "dễ hơn"), False: ("harder", "khó hơn")}
 
 
-def why(
-    features: Features, parts: Sequence[tuple[str, float]], language: Literal["en", "vi"], most: int
-) -> tuple[str, ...]:
+def why(features: Features, parts: Sequence[tuple[str, float]], most: int) -> tuple[Told, ...]:
     """The features that weighed most, strongest first, each once."""
-    at = 1 if language == "vi" else 0
-    summed: dict[str, float] = {}
+    summed: dict[Told, float] = {}
     for name, weight in parts:
-        for words in _words(name, features, at):
-            summed[words] = summed.get(words, 0.0) + weight
+        if told := _told(name, features):
+            summed[told] = summed.get(told, 0.0) + weight
     ranked = sorted(summed.items(), key=lambda one: (-abs(one[1]), one[0]))
-    return tuple(
-        f"{words} ({_DIRECTION[weight > 0][at]})"
-        for words, weight in ranked
-        if abs(weight) >= LEAST
-    )[:most]
+    told_of = [(told, weight) for told, weight in ranked if abs(weight) >= LEAST]
+    return tuple(_directed(told, easier=weight > 0) for told, weight in told_of[:most])
 
 
-def _words(  # noqa: PLR0911 - one for each kind of feature
-    name: str, features: Features, at: int
-) -> tuple[str, ...]:
+def _directed(told: Told, *, easier: bool) -> Told:
+    english, vietnamese = _DIRECTION[easier]
+    return f"{told[0]} ({english})", f"{told[1]} ({vietnamese})"
+
+
+def _told(  # noqa: PLR0911 - one for each kind of feature
+    name: str, features: Features
+) -> Told | None:
     """What a feature is called; a side of cues by the cues that were seen."""
     if name in _SIDES:
         side = _SIDES[name]
-        seen = [cues.BY_NAME[one].told[at] for one in features.found if _is_on(one, side)]
-        return (", ".join(seen[:3]),) if seen else ()
+        seen = [cues.BY_NAME[one].told for one in features.found if _is_on(one, side)]
+        return _joined(seen[:3]) if seen else None
     if name == "open_length":
-        long = features.values.get(name, 0.0) > 0
-        return (("long", "dài")[at] if long else ("short", "ngắn")[at],)
+        return ("long", "dài") if features.values.get(name, 0.0) > 0 else ("short", "ngắn")
     if name == "problem_numbers":
-        many = (f"mathematics with {features.numbers} numbers", f"toán với {features.numbers} số")
-        return (many[at],)
+        return f"mathematics with {features.numbers} numbers", f"toán với {features.numbers} số"
     if name == "specialist":
-        about = [
-            subjects.BY_NAME[one].told[at] for one in features.found if one in subjects.BY_NAME
-        ]
-        return (("specialist knowledge: ", "kiến thức chuyên môn: ")[at] + ", ".join(about[:2]),)
+        about = [subjects.BY_NAME[one].told for one in features.found if one in subjects.BY_NAME]
+        english, vietnamese = _joined(about[:2])
+        return f"specialist knowledge: {english}", f"kiến thức chuyên môn: {vietnamese}"
     for prefix in ("exam_on_", "on_"):
         if name.startswith(prefix):
-            return (subjects.BY_NAME[name.removeprefix(prefix)].told[at],)
+            return subjects.BY_NAME[name.removeprefix(prefix)].told
     if name.startswith("ask_"):
-        return (cues.BY_NAME[name.removeprefix("ask_")].told[at],)
-    return (_WORDS[name][at],) if name in _WORDS else ()
+        return cues.BY_NAME[name.removeprefix("ask_")].told
+    return _WORDS.get(name)
+
+
+def _joined(told: Sequence[Told]) -> Told:
+    return ", ".join(one[0] for one in told), ", ".join(one[1] for one in told)
 
 
 def _is_on(name: str, side: str) -> bool:

@@ -106,7 +106,7 @@ class Chooser:
 
         def look() -> Demand:
             found = weigh(_query(chat, demand))
-            chance = Chance(found.p_local, found.sure, found.reasons())
+            chance = Chance(found.p_local, found.sure, found.told())
             fitted = self.outcomes.fitted(chance, here)
             return replace(demand, chance=fitted, task=_task_of(found))
 

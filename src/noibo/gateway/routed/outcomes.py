@@ -14,7 +14,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
@@ -69,9 +69,7 @@ class Outcomes:
                 self._fitted[model] = calibrate(self._of[model])
             return self._fitted[model]
 
-    def fitted(
-        self, chance: Chance, models: Iterable[str], language: Literal["en", "vi"] = "en"
-    ) -> Chance:
+    def fitted(self, chance: Chance, models: Iterable[str]) -> Chance:
         """The chance that the shipped weights have, with that of each of these models whose answers
         are known."""
         if chance.p is None:
@@ -81,7 +79,7 @@ class Outcomes:
         return Chance(
             chance.p,
             min((one.sure for one in own.values()), default=chance.sure),
-            (*chance.reasons, *own_answers(known, language)),
+            (*chance.reasons, *own_answers(known)),
             {name: one.p for name, one in own.items()},
         )
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from noibo.engines.remote.place import Place
 from noibo.routing.api_calls import ApiCalls
-from noibo.routing.own_answers import OwnAnswers
 from noibo.routing.stickiness import Conversations
 from noibo.routing.virtual import VirtualModel, is_local, virtual_models
 from noibo.settings import Settings
@@ -27,7 +26,6 @@ class Virtual:
     stand_ins: Mapping[str, str]
     conversations: Conversations = field(default_factory=Conversations)
     calls: Mapping[str, ApiCalls] = field(default_factory=dict)
-    answers: dict[str, OwnAnswers] = field(default_factory=dict)
 
     @classmethod
     def of(cls, settings: Settings) -> Virtual:
@@ -46,10 +44,6 @@ class Virtual:
                 for name, one in choosing.items()
             },
         )
-
-    def answers_of(self, model: str) -> OwnAnswers:
-        """How sure a local model was of its answers that were checked."""
-        return self.answers.setdefault(model, OwnAnswers())
 
     def may_be_asked(self, body: bytes) -> bool:
         """Whether a body can name one of them: a glance, that costs nothing."""
