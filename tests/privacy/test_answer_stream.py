@@ -40,6 +40,11 @@ def chunk(delta: dict[str, Any], index: int = 0, finish: str | None = None) -> d
     return {"id": "c", "choices": [{"index": index, "delta": delta, "finish_reason": finish}]}
 
 
+def call(index: int, arguments: str, name: str = "") -> dict[str, Any]:
+    function = {"arguments": arguments} | ({"name": name} if name else {})
+    return chunk({"tool_calls": [{"index": index, "function": function}]})
+
+
 def deltas(events: Iterable[dict[str, Any]], name: str, index: int = 0) -> str:
     choices = [one for event in events for one in event["choices"] if one["index"] == index]
     return "".join(one["delta"].get(name) or "" for one in choices)
@@ -80,9 +85,6 @@ def test_a_thought_is_whole_before_the_answer_begins() -> None:
 
 @pytest.mark.parametrize("size", [1, 4, 100])
 def test_arguments_of_tools_stay_json(size: int) -> None:
-    def call(index: int, arguments: str) -> dict[str, Any]:
-        return chunk({"tool_calls": [{"index": index, "function": {"arguments": arguments}}]})
-
     said = ['{"ten": "<PERSON_1>", "sdt": ["PHONE_1"]}', '{"ten": "\\u003cPERSON_1\\u003e"}']
     events = [call(index, piece) for index in (0, 1) for piece in cut(said[index], size)]
     made = told([*events, chunk({}, finish="tool_calls")])
@@ -92,6 +94,21 @@ def test_arguments_of_tools_stay_json(size: int) -> None:
             arguments[one["index"]] += one["function"]["arguments"]
     assert json.loads(arguments[0]) == {"ten": NAME, "sdt": ["0912 345 678"]}
     assert json.loads(arguments[1]) == {"ten": NAME}
+
+
+def test_a_text_is_whole_when_a_call_begins_also_with_an_empty_piece() -> None:
+    """Else it would come in the middle of the call, and who reads it would end that."""
+    words = [chunk({"content": one}) for one in "Gọi PHONE_1"]
+    made = told([*words, call(0, "", "f"), call(0, "{}"), chunk({}, finish="tool_calls")])
+    assert deltas(made[: len(words) + 1], "content") == "Gọi 0912 345 678"
+
+
+def test_a_call_is_whole_before_the_next_begins() -> None:
+    made = told([call(0, "PHONE_1", "f"), call(1, "", "g"), chunk({}, finish="tool_calls")])
+    told_of = [
+        one["index"] for event in made for one in event["choices"][0]["delta"].get("tool_calls", ())
+    ]
+    assert told_of == [0, 0, 1]
 
 
 def test_an_answer_that_is_json_stays_json() -> None:

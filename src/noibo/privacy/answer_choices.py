@@ -77,6 +77,7 @@ class AnswerChoices:
         return {**call, "function": self._function(slot, call["function"], touched)}
 
     def _function(self, slot: Slot, function: Json, touched: set[Slot]) -> Json:
+        touched.add(slot)  # it has begun, also where its first piece is empty
         made = dict(function)
         if isinstance(made.get("name"), str):
             made["name"] = self._texts.redaction.restore(made["name"])
@@ -111,7 +112,9 @@ def _add(choice: Json, slot: Slot, rest: str) -> None:
     delta = choice["delta"] = dict(choice.get("delta") or {})
     if name == _CALLS:
         call = {"index": slot[3], "function": {"arguments": rest}}
-        delta[_CALLS] = [*(delta.get(_CALLS) or ()), call]
+        others = list(delta.get(_CALLS) or ())
+        goes_on = any(isinstance(one, dict) and one.get("index") == slot[3] for one in others)
+        delta[_CALLS] = [*others, call] if goes_on else [call, *others]  # another one follows it
     elif name == _CALL:
         said = dict(delta.get(_CALL) or {})
         delta[_CALL] = {**said, "arguments": said.get("arguments", "") + rest}
