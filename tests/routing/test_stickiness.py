@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -33,7 +34,9 @@ def codes(found: Plan) -> set[str]:
         (0.25, LOCAL, "huge", "leaves_harder"),
         (0.75, AWAY, "mini", "stays_with"),
         (0.55, AWAY, "mini", "stays_with"),
-        (0.85, AWAY, "small", "leaves_easier"),
+        (0.85, AWAY, "mini", "stays_with"),  # a thank-you
+        (0.85, replace(AWAY, easy=True), "small", "leaves_easier"),
+        (0.75, replace(AWAY, easy=True), "mini", "stays_with"),
         (0.10, AWAY, "mini", "stays_with"),  # and not the one that the user named before it
         (0.75, Previous("small", True, unfit=True), "small", "stays_with"),
         (0.55, Previous("gone", False), "small", "leaves_forgot"),
@@ -65,6 +68,18 @@ def test_twenty_turns_round_a_threshold_have_one_model() -> None:
         models.append(found.first.model)
         previous = Previous(found.first.model, found.first.local)
     assert set(models) == {"small"}
+
+
+def test_hard_and_easy_turns_by_turns_have_one_model() -> None:
+    strategy, previous, models = Strategy(), None, []
+    for turn in range(20):
+        p = 0.95 if turn % 2 else 0.05
+        found = plan(p, previous)
+        models.append(found.first.model)
+        target = found.first
+        easy = strategy.plainly_simple(p)
+        previous = Previous(target.model, target.local, easy=easy)
+    assert set(models) == {"huge"}
 
 
 @pytest.mark.parametrize("kind", ["cascade", "api_only", "cheapest_that_meets"])

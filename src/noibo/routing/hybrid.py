@@ -175,7 +175,8 @@ class HybridLLM:
         answer = self._carried_out(plan, fields, journey)
         unfit = answer.verdict is not None and not answer.verdict.good
         with self._turn:
-            kept = Previous(answer.model, answer.local, unfit)
+            easy = self.wiring.strategy.plainly_simple(plan.p_local)
+            kept = Previous(answer.model, answer.local, unfit, easy)
             self._conversations.remember("", fields["messages"], kept)
         return answer
 

@@ -96,8 +96,8 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "cuộc trò chuyện này rời {model}: câu hỏi đã khó hơn nhiều",
         ),
         "leaves_easier": (
-            "this conversation leaves {model}: it became much easier",
-            "cuộc trò chuyện này rời {model}: câu hỏi đã dễ hơn nhiều",
+            "this conversation leaves {model}: it is easy for two turns",
+            "cuộc trò chuyện này rời {model}: hai lượt liền câu hỏi đều dễ",
         ),
         "leaves_unfit": (
             "this conversation leaves {model}: its last answer was not good",

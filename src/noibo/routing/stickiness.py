@@ -24,19 +24,22 @@ Messages = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Previous:
-    """What answered the turn before. `unfit`: its answer was found, or voted, not good."""
+    """What answered the turn before. `unfit`: its answer was found, or voted, not good; `easy`:
+    what was asked was plainly simple."""
 
     model: str
     local: bool
     unfit: bool = False
+    easy: bool = False
 
 
 def class_for(
     p: float | None, strategy: Strategy, previous: Previous | None
 ) -> tuple[Class, bool | None]:
     """The class of a request, and which side its conversation holds it on: True this machine, False
-    elsewhere, None neither. A side is left where a threshold is passed by more than a margin, and
-    an answer that was not good is at least checked the next time."""
+    elsewhere, None neither. A side is left where a threshold is passed by more than a margin; the
+    one elsewhere, on which more may depend than a thank-you shows, where that was so for two turns.
+    An answer that was not good is at least checked the next time."""
     plain = strategy.classify(p)
     if previous is None or not strategy.sticky:
         return plain, None
@@ -48,7 +51,7 @@ def class_for(
         if p < strategy.complex_threshold - strategy.margin:
             return "complex", None
         return ("medium" if plain == "complex" else plain), True
-    easier = p >= min(strategy.simple_threshold + strategy.margin, 1.0)
+    easier = previous.easy and strategy.plainly_simple(p)
     return plain, None if easier else False
 
 

@@ -64,6 +64,10 @@ class Strategy:
         """Whether it matters how hard a request is; else nobody looks."""
         return self.kind not in _ONE_SIDE
 
+    def plainly_simple(self, p: float | None) -> bool:
+        """Simple by more than the margin."""
+        return p is not None and p >= min(self.simple_threshold + self.margin, 1.0)
+
     def classify(self, p: float | None) -> Class:
         """The seed's three classes; medium where nobody knows."""
         if p is None:

@@ -88,7 +88,8 @@ class Chooser:
     def remember(self, choice: Choice, model: str, *, unfit: bool = False) -> None:
         """What answered, for the next turn of that conversation."""
         local = any(one.local for one in choice.plan.targets if one.model == model)
-        previous = Previous(model, local, unfit)
+        easy = choice.virtual.strategy.plainly_simple(choice.plan.p_local)
+        previous = Previous(model, local, unfit, easy)
         self._virtual.conversations.remember(now().owner, choice.messages, previous)
 
     def may_be_voted_on(self, record: Record, choice: Choice, model: str) -> None:
