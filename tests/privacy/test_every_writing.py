@@ -119,6 +119,16 @@ def test_a_picture_in_a_sentence_is_one_that_cannot_be_looked_into() -> None:
     assert (judgement.label, judgement.may_leave) == ("personal", False)
 
 
+@pytest.mark.parametrize(
+    "beside",
+    ["__{}__", "**{}**", "~~{}~~", "“{}”", "«{}»", "‘{}’", "→{}", "—{}", "khoá {}", "%22{}%22"],
+)
+def test_a_key_is_found_beside_any_sign(beside: str) -> None:
+    assert leaving(said(f"Khoá: {beside.format(KEY)} nhé")) is None
+    made = leaving(said(f"Gửi {beside.format('lan.nguyen@congty-abc.vn')} nhé"))
+    assert made and "congty" not in made.fields["messages"][0]["content"]
+
+
 WORDS: dict[str, Callable[[str], dict[str, Any]]] = {
     "the id of a call": lambda it: {"messages": [{"role": "tool", "tool_call_id": it}]},
     "a role": lambda it: {"messages": [{"role": it, "content": "Hi"}]},

@@ -11,7 +11,7 @@ from noibo.privacy.span import Span
 _LOCAL: Final = re.compile(r"[\w.+%'&*/=?^{|}~$!#\-]")
 _MOST: Final = 64  # characters of a name, as the standard has it
 _DOMAIN: Final = re.compile(
-    r"(?:[^\W_](?:[\w\-]{0,61}[^\W_])?\.){1,8}(?:xn--[a-z0-9\-]{1,59}|[^\W\d_]{2,24})(?![\w@]|-\w)"
+    r"(?:[^\W_](?:[\w\-]{0,61}[^\W_])?\.){1,8}(?:xn--[a-z0-9\-]{1,59}|[^\W\d_]{2,24})(?!_*[^\W_]|@|-\w)"
 )
 _URL: Final = re.compile(r"://[^\s/@]{0,64}:$")
 _QUOTED: Final = re.compile(r'"[^"\n@]{1,62}"$')

@@ -15,8 +15,8 @@ from noibo.privacy.assigned import assigned, entropy, said
 from noibo.privacy.private_keys import private_keys
 from noibo.privacy.span import Span
 
-# The signs before a key are few, so that words of ordinary text are not looked at one by one.
-_TOKEN: Final = re.compile(r"""[\s"'`=:(\[{,;<>/|&?.*#\\][A-Za-z0-9_\-]{16,}""")
+# Whatever is no sign of a key may stand before one: quotes of all kinds, arrows, letters of others.
+_TOKEN: Final = re.compile(r"[^A-Za-z0-9_\-][A-Za-z0-9_\-]{16,}")
 _FIRST: Final = re.compile(r"[A-Za-z0-9_\-]{16,}")
 _ISSUED: Final = re.compile(
     r"sk-ant-[\w\-]{20,}|sk-(?:proj|svcacct|admin|or-v1|None)-[\w\-]{16,}|sk-[A-Za-z0-9_\-]{20,}"
@@ -64,7 +64,8 @@ def _issued(text: str) -> Iterator[Span]:
     places = [(found.start() + 1, found.end()) for found in _TOKEN.finditer(text)]
     if first := _FIRST.match(text):
         places.insert(0, first.span())
-    for start, end in places:
+    for begin, end in places:
+        start = end - len(text[begin:end].lstrip("_-"))  # __bold__, or behind a dash
         if not _ISSUED.match(text, start, end):
             continue
         if text.startswith(("eyJ", "ya29", "hvs", "atlasv1"), start):
