@@ -221,6 +221,25 @@ def test_a_ledger_that_was_taken_away_shows_in_the_next(current: Path) -> None:
     assert "rows 1 to 5 are gone" in check(current).faults[0]
 
 
+def test_a_ledger_that_was_taken_away_altogether_shows(current: Path) -> None:
+    filled(current)
+    for path in current.parent.glob("egress*"):
+        path.unlink()
+    assert "the whole ledger is gone" in check(current).faults[0]
+    assert check(current.with_name("audit.jsonl")).faults == [], "there never was one"
+    Ledger(current).add({"kind": "test"})
+    (fault,) = check(current).faults
+    assert "the whole ledger was gone" in fault
+
+
+def test_who_goes_on_writing_knows_what_was_taken_away_altogether(current: Path) -> None:
+    ledger = filled(current)
+    for path in current.parent.glob("egress*"):
+        path.unlink()
+    assert ledger.add({"kind": "test"}) > 5
+    assert any("rows 1 to 5 are gone" in words for words in check(current).faults)
+
+
 def test_a_head_that_was_taken_away_shows(current: Path) -> None:
     filled(current)
     current.with_suffix(".head").unlink()

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from noibo.access.user import LOCAL
 from noibo.egress_ledger import Departed, Sum
+from noibo.errors import LedgerError
 from noibo.ledger.node import Node, find_node
+from noibo.ledger.walk import rows
 from noibo.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,6 +33,21 @@ class Names:
         if node is None:
             return cls(None, {})
         return cls(node, {node.pseudonym(name): name for name in _owners(tree)})
+
+    def require_key(self, record: Path) -> int:
+        """Up to which row another key was used, 0 for none: of these nobody can tell whose they are
+        and what they carried. Raises `LedgerError` where there is none to tell it by."""
+        node = self.node
+        if node is None and next(rows(record), None) is not None:
+            raise LedgerError(
+                "The key of this node is gone: whose a departure was, and what it carried, cannot"
+                " be told.",
+                next_step="Put node_key.json back from a copy; `noibo privacy report` shows all"
+                " departures without it.",
+            )
+        if node is None:
+            return 0
+        return max((row.number for row in rows(record) if not row.is_by(node)), default=0)
 
     def of(self, pseudonym: str) -> str:
         """The name; the pseudonym itself where it is not known any more."""

@@ -12,7 +12,7 @@ from noibo.cli.terminal import harmless
 
 if TYPE_CHECKING:
     from noibo.egress_ledger import Departed, Sum
-    from noibo.ledger.check import Checked
+    from noibo.ledger.checked import Checked
 
 
 class Language(StrEnum):
@@ -58,6 +58,12 @@ _TOTAL: Final = {
 _EARLIER: Final = {
     Language.en: "{count} earlier ones are not listed: --last, --since, --by.",
     Language.vi: "{count} lượt trước đó không được liệt kê: --last, --since, --by.",
+}
+FORMER_KEY: Final = {
+    Language.en: "Rows up to {last} were written with another key than this node has now: whose"
+    " they are, and what they carried, cannot be told any more.",
+    Language.vi: "Các dòng đến {last} được ghi bằng khóa khác với khóa hiện nay của máy này: không"
+    " còn biết chúng là của ai và đã mang gì.",
 }
 _SOUND: Final = {
     Language.en: "{ledger}: {rows} rows, all as they were written.",

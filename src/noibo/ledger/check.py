@@ -23,7 +23,7 @@ from noibo.ledger.row import Row
 from noibo.ledger.tail import is_unchained
 from noibo.ledger.walk import Foreign, Place, opened, walk
 
-_BEFORE_CLOSING: Final = frozenset({"missing", "rewritten", "head_lost"})  # rows
+_BEFORE_CLOSING: Final = frozenset({"missing", "rewritten", "head_lost", "begun_again"})  # rows
 
 
 def check(current: Path, heads: Sequence[Head] = ()) -> Checked:
@@ -39,12 +39,13 @@ class _Check:
         self._asked = heads
         self._begins_after: Row | None = None  # the first row, where it is not number 1
         self._own = OwnRows(places, self._found)
-        self._marks = Marks(self._key())
+        self._marks = Marks(None)
         self._foreign: tuple[Place, Foreign] | None = None
 
     def run(self) -> Checked:
         found = self._found
         signed = self._signed_head()  # before the rows: they only ever run ahead of it
+        self._marks = Marks(self._key(signed))
         stack, files = opened(self._places)
         wanted = {head.number for head in (*self._asked, *([signed] if signed else []))}
         digests = {0: NOTHING}
@@ -173,10 +174,13 @@ class _Check:
 
     # ── who signed ──────────────────────────────────────────────────────────
 
-    def _key(self) -> Node | None:
-        """This node's, if it can be read; where not, `_look_at_key` says so."""
-        with contextlib.suppress(LedgerError, OSError):
-            return find_node(self._places.folder)
+    def _key(self, signed: Head | None) -> Node | None:
+        """This node's, by which rows can be known as its own. Where it is gone, or another than the
+        head's, none can; `_look_at_key` says so."""
+        with contextlib.suppress(LedgerError):
+            node = find_node(self._places.folder)
+            if node is not None and (signed is None or signed.key == node.public):
+                return node
         return None
 
     def _signed_head(self) -> Head | None:
@@ -203,7 +207,7 @@ class _Check:
         found, folder = self._found, self._places.folder
         try:
             node = find_node(folder)
-        except (LedgerError, OSError) as exc:
+        except LedgerError as exc:
             found.fault(f"the key of this node cannot be read: {exc}")
             return
         if node is None:
@@ -211,6 +215,8 @@ class _Check:
                 found.fault("the key of this node is gone: nobody can sign the next head with it.")
             return
         found.key = node.public
+        if found.rows == 0 and signed is None and found.ledger in node.begun:
+            found.fault("the whole ledger is gone, rows and head: this node has begun one.")
         if signed is not None and signed.key != node.public:
             found.fault(
                 f"the head is signed by the key {signed.key}, and this node's is {node.public}: one"

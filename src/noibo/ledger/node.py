@@ -12,6 +12,7 @@ import hmac
 import os
 import secrets
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -30,15 +31,18 @@ class _Kept(msgspec.Struct, frozen=True):
     version: int
     private: str
     salt: str
+    begun: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node's secrets. `public` is its name to others: its key's public half."""
+    """A node's secrets. `public` is its name to others: its key's public half; `begun`: the ledgers
+    that it has, so that one that is gone altogether is missed."""
 
     private: bytes
     salt: bytes
     public: str
+    begun: frozenset[str] = frozenset()
 
     def sign(self, text: str) -> str:
         """The Ed25519 signature of a text."""
@@ -78,18 +82,33 @@ def node_of(folder: Path) -> Node:
         ) from exc
 
 
+def note_begun(folder: Path, ledger: str) -> None:
+    """Remember that a ledger is begun. Raises `LedgerError`, `OSError`."""
+    path = folder / FILE_NAME
+    with FileLock(path.with_suffix(".lock"), timeout=_PATIENCE_S, mode=0o600):
+        node = find_node(folder)
+        if node is not None and ledger not in node.begun:
+            _keep(path, _kept(node, {*node.begun, ledger}))
+
+
 def find_node(folder: Path) -> Node | None:
-    """The secrets that lie in a folder, if there are any. Raises `LedgerError`, `OSError`."""
+    """The secrets that lie in a folder, if there are any. Raises `LedgerError`."""
     path = folder / FILE_NAME
     try:
         handle = os.open(path, os.O_RDONLY | _NO_LINKS)
+        try:
+            data = os.read(handle, 4096)
+        finally:
+            os.close(handle)
     except FileNotFoundError:
         return None
-    with os.fdopen(handle, "rb") as file:
-        data = file.read(4096)
+    except OSError as exc:
+        raise LedgerError(
+            f"The key of this node cannot be read: {path}: {exc.strerror}.",
+            next_step="It is a file of its own, which the server's user may read: mend that.",
+        ) from exc
     try:
-        kept = msgspec.json.decode(data, type=_Kept)
-        return _node(base64.b64decode(kept.private), base64.b64decode(kept.salt))
+        return _node(msgspec.json.decode(data, type=_Kept))
     except (msgspec.MsgspecError, ValueError) as exc:
         raise LedgerError(
             f"{path} is damaged: {exc}.",
@@ -122,6 +141,11 @@ def proves(public: str, text: str, signature: str) -> bool:
 def _make(path: Path) -> Node:
     private, salt = secrets.token_bytes(32), secrets.token_bytes(32)
     kept = _Kept(1, base64.b64encode(private).decode(), base64.b64encode(salt).decode())
+    _keep(path, kept)
+    return _node(kept)
+
+
+def _keep(path: Path, kept: _Kept) -> None:
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS, 0o600)
@@ -130,14 +154,19 @@ def _make(path: Path) -> Node:
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
-    return _node(private, salt)
 
 
-def _node(private: bytes, salt: bytes) -> Node:
+def _kept(node: Node, begun: Iterable[str]) -> _Kept:
+    private, salt = (base64.b64encode(one).decode() for one in (node.private, node.salt))
+    return _Kept(1, private, salt, tuple(sorted(begun)))
+
+
+def _node(kept: _Kept) -> Node:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    private, salt = base64.b64decode(kept.private), base64.b64decode(kept.salt)
     public = Ed25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
-    return Node(private, salt, _text(public))
+    return Node(private, salt, _text(public), frozenset(kept.begun))
 
 
 def _text(data: bytes) -> str:

@@ -35,6 +35,11 @@ class OwnRows:
             )
         elif row.kind == "head_lost":
             yield f"the signed head was gone on {when} (row {row.number}, {place})."
+        elif row.kind == "begun_again":
+            yield (
+                f"the whole ledger was gone on {when}, rows and head: what was in it is not known"
+                f" here (row {row.number}, {place})."
+            )
         elif row.kind == "new_key":
             yield (
                 f"the key was replaced on {when}, {said.get('before')} by {said.get('now')} (row"

@@ -18,7 +18,7 @@ from typing import Final
 
 from noibo.errors import LedgerError
 from noibo.ledger.head import Head, read_head
-from noibo.ledger.node import Node, node_of
+from noibo.ledger.node import Node, find_node, node_of, note_begun
 from noibo.ledger.places import Places, open_plain, read_plain
 from noibo.ledger.row import Fields, NotARow, Value, read, seal
 from noibo.ledger.tail import Tail, find_digest, find_tail, is_unchained
@@ -37,6 +37,7 @@ class Writer:
         self._seen: tuple[int, int, int] | None = None  # the file as we left it
         self._tail = Tail()
         self._node: Node | None = None
+        self._anew = False  # there was a ledger of this name, and nothing is left of it
 
     @property
     def node(self) -> Node:
@@ -61,7 +62,7 @@ class Writer:
                     _append(handle, torn + lines)
                 if lines or signed is None or signed.number < last.number:
                     self._sign(last, node)
-            self._tail, self._seen = last, _state(handle)
+            self._tail, self._seen, self._anew = last, _state(handle), False
         finally:
             os.close(handle)
         if self._seen[2] > self._largest_part:
@@ -76,8 +77,12 @@ class Writer:
         there = places.current.is_file() and not places.current.is_symlink()
         if there and is_unchained(places.current) and not places.unchained.exists():
             places.current.rename(places.unchained)
-        if not places.parts():
-            self._sign(Tail(), node)
+        if places.parts():
+            return
+        now = find_node(places.folder) or node
+        self._anew = places.name in now.begun
+        self._sign(Tail(), node)  # first: a crash in between is no ledger that was taken away
+        note_begun(places.folder, places.name)
 
     def _caught_up(
         self, handle: int, signed: Head | None, node: Node
@@ -90,6 +95,8 @@ class Writer:
         own: list[dict[str, Value]] = []
         if signed is None and tail.number:
             own.append({"kind": "head_lost"})
+        if self._anew and tail.number == 0:
+            own.append({"kind": "begun_again"})
         known = self._known(signed)
         last = max(known, key=lambda one: one.number)
         if last.number > tail.number:
