@@ -118,6 +118,12 @@ def test_results_of_tools_belong_to_the_turn_before() -> None:
     assert turn_before([*turns("weather?"), called, result]) == turns("weather?")
 
 
+def test_an_answer_in_several_parts_is_one() -> None:
+    parts = [{"role": "assistant", "content": one} for one in ("thought", "hello")]
+    assert turn_before([*turns("hi"), *parts, *turns("and now?")]) == turns("hi")
+    assert turn_before([{"role": "assistant", "content": "hello"}, *turns("hi")]) == []
+
+
 def test_only_so_many_are_remembered_and_no_text_is() -> None:
     kept = Conversations(most=3)
     for number in range(5):

@@ -93,7 +93,8 @@ class Conversations:
 
 def turn_before(messages: Messages) -> Messages:
     """The messages of the request before: all that stands before the last answer."""
-    for place in range(len(messages) - 1, 0, -1):
-        if messages[place].get("role") == "assistant":
-            return messages[:place]
-    return []
+    answers = [place for place, one in enumerate(messages) if one.get("role") == "assistant"]
+    place = answers[-1] if answers else 0
+    while place and messages[place - 1].get("role") == "assistant":  # in several parts
+        place -= 1
+    return messages[:place]

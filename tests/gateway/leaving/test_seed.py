@@ -103,3 +103,42 @@ def test_a_conversation_stays_with_its_model(
     turns.append({"role": "user", "content": "And how would you explain that to a colleague?"})
     answer = front.post(CHAT, json={"model": "auto", "messages": turns})
     assert route(answer)["model"] == "openai/gpt-4o-mini"
+
+
+def test_so_does_one_that_stands_on_the_server(
+    front: httpx2.Client, cloud: Cloud, house: Cloud
+) -> None:
+    """Of it only the last turn is sent, which is easy."""
+    asked_first = {"model": "auto", "input": HARD}
+    last = front.post("/v1/responses", json=asked_first).json()["id"]
+    thanks = {"model": "auto", "input": "Thanks!", "previous_response_id": last}
+    answers = [front.post("/v1/responses", json=thanks)]
+    thanks["previous_response_id"] = answers[0].json()["id"]
+    answers.append(front.post("/v1/responses", json=thanks))
+    assert [route(one)["class"] for one in answers] == ["simple", "simple"]
+    assert [route(one)["model"] for one in answers] == ["openai/gpt-4o-mini", "local"]
+    assert "goes on with openai/gpt-4o-mini" in answers[0].headers["x-noibo-route-why"]
+
+
+def test_what_stands_on_the_server_may_not_leave_either(
+    front: httpx2.Client, cloud: Cloud, house: Cloud
+) -> None:
+    kept = front.post("/v1/responses", json={"model": "auto", "input": f"Note it: {KEY}"}).json()
+    more = {"model": "auto", "input": HARD, "previous_response_id": kept["id"]}
+    answer = front.post("/v1/responses", json=more)
+    assert answer.status_code == 200
+    assert "may not leave this machine (label secret)" in answer.headers["x-noibo-route-why"]
+    assert "tried=" not in answer.headers["x-noibo-route"]
+    assert asked(cloud) == []
+
+
+def test_what_a_label_was_said_of_may_not_leave_later(
+    front: httpx2.Client, cloud: Cloud, house: Cloud
+) -> None:
+    first = {"model": "auto", "input": "A quiet word."}
+    label = {"X-Noibo-Label": "secret"}
+    kept = front.post("/v1/responses", json=first, headers=label).json()
+    more = {"model": "auto", "input": HARD, "previous_response_id": kept["id"]}
+    answer = front.post("/v1/responses", json=more)
+    assert "may not leave this machine (label secret)" in answer.headers["x-noibo-route-why"]
+    assert asked(cloud) == []

@@ -74,10 +74,18 @@ def _responses(body: Json) -> Chat:
 
 def _turn(item: Json) -> Json:
     if item.get("type", "message") == "message":
-        return item
+        return {**item, "content": _joined(item.get("content"))}
     if item.get("type") == "function_call_output":
         return {"role": "tool", "content": item.get("output")}
     return {"role": "assistant", "content": item.get("arguments") or item.get("content") or ""}
+
+
+def _joined(content: Any) -> Any:
+    """Text in parts is the same text: so it stands where a response is kept."""
+    parts = _rows(content)
+    texts = [part["text"] for part in parts if isinstance(part.get("text"), str)]
+    whole = isinstance(content, list) and len(texts) == len(content) > 0
+    return "".join(texts) if whole else content
 
 
 def _ollama(body: Json) -> Chat:

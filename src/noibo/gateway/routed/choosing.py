@@ -11,18 +11,21 @@ from typing import TYPE_CHECKING, Any, Final
 from noibo.gateway.access.identity import now
 from noibo.gateway.leaving.labels import said_of
 from noibo.gateway.routed.asked import Chat, as_chat
+from noibo.gateway.routed.built_on import built_on
 from noibo.gateway.routed.candidates import candidate
 from noibo.gateway.routed.outcomes import FILE_NAME, Outcomes
 from noibo.gateway.routed.virtual import Virtual
 from noibo.gateway.routed.votes import Answered, Votes
 from noibo.gateway.services import Services
 from noibo.gateway.watching.record import Record
+from noibo.privacy.judgement import Reason
 from noibo.routing.demand import Chance, Demand, Means, Rule, text_tokens
 from noibo.routing.judging import last_question
 from noibo.routing.own_answers import OwnAnswers
 from noibo.routing.plan import Plan, make_plan
 from noibo.routing.stickiness import Previous
 from noibo.routing.virtual import VirtualModel
+from noibo.wire.body import Fields
 
 if TYPE_CHECKING:
     from noibo.routing.complexity import Complexity, ComplexityClassifier
@@ -60,27 +63,28 @@ class Chooser:
         """How sure a model of this machine mostly is of what it answers."""
         return self._own.setdefault(model, OwnAnswers())
 
-    async def choose(
-        self, record: Record, asked: VirtualModel, path: str, fields: Mapping[str, Any]
-    ) -> Choice:
+    async def choose(self, record: Record, asked: VirtualModel, path: str, sent: Fields) -> Choice:
         """Raises `NoCandidate`."""
         services = self._services
         found = [await candidate(services, name) for name in asked.candidates]
         candidates = [one for one in found if one is not None]
+        before = await built_on(services, path, sent)
+        fields = before.joined(sent)
         chat = as_chat(path, fields)
         demand = Demand.of_chat(chat)
         if asked.strategy.weighs:
             here = [one.name for one in candidates if one.local]
             demand = await self._weighed(chat, demand, here)
         if any(not one.local for one in candidates):
-            demand = await self._judged(record, asked, fields, demand)
+            demand = await self._judged(record, asked, fields, demand, before.said)
         choice = Choice(asked, _NO_PLAN, chat, demand.chance.p)
+        previous = self._virtual.conversations.recall(now().owner, choice.messages)
         plan = make_plan(
             asked.name,
             demand,
             candidates,
             asked.strategy,
-            self._virtual.conversations.recall(now().owner, choice.messages),
+            previous or before.previous(candidates),
             offline=services.settings.offline,
         )
         return replace(choice, plan=plan)
@@ -114,12 +118,17 @@ class Chooser:
         return await asyncio.to_thread(look)
 
     async def _judged(
-        self, record: Record, asked: VirtualModel, fields: Mapping[str, Any], demand: Demand
+        self,
+        record: Record,
+        asked: VirtualModel,
+        fields: Mapping[str, Any],
+        demand: Demand,
+        before: Sequence[Reason],
     ) -> Demand:
         """With what may be done with it, and what may be spent on it."""
         border = self._services.border
         journey = border.journey(record)
-        said = said_of(record, self._services.settings, asked.name)
+        said = [*said_of(record, self._services.settings, asked.name), *before]
         judgement = await border.detection.judge(journey, fields, said)
         rule: Rule = str(judgement.rule)  # type: ignore[assignment]
         calls = self._virtual.calls.get(asked.name)
