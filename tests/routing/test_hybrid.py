@@ -3,6 +3,7 @@ what a healthy server does not do."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -480,19 +481,18 @@ def test_a_plan_is_explained_in_either_language(here: Speaker, cloud: Speaker) -
 
 def test_a_real_model_says_how_sure_it_is(real_server: RunningServer, home: Path) -> None:
     url = f"{real_server.url}/v1"
-    clients = Clients(Door())
-    endpoint = Endpoint(url, "", clients.later(url, home_client))
-    checked = Checked(endpoint, threshold=0.5, samples=2)
     listed = httpx2.get(f"{url}/models").json()["data"]
-    assert endpoint.first_model() == listed[0]["id"]
     fields = {
         "model": "smollm2:135m",  # a store that tests share may list others before it
         "messages": [{"role": "user", "content": "Say hello in one word."}],
         "temperature": 0,
         "max_tokens": 48,
     }
-    raw, verdict = checked.ask(fields, prior=0.6)
-    clients.close()
+    with contextlib.closing(Clients(Door())) as clients:
+        endpoint = Endpoint(url, "", clients.later(url, home_client))
+        assert endpoint.first_model() == listed[0]["id"]
+        checked = Checked(endpoint, threshold=0.5, samples=2)
+        raw, verdict = checked.ask(fields, prior=0.6)
     found = Confidence.of_chat(raw["choices"][0])
     assert found is not None
     assert raw["usage"]["completion_tokens"] - found.tokens in {0, 1}  # perhaps with its end
