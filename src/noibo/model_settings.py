@@ -150,6 +150,11 @@ class ModelSettings:
         "it is a server of your own, and everything may be sent there that may be asked here; "
         "what was sent is written down all the same.",
     )
+    hands_on: bool = _elsewhere(
+        False,
+        "it is a proxy on this machine (LiteLLM's, say) that hands on to others what it is asked: "
+        "what goes to it is judged, redacted and written down as what leaves this machine.",
+    )
     tells_cost: bool = _elsewhere(
         False,
         "what it says in usage.cost is what an answer cost in dollars; else that is reckoned from "

@@ -602,7 +602,8 @@ def load(
 
 def _routed(settings: Settings, environ: Mapping[str, str]) -> dict[str, ModelSettings]:
     """The models that `[routing.local]` and `[routing.api]` name, as if each had a table. The one
-    elsewhere is there only where a strategy may ask it: a key in the environment opens nothing."""
+    elsewhere is there only where a strategy may ask it: a key in the environment opens nothing. It
+    is elsewhere at an address of this machine too: what is asked there was called an API."""
     local, api = settings.routing.local, settings.routing.api
     found = {}
     if local.endpoint:  # http is refused but in one's own network, so what is there is one's own
@@ -614,7 +615,9 @@ def _routed(settings: Settings, environ: Mapping[str, str]) -> dict[str, ModelSe
         )
         found[settings.local_name] = own
     if settings.api_name:
-        found[api.model] = ModelSettings(engine="remote", base_url=api.endpoint, api_key=api.key)
+        found[api.model] = ModelSettings(
+            engine="remote", base_url=api.endpoint, api_key=api.key, hands_on=True
+        )
     return {name: checked_model(name, own, environ) for name, own in found.items()}
 
 

@@ -86,11 +86,11 @@ class Cloud(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self) -> None:
-        super().__init__((OUTER, 0), Handler)
+    def __init__(self, host: str = OUTER) -> None:
+        super().__init__((host, 0), Handler)
         self.script = Script()
         self.sent: list[Sent] = []
-        self.host = f"{OUTER}:{self.server_address[1]}"
+        self.host = f"{host}:{self.server_address[1]}"
         self.url = f"http://{self.host}/v1"
 
     def server_bind(self) -> None:

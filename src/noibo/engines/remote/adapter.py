@@ -62,10 +62,7 @@ class Remote:
         """Raises `SettingsError` for an address that is none."""
         self._models = {name: own for name, own in models.items() if own.engine == self.name}
         self.breakers = breakers or Breakers()
-        self._places = {
-            name: Place.of(name, own.base_url, own_network=own.own_network)
-            for name, own in self._models.items()
-        }
+        self._places = {name: Place.of_model(name, own) for name, own in self._models.items()}
 
     def serving(self, model: Model, verb: Verb) -> Model:
         if self.verbs[verb] is Support.NONE:
@@ -92,7 +89,7 @@ class Remote:
 
     def place(self, name: str) -> Place:
         """Where a model is."""
-        return self._places.get(name) or Place.of(name, self._own(name).base_url)
+        return self._places.get(name) or Place.of_model(name, self._own(name))
 
     def sizes(
         self, model: Model, limits: settings.Engine, use: Use, kept_bytes: int

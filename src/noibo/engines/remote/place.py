@@ -5,23 +5,31 @@ anywhere (`noibo.networks`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit
 
 from noibo.egress import Destination
 from noibo.errors import EgressRefused, SettingsError
+from noibo.model_settings import ModelSettings
 from noibo.networks import Network
+
+_IN_OLLAMAS_CLOUD: Final = ("-cloud", ":cloud")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one remote model is asked for. `url` has no slash at its end."""
+    """Where one remote model is asked for. `url` has no slash at its end. `hands_on`: who is there
+    asks others, and how far those are its address does not say."""
 
     url: str
     destination: Destination
     network: Network
+    hands_on: bool = False
 
     @classmethod
-    def of(cls, model: str, base_url: str, *, own_network: bool = False) -> Place:
+    def of(
+        cls, model: str, base_url: str, *, own_network: bool = False, hands_on: bool = False
+    ) -> Place:
         """`own_network`: it is said that the name leads into the user's own. Raises `SettingsError`
         for an address that is none, or that would carry prompts in the clear."""
         where = f'[models."{model}"] base_url'
@@ -39,12 +47,21 @@ class Place:
                 next_step="Write https://; or, for a server in a network of your own, add "
                 "own_network = true.",
             )
-        return cls(base_url.rstrip("/"), there, network)
+        return cls(base_url.rstrip("/"), there, network, hands_on)
+
+    @classmethod
+    def of_model(cls, name: str, own: ModelSettings) -> Place:
+        """Of a model as its table has it. Models of Ollama's that are called so are answered by
+        ollama.com, whichever Ollama is asked. Raises `SettingsError`."""
+        there = own.model or name
+        in_cloud = own.engine == "ollama" and there.endswith(_IN_OLLAMAS_CLOUD)
+        hands_on = own.hands_on or in_cloud
+        return cls.of(name, own.base_url, own_network=own.own_network, hands_on=hands_on)
 
     @property
     def outside(self) -> bool:
         """True where to ask it is to let something leave this machine."""
-        return self.network is not Network.HERE
+        return self.hands_on or self.network is not Network.HERE
 
 
 def _destination(where: str, base_url: str) -> Destination:

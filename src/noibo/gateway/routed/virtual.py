@@ -65,8 +65,7 @@ def _leaves(settings: Settings, name: str) -> bool:
     own = settings.models.get(settings.aliases.get(name, name))
     if own is None or not own.elsewhere:
         return False
-    place = Place.of(name, own.base_url, own_network=own.own_network)
-    return not is_local(own, outside=place.outside)
+    return not is_local(own, outside=Place.of_model(name, own).outside)
 
 
 def _chooses(one: VirtualModel) -> bool:
