@@ -16,8 +16,9 @@ import pytest
 
 from noibo.egress_ledger import departures
 from noibo.ledger.check import check
-from tests.gateway.admitting import own_address
-from tests.running import PATIENCE_S, RunningServer, run_noibo
+from noibo.wire.management import GUARD_HEADER
+from tests.gateway.admitting import concrete, own_address, routes
+from tests.running import PATIENCE_S, RunningServer, run_noibo, until
 from tests.watch.test_egress_watch import watched
 from tests.watch.watching import Watch, declared_in
 
@@ -38,6 +39,10 @@ model = "large"
 
 [routing.api]
 model = "far"
+
+[virtual.either]
+candidates = ["far", "named"]
+strategy = "cascade"
 """
 
 
@@ -77,6 +82,10 @@ def embedding(model: str) -> dict[str, Any]:
     return {"model": model, "input": ASKED}
 
 
+def reranking(model: str) -> dict[str, Any]:
+    return {"model": model, "query": ASKED, "documents": [ASKED, "b"]}
+
+
 WAYS: tuple[tuple[str, Callable[[str], dict[str, Any]]], ...] = (
     ("/v1/chat/completions", chat),
     ("/v1/completions", prompt),
@@ -87,13 +96,19 @@ WAYS: tuple[tuple[str, Callable[[str], dict[str, Any]]], ...] = (
     ("/api/generate", prompt),
     ("/api/embed", embedding),
     ("/v1/messages/count_tokens", chat),
+    ("/v1/responses/compact", responses),
+    ("/v1/responses/input_tokens", responses),
+    ("/v1/chat/completions/input_tokens", chat),
+    ("/v1/rerank", reranking),
+    ("/infill", prompt),
+    ("/apply-template", chat),
 )
 
 
 def test_offline_no_api_reaches_a_model_elsewhere(home: Path, watch: Watch) -> None:
     with watched_server(home, watch, CLOUDS, NOIBO_OFFLINE="1") as url, httpx2.Client() as client:
         for path, body in WAYS:
-            for model in ("far", "named"):
+            for model in ("far", "named", "either"):
                 for more in ({}, {"stream": True}):
                     answer = client.post(url + path, json=body(model) | more, timeout=60)
                     assert answer.status_code >= 400 or "error" in answer.text, (path, model)
@@ -110,13 +125,65 @@ def test_offline_no_api_reaches_a_model_elsewhere(home: Path, watch: Watch) -> N
     assert declared_in(home / "egress.jsonl") == set()
 
 
+# Whatever any route may be asked for, in one body: it names a model elsewhere wherever it can.
+ANYTHING: dict[str, Any] = {
+    **chat("far"), **responses("far"), **prompt("far"), **reranking("far"),
+    "content": ASKED, "tokens": [1, 2], "name": "hf:someone/else", "source": "hf:someone/else",
+    "from": "far", "destination": "further", "query": ASKED, "vote": "up", "request_id": "req_1",
+    "endpoint": "/v1/chat/completions", "completion_window": "24h", "input_file_id": "file-1",
+}  # fmt: skip
+ENDS = {"/noibo/v1/shutdown"}
+
+
+def test_offline_no_route_reaches_anybody(home: Path, watch: Watch) -> None:
+    asked = [(method, concrete(path, "far")) for method, path in routes() if path not in ENDS]
+    assert {("GET", "/noibo/v1/usage"), ("POST", "/noibo/v1/feedback")} <= set(asked)
+    with (
+        watched_server(home, watch, CLOUDS, NOIBO_OFFLINE="1") as url,
+        httpx2.Client(headers={GUARD_HEADER: "1"}, timeout=60) as client,
+    ):
+        for method, path in asked:
+            body = ANYTHING if method in {"POST", "PUT", "PATCH"} else None
+            answer = client.request(method, f"{url}{path}", params={"q": "llama"}, json=body)
+            assert answer.status_code not in {500, 502}, (method, path, answer.text)
+    assert watch.inet(), "it was watched"
+    assert watch.departures() == []
+    assert declared_in(home / "egress.jsonl") == set()
+
+
+@pytest.mark.heavy
+def test_offline_a_batch_reaches_nobody(home: Path, watch: Watch) -> None:
+    ask = {"method": "POST", "url": "/v1/chat/completions"}
+    lines = [
+        json.dumps({"custom_id": model, "body": chat(model), **ask})
+        for model in ("far", "named", "either", "auto")
+    ]
+    with (
+        watched_server(home, watch, CLOUDS, NOIBO_OFFLINE="1") as url,
+        httpx2.Client(base_url=url, timeout=60) as client,
+    ):
+        data = {"file": ("lines.jsonl", "\n".join(lines).encode())}
+        file = client.post("/v1/files", files=data, data={"purpose": "batch"}).json()["id"]
+        fields = {"endpoint": ask["url"], "completion_window": "24h", "input_file_id": file}
+        batch = client.post("/v1/batches", json=fields).json()["id"]
+
+        def ended() -> bool:
+            return client.get(f"/v1/batches/{batch}").json()["status"] in {"completed", "failed"}
+
+        until(ended, "the batch has ended")
+        assert client.get(f"/v1/batches/{batch}").json()["request_counts"]["total"] == 4
+    assert watch.departures() == []
+    assert declared_in(home / "egress.jsonl") == set()
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize(
     "command",
     [
         "privacy verify", "privacy report", "privacy report --by user", "privacy audit",
         "privacy find-person --text Nguyen", "privacy erase-person --user local --yes",
-        "privacy retain", "usage", "route explain Hello",
+        "privacy retain", "privacy head", "privacy sent /dev/null", "privacy scan /dev/null",
+        "privacy reseal", "usage", "route explain Hello", "route score /dev/null",
     ],
 )  # fmt: skip
 def test_commands_about_privacy_reach_nobody(home: Path, watch: Watch, command: str) -> None:
