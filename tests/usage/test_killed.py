@@ -17,7 +17,7 @@ from noibo.usage.budgets import Budgets
 from tests.usage import spender
 from tests.usage.calls import budget_reservations, opening, rows, spending, usage
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.heavy]  # five processes, one after another
 ROOT = Path(__file__).parent.parent.parent
 SERVERS = 3
 KILLS = 6

@@ -12,8 +12,10 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from msgspec.structs import replace
 
 from noibo.errors import ApiCallsExceeded, BudgetExceeded, NoiboError, PriceUnknown
 from noibo.usage.entry import UsageEntry

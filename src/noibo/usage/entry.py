@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import itertools
 import secrets
-from dataclasses import dataclass
 from typing import Final, Literal
+
+import msgspec
 
 from noibo.usage.tokens import NOTHING, Tokens
 
@@ -32,8 +33,7 @@ def _process() -> str:
     return secrets.token_hex(8)
 
 
-@dataclass(frozen=True, slots=True)
-class UsageEntry:
+class UsageEntry(msgspec.Struct, frozen=True):
     """One call. A request has several where one model was asked after another; they share
     `request`. `asked` is the name that the caller used, `model` the one that answered; `route` and
     `reasons` are the router's. `local`: on this machine; else `destination` is where. `cost` is in

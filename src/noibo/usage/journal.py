@@ -14,13 +14,13 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Iterable
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 from filelock import FileLock, Timeout
+from msgspec import structs
 
 from noibo.usage.entry import UsageEntry
 
@@ -32,16 +32,14 @@ _LINE: Final = msgspec.json.Decoder(UsageEntry)
 _SUFFIX: Final = ".jsonl"
 
 
-def packed(entry: UsageEntry) -> bytes:
-    """An entry as a line. Half a sign, as JSON can write one, becomes a question mark."""
+def packed(entry: UsageEntry | Mapping[str, Any]) -> bytes:
+    """An entry, or the fields of one, as a line. Half a sign, as JSON can write one, becomes a
+    question mark."""
     try:
         return msgspec.json.encode(entry) + b"\n"
     except UnicodeEncodeError:
-        told: dict[str, Any] = {
-            name: _whole(said) for name, said in asdict(entry).items() if isinstance(said, str)
-        }
-        told["reasons"] = tuple(map(_whole, entry.reasons))
-        return msgspec.json.encode(replace(entry, **told)) + b"\n"
+        told = entry if isinstance(entry, Mapping) else structs.asdict(entry)
+        return msgspec.json.encode({name: _whole(said) for name, said in told.items()}) + b"\n"
 
 
 def unpacked(text: bytes) -> list[UsageEntry]:
@@ -62,8 +60,10 @@ def unpacked(text: bytes) -> list[UsageEntry]:
     return found
 
 
-def _whole(text: str) -> str:
-    return text.encode(errors="replace").decode()
+def _whole(said: Any) -> Any:
+    if isinstance(said, tuple):
+        return tuple(map(_whole, said))
+    return said.encode(errors="replace").decode() if isinstance(said, str) else said
 
 
 class Journal:
@@ -82,12 +82,9 @@ class Journal:
         self._lost = 0
         self._turn = threading.Lock()
 
-    def append(self, entry: UsageEntry) -> None:
-        """Keep a call: when this returns, no end of this process loses it."""
-        self.append_line(packed(entry))
-
-    def append_line(self, line: bytes) -> None:
-        """The same of a line that is packed already."""
+    def append(self, entry: UsageEntry | Mapping[str, Any]) -> None:
+        """Keep a call, or one by its fields: when this returns, no end of this process loses it."""
+        line = packed(entry)
         with self._turn:
             try:
                 file = self._file or self._opened()

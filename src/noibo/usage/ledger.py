@@ -17,8 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from noibo.errors import NoiboError
 from noibo.usage.entry import UsageEntry
 from noibo.usage.journal import Journal, unpacked
@@ -33,6 +31,7 @@ EVERY_S: Final = 5.0  # a group is brought into the database: until then it is i
 _LOOKS_FOR_LEFT_S: Final = 60.0  # by dead processes
 _FORGETS_S: Final = 3600.0
 _DAY_S: Final = 86_400.0
+_AT_ONCE: Final = 5000  # rows in a transaction: who reserves waits no longer than for that
 
 Open = Callable[[], Awaitable["Database"]]
 
@@ -60,16 +59,11 @@ class Ledger:
         self._turn = asyncio.Lock()
         self._looked = self._forgot = float("-inf")
 
-    def note(self, entry: UsageEntry) -> None:
+    def note(self, entry: UsageEntry | Mapping[str, Any]) -> None:
         """Keep a call that cost no money. Call it before the last byte of its answer: from then on
-        no crash of this process loses it."""
+        no crash of this process loses it. The fields of an entry, without those that are as usual,
+        do as well: to make the entry itself takes longer than all else."""
         self._journal.append(entry)
-        self._noted.set()
-
-    def note_fields(self, fields: Mapping[str, Any]) -> None:
-        """The same by the fields of an entry, without those that are as usual: to make the entry
-        itself takes most of the time."""
-        self._journal.append_line(msgspec.json.encode(fields) + b"\n")
         self._noted.set()
 
     async def record(self, entry: UsageEntry) -> None:
@@ -153,7 +147,9 @@ class Ledger:
         database = await self._open()
         from noibo.usage.reservations import settle_all
 
-        await database.write(lambda connection: settle_all(connection, entries))
+        for start in range(0, len(entries), _AT_ONCE):
+            some = entries[start : start + _AT_ONCE]
+            await database.write(partial(settle_all, entries=some))
         self._brought = True
 
     async def _forget(self) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -18,14 +20,25 @@ from noibo.usage.tokens import Tokens
 QUARTER_S: Final = 900  # every zone's days begin at a quarter of an hour
 _LONGEST_TEXT: Final = 1000
 _MOST: Final = 2**62  # a column's, and a sum of two
+_TOGETHER: Final = 40  # rows in a statement: SQLite took 999 values once, and there are 24 columns
 
 
 def insert_entries(connection: Connection, entries: Sequence[UsageEntry]) -> None:
     """Keep calls; those that are kept already stay as they are. All answers come this way: the
-    driver is given their values as they are, which takes half the time."""
-    if entries:
-        statement, values = _insertion(connection.dialect)
-        connection.exec_driver_sql(statement, [values(row(entry)) for entry in entries])
+    driver is given their values as they are, and SQLite many rows with one step, in which it holds
+    up no other thread; in the order of their requests, so that each page of that index is written
+    once."""
+    if not entries:
+        return
+    insertion = _insertion(connection.dialect)
+    ordered = sorted(entries, key=operator.attrgetter("request"))
+    rows = [insertion.values(row(entry)) for entry in ordered]
+    whole = len(rows) - len(rows) % _TOGETHER if insertion.together else 0
+    for start in range(0, whole, _TOGETHER):
+        some = itertools.chain.from_iterable(rows[start : start + _TOGETHER])
+        connection.exec_driver_sql(insertion.together, tuple(some))
+    if rows[whole:]:
+        connection.exec_driver_sql(insertion.single, rows[whole:])
 
 
 def replace_entry(connection: Connection, entry: UsageEntry) -> None:
@@ -113,12 +126,25 @@ def entry_of(found: Any) -> UsageEntry:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Insertion:
+    """The statement in a dialect, of one row and of `_TOGETHER`, where it can be said of several;
+    and what puts a row's values in its order."""
+
+    single: str
+    together: str
+    values: Callable[[Mapping[str, Any]], Any]
+
+
 @functools.lru_cache(maxsize=8)
-def _insertion(dialect: sa.Dialect) -> tuple[str, Callable[[Mapping[str, Any]], Any]]:
-    """The statement in a dialect, and what puts a row's values in its order."""
+def _insertion(dialect: sa.Dialect) -> _Insertion:
     insert = _insert(dialect.name).on_conflict_do_nothing(index_elements=["id"])
     compiled = insert.compile(dialect=dialect)
-    return str(compiled), operator.itemgetter(*compiled.positiontup)
+    single, places = str(compiled), f"({', '.join('?' * len(compiled.positiontup))})"
+    together = single.replace(places, ", ".join([places] * _TOGETHER))
+    return _Insertion(
+        single, "" if together == single else together, operator.itemgetter(*compiled.positiontup)
+    )
 
 
 def _insert(dialect: str) -> Any:

@@ -7,9 +7,12 @@ Anthropic reports the first three beside each other, Gemini the last two.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
 
 from noibo.usage.money import MOST_A_CALL, dollars
 
@@ -23,8 +26,7 @@ _INPUT_PARTS: Final = ("prompt_tokens_details", "input_tokens_details")
 _OUTPUT_PARTS: Final = ("completion_tokens_details", "output_tokens_details")
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(msgspec.Struct, frozen=True):
     """Counts; None: it was not reported."""
 
     input: int | None = None

@@ -26,15 +26,15 @@ def kept_by(accounts: Accounts) -> Callable[[Record], None]:
             return  # nobody asked a model
         if len(record.heard) == 1:
             model, tokens = record.heard[0]
-            accounts.ledger.note_fields(_fields(record, accounts, model.name, tokens))
+            accounts.ledger.note(_fields(record, accounts, model.name, tokens))
             return
         by_model: dict[str, list[Counted]] = {}
         for model, tokens in record.heard:
             by_model.setdefault(model.name, []).append(tokens)
         for name, heard in by_model.items():
-            accounts.ledger.note_fields(_fields(record, accounts, name, _Together(heard)))
+            accounts.ledger.note(_fields(record, accounts, name, _Together(heard)))
         if not by_model and record.journey is None:
-            accounts.ledger.note_fields(_fields(record, accounts, record.model, None))
+            accounts.ledger.note(_fields(record, accounts, record.model, None))
 
     return keep
 
