@@ -111,6 +111,14 @@ def test_a_call_is_whole_before_the_next_begins() -> None:
     assert told_of == [0, 0, 1]
 
 
+def test_what_is_no_text_of_pieces_has_the_values_too() -> None:
+    source = {"type": "url_citation", "url_citation": {"title": "Của <PERSON_1>"}}
+    (made,) = told([chunk({"content": "a", "annotations": [source], "role": "assistant"})])
+    delta = made["choices"][0]["delta"]
+    assert delta["annotations"][0]["url_citation"]["title"] == f"Của {NAME}"
+    assert (delta["content"], delta["role"]) == ("a", "assistant")
+
+
 def test_an_answer_that_is_json_stays_json() -> None:
     events = [chunk({"content": one}) for one in '{"ten": "<PERSON_1>"}']
     made = told([*events, chunk({}, finish="stop")], in_json=True)

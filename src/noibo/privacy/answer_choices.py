@@ -13,6 +13,8 @@ _ANSWER: Final = ("content", "text")  # JSON, where that was wanted
 _CALLS: Final = "tool_calls"
 _CALL: Final = "function_call"  # as it was before there were several
 _DETAILS: Final = "reasoning_details"  # OpenRouter's
+_OF_A_DELTA: Final = frozenset({*_SAID, _CALLS, _CALL, _DETAILS, "role"})
+_OF_A_CHOICE: Final = frozenset({"delta", "finish_reason", "index", "message", "text"})
 _KINDS: Final[Mapping[Any, str]] = {"text": "reasoning.text", "summary": "reasoning.summary"}
 
 
@@ -41,7 +43,7 @@ class AnswerChoices:
 
     def _choice(self, choice: Json) -> Json:
         index = choice.get("index", 0)
-        made, touched = dict(choice), set[Slot]()
+        made, touched = self._others(choice, _OF_A_CHOICE), set[Slot]()
         if isinstance(made.get("text"), str):
             made["text"] = self._feed(("choice", index, "text"), made["text"], touched)
         if isinstance(made.get("delta"), dict):
@@ -57,7 +59,7 @@ class AnswerChoices:
         return made
 
     def _delta(self, index: Any, delta: Json, touched: set[Slot]) -> Json:
-        made = dict(delta)
+        made = self._others(delta, _OF_A_DELTA)
         for name in _SAID:
             if isinstance(made.get(name), str):
                 made[name] = self._feed(("choice", index, name), made[name], touched)
@@ -69,6 +71,11 @@ class AnswerChoices:
         if isinstance(made.get(_DETAILS), list):
             made[_DETAILS] = [self._detail(index, one, touched) for one in made[_DETAILS]]
         return made
+
+    def _others(self, said: Json, ours: frozenset[str]) -> Json:
+        """With the values in what is no text of pieces: sources of an answer, say."""
+        whole = self._texts.redaction.restored
+        return {name: one if name in ours else whole(one) for name, one in said.items()}
 
     def _call(self, index: Any, place: int, call: Any, touched: set[Slot]) -> Any:
         if not isinstance(call, dict) or not isinstance(call.get("function"), dict):
