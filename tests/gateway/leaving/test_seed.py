@@ -105,6 +105,17 @@ def test_a_conversation_stays_with_its_model(
     assert route(answer)["model"] == "openai/gpt-4o-mini"
 
 
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/rerank"])
+def test_what_is_not_routed_is_asked_of_the_house(
+    front: httpx2.Client, cloud: Cloud, path: str
+) -> None:
+    """Also where that is a server of its own, and cannot do it."""
+    body = {"model": "auto", "input": EASY, "query": EASY, "documents": [EASY]}
+    answer = front.post(path, json=body)
+    assert answer.headers["x-noibo-route"] == "auto; strategy=stand_in; model=local"
+    assert asked(cloud) == []
+
+
 def test_so_does_one_that_stands_on_the_server(
     front: httpx2.Client, cloud: Cloud, house: Cloud
 ) -> None:
