@@ -149,6 +149,7 @@ async def open_services(
 
     office, border = open_office(records, settings), open_border(settings, database)
     accounts = border.accounts
+    _tell_of_idle_budgets(settings)
     beside = [asyncio.create_task(one.run()) for one in (accounts.ledger, accounts.budgets)]
     async with new_session() as session, new_session(keeps=True) as foreign:
         services = None
@@ -231,6 +232,14 @@ def _tell_of_an_idle_gpu(settings: Settings) -> None:
         usable = usable_gpus(settings)
         if not usable.problem and (idle := advice(tuple(found), usable)):
             log.warning("%s", idle)
+
+
+def _tell_of_idle_budgets(settings: Settings) -> None:
+    """Log a budget that holds nothing back, as its model is called otherwise."""
+    from noibo.usage.rules import of_no_model, rules_of
+
+    for whose in of_no_model(rules_of(settings.budgets), settings.models):
+        log.warning('[budgets."%s"]: no model of noibo.toml is called that', whose)
 
 
 def _require_key(settings: Settings) -> None:

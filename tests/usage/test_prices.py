@@ -154,6 +154,24 @@ def test_litellms_list_is_read_as_ours(tmp_path: Path) -> None:
     assert read_table(written(table), "again").prices == table.prices
 
 
+def test_a_table_without_providers_holds_where_they_are_known_to_be(tmp_path: Path) -> None:
+    path = tmp_path / "new.toml"
+    path.write_text('as_of = 2026-11-01\n[prices."openai:gpt-x"]\ninput = 1\noutput = 2\n')
+    table = read_file(path, "")
+    assert table.find("gpt-x", "https://api.openai.com") is not None
+    assert table.source == "new.toml"
+    (tmp_path / FILE_NAME).write_text(path.read_text())
+    assert price_table(tmp_path, {}).find("gpt-x", "https://api.openai.com") is not None
+
+
+@pytest.mark.parametrize("name", ["gpt-x", "opnai:gpt-x"])
+def test_a_price_that_would_hold_nowhere_is_said(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "new.toml"
+    path.write_text(f'as_of = 2026-11-01\n[prices."{name}"]\ninput = 1\n')
+    with pytest.raises(SettingsError, match="no provider"):
+        read_file(path, "")
+
+
 @pytest.mark.parametrize("text", ["{", "{}", '{"a": 1}', "\xff"])
 def test_a_file_that_is_no_table_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "list.json"

@@ -10,7 +10,7 @@ import pytest
 from noibo.errors import SettingsError
 from noibo.settings import load
 from noibo.usage.money import NANOS
-from noibo.usage.rules import Rule, Spender, claims_of, rules_for, rules_of
+from noibo.usage.rules import Rule, Spender, claims_of, of_no_model, rules_for, rules_of
 
 ANNA = Spender("anna", "key:k1", "laptop")
 HERE = Spender("local")
@@ -98,3 +98,15 @@ def test_a_budget_that_cannot_be_is_refused(home: Path, text: str) -> None:
     (home / "noibo.toml").write_text(text)
     with pytest.raises(SettingsError):
         load()
+
+
+def test_a_budget_of_no_model_is_found() -> None:
+    rules = (
+        Rule("all", day=1),
+        Rule("model:*", day=1),
+        Rule("model:openai/*", day=1),
+        Rule("model:cloud", day=1),
+        Rule("model:clod", day=1),
+    )
+    assert of_no_model(rules, ["cloud"]) == ["model:openai/*", "model:clod"]
+    assert of_no_model(rules, ["cloud", "openai/gpt-4o"]) == ["model:clod"]

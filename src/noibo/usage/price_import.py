@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -32,12 +33,25 @@ def read_file(path: Path, as_of: str) -> PriceTable:
     except (OSError, UnicodeDecodeError) as exc:
         raise SettingsError(f"{path} cannot be read: {exc}.") from exc
     if not text.lstrip().startswith("{"):
-        return read_table(text, str(path))
+        return _of_ours(read_table(text, str(path)), path)
     try:
         said = json.loads(text, parse_float=Decimal)
     except (ValueError, RecursionError) as exc:
         raise SettingsError(f"{path} is not JSON: {exc}.") from exc
     return _of_litellm(said, as_of, str(path))
+
+
+def _of_ours(table: PriceTable, path: Path) -> PriceTable:
+    """With the providers that noibo knows. A price of no provider would hold nowhere."""
+    table = replace(table, providers={**shipped().providers, **table.providers})
+    for name in table.prices:
+        if name.partition(":")[0] not in table.providers or ":" not in name:
+            raise SettingsError(
+                f"{path}: {name!r} is a price of no provider.",
+                next_step="Write it as openai:gpt-4o-mini, with its provider from [providers]; or "
+                f'into noibo.toml, as [prices."{name}"].',
+            )
+    return replace(table, source=table.source or path.name)
 
 
 def _of_litellm(said: Mapping[str, Any], as_of: str, where: str) -> PriceTable:

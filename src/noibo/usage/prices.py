@@ -113,11 +113,12 @@ def shipped() -> PriceTable:
 def price_table(home: Path, own: Mapping[str, Mapping[str, Any]]) -> PriceTable:
     """The table that holds here: the user's file, else the shipped one; with `own`, of the
     settings. Raises `SettingsError`."""
-    path = home / FILE_NAME
+    path, known = home / FILE_NAME, shipped()
     try:
         table = read_table(path.read_text(encoding="utf-8"), str(path))
+        table = replace(table, providers={**known.providers, **table.providers})
     except FileNotFoundError:
-        table = shipped()
+        table = known
     except (OSError, UnicodeDecodeError) as exc:
         raise SettingsError(f"{path} cannot be read: {exc}.") from exc
     return table.with_own(

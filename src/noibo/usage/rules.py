@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fnmatch import fnmatchcase
@@ -83,6 +83,13 @@ def rules_of(budgets: Mapping[str, BudgetSettings], calls_per_hour: int = 0) -> 
     if calls_per_hour:
         found.append(Rule(ALL, calls_per_hour=calls_per_hour))
     return tuple(found)
+
+
+def of_no_model(rules: Iterable[Rule], models: Iterable[str]) -> list[str]:
+    """Whose the rules are that name no model there is: a slip of the pen holds nobody back."""
+    known = tuple(models)
+    named = [one for one in rules if one.kind == "model" and one.name != EACH]
+    return [one.whose for one in named if not any(_is(one, "model", name) for name in known)]
 
 
 def rules_for(rules: tuple[Rule, ...], who: Spender, model: str) -> Iterator[tuple[str, Rule]]:
