@@ -92,6 +92,37 @@ def test_an_address_ends_where_the_sentence_goes_on() -> None:
     assert addresses(text) == ["149 Hoàng Diệu, phường Trường Thi, TP Vinh, Nghệ An"]
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("gửi về 69 trần hưng đạo, quận 1, hà nội đến sân bay", "69 trần hưng đạo, quận 1, hà nội"),
+        ("tới 25 le loi, quan 1, tp. ho chi minh giup em", "25 le loi, quan 1, tp. ho chi minh"),
+        ("tôi ở 12 nguyễn trãi, quận 5", "12 nguyễn trãi, quận 5"),
+        ("nha minh 45 le loi q1 nhe", "45 le loi q1"),
+        ("529 3 THÁNG 2, PHƯỜNG 14, QUẬN 10", "529 3 THÁNG 2, PHƯỜNG 14, QUẬN 10"),
+        ("ship về H3-12 khu đô thị Nam An, P. Xuân La", "H3-12 khu đô thị Nam An, P. Xuân La"),
+        ("dia chi 25 ngach 4 ngo 210 le loi, cau giay", "25 ngach 4 ngo 210 le loi, cau giay"),
+        (
+            "Địa chỉ: Trạm y tế xã Nậm Cắn, bản Tiền Tiêu, Kỳ Sơn, Nghệ An",
+            "Trạm y tế xã Nậm Cắn, bản Tiền Tiêu, Kỳ Sơn, Nghệ An",
+        ),
+        (
+            "ở đường Lê Hồng Phong nối dài, phường 4, Mỹ Tho",
+            "đường Lê Hồng Phong nối dài, phường 4, Mỹ Tho",
+        ),
+    ],
+)
+def test_addresses_are_found_as_people_type_them(text: str, found: str) -> None:
+    assert addresses(text) == [found]
+
+
+@pytest.mark.parametrize(
+    "text", ["có 12 học sinh quận 5 đạt giải", "ở 12 quận 5 phường", "lớp 12 q1"]
+)
+def test_a_number_of_something_else_is_no_house(text: str) -> None:
+    assert addresses(text) == []
+
+
 def test_lines_of_an_address_are_one() -> None:
     text = "Sophie Lang\n3482 Oak Street\n Suite 838\n Austin\n Texas 73301\nUSA"
     assert addresses(text)[0].startswith("3482 Oak Street\n Suite 838\n Austin")

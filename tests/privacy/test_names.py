@@ -104,6 +104,42 @@ def test_a_customer_may_bear_the_name_of_a_king() -> None:
     assert names("Khách hàng Lê Lợi đã thanh toán.") == ["Lê Lợi"]
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("ctk tran quoc bao vcb", "tran quoc bao"),
+        ("benh nhan do huu lam, 50 tuoi", "do huu lam"),
+        ("của chị đặng kim dung sắp hết hạn", "đặng kim dung"),
+        ("lương minh việt\nngày sinh: 1990", "lương minh việt"),
+        ("xe cua tran thi my linh o ham B2", "tran thi my linh"),
+        ("Trưởng thôn Lò Văn Páo vắng mặt", "Lò Văn Páo"),
+        ("Trong nhà có Bàn Văn Phin và mẹ", "Bàn Văn Phin"),
+        ("Gia đình Huỳnh Kim Dung dọn đi", "Huỳnh Kim Dung"),
+        ("@Phạm Ngọc Yến xem giúp", "Phạm Ngọc Yến"),
+        ("hộ ông Giàng Seo Chẩn được vay", "Giàng Seo Chẩn"),
+    ],
+)
+def test_names_are_found_as_people_type_them(text: str, found: str) -> None:
+    assert [text[span.start : span.end] for span in find_names(text)] == [found]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "trong do thi ham so nay",
+        "mot so tac pham trung bay tu trien lam",
+        "hồ nước trước nhà rộng 3 mẫu, lý do cạn là trời nắng",
+        "xã đều do thị trưởng cầm quyền",
+        "mai anh đi công tác",
+        "Phòng Văn Thư nhận công văn",
+        "@Override public void run()",
+        "viết cho lan@Acme.com",
+    ],
+)
+def test_plain_words_in_a_row_are_no_name(text: str) -> None:
+    assert find_names(text) == []
+
+
 def test_who_was_named_in_full_is_known_by_a_part_of_the_name() -> None:
     text = "Hồ sơ của Nguyễn Thuỳ Dương Khuê. Sáng nay Khuê không đến."
     assert names(text) == ["Nguyễn Thuỳ Dương Khuê", "Khuê"]

@@ -33,6 +33,7 @@ _BUILDING: Final = re.compile(
     r"Building|City|Residences?|Garden|Apartments?|Hotel)(?: [A-Z][A-Za-z0-9']*){0,3}, ?$"
     r"|(?<![A-Za-z])(?:(?:[Pp]hong|[Cc]an ho|[Aa]pt|[Rr]oom|[Uu]nit|[Cc]an|P|CH|A|B|S)\.? ?)"
     r"[A-Z]{0,2}\d{2,5}[A-Z]?(?:[.\-]\d+)?, ?(?:[A-Z]{1,3}\d{0,3}[A-Z]?\d?, ?)?$"
+    r"|(?<![\w/\-])[A-Z]{1,3}\d{1,3}[A-Z]?(?:[.\-]\d{1,4})?,? $"  # of a lot, a block, a road
     r"|(?<!\w)[Nn]o\. ?\d{1,4}[A-Z]?(?:/\d{1,4}[A-Z]?)*,? $"
 )
 
@@ -92,10 +93,11 @@ def _chains(reader: Reader) -> Iterator[tuple[int, int]]:
         if place < done:
             continue
         parts = reader.chain(place)
-        if parts and _is_address(reader.bare, parts):
+        start = _from_building(reader.bare, place) if parts else place
+        if parts and _is_address(reader.bare, parts, start):
             code = _POSTCODE.match(text, parts[-1].end) if len(parts) > 1 else None
             done = code.end() if code else parts[-1].end
-            yield _from_building(reader.bare, place), done
+            yield start, done
 
 
 def _from_building(bare: str, place: int) -> int:
@@ -122,9 +124,10 @@ def _cue(words: str) -> re.Pattern[str]:
     return re.compile(rf"(?:{words})\s*[:\-]?\s*[\"'(]?$", re.IGNORECASE)
 
 
-def _is_address(bare: str, parts: list[Part]) -> bool:
+def _is_address(bare: str, parts: list[Part], start: int) -> bool:
+    """Whether parts, with what `start` begins before them, say where somebody's door is."""
     kinds = [part.kind for part in parts]
-    before = bare[max(0, parts[0].start - _CUE_WIDTH) : parts[0].start]
+    before = bare[max(0, start - _CUE_WIDTH) : start]
     around = sum(kind in (WARD, AREA, KNOWN) for kind in kinds)
     fine = kinds.count(FINE)
     if kinds[0] == HOUSE:

@@ -51,10 +51,12 @@ _INLINE_ABOUT: Final = re.compile(
 _STEP: Final = r"([^\s,;|\t<>\"]+)( ?[,–-] ?\n?[ ]*|[ ])?"
 _NEXT_LABELS: Final = (
     "sdt dt d/t dthoai dien so_dien tel phone mobile mob mst ma msdn email mail e-mail cccd cmnd "
-    "cmt cc fax lh lien hotline tk stk tai_khoan so_tk website nguoi ngay sinh dob gap goi zalo "
-    "ho_ten ten khach contact attn nghe quoc_tich dan_toc so_cmnd so_cccd so_ho_chieu hinh ly_do "
-    "bhyt bhxh the ghi_chu note gioi_tinh chuc_vu dai_dien cod don"
+    "cmt cc fax lh hotline tk stk tai_khoan so_tk website nguoi ngay sinh dob gap goi zalo "
+    "ho_ten ten khach contact attn quoc_tich dan_toc so_cmnd so_cccd so_ho_chieu hinh ly_do "
+    "bhyt bhxh ghi_chu note gioi_tinh chuc_vu dai_dien cod"
 )
+# Places begin with them too: Nghệ An, Liên Chiểu, Đơn Dương.
+_LABELS_IN_PLACES: Final = "nghe lien the don"
 _LONGEST: Final = 160
 _SHORTENED: Final = frozenset(
     ("tp", "tx", "tt", "kp", "tdp", "kdc", "kdt", "kcn", "ktx", "ql", "tl", "dg", "duong", "st",
@@ -73,7 +75,11 @@ _CHATTED: Final = frozenset(
 def _steps() -> tuple[re.Pattern[str], re.Pattern[str]]:
     """The first word of a value, and another one, which is not the next label."""
     words = (word.replace("_", " ") for word in _NEXT_LABELS.split())
-    return re.compile(_STEP), re.compile(rf"(?!(?:{any_of(words)})(?![A-Za-z/])){_STEP}")
+    labels = (
+        rf"(?:{any_of(words)})(?![A-Za-z/])|"
+        rf"(?:{any_of(_LABELS_IN_PLACES.split())})(?![A-Za-z/]|[ ][A-Z])"
+    )
+    return re.compile(_STEP), re.compile(rf"(?!{labels}){_STEP}")
 
 
 def asked(text: str, bare: str) -> Iterator[tuple[int, int, bool]]:

@@ -25,8 +25,13 @@ KNOWN: Final = "known"  # a name in the list of places
 
 _WORD: Final = r"[A-Z][A-Za-z]*(?:['’][A-Za-z]+)*"
 # Up to six words; streets are also named after days: 30 Tháng 4, 3/2, Cách Mạng Tháng 8.
-_NAME: Final = rf"{_WORD}(?:[ ](?:{_WORD}|(?<=Thang[ ])\d{{1,2}}\b)){{0,5}}"
-_DATED: Final = r"(?:\d{1,2}[ ][Tt]hang[ ](?:\d{1,2}|[A-Z][a-z]+)|\d{1,2}/\d{1,2}(?![\d/]))"
+_NAME: Final = (
+    rf"{_WORD}(?:[ ](?:{_WORD}|(?<=T(?:hang|HANG)[ ])\d{{1,2}}\b)){{0,5}}(?:[ ](?:noi|keo) dai\b)?"
+)
+_MONTH: Final = "(?:[Tt]hang|THANG)"
+_DATED: Final = (
+    rf"(?:\d{{1,2}}[ ]{_MONTH}[ ](?:\d{{1,2}}|[A-Z][A-Za-z]+)|\d{{1,2}}/\d{{1,2}}(?![\d/]))"
+)
 _CODED: Final = r"[A-Z]{1,3}\d{1,4}[A-Z]?\d?(?:[-./]\w{1,5})?\b"
 _MORE_DIGITS: Final = r"[A-Za-z]{0,2}(?:[ ]?[/\-][ ]?\d{1,4}[A-Za-z]{0,2}){0,4}"
 _DIGITS: Final = rf"\d{{1,4}}{_MORE_DIGITS}"
@@ -37,11 +42,15 @@ _ALONE: Final = r"\d(?:(?<![\w./\-,@#$].)|(?<=[kK].)(?<![^\W_][kK].))\d{0,3}(?!\
 # In lower case a name must end where the part ends.
 _SMALL: Final = r"[a-z]+(?:[ ][a-z0-9]+){0,3}?(?=[ ]?(?:[,;.\n]|$)|[ ](?:nha|nhe|nhé|a|ah|ạ)\b)"
 # What follows a street in lower case without a word for streets: a ward and a town.
-_ADMINISTRATIVE: Final = r"(?:phuong|xa|quan|huyen|tp|thi[ ]|thanh[ ]pho|p|q|h|x|tx|tt)\b"
+_ADMINISTRATIVE: Final = (
+    r"(?:(?:phuong|xa|quan|huyen|tp|thi[ ]|thanh[ ]pho|p|q|h|x|tx|tt)\b|[pq]\d{1,2}\b)"
+)
 _SMALL_STREET: Final = (
     rf"[a-z]{{2,7}}(?:[ ][a-z]{{1,7}}){{1,5}}(?=,[ ]{_ADMINISTRATIVE}[^,\n]{{1,24}},[ ]"
     rf"{_ADMINISTRATIVE})"
 )
+# Two to four words that may be whom a street is named after.
+_SMALL_NAME: Final = rf"[a-z]{{2,7}}(?:[ ][a-z]{{1,7}}){{1,3}}(?=,?[ ]{_ADMINISTRATIVE})"
 HOUSE_WORDS: Final = ("nha so", "so nha", "so", "sn", "lo", "ngo", "hem", "ngach", "kiet", "k")
 
 
@@ -62,13 +71,15 @@ def _units() -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Patterns:
-    """`house`, `unit`, `tail` and `name` are parts, `separator` stands between two; `numbers`,
+    """`house`, `unit`, `tail` and `name` are parts, `opens` the word for one and
+    `separator` stands between two; `numbers`,
     `opened` and `tails` are where a first part may be."""
 
     house: re.Pattern[str]
     unit: re.Pattern[str]
     tail: re.Pattern[str]
     name: re.Pattern[str]
+    opens: re.Pattern[str]
     separator: re.Pattern[str]
     numbers: re.Pattern[str]
     opened: re.Pattern[str]
@@ -82,14 +93,14 @@ def patterns() -> Patterns:
     streets = _bare(*listed("vietnamese street"))
     heads = any_of(HOUSE_WORDS[:-1])
     lanes = _bare(*listed("vietnamese street"), *listed("vietnamese lanes"))
-    lane = rf"(?:[ ,]{{1,2}}(?:{lanes})\b\.?[ ]?(?:so[ ])?{_NUMBER}(?![ ][Tt]hang|[\w/]))"
+    lane = rf"(?:[ ,]{{1,2}}(?:{lanes})\b\.?[ ]?(?:so[ ])?{_NUMBER}(?![ ]{_MONTH}|[\w/]))"
     ends = "st|str|street|road|ward|tower|palace|building|residence"
     return Patterns(
         house=re.compile(
             rf"(?P<so>(?:{heads})[ .:]{{1,2}})?(?P<number>{_NUMBER})(?P<lanes>{lane}{{0,4}})"
             rf"(?P<kind>,?[ ](?:{streets})\b\.?)?"
             rf"(?:,?[ ](?P<name>{_DATED}|(?!(?:[PQTXHFK]|T[PXT])\.){_NAME})|"
-            rf"[ ](?:(?P<street>{_SMALL_STREET})|(?P<small>{_SMALL})))?"
+            rf"[ ](?:(?P<street>{_SMALL_STREET})|(?P<after>{_SMALL_NAME})|(?P<small>{_SMALL})))?"
         ),
         unit=re.compile(
             rf"(?P<kind>(?:{units}))(?:"
@@ -101,10 +112,11 @@ def patterns() -> Patterns:
             rf"(?:{_NAME}|\d{{1,3}}(?:st|nd|rd|th))[ ](?P<tail>(?:{any_of(tails())}))\b"
         ),
         name=re.compile(rf"{_NAME}|(?P<small>{_SMALL})"),
+        opens=re.compile(rf"(?P<kind>{units})(?:\.[ ]?|[ ])(?=[a-z])"),
         separator=re.compile(r"\s*[,;][ ]*\n?[ ]*|[ ][-–][ ]|[ ]|\n[ ]*|\.(?=[A-Z])"),
         numbers=re.compile(
-            rf"{_ALONE}{_MORE_DIGITS},?[ ](?=[A-Z]|\d{{1,2}}(?:[ ][Tt]hang|/\d)|{_SMALL_STREET}|"
-            rf"(?:{streets}|{units})\b)"
+            rf"{_ALONE}{_MORE_DIGITS},?[ ](?=[A-Z]|\d{{1,2}}(?:[ ]{_MONTH}|/\d)|"
+            rf"{_SMALL_STREET}|{_SMALL_NAME}|(?:{streets}|{units})\b)"
         ),
         opened=re.compile(rf"[ .](?=[A-Z\d])(?:{behind(last_words())})"),
         tails=re.compile(

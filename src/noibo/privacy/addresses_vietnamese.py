@@ -28,6 +28,7 @@ from noibo.privacy.addresses_rules import (
     tails,
 )
 from noibo.privacy.folding import without_accents
+from noibo.privacy.names_lexicon import historic, places
 
 _LONGEST: Final = 9  # parts
 _SHORTENED: Final = re.compile(r" (?:St|Str|Rd|Ave|Blvd|Dist)$")
@@ -36,6 +37,8 @@ _STALLS: Final = frozenset(["kiot", "ki ot", "ki-ot", "sap", "quay"])
 _HEADS: Final = frozenset(["phường", "quận", "huyện", "tỉnh", "ward", "district"])
 _CUT: Final = frozenset(["phuong", "quan", "huyen", "xa", "tinh", "tp", "thi", "ward"])
 _HOUSE_ENDS: Final = tuple(HOUSE_WORDS)
+_SMALL_WORDS: Final = re.compile(r"[a-z]+(?:[ ][a-z]+){0,3}(?![^\W_])")
+_WORDS: Final = frozenset(("my", "anh", "tp", "phap", "duc"))  # countries, and words besides
 _PAIRS: Final = {"thi": ("xa", "tran"), "thanh": ("pho",)}
 _NAME_BEFORE: Final = re.compile(r"(?<![\w.])[A-Z][A-Za-z]*(?: [A-Z][A-Za-z]*){0,5} $")
 _MARKS: Final = dict.fromkeys(map(ord, "\n\t\"'“”‘’([{<>:;,*-–/|"), " ")
@@ -63,7 +66,7 @@ class Reader:
         key = (place, first)
         if key not in self._read:
             found = self._house(place) or self._unit(place, first=first) or self._tail(place)
-            self._read[key] = found or (None if first else self._name(place))
+            self._read[key] = found or (None if first else self._small(place) or self._name(place))
         return self._read[key]
 
     def _house(self, place: int) -> Part | None:
@@ -98,6 +101,10 @@ class Reader:
         lower case: `số 3 đường lê lợi`."""
         if found["street"]:
             return Part(found.start(), found.end(), HOUSE)
+        for group in ("after", "small"):
+            street = found[group] and self.text[found.start(group) : found.end()] in historic()
+            if street and (group == "after" or found["lanes"]):
+                return Part(found.start(), found.end(), HOUSE)
         if found["small"] and found["kind"] and self.text[found.start("small")].islower():
             return Part(found.start(), found.end(), HOUSE)
         said = (
@@ -135,7 +142,9 @@ class Reader:
         word = found["kind"].lower()
         dotted = "." in self.bare[place : place + 2]
         if len(word) == 1 and not dotted and (found["name"] or not found["kind"].isupper()):
-            return None
+            behind_street = not first and self.bare[place + 1 : place + 2].isdigit()
+            if not behind_street:  # `q1`
+                return None
         if found["small"] and (first or len(word) < 2):
             return None
         coded = found["number"] or (found["name"] and found["name"][-1].isdigit())
@@ -148,6 +157,30 @@ class Reader:
             market = self.patterns.name.match(self.bare, end + 5)
             end = market.end() if market and not market["small"] else end
         return Part(place, end, kinds()[word])
+
+    def _small(self, place: int) -> Part | None:
+        """A known place in lower case, also with a word before it, whatever follows:
+        `tp. hồ chí minh giúp em`."""
+        if not self.bare[place : place + 1].islower():
+            return None
+        opened = self.patterns.opens.match(self.bare, place)
+        if opened and fits(self.text, *opened.span("kind")):
+            length = self._known_small(opened.end(), least=1)
+            if length:
+                return Part(place, opened.end() + length, kinds()[opened["kind"]])
+        length = self._known_small(place, least=2)
+        return Part(place, place + length, KNOWN) if length else None
+
+    def _known_small(self, place: int, *, least: int) -> int:
+        """How many characters of words in lower case are a known place."""
+        found = _SMALL_WORDS.match(self.bare, place)
+        words = found[0].split(" ") if found else []
+        for count in range(len(words), least - 1, -1):
+            phrase = " ".join(words[:count])
+            said = self.text[place : place + len(phrase)]
+            if phrase in known() and (said.isascii() or said in places()) and phrase not in _WORDS:
+                return len(phrase)
+        return 0
 
     def _cut(self, start: int, name: str) -> int:
         """Where a name ends: before the next part that begins without a comma, as in

@@ -53,7 +53,8 @@ def names_in(text: str, weights: Weights | None = None) -> list[Span]:
         found = [*_outside(found, asked), *asked]
     if len(found) < 2:
         return found
-    found.sort()
+    # Of two that begin together the longer.
+    found.sort(key=lambda span: (span.start, -span.end))
     apart: list[Span] = []
     for span in found:
         if not apart or span.start >= apart[-1].end:

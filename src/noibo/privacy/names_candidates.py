@@ -26,6 +26,7 @@ from noibo.privacy.names_lexicon import (
     SURNAME,
     SURNAME_VI,
     capitals,
+    compounds,
     historic,
     kinds,
     places,
@@ -62,7 +63,8 @@ def runs() -> re.Pattern[str]:
     rest = rf"(?:\.(?=[ {caps}])|(?:[^\W\d_]|['’\-](?!s\b)(?=[^\W\d_]))*+)"
     more = rf" (?:(?:{_PARTICLES}) ){{0,2}}[{caps}]{rest}"
     # What stands before is looked at after the first capital: capitals are found fast.
-    return re.compile(rf"[{caps}](?<![\w@].){rest}(?:{more})*+(?![@\d_])", re.DOTALL)
+    before = r"(?<!\w.)(?<![^\s(]@.)"  # "@Lan Anh" calls somebody, "a@Lan" is an address
+    return re.compile(rf"[{caps}]{before}{rest}(?:{more})*+(?![@\d_])", re.DOTALL)
 
 
 def candidates(text: str) -> Iterator[Candidate]:
@@ -72,6 +74,8 @@ def candidates(text: str) -> Iterator[Candidate]:
         if run.end() - run.start() == 1:
             continue
         if len(tokens) == 1:
+            if text[run.start() - 1 : run.start()] == "@":
+                continue
             kind = kinds[tokens[0]]
             dropped = kind & FUNCTION or (kind & _DROPPED_ALONE and not kind & _PERSONAL)
             if dropped and (kind != OTHER_VIETNAMESE or not _is_called(text, run.start())):
@@ -105,7 +109,8 @@ def _breaks(place: int, tokens: list[str], kind: int) -> bool:  # noqa: PLR0911
         named = kind & _PERSONAL and (place > 0 and kinds[tokens[place - 1]] & _PERSONAL)
         return not (named or (kind & SURNAME_VI and following in _MIDDLES))
     following = tokens[place + 1].lower() if place + 1 < len(tokens) else ""
-    if following in _MIDDLES and (kind & SURNAME_VI or following == "thị"):
+    odd = following == "văn" and kind == OTHER_VIETNAMESE and _goes_on_as_name(tokens, place + 2)
+    if following in _MIDDLES and (kind & SURNAME_VI or following == "thị" or odd):
         return tokens[place].lower() in ("đô", "siêu")  # Lại Thị Hoa, Ôn Thị Trân
     if place and token.isupper() and len(token) > 2 and _ACRONYM.fullmatch(token):
         return not tokens[0].isupper()  # anh Phong CSGT
@@ -119,10 +124,20 @@ def _breaks(place: int, tokens: list[str], kind: int) -> bool:  # noqa: PLR0911
     return bool(kind & COMMON and not kind & _PERSONAL)
 
 
+def _goes_on_as_name(tokens: list[str], place: int) -> bool:
+    """Whether a given name follows `Văn`, and neither another name nor a thing: `Bàn Văn Phin`,
+    but not `Nhà Văn Nguyễn Tuân`, `Phòng Văn Thư`."""
+    following = tokens[place] if place < len(tokens) else ""
+    kind = kinds[following] if following else 0
+    if not kind & (GIVEN_VI | OTHER_VIETNAMESE) or kind & FREQUENT_SURNAME_VI:
+        return False
+    return f"văn {following.lower()}" not in compounds()
+
+
 def _odd_syllable(tokens: list[str], found: list[int], first: int, place: int) -> bool:
     """A syllable that the lists lack, in capitals as a name's: `Hứa Kiễn Quốc`."""
     named = found[place] & OTHER_VIETNAMESE and found[first] & SURNAME_VI
-    known = found[place - 1] & (_VIETNAMESE | OTHER_VIETNAMESE)
+    known = found[place - 1] & (_VIETNAMESE | OTHER_VIETNAMESE) or not found[place - 1] & COMMON
     return bool(named and known) and place - first < 4 and tokens[place][1:].islower()
 
 

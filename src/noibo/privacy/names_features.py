@@ -41,6 +41,7 @@ _PLACE_ENDINGS: Final = re.compile(
     r"(?:ville|burg|burgh|borough|bury|ton|town|ford|shire|land|stan|ia|city|field|mouth|dorf|"
     r"heim|by|stad|havn|vik|grad|polis|abad|pur|eyri|eyjar|bær|fjörður|hreppur|berg|lands)$"
 )
+_OF_PEOPLES: Final = re.compile(r"[KHY]['’][A-ZĐ]")  # K'Brửi, H'Hen, Y'Moan
 _SYLLABLE: Final = re.compile(r" [^\W\d_]+")
 _MIDDLES: Final = frozenset({"thị", "văn", "thi", "van", "đình", "hữu", "ngọc", "minh"})
 
@@ -55,7 +56,7 @@ _LABELS: Final = frozenset(
      "tên", "tuổi", "quê", "hàng", "loại", "màu", "tổ", "nhóm", "khoa", "viện",
      "tổng", "quý", "giá")
 )  # fmt: skip
-_THI: Final = frozenset({"Thị", "THỊ"})
+_THI_VAN: Final = frozenset({"Thị", "THỊ", "Văn", "VĂN"})
 _TOWNS: Final = frozenset({"đô", "siêu", "thành", "cao"})
 _REACHED: Final = re.compile(
     r"[ ,;:(|\-–]{1,4}(?:(?:sdt|sđt|đt|dt|tel|cccd|cmnd|số điện thoại|điện thoại|mst)\b"
@@ -188,7 +189,7 @@ def _form(tokens: tuple[str, ...], kinds: tuple[int, ...]) -> str:
         return "place"
     if len(tokens) == 1:
         return _form_of_one(tokens[0], kinds[0])
-    if len(tokens) > 2 and tokens[1] in _THI and tokens[0].lower() not in _TOWNS:
+    if len(tokens) > 2 and tokens[1] in _THI_VAN and tokens[0].lower() not in _TOWNS:
         kinds = (kinds[0] | SURNAME_VI, *kinds[1:])  # Ôn Thị Trân: whatever stands before it
     odd = OTHER_VIETNAMESE if kinds[0] & SURNAME_VI else 0
     if kinds[0] & FREQUENT_SURNAME_VI and kinds[1] & _VIETNAMESE:
@@ -227,6 +228,8 @@ def _form_of_one(token: str, kind: int) -> str:
 
 
 def _form_of_unlisted(token: str) -> str:
+    if _OF_PEOPLES.match(token):
+        return "person-like"
     if token.isupper() and len(token) < 6:
         return "acronym"
     return "person-like" if _ENDINGS.search(token.lower()) else "unknown"

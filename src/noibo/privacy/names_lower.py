@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from typing import Final
 
 from noibo.privacy.folding import bare
+from noibo.privacy.names_context import before
 from noibo.privacy.names_lexicon import (
     COMMON,
     FUNCTION,
@@ -31,6 +33,14 @@ from noibo.privacy.names_lexicon import (
 
 _VOCATIVES: Final = frozenset(("ơi", "oi", "à", "ạ", "nhé", "nha", "ui", "nè", "này"))
 _MIDDLES: Final = frozenset(("thị", "thi", "văn", "van"))
+_CERTAIN: Final = frozenset(("nguyễn", "nguyen", "phạm", "pham", "huỳnh", "huynh"))
+# Parts of names that are plain words too, in English or without their accents.
+_PLAIN: Final = frozenset(("an", "my", "do", "bao"))
+_BOUNDS: Final = frozenset(("", *"\n\t,;:|/\"'()[]<>@.!?=-–"))
+# What before a name in full calls for it, also without capitals.
+_CALLING: Final = frozenset(
+    ("l:label", "l:client", "l:intro", "l:role", "l:greeting", "l:honorific", "l:verb")
+)
 # What calls for a name, by what is in it: where that is nowhere, the rest is not looked for.
 _CUES: Final = {
     "ame": ("name is ", "name's ", "ame: ", "named "),
@@ -45,6 +55,7 @@ _CUES: Final = {
 }
 _WORD: Final = re.compile(r"[^\W\d_]+(?:['’\-][^\W\d_]+)*")
 _LONGEST: Final = 5
+_LONGEST_VIETNAMESE: Final = 4
 _STREET: Final = re.compile(
     r"(?:\d|đường|duong|phố|pho|ngõ|ngo|hẻm|hem|phường|phuong|xã|xa|quận|quan|trường|truong)[ ,]*$"
 )
@@ -57,16 +68,16 @@ def lower_names(text: str) -> Iterator[tuple[int, int]]:
     heads: list[int] = []
     if not triggers.isdisjoint(pieces):
         heads = [at for at, piece in enumerate(pieces) if piece in triggers]
-    place, before = 0, 0
+    place, done = 0, 0
     for at in heads:
         # The words between were only counted: look for this one from where the last one was.
         place = _find(text, pieces[at], place)
-        if place < before:
+        if place < done:
             continue
         found = _from(text, place)
         if found:
             yield found
-            before = found[1]
+            done = found[1]
         place += 1
     yield from _after_cues(text)
 
@@ -114,7 +125,8 @@ def _from(text: str, place: int) -> tuple[int, int] | None:
     if not said:
         return None
     if said[0] in named("lower honorifics") and len(said) > 1:
-        return spans[1] if _is_called(said) else None
+        whole = said[1] in named("lower surnames") and _vietnamese(text, spans[1:], said[1:])
+        return whole or (spans[1] if _is_called(said) else None)
     if said[0] in named("lower surnames"):
         return _vietnamese(text, spans, said)
     return _foreign(spans, said)
@@ -137,21 +149,33 @@ def _is_called(said: list[str]) -> bool:
 def _vietnamese(text: str, spans: list[tuple[int, int]], said: list[str]) -> tuple[int, int] | None:
     """`le thi hong gam`, `nguyen van an`: a surname and two or more syllables of names."""
     count = 1
-    while (
-        count < min(len(said), _LONGEST) and kinds[said[count]] & GIVEN_VI and said[count].islower()
-    ):
-        if count > 1 and (kinds[said[count]] & FUNCTION or said[count] in _VOCATIVES):
+    for word in said[1:_LONGEST_VIETNAMESE]:
+        if not kinds[word] & GIVEN_VI or not word.islower():
+            break
+        if count > 1 and word not in _PLAIN and (kinds[word] & FUNCTION or word in _VOCATIVES):
             break
         count += 1
-    middle = count > 2 and said[1] in _MIDDLES
-    strong = count > 2 and said[0] in ("nguyễn", "nguyen", "phạm", "pham", "huỳnh", "huynh")
-    if " ".join(said[:2]) in compounds():
+    if count < 3 or " ".join(said[:2]) in compounds() or " ".join(said[:count]) in historic():
         return None
-    if not (middle or strong) or " ".join(said[:count]) in historic():
+    start = spans[0][0]
+    left = text[max(0, start - 14) : start].lower()
+    if _STREET.search(left) or f"{left.strip().rpartition(' ')[2]} {said[0]}" in compounds():
         return None
-    if _STREET.search(text[max(0, spans[0][0] - 14) : spans[0][0]].lower()):
+    end = spans[count - 1][1]
+    middle = said[1] in _MIDDLES and said[0] != "do"  # đồ thị, đô thị
+    if said[0] in _CERTAIN or (middle and " ".join(said[1:3]) not in compounds()):
+        return start, end
+    if not _flows(said, count):
         return None
-    return spans[0][0], spans[count - 1][1]
+    # What fills a cell, and, with its accents, what begins a sentence.
+    begins = (text[max(0, start - 8) : start].rstrip(" ")[-1:] or "\n") in _BOUNDS
+    alone = begins and (text[end : end + 1] in _BOUNDS or not text[start:end].isascii())
+    return (start, end) if alone or not _CALLING.isdisjoint(before(text, start)) else None
+
+
+def _flows(said: list[str], count: int) -> bool:
+    """Whether no two neighbours of a name, nor its last with what follows, are a word."""
+    return compounds().isdisjoint(map(" ".join, pairwise(said[: count + 1])))
 
 
 def _foreign(spans: list[tuple[int, int]], said: list[str]) -> tuple[int, int] | None:
