@@ -15,9 +15,10 @@ from noibo.routing.agreement import agreement
 from noibo.routing.confidence import Calibration
 from noibo.routing.endpoint import Endpoint, NotAnswered, text_of
 from noibo.routing.judge_model import grade_of, judge_request
-from noibo.routing.judging import Answer, Asked, Evidence, Verdict, judge
+from noibo.routing.judging import Answer, Asked, Evidence, judge
 from noibo.routing.own_answers import OwnAnswers
 from noibo.routing.plan import Outcome
+from noibo.routing.verdict import Verdict
 
 CONFIDENCE_FIELDS: Final[Mapping[str, Any]] = {"logprobs": True, "top_logprobs": 5}
 _FREELY: Final = 0.7  # temperature of the further answers

@@ -48,12 +48,13 @@ from noibo.routing.demand import Chance, Demand, Rule, text_tokens
 from noibo.routing.departing import Gate, Journey, messages_of
 from noibo.routing.endpoint import Endpoint, NotAnswered, text_of
 from noibo.routing.features import Query
-from noibo.routing.judging import Answer, Asked, Verdict, judge
+from noibo.routing.judging import Answer, Asked, judge
 from noibo.routing.llm_config import Wiring, read_config
 from noibo.routing.plan import Outcome, Plan, Target, make_plan
 from noibo.routing.stickiness import Conversations, Previous
 from noibo.routing.strategy import KINDS, Kind
 from noibo.routing.task import task_of
+from noibo.routing.verdict import Verdict
 from noibo.settings import Settings, load
 
 LOCAL: Final = "local"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from noibo.gateway.routed.outcomes import LEAST, Outcomes, outcome_of_check
 from noibo.routing.calibration import Outcome
-from noibo.routing.judging import Verdict
+from noibo.routing.verdict import Verdict
 
 
 def test_nothing_is_made_of_a_few(tmp_path: Path) -> None:

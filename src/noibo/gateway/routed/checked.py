@@ -25,7 +25,8 @@ from noibo.gateway.routed.outcomes import outcome_of_check
 from noibo.gateway.services import Services
 from noibo.routing.agreement import agreement
 from noibo.routing.judge_model import grade_of, judge_request
-from noibo.routing.judging import Answer, Asked, Evidence, Verdict, judge
+from noibo.routing.judging import Answer, Asked, Evidence, judge
+from noibo.routing.verdict import Verdict
 from noibo.wire import openai
 from noibo.wire.body import raw
 

@@ -20,7 +20,7 @@ import msgspec
 
 from noibo.routing.calibration import Calibration, Outcome, calibrate, own_answers
 from noibo.routing.demand import Chance
-from noibo.routing.judging import Verdict
+from noibo.routing.verdict import Verdict
 
 KEPT: Final = 500  # of one model
 LEAST: Final = 20  # before anything is made of them
