@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from noibo.assembly import open_database
 from noibo.database.database import Database
@@ -16,6 +17,9 @@ from tests.running import RunningServer, offline_suite
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".cache"
+# Properties are tried without a clock: how long one takes says how busy the machine is.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 SHARED = Path(os.environ.get("NOIBO_SHARED") or ROOT.parent / "shared")
 
 
