@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from noibo.database import schema
 from noibo.database.database import Database
 from noibo.errors import NameTaken
 from noibo.gateway.files.contents import Contents
+from noibo.holdings import steward as steward_module
 from noibo.holdings.gathering import of_hits
 from noibo.holdings.resealing import reseal_rows
 from noibo.holdings.steward import Steward
@@ -138,6 +140,21 @@ async def test_what_is_reserved_for_somebody_is_nobodys_then(
     assert (entry["model"], claims) == ("far", [["all", "hour"]])
     assert kept["binh"][0]["owner"] == "binh"
     assert len(kept["binh"][1]) == 2
+
+
+@pytest.mark.parametrize("brought_in", [True, False], ids=["a server", "nobody"])
+async def test_calls_on_their_way_are_waited_for(
+    steward: Steward, home: Path, monkeypatch: pytest.MonkeyPatch, brought_in: bool
+) -> None:
+    journal = home / "usage" / "one.jsonl"
+    journal.parent.mkdir()
+    journal.write_text('{"owner":"anh"}\n{"owner":"an","key":"user:an"}\nhalf of {"own')
+    monkeypatch.setattr(steward_module, "_LOOK_S", 0.02)
+    erasing = asyncio.create_task(steward.erase_user("an"))
+    await asyncio.sleep(0.05)
+    if brought_in:
+        journal.write_text('{"owner":"anh"}\n')
+    assert (await erasing).waiting is not brought_in
 
 
 async def test_a_name_that_begins_the_same_is_another(steward: Steward, database: Database) -> None:

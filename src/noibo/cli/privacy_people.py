@@ -7,23 +7,27 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from noibo.cli.context import settings
+from noibo.cli.privacy_people_view import (
+    counted,
+    print_counted,
+    print_erased,
+    print_found,
+    print_unchanged,
+)
 from noibo.cli.privacy_view import Language
-from noibo.cli.table import Column, print_paragraph, print_table
-from noibo.cli.terminal import harmless
 from noibo.errors import UsageError
 from noibo.settings import Settings
 
 if TYPE_CHECKING:
     from noibo.database.database import Database
     from noibo.holdings.finding import Found
-    from noibo.holdings.steward import Erased, Steward
+    from noibo.holdings.steward import Steward
     from noibo.holdings.wanted import Wanted
 
 Text = Annotated[
@@ -34,50 +38,6 @@ User = Annotated[str | None, typer.Option(help="A user, a key as key:ID, or loca
 Loose = Annotated[bool, typer.Option("--loose", help="Also without its marks: Nguyen for Nguyễn.")]
 In = Annotated[Language, typer.Option(help="Language of the words around what was found.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-_SAYS = {
-    "nothing": {
-        Language.en: "Nothing is kept of that person here.",
-        Language.vi: "Ở đây không lưu gì về người đó.",
-    },
-    "would": {
-        Language.en: "Nothing was changed. With --yes, this is erased.",
-        Language.vi: "Chưa thay đổi gì. Thêm --yes để xóa những mục này.",
-    },
-    "erased": {Language.en: "Erased: {what}.", Language.vi: "Đã xóa: {what}."},
-    "stayed": {
-        Language.en: "A batch still reads {what}: erase again when it has ended.",
-        Language.vi: "Một lô vẫn đang đọc {what}: hãy xóa lại khi lô kết thúc.",
-    },
-    "log": {
-        Language.en: "The database's log still holds what was erased until its last reader ends:"
-        " run this again, or stop the server.",
-        Language.vi: "Nhật ký của cơ sở dữ liệu còn giữ nội dung đã xóa cho đến khi người đọc cuối"
-        " cùng dừng: hãy chạy lại, hoặc dừng máy chủ.",
-    },
-    "users": {
-        Language.en: "Users who are called so stay: {what}. To erase one: noibo privacy"
-        " erase-person --user NAME.",
-        Language.vi: "Người dùng mang tên đó vẫn còn: {what}. Để xóa: noibo privacy erase-person"
-        " --user TÊN.",
-    },
-    "remains": {
-        Language.en: "What noibo cannot reach: copies of the database and of NOIBO_HOME made"
-        " elsewhere, snapshots, blocks a disk has set aside, and what was sent to others"
-        " (noibo privacy report --user says where).",
-        Language.vi: "Những gì noibo không với tới: bản sao của cơ sở dữ liệu và NOIBO_HOME ở nơi"
-        " khác, ảnh chụp đĩa, các khối đĩa đã loại, và những gì đã gửi cho bên khác (noibo privacy"
-        " report --user cho biết nơi nào).",
-    },
-    "unsearched": {
-        Language.en: "{count} files are no text and were not searched: {what}.",
-        Language.vi: "{count} tệp không phải văn bản và chưa được tìm: {what}.",
-    },
-}
-_HEADINGS = {
-    Language.en: ("KIND", "ROW", "WHOSE", "WHERE"),
-    Language.vi: ("LOẠI", "DÒNG", "CỦA AI", "CHỖ"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +61,7 @@ def find_person(
         async with _room() as room:
             return await room.steward.find(wanted)
 
-    _print_found(asyncio.run(work()), lang, json)
+    print_found(asyncio.run(work()), lang, json)
 
 
 def export_person(
@@ -126,7 +86,7 @@ def export_person(
             return counts
 
     counts = asyncio.run(work())
-    print(f"{out}: {_counted(counts) or 'nothing is kept of that person here'}.")
+    print(f"{out}: {counted(counts) or 'nothing is kept of that person here'}.")
 
 
 def erase_person(
@@ -155,14 +115,14 @@ async def _erase(
             found = await room.steward.find(wanted)
             counts: dict[str, int] = found.counts()
             if not yes:
-                _print_found(found, lang, json)
+                print_found(found, lang, json)
         else:
             counts = await room.steward.count_of(user or "")
             if not yes:
-                print(dumps(counts) if json else _counted(counts) or _SAYS["nothing"][lang])
+                print_counted(counts, lang, json)
         if not yes:
             if counts and not json:
-                print(_SAYS["would"][lang])
+                print_unchanged(lang)
             return
         async with _noted(room.tree, "person.erase", user, wanted, counts) as ended:
             if wanted is not None:
@@ -170,7 +130,7 @@ async def _erase(
             else:
                 erased = await room.steward.erase_user(user or "")
             ended.update({f"erased_{kind}": count for kind, count in erased.counts.items()})
-    _print_erased(erased, lang, json)
+    print_erased(erased, lang, json)
 
 
 @contextlib.asynccontextmanager
@@ -257,44 +217,6 @@ def _require_one(user: str | None, text: list[str] | None) -> None:
             " somebody is named.",
             next_step="noibo privacy erase-person --text 'Nguyễn Văn An' --text '0912 345 678'",
         )
-
-
-def _print_found(found: Found, lang: Language, json: bool) -> None:
-    if json:
-        said: dict[str, Any] = {"hits": [asdict(hit) for hit in found.hits]}
-        print(dumps(said | {"unsearched": found.unsearched}, indent=2, ensure_ascii=False))
-        return
-    if found.hits:
-        rows = [
-            (hit.kind, hit.name, harmless(hit.owner), harmless(hit.excerpt)) for hit in found.hits
-        ]
-        print_table([Column(title, most=56) for title in _HEADINGS[lang]], rows)
-    else:
-        print(_SAYS["nothing"][lang])
-    if found.unsearched:
-        what = ", ".join(found.unsearched)
-        print_paragraph(_SAYS["unsearched"][lang].format(count=len(found.unsearched), what=what))
-
-
-def _print_erased(erased: Erased, lang: Language, json: bool) -> None:
-    if json:
-        print(dumps(asdict(erased), indent=2))
-        return
-    if not erased.counts:
-        print(_SAYS["nothing"][lang])
-    else:
-        print(_SAYS["erased"][lang].format(what=_counted(erased.counts)))
-    if erased.stayed:
-        print_paragraph(_SAYS["stayed"][lang].format(what=", ".join(erased.stayed)))
-    if erased.users:
-        print_paragraph(_SAYS["users"][lang].format(what=", ".join(erased.users)))
-    if not erased.scrubbed:
-        print_paragraph(_SAYS["log"][lang])
-    print_paragraph(_SAYS["remains"][lang])
-
-
-def _counted(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
 
 
 def _now() -> str:

@@ -5,6 +5,7 @@ A conversation is called as somebody called it, so that its name is looked at to
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from collections.abc import Iterator
@@ -41,6 +42,25 @@ def naming(home: Path, wanted: Wanted) -> list[Kept]:
         if text:
             found.append(Kept(path, wanted.excerpt(text)))
     return found
+
+
+def calls_wait(home: Path, name: str) -> bool:
+    """True if calls of a user or a key are in a journal, on their way into the database: a server
+    brings them in within seconds, and what a dead one left comes in with the next."""
+    for path in sorted((home / "usage").glob("*.jsonl")):
+        with contextlib.suppress(FileNotFoundError):  # it was brought in at this moment
+            lines = path.read_bytes().splitlines()
+            if any(_owner(line) == name for line in lines if name.encode() in line):
+                return True
+    return False
+
+
+def _owner(line: bytes) -> Any:
+    try:
+        found = msgspec.json.decode(line)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
+    return found.get("owner") if isinstance(found, dict) else None
 
 
 def blank(path: Path, wanted: Wanted) -> None:

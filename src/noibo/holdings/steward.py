@@ -21,6 +21,9 @@ from noibo.holdings.wanted import Wanted
 
 HERE: Final = "local"  # whose everything is that is stored on this machine without a key
 
+_MOST_LOOKS: Final = 20
+_LOOK_S: Final = 0.5  # a journal is brought in every 5 seconds
+
 
 class Folder(Protocol):
     """Where the contents of files lie."""
@@ -43,6 +46,7 @@ class Erased:
     scrubbed: bool = True
     stayed: list[str] = field(default_factory=list)  # files that a batch still reads
     users: list[str] = field(default_factory=list)  # who are called so, and still are
+    waiting: bool = False  # true where calls of theirs will come into the database later
 
 
 class Steward:
@@ -92,15 +96,31 @@ class Steward:
     async def erase_user(self, name: str) -> Erased:
         """Take out all that a user or a key stored, and who they were. Raises `NameTaken` while a
         batch of theirs runs."""
-        gone: Gone = await self._database.write(
-            lambda connection: erasing.erase_owner(connection, name)
-        )
-        await self._remove(gone.files)
+        gone = await self._erase_owner(name)
+        waiting = await self._calls_wait(name)  # what came in meanwhile is theirs as well
+        later = await self._erase_owner(name)
+        for kind, count in later.counts.items():
+            gone.add(kind, count)
         if name == HERE:
             for path in list(on_disk.kept(self._home)):
                 await asyncio.to_thread(path.unlink)
                 gone.add("on_disk", 1)
-        return Erased(gone.counts, await self._database.scrub())
+        return Erased(gone.counts, await self._database.scrub(), waiting=waiting)
+
+    async def _erase_owner(self, name: str) -> Gone:
+        gone: Gone = await self._database.write(
+            lambda connection: erasing.erase_owner(connection, name)
+        )
+        await self._remove(gone.files)
+        return gone
+
+    async def _calls_wait(self, name: str) -> bool:
+        """Give a server that runs time to bring their last calls in; true if some still wait."""
+        for _ in range(_MOST_LOOKS):
+            if not await asyncio.to_thread(on_disk.calls_wait, self._home, name):
+                return False
+            await asyncio.sleep(_LOOK_S)
+        return True
 
     async def count_of(self, name: str) -> dict[str, int]:
         """How much a user or a key stored, by kind."""
