@@ -165,6 +165,16 @@ class Pipeline:
     policies: Policies = Policies()
     clearance: Clearance | None = None
 
+    def is_outside(self, model: Model) -> bool:
+        """True for one that is asked beyond this machine."""
+        place = getattr(self.supervisor.engine(model.engine), "place", None)
+        return place is not None and bool(place(model.name).outside)
+
+    def expect(self, model: Model) -> None:
+        """It is going to be asked."""
+        if self.clearance is not None and self.is_outside(model):
+            self.clearance.expect()
+
     def upstream(self, worker: Worker, lease: Lease | None = None) -> Upstream:
         """A worker, to be talked to; by its lease one elsewhere may be left in peace meanwhile."""
         foreign = self.foreign_session if worker.engine.foreign else None
@@ -185,6 +195,7 @@ class Pipeline:
         model = await self.resolve(request.model)
         record = current()
         record.asks(model, request.model)
+        self.expect(model)
         await self._check(request, model)
         async with contextlib.AsyncExitStack() as leaving:
             try:
@@ -210,6 +221,7 @@ class Pipeline:
         model = await self.resolve(errand.model)
         record = current()
         record.asks(model, errand.model)
+        self.expect(model)
         model = self.supervisor.engine(model.engine).serving(model, errand.verb)
         claim = Claim(
             model,
@@ -351,6 +363,7 @@ class HandedOn:
 
     async def __aenter__(self) -> Stream:
         self._record.asks(self._model, self._request.model)
+        self._pipeline.expect(self._model)
         worker = await self._lease.__aenter__()
         upstream = self._pipeline.upstream(worker, self._lease)
         request, attempt = self._request, ATTEMPT.get()

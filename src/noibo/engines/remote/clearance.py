@@ -34,5 +34,8 @@ class Cleared(Protocol):
 class Clearance(Protocol):
     """Judges what is asked of one model elsewhere."""
 
+    def expect(self) -> None:
+        """This request may be going to leave: until that is decided nobody says that it stayed."""
+
     async def clear(self, worker: Reached, path: str, fields: Mapping[str, Any]) -> Cleared:
         """Leave to ask this. Raises `LabelRefused`, `EgressRefused`, `OverBudget`."""

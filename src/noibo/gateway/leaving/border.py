@@ -52,6 +52,11 @@ class Border:
         self._door = door
         self._tasks = Tasks()
 
+    def expect(self) -> None:
+        """See `Clearance`: its caller may hear something, and with it a receipt, before it has a
+        slot and is judged."""
+        self.journey(current())
+
     async def clear(self, worker: Reached, path: str, fields: Mapping[str, Any]) -> Cleared:
         """Leave to ask a model elsewhere. Raises `EgressRefused`, `MustStay`, `BudgetExceeded`,
         `PriceUnknown`."""

@@ -108,6 +108,8 @@ class Journey:
             if receipt is None
             else receipt.as_json()
         )
+        if self.pending and not told["sent"]:
+            told |= {"receipt": UNDECIDED, "stayed": None}
         told["own"] = sorted(self.trusted)
         told["left_out"] = dict.fromkeys(sorted(self.left_out), _LEFT_OUT)
         return told | {"time": self.at} | ({"route": self.route} if self.route else {})

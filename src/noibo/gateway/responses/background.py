@@ -24,6 +24,7 @@ from noibo.wire import sse
 from noibo.wire.body import Json
 
 if TYPE_CHECKING:
+    from noibo.gateway.leaving.journey import Journey
     from noibo.gateway.responses.records import ResponseRecords
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Running:
         self._ending: asyncio.Task[None] | None = None
         self._ended = False
         self._task: asyncio.Task[None] | None = None
+        self._journey: Journey | None = None
 
     @property
     def ended(self) -> bool:
@@ -65,6 +67,8 @@ class Running:
         told = self._teller.answer.response()
         await self._records.add(self.owner, told, items)
         self._task = asyncio.create_task(self._work(relay, voice))
+        record = current()
+        record.goes_on, self._journey = True, record.journey
         return told
 
     async def response(self) -> Json | None:
@@ -81,6 +85,8 @@ class Running:
         self._task.cancel()
         await asyncio.wait({self._task})
         await self._teller.cancel()  # of work that had not even begun
+        if self._journey is not None and self._journey.pending:
+            self._journey.end()
         await self._over()
 
     async def tail(self, after: int, alive_s: float) -> AsyncGenerator[bytes, None]:

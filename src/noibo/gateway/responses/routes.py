@@ -55,6 +55,7 @@ async def create(request: Request) -> Response:
     relay = ResponseRelay(services.pipeline, chat.request, queue, voice, teller)
     if not asked.background:
         return relay
+    services.pipeline.expect(model)
     running = Running(teller, (await services.stored()).responses, caller.owner)
     work: Work = relay
     if (choice := PLANNED.get()) is not None:

@@ -47,6 +47,7 @@ class Record:
         "fault",
         "first_at",
         "generated",
+        "goes_on",
         "heard",
         "id",
         "journey",
@@ -89,6 +90,7 @@ class Record:
         self.prompt = self.reused = self.generated = 0
         self.trace_id = ""
         self.aside = False  # work that goes on when the request itself has been answered
+        self.goes_on = False  # there is such work: it has the journey now
         self.acted_on = ""  # what an admin's act has made or changed, by its name here
         self.asked = ""  # the name that was sent, of what turned out to be a model
         self.own: Any = None  # what a body says to noibo alone
@@ -166,7 +168,7 @@ class Record:
         self.ended = time.perf_counter()
         self.kept = self.kept and not self.heard
         self.keep()
-        if self.journey is not None:
+        if self.journey is not None and not self.goes_on:
             self.journey.end()
         self._tell(self)
 
@@ -197,6 +199,7 @@ class Record:
         other.aside = True
         other.asked, other.own, other.labels = self.asked, self.own, self.labels
         other.strategy, other.reasons = self.strategy, self.reasons
+        other.journey = self.journey
         token = CURRENT.set(other)
         try:
             yield other
