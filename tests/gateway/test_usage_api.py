@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -11,7 +13,7 @@ from noibo import Client
 from noibo.errors import RequestFailed
 from noibo.wire.access import KeyWanted
 from noibo.wire.usage import UsageReport
-from tests.running import RunningServer
+from tests.running import RunningServer, run_noibo
 
 CHAT = {"model": "echo", "messages": [{"role": "user", "content": "one two"}]}
 
@@ -57,6 +59,27 @@ def test_a_user_sees_only_ones_own(server: RunningServer, keys: dict[str, str]) 
         with pytest.raises(RequestFailed) as refused:
             anna.usage(user="ben")
     assert refused.value.http_status == 403
+
+
+def test_another_server_is_asked_by_its_address(
+    server: RunningServer, keys: dict[str, str], tmp_path: Path
+) -> None:
+    def usage(*options: str, **environ: str) -> str:
+        asked = ("usage", "--url", server.url, *options)
+        done = run_noibo(*asked, home=tmp_path / "mine", **environ)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    told = usage("--key-env", "OFFICE_KEY", "--by", "user", OFFICE_KEY=keys["ben"])
+    assert "ben" in told and "anna" not in told
+    assert "3 of 3 answered requests were answered here: 100%." in told
+    mini = ("--against", "openai/gpt-4o-mini", "--key-env", "OFFICE_KEY")
+    assert "would have cost" in usage(*mini, OFFICE_KEY=keys["anna"])
+    row = json.loads(usage("--json", "--key-env", "OFFICE_KEY", OFFICE_KEY=keys["anna"]))
+    with Client(server.url, api_key=keys["anna"]) as anna:
+        assert row["total"] == anna.usage().total
+    refused = run_noibo("usage", "--url", server.url, "--key-env", "NOT_SET", home=tmp_path)
+    assert refused.returncode == 2 and "NOT_SET" in refused.stderr
 
 
 @pytest.mark.parametrize("said", ["since=soon", "until=2026-13-01", "by=colour"])

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from decimal import Decimal
 from enum import StrEnum
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,9 +15,7 @@ from noibo.cli.catalog_view import Language
 from noibo.cli.context import settings
 
 if TYPE_CHECKING:
-    from noibo.cli.usage_book import Book
-    from noibo.usage.comparison import Work
-    from noibo.usage.report import Report
+    from noibo.wire.usage import UsageReport
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
@@ -31,8 +28,6 @@ Against = Annotated[
     str | None,
     typer.Option(help="Model that savings are counted against; unset: usage.reference."),
 ]
-_DAY_S = 86_400.0
-_MONTH_DAYS = Decimal("30.4375")
 
 app = typer.Typer(
     invoke_without_command=True,
@@ -63,6 +58,10 @@ def usage(
     user: Annotated[str, typer.Option(help="Only this user's calls.")] = "",
     model: Annotated[str, typer.Option(help="Only calls of this model.")] = "",
     against: Against = None,
+    url: Annotated[
+        str, typer.Option(help="Ask another noibo, as http://server:11500: what one's key may see.")
+    ] = "",
+    key_env: Annotated[str, typer.Option(help="The variable that has its key.")] = "",
     lang: Lang = Language.en,
     json: Json = False,
     csv: Csv = False,
@@ -72,16 +71,20 @@ def usage(
         return
     from noibo.cli import usage_view as view
     from noibo.cli.usage_book import Book
-    from noibo.usage.told import report_as_json
+    from noibo.usage.told import report_as_json, report_of
 
     book = Book(settings())
-    found = _report(book, _window(book, since, until, user, model), by, against)
+    if url:
+        asked = {"since": since, "until": until or "", "user": user, "model": model}
+        found = report_of(_told_by(url, key_env, by.value, against or "", asked))
+    else:
+        found = book.report(book.window(since, until, user, model), by.value, against)
     if json:
         _print_json(report_as_json(found, book.currency))
     elif csv:
         sys.stdout.write(view.report_as_csv(found, book.currency))
     else:
-        names = book.key_names() if by is By.key else {}
+        names = book.key_names() if by is By.key and not url else {}
         view.print_report(found, names, book.currency, lang.value)
 
 
@@ -98,7 +101,7 @@ def export(
     from noibo.usage.records import entries, row
 
     book = Book(settings())
-    window = _window(book, since, until, user, "")
+    window = book.window(since, until, user)
     found = [row(one) for one in book.read(lambda held: entries(held, window.where)) or ()]
     if json:
         for one in found:
@@ -132,6 +135,7 @@ def compare(
     from noibo.assembly import open_local_cost
     from noibo.cli import usage_view as view
     from noibo.cli.usage_book import Book
+    from noibo.cli.usage_work import kept_work, said_work
     from noibo.usage.comparison import compare as compared
     from noibo.usage.csv_text import csv_text
     from noibo.usage.words import WORDS
@@ -142,9 +146,9 @@ def compare(
     book = Book(tree)
     machine = open_local_cost(book.tree)
     if api is None:
-        work, basis = _kept_work(book, since, against, lang.value)
+        work, basis = kept_work(book, since, against, lang.value)
     else:
-        work, basis = _said_work(api, local_share, busy), WORDS[lang.value].basis_said
+        work, basis = said_work(api, local_share, busy), WORDS[lang.value].basis_said
     setups = compared(work, machine)
     rows = view.comparison_rows(setups, book.currency)
     if json:
@@ -237,71 +241,18 @@ def power(
         print(f"! {problem}")
 
 
-def _window(book: Book, since: str, until: str | None, user: str, model: str) -> Any:
-    from noibo.usage.periods import moment
-    from noibo.usage.sums import Window
-
-    now = time.time()
-    end = now + _DAY_S if until is None else moment(until, now, book.where, "--until")
-    return Window(moment(since, now, book.where), end, user=user, model=model)
-
-
-def _report(book: Book, window: Any, by: By, against: str | None) -> Report:
-    from noibo.assembly import open_prices
-    from noibo.usage.report import report
-    from noibo.usage.sums import sums
-
-    reference = against or book.tree.usage.reference
-    price = open_prices(book.tree).named(reference) if reference else None
-    long = price.long_above if price and price.long else 0
-    cells = book.read(lambda held: sums(held, window, by.value, long)) or []
-    return report(cells, by.value, book.where, reference, price)
-
-
-def _kept_work(book: Book, since: str, against: str | None, lang: Any) -> tuple[Work, str]:
-    """The work of a month, out of the calls that are kept."""
+def _told_by(url: str, key_env: str, by: Any, against: str, asked: dict[str, str]) -> UsageReport:
+    from noibo.client import Client
     from noibo.errors import UsageError
-    from noibo.usage.comparison import Work
-    from noibo.usage.money import dollars
-    from noibo.usage.sums import first
-    from noibo.usage.words import WORDS
+    from noibo.settings import full_environment
 
-    now = time.time()
-    window = _window(book, since, None, "", "")
-    began = book.read(first)
-    total = (found := _report(book, window, By.model, against)).total
-    if began is None or not total.answers or total.instead is None:
-        why = (
-            "no answer is kept of that time"
-            if not total.answers
-            else (
-                f"{found.reference} has no known price" if found.reference else "no model is named"
-            )
-        )
+    key = full_environment().get(key_env, "")
+    if key_env and not key:
         raise UsageError(
-            f"What everything to the API would cost is not known: {why}.",
-            next_step="Name a model with --against, or say it: `noibo usage compare --api 750 "
-            "--local-share 0.8 --hardware-price 2500 --watts 250 --kwh-price 0.10`.",
+            f"There is no key in the variable {key_env}.", next_step=f"`export {key_env}=noibo_…`"
         )
-    lasted = max(now - max(began, window.since), 3600.0)
-    scale = _MONTH_DAYS * Decimal(str(_DAY_S)) / Decimal(str(lasted))
-    rest = dollars(total.api.amount) * scale
-    share = cast("Decimal", total.local_share)
-    busy = min(Decimal(total.local_ms) / 1000 / Decimal(str(lasted)), Decimal(1))
-    days = f"{lasted / _DAY_S:.1f}"
-    words = WORDS[cast("Any", lang)]
-    basis = words.basis.format(days=days, name=found.reference)
-    if not total.api.whole:
-        basis += " " + words.basis_part.format(count=total.api.unknown)
-    return Work(dollars(total.instead) * scale + rest, share, busy, rest), basis
-
-
-def _said_work(api: float, local_share: float | None, busy: float | None) -> Work:
-    from noibo.usage.comparison import Work
-    from noibo.usage.money import decimal
-
-    share = Decimal("0.8") if local_share is None else Decimal(str(local_share))
-    return Work(decimal(api, "--api"), share, Decimal(1) if busy is None else Decimal(str(busy)))
+    with Client(url, key or None) as client:
+        return client.usage(by, against=against, **asked)
 
 
 def _print_json(value: Any) -> None:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from noibo.settings import Settings
 from noibo.usage.money import DOLLARS, Currency, decimal
-from noibo.usage.periods import Zone, zone
+from noibo.usage.periods import Zone, moment, zone
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from noibo.database.database import Database
     from noibo.usage.budgets import Standing
+    from noibo.usage.report import Report
     from noibo.usage.rules import Claim
+    from noibo.usage.sums import By, Window
 
+DAY_S: Final = 86_400.0
 T = TypeVar("T")
 
 
@@ -46,6 +50,28 @@ class Book:
                 next_step='Set usage.vnd_per_usd = 26000, say; or usage.currency = "USD".',
             )
         return Currency("VND", decimal(usage.vnd_per_usd, "usage.vnd_per_usd"))
+
+    def window(
+        self, since: str, until: str | None = None, user: str = "", model: str = ""
+    ) -> Window:
+        """Calls from when until when; unset: also those that end while they are read."""
+        from noibo.usage.sums import Window
+
+        now = time.time()
+        end = now + DAY_S if until is None else moment(until, now, self.where, "--until")
+        return Window(moment(since, now, self.where), end, user=user, model=model)
+
+    def report(self, window: Window, by: By, against: str | None = None) -> Report:
+        """What was used and what it cost then, against a reference model."""
+        from noibo.assembly import open_prices
+        from noibo.usage.report import report
+        from noibo.usage.sums import sums
+
+        reference = against or self.tree.usage.reference
+        price = open_prices(self.tree).named(reference) if reference else None
+        long = price.long_above if price and price.long else 0
+        cells = self.read(lambda held: sums(held, window, by, long)) or []
+        return report(cells, by, self.where, reference, price)
 
     def read(self, work: Callable[[Connection], T]) -> T | None:
         """What `work` finds; None where nothing was ever kept."""

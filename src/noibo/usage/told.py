@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 from noibo.usage.cost import Total
-from noibo.usage.money import Currency
+from noibo.usage.money import Currency, nanos
+from noibo.usage.prices import Price, Rates
 from noibo.usage.report import Line, Report
+from noibo.wire.usage import UsageReport
 
 _COUNTS: Final = (
     *("calls", "answers", "local_answers", "failed"),
@@ -48,6 +52,30 @@ def line_as_json(line: Line, currency: Currency) -> dict[str, Any]:
 
 def _known(total: Total) -> int | None:
     return None if total.unknown and not total.amount else total.amount
+
+
+def report_of(told: UsageReport) -> Report:
+    """The report that another server has told, in dollars."""
+    priced = told.reference_priced_on
+    price = None if priced is None else Price(told.reference or "", Rates(), as_of=priced)
+    lines = tuple(_line(str(row[told.by]), row) for row in told.rows)
+    return Report(told.by, lines, _line("", told.total), told.reference or "", price)
+
+
+def _line(name: str, row: Mapping[str, Any]) -> Line:
+    return Line(
+        name,
+        **{count: row[count] for count in _COUNTS},
+        api=Total(_amount(row["api_cost"]) or 0, row["api_unknown"]),
+        local=Total(_amount(row["local_cost"]) or 0, row["local_unknown"]),
+        instead=_amount(row["instead"]),
+        uncounted=row["uncounted"],
+        local_ms=row["local_ms"],
+    )
+
+
+def _amount(said: float | None) -> int | None:
+    return None if said is None else nanos(Decimal(repr(said)))
 
 
 def number(amount: int | None, currency: Currency) -> float | None:
