@@ -106,6 +106,8 @@ def test_an_address_ends_where_the_sentence_goes_on() -> None:
             "Địa chỉ: Trạm y tế xã Nậm Cắn, bản Tiền Tiêu, Kỳ Sơn, Nghệ An",
             "Trạm y tế xã Nậm Cắn, bản Tiền Tiêu, Kỳ Sơn, Nghệ An",
         ),
+        ("sống ở Nậm Pẻn 2, xã Nậm Pung, Bát Xát", "Nậm Pẻn 2, xã Nậm Pung, Bát Xát"),
+        ("ship 18/2 Bạch Đằng, F24, Bình Thạnh", "18/2 Bạch Đằng, F24, Bình Thạnh"),
         (
             "ở đường Lê Hồng Phong nối dài, phường 4, Mỹ Tho",
             "đường Lê Hồng Phong nối dài, phường 4, Mỹ Tho",
@@ -117,7 +119,8 @@ def test_addresses_are_found_as_people_type_them(text: str, found: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["có 12 học sinh quận 5 đạt giải", "ở 12 quận 5 phường", "lớp 12 q1"]
+    "text",
+    ["có 12 học sinh quận 5 đạt giải", "ở 12 quận 5 phường", "lớp 12 q1", "ở Đà Nẵng, quận này"],
 )
 def test_a_number_of_something_else_is_no_house(text: str) -> None:
     assert addresses(text) == []

@@ -3,8 +3,9 @@
 `blind.jsonl` (160 texts, 50 without anything) was written by somebody who had read neither the code
 nor earlier sentences; `blind_again.jsonl` (80, 25 without anything) after what the first one taught
 was built in, of other professions and regions, and `blind_third.jsonl` (25, 8 without anything)
-after the second, `blind_fourth.jsonl` (70, 20 without anything) after the third. What they scored
-when they were first tried stands in docs/privacy_names.md. All were learnt from since, so the
+after the second. `blind_fourth.jsonl` (70, 20 without anything) and `blind_fifth.jsonl` (28, 8
+without anything) are by somebody who knew the code, of forms that it was thought to miss. What they
+scored when they were first tried stands in docs/privacy_names.md. All were learnt from since, so the
 floors here only say that nothing falls behind what was reached; what new texts bring is told by the
 first numbers.
 """
@@ -32,7 +33,9 @@ FLOORS = [
     ("blind_third.jsonl", frozenset({"ADDRESS"}), 0.9, 1.0),
     ("blind_fourth.jsonl", STRUCTURED, 1.0, 1.0),
     ("blind_fourth.jsonl", frozenset({"PERSON"}), 0.85, 0.97),
-    ("blind_fourth.jsonl", frozenset({"ADDRESS"}), 0.84, 1.0),
+    ("blind_fourth.jsonl", frozenset({"ADDRESS"}), 0.87, 1.0),
+    ("blind_fifth.jsonl", frozenset({"PERSON"}), 0.62, 1.0),
+    ("blind_fifth.jsonl", frozenset({"ADDRESS"}), 0.82, 1.0),
 ]
 SETS = sorted({name for name, *_ in FLOORS})
 

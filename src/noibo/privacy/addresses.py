@@ -17,7 +17,7 @@ from typing import Final
 
 from noibo.privacy.addresses_asked import asked
 from noibo.privacy.addresses_english import english_addresses
-from noibo.privacy.addresses_rules import AREA, FINE, HOUSE, KNOWN, WARD
+from noibo.privacy.addresses_rules import AREA, FINE, HOUSE, KNOWN, WARD, known
 from noibo.privacy.addresses_vietnamese import Part, Reader
 from noibo.privacy.names_lexicon import historic
 from noibo.privacy.reading import Reading
@@ -35,6 +35,12 @@ _BUILDING: Final = re.compile(
     r"[A-Z]{0,2}\d{2,5}[A-Z]?(?:[.\-]\d+)?, ?(?:[A-Z]{1,3}\d{0,3}[A-Z]?\d?, ?)?$"
     r"|(?<![\w/\-])[A-Z]{1,3}\d{1,3}[A-Z]?(?:[.\-]\d{1,4})?,? $"  # of a lot, a block, a road
     r"|(?<!\w)[Nn]o\. ?\d{1,4}[A-Z]?(?:/\d{1,4}[A-Z]?)*,? $"
+)
+
+
+# A hamlet that nothing calls one: `ở Nậm Pẻn 2, xã Nậm Pung`.
+_HAMLET: Final = re.compile(
+    r"(?<![A-Za-z])(?:o|tai|tru) (?P<name>[A-Z][A-Za-z']*(?: [A-Z][A-Za-z']*){0,3})(?: \d{1,2})?, $"
 )
 
 
@@ -103,7 +109,10 @@ def _chains(reader: Reader) -> Iterator[tuple[int, int]]:
 def _from_building(bare: str, place: int) -> int:
     """Where the name of a building before the street begins: `Vinhomes Golden River, số 2`."""
     found = _BUILDING.search(bare, max(0, place - _CUE_WIDTH), place)
-    return found.start() if found else place
+    if found:
+        return found.start()
+    hamlet = _HAMLET.search(bare, max(0, place - _CUE_WIDTH), place)
+    return hamlet.start("name") if hamlet and hamlet["name"].lower() not in known() else place
 
 
 # Words right before an address, without accents; the strong ones ask for nothing else.
@@ -129,7 +138,8 @@ def _is_address(bare: str, parts: list[Part], start: int) -> bool:
     kinds = [part.kind for part in parts]
     before = bare[max(0, start - _CUE_WIDTH) : start]
     around = sum(kind in (WARD, AREA, KNOWN) for kind in kinds)
-    fine = kinds.count(FINE)
+    unnamed = start < parts[0].start  # a building, a hamlet
+    fine = kinds.count(FINE) + unnamed
     if kinds[0] == HOUSE:
         if around:
             return True
@@ -141,7 +151,7 @@ def _is_address(bare: str, parts: list[Part], start: int) -> bool:
     if HOUSE in kinds or fine:
         if around and (fine > 1 or HOUSE in kinds or len(parts) > 2):
             return True
-        return len(parts) > 1 and (
+        return len(parts) + unnamed > 1 and (
             _asked(before, weakly=True) or (around > 0 and _opens_cell(before))
         )
     if around > 1 and (around > 2 or kinds[0] == WARD) and _opens_cell(before):

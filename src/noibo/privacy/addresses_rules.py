@@ -185,5 +185,6 @@ def known() -> frozenset[str]:
 
 @cache
 def settled() -> frozenset[str]:
-    """Known places and the wards that cities are known by, which stand behind a street only."""
-    return known() | frozenset(map(bare, listed("vietnamese wards")))
+    """Known places, and wards and districts, which stand behind a street only."""
+    others = (*listed("vietnamese wards"), *listed("vietnamese districts"))
+    return known() | frozenset(map(bare, others))

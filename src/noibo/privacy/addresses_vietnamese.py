@@ -28,7 +28,7 @@ from noibo.privacy.addresses_rules import (
     tails,
 )
 from noibo.privacy.folding import without_accents
-from noibo.privacy.names_lexicon import historic, places
+from noibo.privacy.names_lexicon import historic
 
 _LONGEST: Final = 9  # parts
 _SHORTENED: Final = re.compile(r" (?:St|Str|Rd|Ave|Blvd|Dist)$")
@@ -177,8 +177,7 @@ class Reader:
         words = found[0].split(" ") if found else []
         for count in range(len(words), least - 1, -1):
             phrase = " ".join(words[:count])
-            said = self.text[place : place + len(phrase)]
-            if phrase in known() and (said.isascii() or said in places()) and phrase not in _WORDS:
+            if phrase in (settled() if count > 1 else known()) and phrase not in _WORDS:
                 return len(phrase)
         return 0
 
