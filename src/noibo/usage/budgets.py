@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from msgspec.structs import replace
 
-from noibo.errors import ApiCallsExceeded, BudgetExceeded, NoiboError, PriceUnknown
+from noibo.errors import BudgetExceeded, NoiboError
 from noibo.usage.entry import UsageEntry
-from noibo.usage.money import DOLLARS
 from noibo.usage.periods import Calendar
-from noibo.usage.rules import ALL, HOUR, Claim, Rule, Spender, claims_of
+from noibo.usage.refusal import exceeded, price_unknown
+from noibo.usage.rules import HOUR, Claim, Rule, Spender, claims_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -86,7 +86,7 @@ class Budgets:
         a budget of money is to be kept to and nobody knows the price."""
         claims = self.claims(who, draft.model)
         if bound is None and (strict := [one for one in claims if one.period != HOUR]):
-            raise _price_unknown(draft.model, strict)
+            raise price_unknown(draft.model, strict)
         draft = replace(draft, cost=bound, cost_by="" if bound is None else "bound")
         reservation = Reservation(draft, bound, claims)
         self._used.set()
@@ -172,11 +172,11 @@ class Budgets:
             log.warning("a call that no budget is over is not reserved for: %s", error)
         except reservations.NoRoom as none:
             if not await self._write(reservations.sweep):  # what the dead hold is no reason
-                raise self._exceeded(reservation, none.full) from None
+                raise self._refusal(reservation, none.full) from None
             try:
                 await self._write(take)
             except reservations.NoRoom as still:
-                raise self._exceeded(reservation, still.full) from None
+                raise self._refusal(reservation, still.full) from None
 
     async def _settle(self, entry: UsageEntry) -> None:
         from noibo.usage import reservations
@@ -216,65 +216,5 @@ class Budgets:
         if not taking.cancelled() and taking.exception() is None:
             self._begin(self._release(reservation.entry.id))
 
-    def _exceeded(self, reservation: Reservation, full: Sequence[Full]) -> BudgetExceeded:
-        now = self._calendar.now()
-        local = all(one.claim.rule.over == "local" for one in full)
-        waits = [_wait(one, now) for one in full]
-        # A call that is dearer than a whole budget has nothing to wait for.
-        hopeless = any(
-            one.claim.period != HOUR and (reservation.bound or 0) > one.claim.limit for one in full
-        )
-        wait = None if hopeless else max(waits)
-        kind = ApiCallsExceeded if all(one.claim.period == HOUR for one in full) else BudgetExceeded
-        return kind(
-            " ".join(_said(one) for one in full),
-            next_step=_next_step(full, hopeless=hopeless),
-            retry_after_s=wait,
-            resets_at=None if wait is None else now + wait,
-            answer_locally=local,
-        )
-
-
-def _wait(full: Full, now: float) -> float:
-    ends = max(full.claim.resets_at - now, 0.0)
-    return ends if full.wait_s is None else min(full.wait_s, ends)
-
-
-def _next_step(full: Sequence[Full], *, hopeless: bool) -> str:
-    if not all(one.claim.limit for one in full):
-        return "Ask a model of this machine."
-    if hopeless:
-        return "Ask for fewer tokens (max_tokens): this call alone can cost more than that."
-    if all(one.wait_s is not None and one.claim.period != HOUR for one in full):
-        return "Ask again in a moment: calls that run have reserved what is left."
-    return "Ask again later, or a model of this machine."
-
-
-def _whose(rule: Rule, scope: str) -> str:
-    """In a message to the caller, who may not know what others spend."""
-    words = {"key": "of this key", "user": "of this user", "model": f"of {scope[6:]}"}
-    return words.get(rule.kind, "of this server")
-
-
-def _said(full: Full) -> str:
-    claim = full.claim
-    whose = _whose(claim.rule, claim.scope)
-    if claim.period == HOUR:
-        return f"The {claim.limit} calls of models elsewhere an hour {whose} were made."
-    length = "month" if len(claim.period) == 7 else "day"
-    if not claim.limit:
-        return f"The budget {whose} for a {length} is 0: nothing may be spent."
-    many = ""
-    if claim.rule.kind in {"key", "user"}:
-        used, limit = DOLLARS.shown(full.used), DOLLARS.shown(claim.limit)
-        many = f" ({used} of {limit} spent or reserved)"
-    return f"The budget {whose} for this {length} has no room for this call{many}."
-
-
-def _price_unknown(model: str, claims: Sequence[Claim]) -> PriceUnknown:
-    whose = "this server" if claims[0].rule.whose == ALL else f"[budgets.{claims[0].rule.whose!r}]"
-    return PriceUnknown(
-        f"{model[:80]} has no known price, and the budget of {whose} is kept by one.",
-        next_step=f'Write it into noibo.toml, as [prices."{model[:80]}"] with input and output; or '
-        "bring a newer table: `noibo usage prices --file FILE`.",
-    )
+    def _refusal(self, reservation: Reservation, full: Sequence[Full]) -> BudgetExceeded:
+        return exceeded(full, reservation.bound or 0, self._calendar.now())
