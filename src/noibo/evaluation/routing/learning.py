@@ -29,6 +29,7 @@ COUNTS: Final[Mapping[str, float]] = {"routerarena": 0.7, "mt_bench": 0.3}  # ot
 SCALING_FOLDS: Final = 4
 LEAST_TO_DRAW: Final = 1000  # of fewer prompts nobody knows where a large model would help
 LEAST_TO_SCALE: Final = 100  # prompts of a form
+LEAST_FOR_WORDS: Final = 2000  # of fewer, what single words say is of those prompts alone
 _PLACE: Final = {name: place for place, name in enumerate(NAMES)}
 WIDTH: Final = len(NAMES) + 1 + BUCKETS
 
@@ -139,8 +140,11 @@ def _platt(odds: Floats, right: Floats, counts: Floats) -> Floats:
 
 
 def _rarity(features: Sequence[Features]) -> Floats:
-    """How rare each hashed word is: log of the share of prompts that have it."""
+    """How rare each hashed word is: log of the share of prompts that have it. 0: it does not count;
+    of few prompts none does."""
     seen = np.zeros(BUCKETS)
+    if len(features) < LEAST_FOR_WORDS:
+        return seen
     for one in features:
         seen[list(one.buckets)] += 1
     return (1 + np.log((1 + len(features)) / (1 + seen))) * (seen > 1)
