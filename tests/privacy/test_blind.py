@@ -5,9 +5,9 @@ nor earlier sentences; `blind_again.jsonl` (80, 25 without anything) after what 
 was built in, of other professions and regions, and `blind_third.jsonl` (25, 8 without anything)
 after the second. `blind_fourth.jsonl` (70, 20 without anything) and `blind_fifth.jsonl` (28, 8
 without anything) are by somebody who knew the code, of forms that it was thought to miss. What they
-scored when they were first tried stands in docs/privacy_names.md. All were learnt from since, so the
-floors here only say that nothing falls behind what was reached; what new texts bring is told by the
-first numbers.
+scored when they were first tried stands in docs/privacy_names.md. All were learnt from since, so
+the floors here only say that nothing falls behind what was reached; what new texts bring is told by
+the first numbers.
 """
 
 from __future__ import annotations

@@ -125,7 +125,9 @@ def _from(text: str, place: int) -> tuple[int, int] | None:
     if not said:
         return None
     if said[0] in named("lower honorifics") and len(said) > 1:
-        whole = said[1] in named("lower surnames") and _vietnamese(text, spans[1:], said[1:])
+        whole = None
+        if said[1] in named("lower surnames"):
+            whole = _vietnamese(text, spans[1:], said[1:], called=True)
         return whole or (spans[1] if _is_called(said) else None)
     if said[0] in named("lower surnames"):
         return _vietnamese(text, spans, said)
@@ -146,8 +148,11 @@ def _is_called(said: list[str]) -> bool:
     return not (following and kinds[following] & GIVEN_VI and following in named("lower given"))
 
 
-def _vietnamese(text: str, spans: list[tuple[int, int]], said: list[str]) -> tuple[int, int] | None:
-    """`le thi hong gam`, `nguyen van an`: a surname and two or more syllables of names."""
+def _vietnamese(
+    text: str, spans: list[tuple[int, int]], said: list[str], *, called: bool = False
+) -> tuple[int, int] | None:
+    """`le thi hong gam`, `nguyen van an`: a surname and two or more syllables of names. `called`:
+    an honorific stands before it."""
     count = 1
     for word in said[1:_LONGEST_VIETNAMESE]:
         if not kinds[word] & GIVEN_VI or not word.islower():
@@ -170,7 +175,8 @@ def _vietnamese(text: str, spans: list[tuple[int, int]], said: list[str]) -> tup
     # What fills a cell, and, with its accents, what begins a sentence.
     begins = (text[max(0, start - 8) : start].rstrip(" ")[-1:] or "\n") in _BOUNDS
     alone = begins and (text[end : end + 1] in _BOUNDS or not text[start:end].isascii())
-    return (start, end) if alone or not _CALLING.isdisjoint(before(text, start)) else None
+    calls = called or alone or not _CALLING.isdisjoint(before(text, start))
+    return (start, end) if calls else None
 
 
 def _flows(said: list[str], count: int) -> bool:
