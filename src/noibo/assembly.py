@@ -215,7 +215,7 @@ def open_steward(settings: Settings, database: Database) -> Steward:
     """Finds, exports and erases what is kept of persons."""
     from noibo.holdings.steward import Steward
 
-    return Steward(database, open_contents(settings), settings.home)
+    return Steward(database, open_contents(settings), settings.home, settings.models_folder)
 
 
 def open_contents(settings: Settings) -> Contents:

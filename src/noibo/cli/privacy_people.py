@@ -184,6 +184,7 @@ async def _export_text(room: _Room, wanted: Wanted, out: Path) -> dict[str, int]
     from noibo.assembly import open_contents
     from noibo.holdings.export import Export
     from noibo.holdings.gathering import of_hits, put_files, put_on_disk
+    from noibo.holdings.models import MODEL
 
     found = await room.steward.find(wanted)
     rows = await room.database.read(lambda connection: of_hits(connection, found))
@@ -195,6 +196,9 @@ async def _export_text(room: _Room, wanted: Wanted, out: Path) -> dict[str, int]
         put_files(export, open_contents(room.tree), contents)
         here = [home / str(hit.key[0]) for hit in found.hits if hit.kind == "on_disk"]
         put_on_disk(export, home, here)
+        store = room.tree.models_folder
+        made = [store / str(hit.key[0]) for hit in found.hits if hit.kind == MODEL]
+        put_on_disk(export, store, made)
     return dict(export.counts)
 
 

@@ -40,6 +40,10 @@ _SAYS = {
         Language.vi: "Người dùng mang tên đó vẫn còn: {what}. Để xóa: noibo privacy erase-person"
         " --user TÊN.",
     },
+    "models": {
+        Language.en: "Models that are called so stay: {what}. To remove one: noibo rm NAME.",
+        Language.vi: "Mô hình mang tên đó vẫn còn: {what}. Để gỡ: noibo rm TÊN.",
+    },
     "waiting": {
         Language.en: "Calls of theirs are not in the database yet, and come into it with their"
         " name: start the server, or type noibo usage; then erase again.",
@@ -106,6 +110,8 @@ def print_erased(erased: Erased, lang: Language, json: bool) -> None:
         print_paragraph(_SAYS["stayed"][lang].format(what=", ".join(erased.stayed)))
     if erased.users:
         print_paragraph(_SAYS["users"][lang].format(what=", ".join(erased.users)))
+    if erased.models:
+        print_paragraph(_SAYS["models"][lang].format(what=", ".join(erased.models)))
     if erased.waiting:
         print_paragraph(_SAYS["waiting"][lang])
     if not erased.scrubbed:

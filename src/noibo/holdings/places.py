@@ -75,7 +75,7 @@ TEXTS: Final = (
 OF_NOBODY: Final[Mapping[str, frozenset[str]]] = {
     "responses": frozenset({"id", "owner", "status", "previous_id"}),
     "response_items": frozenset({"response_id", "id", "owner"}),
-    "files": frozenset({"id", "owner", "purpose"}),
+    "files": frozenset({"id", "owner", "purpose", "label"}),
     "batches": frozenset({"id", "owner", "asked_by", "status", "input_file_id"}),
     "batch_results": frozenset({"batch_id"}),
     "usage": frozenset(

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from noibo.database import schema
 from noibo.database.database import Database
-from noibo.holdings import accounts, erasing, on_disk
+from noibo.holdings import accounts, erasing, models, on_disk
 from noibo.holdings.contents import excerpt, is_text
 from noibo.holdings.erasing import Gone
 from noibo.holdings.finding import Found, Hit, owner_is, rows_with
@@ -46,16 +46,20 @@ class Erased:
     scrubbed: bool = True
     stayed: list[str] = field(default_factory=list)  # files that a batch still reads
     users: list[str] = field(default_factory=list)  # who are called so, and still are
+    models: list[str] = field(default_factory=list)  # that are called so, and still are
     waiting: bool = False  # true where calls of theirs will come into the database later
 
 
 class Steward:
     """All that is kept in one home and its database."""
 
-    def __init__(self, database: Database, folder: Folder, home: Path) -> None:
+    def __init__(
+        self, database: Database, folder: Folder, home: Path, models: Path | None = None
+    ) -> None:
         self._database = database
         self._folder = folder
         self._home = home
+        self._models = models or home / "models"
 
     async def find(self, wanted: Wanted) -> Found:
         """Everything in which somebody is named, whoever stored it."""
@@ -67,12 +71,15 @@ class Steward:
         files = await self._database.read(_files)
         await asyncio.to_thread(self._look_into, files, wanted, found)
         found.hits += await asyncio.to_thread(self._typed_here, wanted)
+        found.hits += await asyncio.to_thread(
+            lambda: list(models.naming(self._models, wanted, HERE))
+        )
         return found
 
     async def erase_text(self, wanted: Wanted, found: Found) -> Erased:
-        """Take somebody out of what was found: names are replaced, files go altogether; users who
-        are called so stay, and are named."""
-        aside = {"content", "on_disk", accounts.KEY, accounts.USER}
+        """Take somebody out of what was found: names are replaced, files go altogether; users and
+        models that are called so stay, and are named."""
+        aside = {"content", "on_disk", accounts.KEY, accounts.USER, models.MODEL}
         rows = [hit for hit in found.hits if hit.kind not in aside]
         named = [str(hit.key[0]) for hit in found.hits if hit.kind == "content"]
         gone = await self._database.write(
@@ -89,9 +96,15 @@ class Steward:
             if hit.kind == "on_disk":
                 await asyncio.to_thread(on_disk.blank, self._home / str(hit.key[0]), wanted)
                 gone.add("on_disk", 1)
+            elif hit.kind == models.MODEL:
+                done = await asyncio.to_thread(models.blank, self._models, hit, wanted)
+                gone.add(models.MODEL, int(done))
         scrubbed = await self._database.scrub()
         users = sorted(str(hit.key[0]) for hit in found.hits if hit.kind == accounts.USER)
-        return Erased(gone.counts, scrubbed, sorted(set(named) - set(let_go)), users)
+        called = [
+            models.name_of(self._models, one) for one in filter(models.is_called_so, found.hits)
+        ]
+        return Erased(gone.counts, scrubbed, sorted(set(named) - set(let_go)), users, called)
 
     async def erase_user(self, name: str) -> Erased:
         """Take out all that a user or a key stored, and who they were. Raises `NameTaken` while a
