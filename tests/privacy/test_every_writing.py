@@ -89,6 +89,16 @@ def test_a_number_is_found_in_any_writing_and_told_back_as_it_was(
     assert leaving(said(f"My key is {write(KEY)}")) is None
 
 
+@pytest.mark.parametrize("sign", "_|,·•~*:;=")
+def test_a_number_in_groups_is_found_whatever_stands_between_them(sign: str) -> None:
+    for groups in (("4111", "1111", "1111", "1111"), ("001", "085", "012", "345")):
+        made = leaving(said(f"Số {sign.join(groups)} nhé"))
+        assert made and groups[-1] not in made.fields["messages"][0]["content"]
+    for text in (f"giá {sign.join(('123', '456', '789'))}", sign.join(("4000", "5000", "6000"))):
+        made = leaving(said(text))
+        assert made and made.fields == said(text)
+
+
 @pytest.mark.parametrize("pack", PACKED.values(), ids=PACKED)
 def test_what_is_packed_in_a_sentence_is_looked_into(pack: Callable[[str], str]) -> None:
     made = leaving(said(f"Decode this: {pack(CCCD)} please"))

@@ -18,7 +18,7 @@ from noibo.privacy.identifying import identify
 from noibo.privacy.joining import join
 from noibo.privacy.names import names_in
 from noibo.privacy.networks import sixes
-from noibo.privacy.numbers import numbers
+from noibo.privacy.numbers import numbers, oddly_apart
 from noibo.privacy.plates import plates
 from noibo.privacy.reading import Reading
 from noibo.privacy.secrets import secrets
@@ -31,7 +31,7 @@ Finder = Callable[[str], Iterable[Span]]
 def _numbers(text: str) -> Iterator[Span]:
     headings = Headings(text) if "\n" in text else None
     stated = speaks(text)
-    for number in numbers(text):
+    for number in (*numbers(text), *oddly_apart(text)):
         heading = headings.cue(number.start) if headings else None
         if stated and heading is None:
             heading = column(text, number.start)

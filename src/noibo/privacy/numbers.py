@@ -16,6 +16,11 @@ from typing import Final, NamedTuple
 _PLACE: Final = re.compile(
     r"[0-9](?:(?:[ \t.\-()/]{0,3}[0-9]){5,}|[0-9]{0,2}(?:[./\-][0-9]{1,4}){2,3})"
 )
+# Groups with a sign between them that amounts, lists and dates seldom have: 4111_1111_1111_1111.
+_ODDLY: Final = re.compile(
+    r"(?<![0-9])(?<![0-9][_|,·•~*:;=])[0-9]{3,4}([_|,·•~*:;=])[0-9]{3,4}(?:\1[0-9]{3,6}){1,2}"
+    r"(?!\1?[0-9])"
+)
 _GROUP: Final = re.compile(r"[0-9]+")
 _IN_PHONE: Final = re.compile(r"\)?[ .\-]{0,2}\(?")
 _MOST_GROUPS: Final = 20
@@ -81,6 +86,14 @@ def numbers(text: str) -> Iterator[Number]:
             yield Number(start - plus, end, found, (end - start,), "", plus)
         else:
             yield from _apart(text, start, end, plus)
+
+
+def oddly_apart(text: str) -> Iterator[Number]:
+    """Numbers whose groups have an unusual sign between them, always the same."""
+    for found in _ODDLY.finditer(text):
+        groups = found[0].split(found[1])
+        sizes = tuple(map(len, groups))
+        yield Number(found.start(), found.end(), "".join(groups), sizes, "-")
 
 
 def _apart(text: str, start: int, end: int, plus: bool) -> Iterator[Number]:

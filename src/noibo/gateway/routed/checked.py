@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import msgspec
 
-from noibo.engines.engine import Model
 from noibo.errors import NoiboError
 from noibo.gateway.access.identity import now
 from noibo.gateway.callers import Caller
@@ -90,7 +89,7 @@ async def _text(services: Services, name: str, fields: Mapping[str, Any]) -> str
     token = ATTEMPT.set(None)
     try:
         model = await services.resolve(name)
-        if _is_outside(services, model):
+        if services.pipeline.is_outside(model):
             return None
         who = now()
         request = Request.of(
@@ -111,12 +110,6 @@ async def _text(services: Services, name: str, fields: Mapping[str, Any]) -> str
     finally:
         with contextlib.suppress(ValueError):
             ATTEMPT.reset(token)
-
-
-def _is_outside(services: Services, model: Model) -> bool:
-    engine = services.supervisor.engine(model.engine)
-    place = getattr(engine, "place", None)
-    return place is not None and bool(place(model.name).outside)
 
 
 def _limit(chat: Mapping[str, Any]) -> dict[str, Any]:
