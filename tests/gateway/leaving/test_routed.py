@@ -58,6 +58,17 @@ candidates = ["cloud", "echo"]
 strategy = "cheapest_that_meets"
 quality = 0.0
 
+[models.roomy]
+engine = "remote"
+base_url = "{url}"
+model = "roomy-there"
+ctx_size = 200000
+abilities = ["json"]
+
+[virtual.able]
+candidates = ["fills", "roomy"]
+strategy = "hybrid"
+
 [virtual.few]
 candidates = ["cloud", "echo"]
 strategy = "hybrid"
@@ -166,6 +177,33 @@ def test_every_api_streams_them(front: httpx2.Client, cloud: Cloud, path: str) -
     assert "capital"[:3] in said or "Wha" in said
 
 
+def test_what_has_room_nowhere_else_goes_where_it_has(front: httpx2.Client, cloud: Cloud) -> None:
+    long = "The report says that sales rose again. " * 8000 + EASY
+    answer = front.post(CHAT, json=chat("able", long, max_tokens=5))
+    assert route(answer)["model"] == "roomy", answer.text
+    why = answer.headers["x-noibo-route-why"]
+    assert "no model of this machine can answer it" in why
+    assert "not fills: the request needs" in why
+
+
+def test_what_needs_tools_goes_only_where_they_are(front: httpx2.Client, cloud: Cloud) -> None:
+    function = {"name": "weather", "parameters": {"type": "object", "properties": {}}}
+    tools = [{"type": "function", "function": function}]
+    answer = front.post(CHAT, json=chat("able", HARD, tools=tools, max_tokens=5))
+    assert "fills is asked" in answer.headers["x-noibo-route-why"]
+    assert "not roomy: it has no tools" in answer.headers["x-noibo-route-why"]
+    assert cloud.sent == []
+
+
+def test_a_picture_goes_to_nobody_who_cannot_see(front: httpx2.Client, cloud: Cloud) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}
+    seen = [{"role": "user", "content": [{"type": "text", "text": EASY}, picture]}]
+    answer = front.post(CHAT, json={"model": "able", "messages": seen})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "no_candidate")
+    assert "it has no vision" in answer.text
+    assert cloud.sent == []
+
+
 # ── what follows what ───────────────────────────────────────────────────────
 
 
@@ -269,6 +307,22 @@ def test_a_stream_that_is_cut_after_a_word_is_nobody_elses(
         said = answer.read().decode()
     assert "Half a" in said and '"error"' in said
     assert len(cloud.sent) == 1
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_after_the_first_word_nobody_follows_on_any_api(
+    front: httpx2.Client, cloud: Cloud, path: str
+) -> None:
+    def cut(handler: Handler, sent: Sent) -> None:
+        handler.begin()
+        word = {"text": "Half a"} if "prompt" in sent.body else {"delta": {"content": "Half a"}}
+        handler.event({"choices": [{"index": 0, **word}]})
+
+    cloud.script.answer = cut
+    with front.stream("POST", path, json=BODIES[path] | {"stream": True}) as answer:
+        said = answer.read().decode()
+    assert "Half a" in said and "error" in said
+    assert [one.body["model"] for one in cloud.sent] == ["cloud"]
 
 
 def test_a_stream_that_is_cut_before_a_word_is_asked_of_the_next(
