@@ -138,6 +138,25 @@ def test_the_comparison_by_the_month_says_when_hardware_is_paid_back(
     assert float(rows[0]["api"]) > float(rows[1]["api"]) > float(rows[2]["api"]) == 0
 
 
+def test_a_comparison_says_what_is_unknown_and_takes_it_for_nothing_less(
+    home: Path, noibo: Noibo
+) -> None:
+    home.mkdir()
+    (home / "noibo.toml").write_text(SETTINGS)
+    journal = Journal(home / "usage")
+    journal.append(local(request="here", at=time.time(), tokens=Tokens(input=1000, output=9)))
+    journal.append(call(request="there", at=time.time(), cost=None))
+    assert "of no call of the API the cost is known" in noibo("compare", fails=True)
+    journal.append(call(request="priced", at=time.time(), cost=5, cost_by="prices"))
+    journal.append(local(request="uncounted", at=time.time(), tokens=Tokens()))
+    rows = json.loads(noibo("compare", "--json"))
+    assert [row["calls_left_out"] for row in rows] == [2, 2, 2]
+    said = " ".join(noibo("compare").split())
+    assert "Of 1 calls of the API the cost is not known" in said
+    assert "1 answers of this machine have no count of tokens" in said
+    journal.close()
+
+
 def test_budgets_say_what_is_left(kept: Path, noibo: Noibo) -> None:
     rows = {(row["whose"], row["unit"]): row for row in json.loads(noibo("budgets", "--json"))}
     assert rows["all", "USD"]["spent"] == 1.5

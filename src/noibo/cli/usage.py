@@ -135,7 +135,7 @@ def compare(
     from noibo.assembly import open_local_cost
     from noibo.cli import usage_view as view
     from noibo.cli.usage_book import Book
-    from noibo.cli.usage_work import kept_work, said_work
+    from noibo.cli.usage_work import Basis, kept_work, said_work
     from noibo.usage.comparison import compare as compared
     from noibo.usage.csv_text import csv_text
     from noibo.usage.words import WORDS
@@ -148,15 +148,15 @@ def compare(
     if api is None:
         work, basis = kept_work(book, since, against, lang.value)
     else:
-        work, basis = said_work(api, local_share, busy), WORDS[lang.value].basis_said
+        work, basis = said_work(api, local_share, busy), Basis(WORDS[lang.value].basis_said)
     setups = compared(work, machine)
-    rows = view.comparison_rows(setups, book.currency)
+    rows = view.comparison_rows(setups, basis.left_out, book.currency)
     if json:
         _print_json(rows)
     elif csv:
         sys.stdout.write(csv_text(list(rows[0]), (list(one.values()) for one in rows)))
     else:
-        said_of = " ".join(filter(None, (basis, view.measured_said(machine, lang.value))))
+        said_of = " ".join(filter(None, (basis.said, view.measured_said(machine, lang.value))))
         view.print_comparison(setups, work.local_share, said_of, book.currency, lang.value)
 
 

@@ -69,14 +69,17 @@ def print_comparison(
     print_paragraph(basis)
 
 
-def comparison_rows(setups: Sequence[Setup], currency: Currency) -> list[dict[str, Any]]:
-    """Them as rows with names."""
+def comparison_rows(
+    setups: Sequence[Setup], left_out: int, currency: Currency
+) -> list[dict[str, Any]]:
+    """Them as rows with names. `left_out` calls have no part in them: their cost is unknown."""
     names = ("hardware", "api", "electricity", "month", "with_hardware")
     return [
         {
             "setup": one.name,
             **{name: number(_in_nanos(getattr(one, name)), currency) for name in names},
             "break_even_month": one.break_even,
+            "calls_left_out": left_out,
             "currency": currency.name,
         }
         for one in setups

@@ -35,6 +35,7 @@ class Words:
     in_month: str
     basis: str
     basis_part: str
+    basis_uncounted: str
     basis_said: str
     limits: Mapping[str, str]
     no_limits: str
@@ -92,6 +93,7 @@ _EN: Final = Words(
     in_month="month {month}",
     basis="From the calls of {days} days, as a month of 30.4; everything to the API at {name}.",
     basis_part="Of {count:,} calls of the API the cost is not known, and has no part in it.",
+    basis_uncounted="{count:,} answers of this machine have no count of tokens, and no part in it.",
     basis_said="From what was said.",
     limits={
         "whose": "WHOSE",
@@ -159,6 +161,7 @@ _VI: Final = Words(
     in_month="tháng thứ {month}",
     basis="Theo các lượt gọi trong {days} ngày, quy ra tháng 30,4 ngày; 100% API tính theo {name}.",
     basis_part="{count:,} lượt gọi API chưa rõ chi phí nên không được tính.",
+    basis_uncounted="{count:,} câu trả lời của máy này không có số token nên không được tính.",
     basis_said="Theo các con số đã nêu.",
     limits={
         "whose": "CỦA AI",
