@@ -14,7 +14,7 @@ TEXT = "Anh gọi 0912345678 nhé\nSTK: 0011004234567 vcb"
 
 def answered(*lines: str | bytes) -> list[dict]:
     encoded = [line.encode() if isinstance(line, str) else line for line in lines]
-    return [json.loads(line) for line in command.answers(encoded, Detector(STRUCTURED).find)]
+    return [json.loads(line) for line in command.answers(encoded, Detector(STRUCTURED).find_all)]
 
 
 def refused(*lines: str | bytes) -> UsageError:
@@ -28,6 +28,17 @@ def test_each_line_is_answered_in_its_order():
     answers = answered(*lines)
     assert [one["id"] for one in answers] == list(range(30))
     assert answers[0]["spans"] == [{"start": 4, "end": 14, "label": "PHONE"}]
+
+
+def test_what_is_said_again_is_answered_as_before(tmp_path, capsys):
+    path = tmp_path / "again.jsonl"
+    texts = [f"sđt 09123456{at:02}" for at in range(50)] * 4
+    lines = (json.dumps({"id": at, "text": text}) for at, text in enumerate(texts))
+    path.write_text("\n".join(lines), encoding="utf-8")
+    command.scan(str(path), json=True)
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["id"] for one in answers] == list(range(200))
+    assert all(one["spans"] == [{"start": 4, "end": 14, "label": "PHONE"}] for one in answers)
 
 
 def test_other_keys_empty_lines_and_a_byte_order_mark_do_no_harm():

@@ -145,3 +145,16 @@ def test_the_shared_texts_reach_the_aim(detector, shared):
         for kept in scores.by_template(rows).values()
     )
     assert worst >= 0.9
+
+
+def test_many_texts_are_looked_through_as_one_by_one():
+    texts = [
+        "",
+        "sđt 0912345678",
+        "Nguyễn Văn An (22/09/1972)",
+        "không có gì",
+        "sđt ０９１２３４５６７８",
+    ]
+    detector = Detector()
+    assert detector.find_all(texts) == [detector.find(text) for text in texts]
+    assert detector.find_all([]) == []
