@@ -447,6 +447,8 @@ def test_the_context_stands_before_the_question(context: Any, content: str) -> N
         ("x", b"bytes"),
         ("x", {"role": "user"}),
         ("x", [{"role": "user", "content": object()}]),
+        ("x", [{"text": "a document"}]),
+        ("x", ["a text", {"role": "user", "content": "a turn"}]),
     ],
 )
 def test_what_is_no_question_is_refused(

@@ -118,8 +118,15 @@ def messages_of(
 def _messages(query: str, context: str | Sequence[Any] | None, system: str) -> list[dict[str, Any]]:
     turns: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
     texts = [context] if isinstance(context, str) else list(context or ())
-    if texts and all(isinstance(one, Mapping) for one in texts):
-        said = [dict(one) for one in texts if isinstance(one, Mapping)]
+    said = [dict(one) for one in texts if isinstance(one, Mapping)]
+    if said and (
+        len(said) < len(texts) or not all(isinstance(one.get("role"), str) for one in said)
+    ):
+        raise UsageError(
+            "A context of mappings is the turns before the question; one of these has no role.",
+            next_step="Give documents as their texts: [one['text'] for one in documents].",
+        )
+    if said:
         return [*turns, *said, {"role": "user", "content": query}]
     about = "\n\n".join(str(one) for one in texts if str(one).strip())
     return [*turns, {"role": "user", "content": f"{about}\n\n{query}" if about else query}]
