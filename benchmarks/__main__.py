@@ -19,6 +19,7 @@ ALL = (
     "scoring",
     "engines",
     "gateway",
+    "rows",
     "overload",
     "detection",
     "detection_english",
