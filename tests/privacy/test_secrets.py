@@ -1,4 +1,11 @@
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from noibo.access.api_key import mint
 from noibo.privacy.secrets import secrets
@@ -108,3 +115,47 @@ def test_public_keys_and_certificates_are_nobodys():
         "-----BEGIN CERTIFICATE-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END CERTIFICATE-----"
     )
     assert values(text, "PRIVATE_KEY") == []
+
+
+MADE = {
+    "RSA": lambda: rsa.generate_private_key(65537, 2048),
+    "P-256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "P-384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "Ed25519": ed25519.Ed25519PrivateKey.generate,
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "form"),
+    [
+        *((kind, form) for kind in MADE for form in ("PKCS8", "OpenSSH")),
+        *((kind, "TraditionalOpenSSL") for kind in MADE if kind != "Ed25519"),
+    ],
+)
+def test_a_private_key_without_its_armour_is_found(kind, form):
+    form = getattr(PrivateFormat, form)
+    whole = MADE[kind]().private_bytes(Encoding.PEM, form, NoEncryption()).decode()
+    body = "\n".join(whole.strip().split("\n")[1:-1])
+    for said in (body, body.replace("\n", ""), body.replace("\n", "\\n")):
+        (found,) = values(f"Here it is: {said}\nThanks", "PRIVATE_KEY")
+        assert len(found) >= 0.95 * len(said)
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_a_public_key_is_none(kind):
+    form = PublicFormat.SubjectPublicKeyInfo
+    text = MADE[kind]().public_key().public_bytes(Encoding.PEM, form).decode()
+    assert list(secrets(text)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"kty": "OKP", "crv": "Ed25519", "d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"}',
+        "<RSAKeyValue><D>" + "Zk3vQ9mLx2RbT7nYw5Hc" * 4 + "</D></RSAKeyValue>",
+        "PuTTY-User-Key-File-3: ssh-rsa\nPrivate-Lines: 1\n" + "Zk3vQ9mLx2RbT7nYw5Hc" * 3,
+        "----- BEGIN  RSA PRIVATE  KEY -----\n" + "Zk3vQ9mLx2RbT7nYw5Hc" * 3,
+    ],
+)
+def test_a_private_key_in_other_armour_is_found(text):
+    assert values(text, "PRIVATE_KEY")

@@ -41,8 +41,7 @@ _OTHERS: Final = re.compile(r"AGE-SECRET-KEY-1[A-Z0-9]{40,70}")
 
 def secrets(text: str) -> Iterator[Span]:
     """Every key and password in `text`."""
-    if "PRIVATE KEY" in text:
-        yield from private_keys(text)
+    yield from private_keys(text)
     if "AGE-SECRET-KEY-1" in text:
         yield from _spans(_OTHERS, text, "PRIVATE_KEY", 0.99)
     yield from _issued(text)
