@@ -120,7 +120,13 @@ def test_addresses_are_found_as_people_type_them(text: str, found: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["có 12 học sinh quận 5 đạt giải", "ở 12 quận 5 phường", "lớp 12 q1", "ở Đà Nẵng, quận này"],
+    [
+        "có 12 học sinh quận 5 đạt giải",
+        "ở 12 quận 5 phường",
+        "lớp 12 q1",
+        "ở Đà Nẵng, quận này",
+        "12 5th 7",
+    ],
 )
 def test_a_number_of_something_else_is_no_house(text: str) -> None:
     assert addresses(text) == []

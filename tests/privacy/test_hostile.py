@@ -63,6 +63,13 @@ WORDS = [
     "9",
     "x",
 ]
+# Of names and addresses, put together with blanks.
+WRITTEN = [
+    *WORDS, "số", "12", "5th", "ngõ", "Lê", "Lợi", "lê lợi", "phường", "P.", "q1", "tp.", "hà nội",
+    "Hà Nội", "xã", "ở", "địa chỉ:", "Nguyễn", "Văn", "thị", "trần", "Street", "Oak", "Rua",
+    "PO Box", "chị", "họ tên:", "Jr.", "và", "@Lan", "K'Brửi", "30 Tháng 4", "H3-12", "QUẬN",
+    "nghề", "I am",
+]  # fmt: skip
 REPEATED = (
     "1", "1 ", "1.", "12-", "0912345678 ", "a", " ", "\n", "@", "a@", "a@a.", ":", "=", "key=",
     "password: ", "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "eyJ", "://a:",
@@ -76,6 +83,15 @@ REPEATED = (
 def test_any_text_can_be_looked_through(text):
     done = 0
     for span in DETECTOR.find(text):
+        assert done <= span.start < span.end <= len(text)
+        done = span.end
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(WRITTEN), max_size=30).map(" ".join) | st.text(max_size=60))
+def test_names_and_addresses_can_be_looked_for_in_any_text(text):
+    done = 0
+    for span in Detector().find(text):
         assert done <= span.start < span.end <= len(text)
         done = span.end
 

@@ -187,7 +187,7 @@ def _is_street(piece: str) -> bool:
     """`20789 Allika 46`; but not `60 Hz. 0`, `500 Super Bowl 2`: words that are no plain ones."""
     said = [word for word in piece.split(" ") if not word[:1].isdigit()]
     plain = any(kinds[word] & (COMMON | CALENDAR | FUNCTION) for word in said if word[0].isupper())
-    return len(said[0]) > 3 and not said[0].isupper() and not plain
+    return bool(said) and len(said[0]) > 3 and not said[0].isupper() and not plain
 
 
 def _capital_or_long(street: str) -> bool:
