@@ -47,6 +47,7 @@
     │   ├── NoRoom              the memory budget has no room for the model now   503  exit 8
     │   ├── WorkerDied          the worker ended while it answered                502  exit 8
     │   ├── UpstreamFailed      the server that a remote model is at fails noibo  502  exit 8
+    │   │   └── UpstreamSilent  it says nothing in its time                       502  exit 8
     │   ├── EngineRefused       the engine said no to a request                   its own, 8
     │   └── NotSupported        the engine cannot do this                         501  exit 8
     ├── ServerUnreachable       no noibo server answers                           503  exit 9
@@ -462,6 +463,12 @@ class UpstreamFailed(EngineError):
     """The server that a remote model is reached at does not answer, or does not let noibo in."""
 
     code = "upstream_failed"
+
+
+class UpstreamSilent(UpstreamFailed):
+    """It says nothing in the time that it has."""
+
+    code = "upstream_silent"
 
 
 class EngineRefused(EngineError):

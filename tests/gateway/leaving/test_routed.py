@@ -69,6 +69,17 @@ abilities = ["json"]
 candidates = ["fills", "roomy"]
 strategy = "hybrid"
 
+[models.slow]
+engine = "remote"
+base_url = "{url}"
+model = "slow-there"
+retries = 0
+first_s = 0.5
+
+[virtual.impatient]
+candidates = ["slow", "other"]
+strategy = "api_only"
+
 [virtual.few]
 candidates = ["cloud", "echo"]
 strategy = "hybrid"
@@ -250,6 +261,27 @@ def test_a_whole_answer_that_is_none_is_asked_of_the_next(
     found = front.post(CHAT, json=chat("away"))
     assert found.headers["x-noibo-model"] == "other", found.text
     assert "tried=cloud:failed" in found.headers["x-noibo-route"]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_next_is_asked_where_the_first_says_nothing_in_time(
+    front: httpx2.Client, cloud: Cloud, streamed: bool
+) -> None:
+    from tests.gateway.leaving.cloud import answers
+
+    def answer(handler: Handler, sent: Sent) -> None:
+        if sent.body["model"] == "slow-there":
+            time.sleep(1.5)
+        else:
+            answers(handler, sent)
+
+    cloud.script.answer = answer
+    with front.stream("POST", CHAT, json=chat("impatient", stream=streamed)) as found:
+        said = found.read().decode()
+    assert found.status_code == 200 and '"error"' not in said
+    told = front.get(f"/noibo/v1/receipts/{found.headers['x-request-id']}").json()
+    assert told["route"]["answered"] == "other"
+    assert told["route"]["tried"] == [{"model": "slow", "outcome": "slow"}]
 
 
 def test_where_all_fail_the_last_error_is_told(front: httpx2.Client, cloud: Cloud) -> None:

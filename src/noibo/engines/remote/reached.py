@@ -18,7 +18,7 @@ from noibo.engines.memory.machine import Machine
 from noibo.engines.remote.breaker import Breaker, Open
 from noibo.engines.remote.waits import REFUSES_US
 from noibo.engines.worker import State, Worker
-from noibo.errors import EngineError, UpstreamFailed
+from noibo.errors import EngineError, UpstreamFailed, UpstreamSilent
 
 
 class Reached(Worker):
@@ -80,7 +80,7 @@ class Reached(Worker):
         )
 
     def silent(self, seconds: float) -> EngineError:
-        return UpstreamFailed(
+        return UpstreamSilent(
             f"{self.model.name} is reached at {self.url}, which said nothing for {seconds:g} s.",
             next_step="See what the server there does.",
         )

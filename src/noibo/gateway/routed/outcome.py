@@ -15,6 +15,7 @@ from noibo.errors import (
     QueueFull,
     ShuttingDown,
     Unauthorized,
+    UpstreamSilent,
 )
 from noibo.routing.plan import Outcome
 
@@ -27,6 +28,7 @@ _OF_ERROR: Final[dict[type[NoiboError], Outcome]] = {
     Forbidden: Outcome.FAILED,
     NotFound: Outcome.FAILED,
     NotSupported: Outcome.FAILED,
+    UpstreamSilent: Outcome.SLOW,
 }
 _OF_STATUS: Final = {408: Outcome.SLOW, 429: Outcome.BUSY, 504: Outcome.SLOW}
 
