@@ -71,6 +71,12 @@ async def test_calls_are_added_up_by_what_was_asked_for(database: Database) -> N
         assert (total.input, total.output) == (300, 150)
 
 
+async def test_a_name_that_nobody_can_have_is_nobodys(database: Database) -> None:
+    window = Window(NOON - 1, NOON + 1, user="anna\0", key="\0", model="\0")
+    found = await reported(database, [local(at=NOON, owner="anna")], window=window)
+    assert found.total.calls == 0
+
+
 async def test_days_are_those_of_the_users_zone(database: Database) -> None:
     last = datetime.datetime(2026, 11, 23, 23, 59, 59, tzinfo=HANOI).timestamp()
     found = await reported(

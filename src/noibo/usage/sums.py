@@ -50,7 +50,9 @@ class Window:
             table.at < self.until,
         ]
         said = ((table.owner, self.user), (table.key, self.key), (table.model, self.model))
-        return [*found, *(column == value for column, value in said if value)]
+        # PostgreSQL takes no NUL, and nobody's name has one.
+        wanted = ((column, value.replace("\0", "\ufffd")) for column, value in said if value)
+        return [*found, *(column == value for column, value in wanted)]
 
 
 @dataclass(frozen=True, slots=True)
