@@ -466,7 +466,7 @@ class UpstreamFailed(EngineError):
 
 
 class UpstreamSilent(UpstreamFailed):
-    """It says nothing in the time that it has."""
+    """The server that a remote model is reached at says nothing in its time."""
 
     code = "upstream_silent"
 
