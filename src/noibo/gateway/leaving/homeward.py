@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _MOST_KEPT: Final = 64 * 2**20  # of a document that is told in other words
 _WRITTEN: Final = re.compile(
-    rb'"(?:content|text|reasoning|reasoning_content|refusal|arguments)":\s*"[^"]'
+    rb'"(?:content|text|reasoning|reasoning_content|refusal|arguments)"\s*:\s*"[^"]'
 )
 
 
