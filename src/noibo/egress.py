@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import logging
+import re
 import secrets
 import threading
 import time
@@ -37,6 +38,7 @@ DEPARTURE: Final = "departure"  # kinds of rows
 UNREACHED: Final = "unreached"  # an outcome: nobody was there, and nothing of the content went
 SETTLED: Final = "settled"
 _LONGEST_WORD: Final = 200  # of what a row says about a request
+_NAME: Final = re.compile(r"[^\s%<>\"\\^`{|}\x00-\x1f]+")  # of a host; else nobody is asked
 
 
 class Purpose(Enum):
@@ -73,9 +75,11 @@ class Destination:
             port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
         except ValueError:
             port = None
-        if port is None or parts.scheme not in {"http", "https"} or not parts.hostname:
+        host = (parts.hostname or "").lower()
+        name = host.partition("%")[0] if ":" in host else host  # fe80::1%eth0
+        if port is None or parts.scheme not in {"http", "https"} or not _NAME.fullmatch(name):
             raise EgressRefused(f"{parts.scheme}://{place} is not an http(s) address.")
-        return cls(parts.scheme, parts.hostname.lower(), port)
+        return cls(parts.scheme, host, port)
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.host}:{self.port}"
