@@ -136,6 +136,33 @@ def test_exactly_these_bytes_are_found_again(left: Path, tmp_path: Path) -> None
     assert "never left" in run_noibo("privacy", "sent", str(body), home=left).stdout
 
 
+def test_without_the_key_that_wrote_them_nobody_says_that_bytes_never_left(
+    left: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "body").write_bytes(BODY)
+    (left / "node_key.json").unlink()
+    for command in (["sent", str(tmp_path / "body")], ["report", "--user", "local"]):
+        done = run_noibo("privacy", *command, home=left)
+        assert "key of this node is gone" in done.stderr
+        assert "never left" not in done.stdout
+    assert run_noibo("privacy", "report", home=left).stdout.count("cloud_model") == 4
+    Door(record=left / "egress.jsonl").open(
+        Purpose.CLOUD_MODEL, [Destination.of("https://api.example")]
+    ).check("https://api.example/models")
+    done = run_noibo("privacy", "sent", str(tmp_path / "body"), home=left)
+    assert "Rows up to 6 were written with another key" in done.stderr
+    assert done.stdout.endswith("never left by the door of this node after row 6.\n")
+
+
+def test_a_key_that_is_none_is_said(left: Path, tmp_path: Path) -> None:
+    (tmp_path / "body").write_bytes(BODY)
+    (left / "node_key.json").unlink()
+    (left / "node_key.json").mkdir()
+    done = run_noibo("privacy", "sent", str(tmp_path / "body"), home=left)
+    assert "cannot be read" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_before_anything_left_there_is_nothing_to_say(home: Path) -> None:
     assert run_noibo("privacy", "verify", home=home).returncode == 0
     assert "Nothing left" in run_noibo("privacy", "report", home=home).stdout
