@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -158,6 +158,7 @@ async def _noted(
 
 async def _export_user(room: _Room, name: str, out: Path) -> dict[str, int]:
     from noibo.assembly import open_contents
+    from noibo.cli.privacy_names import Names
     from noibo.egress_ledger import FILE_NAME, departures
     from noibo.holdings import on_disk
     from noibo.holdings.export import Export
@@ -166,13 +167,16 @@ async def _export_user(room: _Room, name: str, out: Path) -> dict[str, int]:
     from noibo.ledger.node import find_node
 
     rows = await room.database.read(lambda connection: of_user(connection, name))
-    node = find_node(room.tree.home)
-    mine = node.pseudonym(name) if node is not None else ""
-    with Export(out, {"user": name, "made_at": _now()}) as export:
+    names = Names(find_node(room.tree.home), {})
+    mine, record = names.pseudonym(name), room.tree.home / FILE_NAME
+    about: dict[str, Any] = {"user": name, "made_at": _now()}
+    if former := names.require_key(record):  # their departures before cannot be told from others'
+        about["departures_known_after_row"] = former
+    with Export(out, about) as export:
         for kind, found in rows.items():
             export.rows(kind, found)
         put_files(export, open_contents(room.tree), [row["id"] for row in rows.get("file", [])])
-        left = [one for one in departures(room.tree.home / FILE_NAME) if mine and one.user == mine]
+        left = [one for one in departures(record) if mine and one.user == mine]
         if left:
             export.rows("departures", [asdict(one) for one in left])
         if name == HERE:
