@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from noibo.access import api_key
@@ -16,7 +17,7 @@ from noibo.database.database import Database
 from noibo.errors import NameTaken
 from noibo.gateway.files.contents import Contents
 from noibo.holdings import steward as steward_module
-from noibo.holdings.gathering import of_hits
+from noibo.holdings.gathering import of_hits, of_user
 from noibo.holdings.resealing import reseal_rows
 from noibo.holdings.steward import Steward
 from noibo.holdings.wanted import ERASED, Wanted
@@ -113,6 +114,22 @@ async def test_who_accounts_are_called_after_is_found(steward: Steward, database
     assert erased.counts["key"] == 1
     assert erased.users == ["dao.pham"], "it is said that the user stays"
     assert [hit.kind for hit in (await steward.find(wanted)).hits] == ["user"]
+
+
+async def test_what_somebody_spent_is_handed_out(steward: Steward, database: Database) -> None:
+    def spend(connection: Connection) -> str:
+        key = str(connection.execute(sa.select(schema.api_keys.c.id)).scalar())
+        rows = [{"scope": scope, "period": "2026-11", "spent": 5, "reserved": 0}
+                for scope in ("user:an", "user:binh", f"key:{key}", "all")]  # fmt: skip
+        connection.execute(schema.budget_spending.insert(), rows)
+        return key
+
+    key = await database.write(spend)
+    found = await database.read(lambda connection: of_user(connection, "an"))
+    assert {row["scope"] for row in found["budget"]} == {"user:an", f"key:{key}"}
+    await steward.erase_user("an")
+    found = await database.read(lambda connection: of_user(connection, "an"))
+    assert found == {}
 
 
 async def test_what_is_reserved_for_somebody_is_nobodys_then(

@@ -40,6 +40,9 @@ def of_user(connection: Connection, name: str) -> dict[str, list[Json]]:
     times = sa.select(sessions.c.created_at, sessions.c.seen_at).where(sessions.c.user == name)
     found["session"] = _rows(connection, times)
     found["usage"] = _rows(connection, sa.select(usage).where(owner_is(usage.c.owner, name)))
+    spent = schema.budget_spending
+    scopes = [f"user:{name}", name, *(f"key:{row['id']}" for row in found[KEY])]
+    found["budget"] = _rows(connection, sa.select(spent).where(spent.c.scope.in_(scopes)))
     return {kind: rows for kind, rows in found.items() if rows}
 
 
