@@ -188,6 +188,39 @@ def test_what_is_built_on_a_secret_reaches_nobody(  # noqa: PLR0917 - the ways
     assert cloud.sent == []
 
 
+def file_of(front: httpx2.Client, **said: Any) -> dict[str, Any]:
+    """A part that names an uploaded file."""
+    content = {"file": ("note.txt", b"A plain word.")}
+    sent = {"data": {"purpose": "user_data"}, "files": content, **said}
+    name = front.post("/v1/files", **sent).json()["id"]
+    return {"type": "input_file", "file_id": name}
+
+
+@pytest.mark.parametrize("more", [{}, {"background": True}])
+@pytest.mark.parametrize("model", WAYS)
+def test_what_is_said_of_a_file_holds_for_what_reads_it(
+    front: httpx2.Client, cloud: Cloud, model: str, more: dict[str, Any]
+) -> None:
+    part = file_of(front, headers=SAID_SECRET)
+    asked = [{"role": "user", "content": [part, {"type": "input_text", "text": "Sum it up."}]}]
+    answer = front.post(RESPONSES, json={"model": model, "input": asked, **more})
+    in_background = "background" in more
+    assert answer.status_code == (403 if model == "cloud" and not in_background else 200)
+    if in_background:
+        ended(front, answer.json()["id"])
+    assert cloud.sent == []
+    if answer.status_code == 200:
+        assert answer.json()["noibo"] == {"label": "secret"}
+
+
+def test_a_file_of_which_nobody_says_anything_is_looked_through(
+    front: httpx2.Client, cloud: Cloud
+) -> None:
+    asked = [{"role": "user", "content": [file_of(front)]}]
+    assert front.post(RESPONSES, json={"model": "cloud", "input": asked}).status_code == 200
+    assert "A plain word." in cloud.everything()
+
+
 def test_the_label_of_an_item_goes_on_with_what_is_built_on_it(
     front: httpx2.Client, cloud: Cloud
 ) -> None:

@@ -172,6 +172,15 @@ def test_probabilities_of_placeholders_are_not_asked_for_and_that_is_said(
     assert cloud.sent[1].body["top_logprobs"] == 2
 
 
+@pytest.mark.parametrize("effort", ["high", "none"])
+def test_an_effort_goes_there_and_is_theirs_to_refuse(
+    front: httpx2.Client, cloud: Cloud, effort: str
+) -> None:
+    body = {"model": "cloud", "input": "Why?", "reasoning": {"effort": effort}, "store": False}
+    assert front.post("/v1/responses", json=body).status_code == 200
+    assert cloud.sent[0].body["reasoning_effort"] == effort
+
+
 # ── what may not ────────────────────────────────────────────────────────────
 
 

@@ -30,12 +30,12 @@ from noibo.gateway.responses.teller import Kept, ResponseRelay, ResponseTeller, 
 from noibo.gateway.routed.behind import PLANNED
 from noibo.gateway.services import Services, services_of
 from noibo.gateway.watching.record import current
-from noibo.privacy.judgement import Reason
+from noibo.privacy.judgement import LABEL, Reason
 from noibo.privacy.walk import OWN
 from noibo.wire import ids, openai, responses, sse
 from noibo.wire.body import Fields, Json
 from noibo.wire.responses.answer import Answer
-from noibo.wire.responses.items import references
+from noibo.wire.responses.items import file_ids, references
 
 router = APIRouter(prefix="/v1/responses", tags=["openai"])
 
@@ -88,7 +88,7 @@ async def _prepare(fields: Fields, caller: Caller, services: Services) -> Prepar
 
 
 async def _taken_up(prepared: Prepared, owner: str, services: Services) -> tuple[Reason, ...]:
-    """The labels of all responses that it builds on, by a chain or by single items."""
+    """The labels of files, and of responses that it builds on, by a chain or by single items."""
     previous, wanted = prepared.asked.previous, references(prepared.asked.items)
     found: list[Reason] = []
     if previous is not None:
@@ -98,6 +98,9 @@ async def _taken_up(prepared: Prepared, owner: str, services: Services) -> tuple
         made = await (await services.stored()).responses.made_with(owner, wanted)
         for name, kept in made.items():
             found += taken_up(kept.get(OWN), name)
+    for name in dict.fromkeys(file_ids(prepared.items)):
+        if (card := await (await services.stored()).files.get(owner, name)) and card.label:
+            found += taken_up({LABEL: card.label}, name)
     return tuple(found)
 
 
