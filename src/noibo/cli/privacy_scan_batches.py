@@ -104,7 +104,7 @@ def _result(batch: Batch, future: Future[Answer], look: Look) -> Answer:
 def _pool(processes: int) -> Iterator[ProcessPoolExecutor]:
     # What this process has read of the lists of words is there in a fork at once.
     forks = sys.platform == "linux" and threading.active_count() == 1
-    method = "fork" if forks else None
+    method = "fork" if forks else "spawn"
     pool = ProcessPoolExecutor(processes, get_context(method), _begin)
     try:
         yield pool
