@@ -80,6 +80,16 @@ first_s = 0.5
 candidates = ["slow", "other"]
 strategy = "api_only"
 
+[virtual.last]
+candidates = ["cloud", "other"]
+strategy = "api_only"
+max_api_calls_per_hour = 1
+
+[virtual.last_stream]
+candidates = ["cloud", "other"]
+strategy = "api_only"
+max_api_calls_per_hour = 1
+
 [virtual.few]
 candidates = ["cloud", "echo"]
 strategy = "hybrid"
@@ -376,6 +386,42 @@ def test_a_stream_that_is_cut_before_a_word_is_asked_of_the_next(
     assert len(cloud.sent) == 2
 
 
+@pytest.mark.parametrize("path", BODIES)
+def test_a_stream_that_begins_with_an_error_is_asked_of_the_next(
+    front: httpx2.Client, cloud: Cloud, path: str
+) -> None:
+    """As some providers do, with status 200."""
+    from tests.gateway.leaving.cloud import answers
+
+    def answer(handler: Handler, sent: Sent) -> None:
+        if sent.body["model"] == "other-there":
+            return answers(handler, sent)
+        handler.begin()
+        handler.event({"error": {"message": "the provider is down", "code": 502}, "choices": []})
+        return None
+
+    cloud.script.answer = answer
+    with front.stream("POST", path, json=BODIES[path] | {"stream": True}) as found:
+        said = found.read().decode()
+    assert "Wha" in said and "provider is down" not in said
+    told = front.get(f"/noibo/v1/receipts/{found.headers['x-request-id']}").json()
+    assert told["route"]["answered"] == "other"
+
+
+def test_where_all_streams_begin_with_an_error_the_last_is_told(
+    front: httpx2.Client, cloud: Cloud
+) -> None:
+    def answer(handler: Handler, sent: Sent) -> None:
+        handler.begin()
+        handler.event({"error": {"message": "the provider is down", "code": 502}, "choices": []})
+
+    cloud.script.answer = answer
+    with front.stream("POST", CHAT, json=chat("away", stream=True)) as found:
+        said = found.read().decode()
+    assert len(cloud.sent) == 2
+    assert said.count("the provider is down") == 1
+
+
 # ── checked answers ─────────────────────────────────────────────────────────
 
 
@@ -451,6 +497,19 @@ def test_a_key_for_one_candidate_is_answered_by_that_alone(
 def test_over_the_calls_of_an_hour_it_is_answered_here(front: httpx2.Client, cloud: Cloud) -> None:
     models = [front.post(CHAT, json=chat("few", HARD)).headers["x-noibo-model"] for _ in range(4)]
     assert models == ["cloud", "cloud", "echo", "echo"]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_whom_the_last_call_of_an_hour_did_not_help_is_told(
+    front: httpx2.Client, cloud: Cloud, streamed: bool
+) -> None:
+    cloud.script.answer = lambda handler, sent: handler.say(500, {"error": {"message": "no"}})
+    model = "last_stream" if streamed else "last"
+    answer = front.post(CHAT, json=chat(model, stream=streamed))
+    assert answer.status_code == 429, answer.text
+    assert answer.json()["error"]["code"] == "api_calls_exceeded"
+    assert int(answer.headers["retry-after"]) > 3000
+    assert len(cloud.sent) == 1
 
 
 def test_what_was_decided_stands_in_the_receipt(front: httpx2.Client, cloud: Cloud) -> None:

@@ -23,6 +23,8 @@ from noibo.wire.body import UNREADABLE, Json, raw
 _WRITTEN: Final = re.compile(
     rb'"(?:content|text|reasoning_content|reasoning|name|arguments|refusal|embedding)": ?"[^"]'
 )
+# What some servers write instead, with status 200.
+_ERROR: Final = re.compile(rb'"error": ?\{')
 _LIMITS: Final = ("max_tokens", "max_completion_tokens", "n_predict")
 _CONFIDENCE: Final = "logprobs"
 _TOPS: Final = 5
@@ -31,12 +33,14 @@ _TOPS: Final = 5
 @dataclass(slots=True)
 class Attempt:
     """`model` is asked; `side`: fields where the request says nothing; `checks`: its answer is to
-    be judged, so that it is put together here too. `begun`: it has written something."""
+    be judged, so that it is put together here too. `begun`: it has written something; `failed`:
+    before that it said that it cannot."""
 
     model: str
     side: Mapping[str, Any]
     checks: bool
     begun: bool = False
+    failed: bool = False
     answered: str = ""  # the model's own name
     _assembler: openai.Assembler | None = None
     _whole: Json | None = None
@@ -64,6 +68,7 @@ class Attempt:
         if not self.checks or self._heard > 1:
             async for chunk in chunks:
                 self.begun = self.begun or _WRITTEN.search(chunk) is not None
+                self.failed = self.failed or (not self.begun and _ERROR.search(chunk) is not None)
                 yield chunk
             return
         if not streamed:

@@ -57,7 +57,7 @@ class Outer:
         """Nobody has answered: the last error, as a status or as the end of the stream."""
         async with self._turn:
             self.spoken = True
-            if not self.begun:
+            if not self.begun or (error is None and messages):  # it says itself what is wrong
                 for message in messages:
                     await self._say(message)
                 return

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from noibo.errors import NoiboError
+from noibo.errors import ApiCallsExceeded, NoiboError
 from noibo.gateway.access.identity import now
 from noibo.gateway.access.models import STANDS_FOR
 from noibo.gateway.reading import BODY, read_body
@@ -195,6 +195,11 @@ class Asking:
         held = Held(self._outer, attempt, lambda: self._begins(target))
         calls = self._services.virtual.calls.get(self._choice.virtual.name)
         if not target.local and calls is not None and not calls.take():
+            record.fault = ApiCallsExceeded(
+                "All calls that may be made elsewhere in an hour are made.",
+                next_step="Wait, or raise max_api_calls_per_hour.",
+                retry_after_s=calls.means().retry_after_s,
+            )
             return held, Outcome.BUSY
         token = ATTEMPT.set(attempt)
         try:
@@ -205,6 +210,8 @@ class Asking:
             return held, None
         if record.fault is not None or held.status != 200:
             return held, outcome_of(record.fault, held.status)
+        if attempt.failed and not attempt.begun:
+            return held, Outcome.FAILED
         if target.check:
             verdict = await check(self._services, self._choice, attempt)
             self._said += [f"{target.model}: {why}" for why in verdict.reasons()]
@@ -238,6 +245,8 @@ class Asking:
         if record.journey is not None:
             record.journey.pending = False
             record.journey.route = route_json(plan, "", self._tried)
+        if record.fault is not None and not held.messages and not self._outer.begun:
+            raise record.fault  # it was not asked: nobody has said so yet
         await self._outer.fail(record.fault, held.messages)
 
     def _renamed(self, model: str, scope: Scope) -> Scope:
