@@ -78,6 +78,21 @@ def test_the_next_answers_where_the_first_fails(front: httpx2.Client, cloud: Clo
     assert (found["status"], found["model"]) == ("completed", "echo")
 
 
+def test_the_next_answers_where_the_first_begins_with_an_error(
+    front: httpx2.Client, cloud: Cloud
+) -> None:
+    def answer(handler: Handler, sent: Sent) -> None:
+        if sent.body["model"] == "other-there":
+            return answers(handler, sent)
+        handler.begin()
+        handler.event({"error": {"message": "the provider is down"}, "choices": []})
+        return None
+
+    cloud.script.answer = answer
+    found = response(front, "either", f"{QUESTION} 4")
+    assert (found["status"], found["model"]) == ("completed", "other")
+
+
 def test_a_local_answer_that_is_not_good_is_followed(front: httpx2.Client, cloud: Cloud) -> None:
     """What it has written is neither told nor kept."""
     found = response(front, "steps", REFUSAL)
