@@ -77,7 +77,6 @@ def test_a_long_prompt_is_read_from_standard_input(house: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("hi", "--model", "seeing", "--needs", "vision"), 14, "Add a candidate that has vision"),
         (("hi", "--model", "echo"), 2, "is no virtual model"),
         (("hi", "--needs", "flight"), 2, "--needs takes tools"),
     ],
@@ -87,6 +86,23 @@ def test_what_cannot_be_is_an_error_with_a_next_step(
 ) -> None:
     done = run_noibo("route", "explain", *arguments, home=house)
     assert (done.returncode, said in done.stderr) == (code, True)
+
+
+def test_that_nobody_can_answer_is_told_with_what_would_mend_it(house: Path) -> None:
+    found = explained(house, "hi", "--model", "seeing", "--needs", "vision")
+    assert (found["model"], found["class"]) == (None, "simple")
+    assert "Add a candidate that has vision" in json.dumps(found["error"])
+    done = run_noibo("route", "explain", "hi", "--model", "seeing", "--needs", "vision", home=house)
+    assert "nobody" in done.stdout
+    assert "Add a candidate that has vision" in done.stdout
+
+
+def test_a_question_is_weighed_before_any_model_was_fetched(home: Path) -> None:
+    found = explained(home, HARD)
+    assert (found["model"], found["class"], found["targets"]) == (None, "complex", [])
+    done = run_noibo("route", "explain", HARD, "--lang", "vi", home=home)
+    assert f"`noibo pull {found['missing'][0]}`" in done.stdout  # type: ignore[index]
+    assert "phức tạp" in done.stdout
 
 
 def test_the_seeds_variables_are_enough(home: Path) -> None:

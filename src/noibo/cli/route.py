@@ -61,10 +61,11 @@ def explain(
     lang: Annotated[Language, typer.Option(help="Language of the reasons.")] = Language.en,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say which model would answer, and why no other. Nothing is asked, and nothing is sent."""
+    """Say which model would answer, and why no other. Nothing is asked, and nothing is sent. That
+    nobody would is told as well, and no error."""
     from noibo.cli.route_candidates import candidates_of
     from noibo.gateway.routed.outcomes import FILE_NAME, Outcomes
-    from noibo.routing.plan import make_plan
+    from noibo.routing.plan import weigh
     from noibo.routing.virtual import virtual_models
 
     tree = settings()
@@ -77,23 +78,15 @@ def explain(
     outcomes = Outcomes(tree.home / FILE_NAME)  # what became of the server's own answers
     here = [one.name for one in candidates if one.local]
     demand = replace(demand, chance=outcomes.fitted(demand.chance, here))
-    try:
-        plan = make_plan(
-            model,
-            demand,
-            candidates,
-            virtual.strategy,
-            offline=tree.offline,
-            language=language,
-        )
-    except NoCandidate:
-        if missing and not candidates:
-            raise _none_here(virtual, missing) from None
-        raise
+    plan = weigh(model, demand, candidates, virtual.strategy, offline=tree.offline)
+    nobody = None if plan.targets else _nobody(virtual, demand, plan, missing, language)
     if json:
-        print(jsonlib.dumps(_as_json(plan, judgement, missing, language), ensure_ascii=False))
+        found = _as_json(plan, judgement, missing, language)
+        print(jsonlib.dumps(found | _error(nobody), ensure_ascii=False))
         return
     _print(plan, judgement, missing, language)
+    if nobody is not None:
+        print(f"\n{harmless(nobody.message)} {harmless(nobody.next_step)}")
 
 
 def _virtual(known: dict[str, VirtualModel], name: str) -> VirtualModel:
@@ -141,12 +134,26 @@ def _demand(text: str, needs: str, task: str, judgement: Judgement) -> Demand:
     )
 
 
-def _none_here(virtual: VirtualModel, missing: list[str]) -> NoCandidate:
+def _nobody(
+    virtual: VirtualModel, demand: Demand, plan: Plan, missing: list[str], language: Tongue
+) -> NoCandidate:
+    """What a request would be told."""
+    from noibo.routing.refusal import nothing_left
+
+    if plan.ruled_out or not missing:
+        return nothing_left(virtual.name, demand, plan.ruled_out, language)
+    none, fetch = _NONE_HERE[language]
     return NoCandidate(
-        f"None of {virtual.name}'s models is here: {', '.join(missing)}.",
+        none.format(virtual.name, ", ".join(missing)),
         status=503,
-        next_step=f"Fetch one: `noibo pull {missing[0]}`.",
+        next_step=fetch.format(missing[0]),
     )
+
+
+def _error(nobody: NoCandidate | None) -> dict[str, Any]:
+    if nobody is None:
+        return {}
+    return {"error": {"message": nobody.message, "next_step": nobody.next_step}}
 
 
 def _as_json(
@@ -156,6 +163,11 @@ def _as_json(
 
 
 _MISSING = {"en": "not {}: it is not on this machine", "vi": "không dùng {}: chưa có trên máy này"}
+_NONE_HERE = {
+    "en": ("None of {}'s models is here: {}.", "Fetch one: `noibo pull {}`."),
+    "vi": ("Chưa có mô hình nào của {} trên máy này: {}.", "Tải về một mô hình: `noibo pull {}`."),
+}
+_NOBODY = {"en": "nobody", "vi": "không có"}
 _LABEL = "its label is said by {}"
 _LABEL_VI = {  # by who says it
     "default": "nhãn {label} là mặc định: không ai nêu nhãn",
@@ -171,7 +183,8 @@ _HEAD = {
 
 def _print(plan: Plan, judgement: Judgement, missing: list[str], language: Tongue) -> None:
     p = "?" if plan.p_local is None else f"{plan.p_local:.2f}"
-    values = (plan.first.model, plan.strategy, plan.complexity or "?", p)
+    who = plan.first.model if plan.targets else _NOBODY[language]
+    values = (who, plan.strategy, plan.complexity or "?", p)
     width = max(map(len, _HEAD[language]))
     for name, value in zip(_HEAD[language], values, strict=True):
         print(f"{name:<{width}}  {harmless(value)}")

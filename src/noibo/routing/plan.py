@@ -76,7 +76,7 @@ class Plan:
 
     @property
     def first(self) -> Target:
-        """Whom to ask."""
+        """Whom to ask. There is somebody in what `make_plan` gives."""
         return self.targets[0]
 
     def after(self, place: int, outcome: Outcome, *, begun: bool = False) -> int | None:
@@ -105,10 +105,10 @@ class Plan:
     def as_json(self, language: Language = "en") -> dict[str, Any]:
         """For `--json`, headers and the ledger."""
         return {
-            "model": self.first.model,
+            "model": self.first.model if self.targets else None,
             "asked": self.model,
             "strategy": self.strategy,
-            "local": self.first.local,
+            "local": self.first.local if self.targets else None,
             "class": self.complexity,
             "p_local": self.p_local,
             "reasons": [reason.as_json(language) for reason in self.reasons],
@@ -135,12 +135,27 @@ def make_plan(  # noqa: PLR0913 - what a decision stands on, each a value of its
 ) -> Plan:
     """The plan for one request to the virtual model `model`. Raises `NoCandidate`, told in
     `language`, where nobody may and can answer."""
+    plan = weigh(model, demand, candidates, strategy, previous, offline=offline)
+    if not plan.targets:
+        raise nothing_left(model, demand, plan.ruled_out, language)
+    return plan
+
+
+def weigh(  # noqa: PLR0913 - as above
+    model: str,
+    demand: Demand,
+    candidates: Sequence[Candidate],
+    strategy: Strategy,
+    previous: Previous | None = None,
+    *,
+    offline: bool = False,
+) -> Plan:
+    """The same, without anybody to ask where nobody may and can answer."""
     p = _chance(demand, candidates)
     complexity, held = class_for(p, strategy, previous)
     left, out = sift(demand, candidates, strategy, complexity, offline=offline)
-    if not left:
-        raise nothing_left(model, demand, out, language)
-    ordered = order(demand, left, strategy, complexity, _hold(previous, held, left))
+    hold = _hold(previous, held, left)
+    ordered = order(demand, left, strategy, complexity, hold) if left else []
     return Plan(
         model=model,
         strategy=strategy.kind,
@@ -211,7 +226,7 @@ def _of_conversation(
     previous: Previous | None, ordered: Sequence[Ordered], strategy: Strategy
 ) -> Iterable[Reason]:
     """Whether the conversation goes on with its model, and why not where it does not."""
-    if previous is None or not strategy.sticky:
+    if previous is None or not strategy.sticky or not ordered:
         return
     first = ordered[0].candidate
     if first.name == previous.model:
