@@ -155,6 +155,12 @@ class ModelSettings:
         "it is a proxy on this machine (LiteLLM's, say) that hands on to others what it is asked: "
         "what goes to it is judged, redacted and written down as what leaves this machine.",
     )
+    openrouter: bool = _elsewhere(
+        False,
+        "it is OpenRouter behind another name, and asked to use only providers that keep nothing "
+        "(data_collection: deny). It goes without saying for openrouter.ai, and for [routing.api] "
+        "with the key of OPENROUTER_API_KEY.",
+    )
     tells_cost: bool = _elsewhere(
         False,
         "what it says in usage.cost is what an answer cost in dollars; else that is reckoned from "

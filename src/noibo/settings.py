@@ -53,6 +53,7 @@ FILE_NAME: Final = "noibo.toml"
 LOCAL_NAME: Final = "local"  # of the model at routing.local.endpoint, where nobody gives it one
 PREFIX: Final = "NOIBO_"
 # Read before the tree exists, or (NOIBO_SHARED) by noibo's own tests: not keys of it.
+OPENROUTER_KEY: Final = "OPENROUTER_API_KEY"
 OUTSIDE_THE_TREE: Final = frozenset({"NOIBO_HOME", "NOIBO_CONFIG", "NOIBO_SHARED"})
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
@@ -378,7 +379,7 @@ class RoutingApi:
     key: str = _key(
         "",
         "The key that is wanted there; or keyring:SERVICE/USER; empty: auto asks nobody there.",
-        "OPENROUTER_API_KEY",
+        OPENROUTER_KEY,
         always=True,
         secret=True,
     )
@@ -474,6 +475,12 @@ class Settings:
         strategies = {own.strategy or self.routing.strategy for own in self.virtual.values()}
         leaves = {self.routing.strategy, *strategies} != {"local_only"}
         return self.routing.api.model if leaves and self.routing.api.key else ""
+
+    @property
+    def keyed_for_openrouter(self) -> bool:
+        """Whether the API that `auto` asks takes OpenRouter's key: then it is that, or hands on to
+        it, whatever its address."""
+        return self.sources.get("routing.api.key") == OPENROUTER_KEY
 
     @property
     def url(self) -> str:
@@ -616,7 +623,11 @@ def _routed(settings: Settings, environ: Mapping[str, str]) -> dict[str, ModelSe
         found[settings.local_name] = own
     if settings.api_name:
         found[api.model] = ModelSettings(
-            engine="remote", base_url=api.endpoint, api_key=api.key, hands_on=True
+            engine="remote",
+            base_url=api.endpoint,
+            api_key=api.key,
+            hands_on=True,
+            openrouter=settings.keyed_for_openrouter,
         )
     return {name: checked_model(name, own, environ) for name, own in found.items()}
 

@@ -372,9 +372,21 @@ def test_offline_asks_nobody_elsewhere(here: Speaker, cloud: Speaker, home: Path
 
 
 def test_openrouter_is_asked_to_keep_nothing() -> None:
-    made = _for_provider("https://openrouter.ai/api/v1", {"model": "m", "provider": {"sort": "x"}})
+    router = Endpoint("https://openrouter.ai/api/v1", "", httpx2.Client)
+    made = _for_provider(router, {"model": "m", "provider": {"sort": "x"}})
     assert made["provider"] == {"sort": "x", "data_collection": "deny"}
-    assert "provider" not in _for_provider("https://openrouter.ai.example.com/v1", {"model": "m"})
+    other = Endpoint("https://openrouter.ai.example.com/v1", "", httpx2.Client)
+    assert "provider" not in _for_provider(other, {"model": "m"})
+
+
+def test_who_takes_openrouters_key_is_asked_the_same(
+    here: Speaker, cloud: Speaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not hybrid(here, cloud).ask(HARD).local
+    assert "provider" not in cloud.asked[-1]
+    monkeypatch.setenv("OPENROUTER_API_KEY", "sk-or-1")
+    assert not hybrid(here, cloud).ask(HARD).local
+    assert cloud.asked[-1]["provider"] == {"data_collection": "deny"}
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,9 @@ from noibo.privacy.outgoing import outgoing
 from noibo.privacy.policy import Policy
 from noibo.privacy.receipt import Receipt, Sent
 from noibo.routing.endpoint import Endpoint, NotAnswered, Passage
+from noibo.wire.openrouter import KEEPS_NOTHING, is_openrouter
 
 CHAT: Final = "/v1/chat/completions"
-_KEEPS_NOTHING: Final = {"data_collection": "deny"}
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ class Gate:
     def ask(self, endpoint: Endpoint, fields: Mapping[str, Any], journey: Journey) -> Any:
         """The answer of a server elsewhere. Raises `NotAnswered`, `MustStay`, `EgressRefused`."""
         left = outgoing(journey.judgement, fields, self.find, CHAT)
-        body = msgspec.json.encode(_for_provider(endpoint.url, left.fields))
+        body = msgspec.json.encode(_for_provider(endpoint, left.fields))
         way = self.door.open(Purpose.CLOUD_MODEL, [Destination.of(endpoint.url)])
         departure = way.depart(
             f"{endpoint.url}/chat/completions",
@@ -132,9 +132,8 @@ def _messages(query: str, context: str | Sequence[Any] | None, system: str) -> l
     return [*turns, {"role": "user", "content": f"{about}\n\n{query}" if about else query}]
 
 
-def _for_provider(url: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+def _for_provider(endpoint: Endpoint, fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """OpenRouter is told to ask only who keeps nothing of what is sent."""
-    host = (urlsplit(url).hostname or "").lower()
-    if host == "openrouter.ai" or host.endswith(".openrouter.ai"):
-        return {**fields, "provider": {**fields.get("provider", {}), **_KEEPS_NOTHING}}
+    if endpoint.openrouter or is_openrouter(urlsplit(endpoint.url).hostname or ""):
+        return {**fields, "provider": fields.get("provider", {}) | KEEPS_NOTHING}
     return fields

@@ -58,6 +58,7 @@ class Endpoint:
     key: str = field(repr=False)
     client: Callable[[], httpx2.Client]
     clock: Callable[[], float] = time.monotonic
+    openrouter: bool = False  # also where its address does not say so
     _model: str = ""
     _failures: int = 0
     _until: float = 0.0

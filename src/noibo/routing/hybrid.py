@@ -130,7 +130,8 @@ class HybridLLM:
         self._api = None
         if api:
             away = require_sealed(api.url)
-            self._api = Endpoint(away, api.key, clients.later(away, away_client), clock)
+            client = clients.later(away, away_client)
+            self._api = Endpoint(away, api.key, client, clock, openrouter=api.openrouter)
         strategy, judge_model = self.wiring.strategy, self.wiring.judge
         self._calls = ApiCalls(strategy.limits.max_api_calls_per_hour, clock)
         self._checked = Checked(

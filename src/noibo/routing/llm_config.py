@@ -73,6 +73,7 @@ class Reached:
     model: str = ""
     key: str = dataclasses.field(default="", repr=False)
     context: int | None = None
+    openrouter: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ def read_config(said: Mapping[str, Any] | None, settings: Settings) -> Wiring:
         config.api.model or routing.api.model,
         header_key(config.api.api_key or routing.api.key, "LLM_CONFIG api"),
         config.api.context,
+        openrouter=settings.keyed_for_openrouter and not config.api.api_key,
     )
     return Wiring(
         local=local,

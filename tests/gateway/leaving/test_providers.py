@@ -10,12 +10,14 @@ import pytest
 from noibo.errors import InvalidRequest
 from noibo.gateway.leaving.providers import asked_of
 from noibo.wire.body import raw
+from noibo.wire.openrouter import is_openrouter
 
 CHAT = "/v1/chat/completions"
 
 
 def asked(host: str, path: str = CHAT, **fields: Any) -> tuple[dict[str, Any], bool]:
-    found, drops = asked_of(host, path, {name: raw(value) for name, value in fields.items()})
+    packed = {name: raw(value) for name, value in fields.items()}
+    found, drops = asked_of(path, packed, openrouter=is_openrouter(host))
     return {name: msgspec.json.decode(value) for name, value in found.items()}, drops
 
 
@@ -54,5 +56,8 @@ def test_a_stream_is_asked_for_its_count() -> None:
     assert (found["stream_options"], drops) == ({"include_usage": True, "other": 1}, False)
 
 
-def test_vectors_are_asked_for_as_they_are() -> None:
-    assert asked("openrouter.ai", "/v1/embeddings", input="a") == ({"input": "a"}, False)
+def test_vectors_are_asked_for_as_they_are_and_nothing_is_kept_of_them_either() -> None:
+    assert asked("api.example.com", "/v1/embeddings", input="a") == ({"input": "a"}, False)
+    kept = {"input": "a", "provider": {"data_collection": "deny"}}
+    assert asked("openrouter.ai", "/v1/embeddings", input="a") == (kept, False)
+    assert asked("openrouter.ai", "/tokenize", content="a") == ({"content": "a"}, False)

@@ -68,6 +68,7 @@ def test_what_is_complex_goes_to_the_api(front: httpx2.Client, cloud: Cloud, hou
     assert (route(answer)["class"], route(answer)["model"]) == ("complex", "openai/gpt-4o-mini")
     assert [one["model"] for one in asked(cloud)] == ["openai/gpt-4o-mini"]
     assert cloud.sent[0].headers["Authorization"] == "Bearer sk-or-test"
+    assert asked(cloud)[0]["provider"] == {"data_collection": "deny"}  # by its key
     assert asked(house) == []
 
 

@@ -26,7 +26,7 @@ from noibo.gateway.leaving.crossing import Bill, Crossing, Tasks, Way
 from noibo.gateway.leaving.detection import Detection
 from noibo.gateway.leaving.journey import Journey
 from noibo.gateway.leaving.labels import said_of
-from noibo.gateway.leaving.providers import asked_of, tells_cost, without_probabilities
+from noibo.gateway.leaving.providers import asked_of, without_probabilities
 from noibo.gateway.leaving.receipts import Receipts
 from noibo.gateway.watching.record import Record, current
 from noibo.privacy.judgement import Judgement
@@ -35,6 +35,7 @@ from noibo.privacy.redaction import Redaction
 from noibo.settings import Settings
 from noibo.usage.entry import UsageEntry, new_id
 from noibo.usage.rules import Spender
+from noibo.wire.openrouter import is_openrouter
 
 TRUSTED: Final = "trusted"  # the word that a server of one's own is asked by
 
@@ -81,7 +82,9 @@ class Border:
             redacted = dict(going.redaction.counts)
         policy = TRUSTED if trusted else judgement.policy.fingerprint
         way = Way(place, passed, journey, judgement, policy, now().owner, redacted)
-        asked, drops_count = asked_of(place.destination.host, path, going.fields)
+        own = self._settings.models.get(worker.model.name)
+        openrouter = is_openrouter(place.destination.host) or (own is not None and own.openrouter)
+        asked, drops_count = asked_of(path, going.fields, openrouter=openrouter)
         if going.redaction and without_probabilities(asked):
             journey.left_out.add("logprobs")
         bill = await self._bill(worker, record, judgement, Asked(path, asked))
@@ -128,7 +131,7 @@ class Border:
             most.limited(reach.place.destination.host, asked.path, asked.fields)
         call = await asyncio.to_thread(self.accounts.call, draft, spender, reach.model, asked)
         own = self._settings.models.get(worker.model.name)
-        if tells_cost(reach.place.destination.host) or (own is not None and own.tells_cost):
+        if is_openrouter(reach.place.destination.host) or (own is not None and own.tells_cost):
             call = replace(call, believed=True)
         if reach.trusted:
             return Bill(self.accounts, call, None)

@@ -12,30 +12,28 @@ import msgspec
 from noibo.engines.engine import plain
 from noibo.errors import InvalidRequest
 from noibo.wire.body import UNREADABLE, raw
+from noibo.wire.openrouter import KEEPS_NOTHING
 
 _GENERATES: Final = ("/chat/completions", "/completions")
+_EMBEDS: Final = "/embeddings"
 _COUNT: Final = "stream_options"
 _PROBABILITIES: Final = ("logprobs", "top_logprobs")
-_OPENROUTER: Final = "openrouter.ai"
 _OTHER_MODELS: Final = ("models", "route", "preset")  # by which it asks another than was asked
 
 
-def asked_of(host: str, path: str, fields: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    """The fields for that server, and whether the stream's count is to be taken out again. Raises
-    `InvalidRequest` for those that would let it choose the model."""
-    if not path.endswith(_GENERATES):
+def asked_of(path: str, fields: dict[str, Any], *, openrouter: bool) -> tuple[dict[str, Any], bool]:
+    """The fields for a server, OpenRouter or another, and whether the stream's count is to be taken
+    out again. Raises `InvalidRequest` for those that would let it choose the model."""
+    generates = path.endswith(_GENERATES)
+    if not generates and not path.endswith(_EMBEDS):
         return fields, False
     made = dict(fields)
-    counts = _plain(made.get("stream")) is True and _include_usage(made)
-    if tells_cost(host):
+    counts = generates and _plain(made.get("stream")) is True and _include_usage(made)
+    if openrouter:
         _ask_openrouter(made)
+        if generates:
+            made["usage"] = raw({"include": True})  # what it cost
     return made, counts
-
-
-def tells_cost(host: str) -> bool:
-    """True where it is known that the provider says what an answer cost. Of any other that says a
-    cost nobody knows in what, and of what: a proxy's may be of nothing."""
-    return host == _OPENROUTER or host.endswith("." + _OPENROUTER)
 
 
 def without_probabilities(fields: dict[str, Any]) -> bool:
@@ -58,7 +56,7 @@ def _include_usage(fields: dict[str, Any]) -> bool:
 
 
 def _ask_openrouter(fields: dict[str, Any]) -> None:
-    """Only providers that keep nothing, whatever else the caller says of them; and what it cost."""
+    """Only providers that keep nothing, whatever else the caller says of them."""
     if others := [name for name in _OTHER_MODELS if _plain(fields.get(name))]:
         raise InvalidRequest(
             f"{others[0]!r} lets OpenRouter ask another model than the one that was asked, whose "
@@ -68,8 +66,7 @@ def _ask_openrouter(fields: dict[str, Any]) -> None:
         )
     provider = _plain(fields.get("provider"))
     provider = provider if isinstance(provider, dict) else {}
-    fields["provider"] = raw({**provider, "data_collection": "deny"})
-    fields["usage"] = raw({"include": True})
+    fields["provider"] = raw(provider | KEEPS_NOTHING)
 
 
 def _plain(value: Any) -> Any:
