@@ -5,11 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from noibo.cli.privacy_scan_batches import BATCH, WORTH_IT, Answer, Batch, answered, batches
 
+ROOT = Path(__file__).parents[2]
 HERE = os.getpid()
 LINE = b"x" * 99 + b"\n"
 
@@ -53,9 +55,19 @@ def test_what_ends_with_a_line_has_no_line_after_it():
 
 
 def test_a_long_input_is_answered_in_order_by_other_processes(long_file):
-    answers = list(answered(long_file, count, 2))
-    assert numbers(answers) == list(range(1, 2 * WORTH_IT // len(LINE) + 1))
-    assert "there" in answers[0].text
+    # In a process of its own, as a command is one: this one has run other tests, and what they
+    # left in it would be handed to processes that it begins.
+    code = (
+        "import sys\n"
+        "from noibo.cli.privacy_scan_batches import answered\n"
+        "from tests.cli.test_privacy_scan_batches import count\n"
+        "for answer in answered(open(sys.argv[1], 'rb'), count, 2):\n"
+        "    sys.stdout.write(answer.text)\n"
+    )
+    command = [sys.executable, "-c", code, long_file.name]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert numbers([Answer(done.stdout)]) == list(range(1, 2 * WORTH_IT // len(LINE) + 1))
+    assert {line.split()[1] for line in done.stdout.splitlines()} == {"there"}
 
 
 def test_a_short_input_is_answered_by_this_process():

@@ -78,7 +78,7 @@ def node_of(folder: Path) -> Node:
     except (OSError, TimeoutError) as exc:
         raise LedgerError(
             f"The key that signs what leaves cannot be made or read: {path}: {exc}.",
-            next_step="Mend the folder's permissions, or make room on its disk.",
+            next_step="Make room on its disk, or mend the folder's permissions.",
         ) from exc
 
 
