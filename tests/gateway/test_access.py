@@ -331,6 +331,7 @@ def test_a_database_from_before_is_brought_up(home: Path) -> None:
         for table in set(schema.metadata.tables) - then:
             database.execute(f"DROP TABLE {table}")
         database.execute("ALTER TABLE batches DROP COLUMN asked_by")
+        database.execute("ALTER TABLE files DROP COLUMN label")
         database.execute(
             "INSERT INTO batches VALUES ('batch_' || ?, 'local', 1, 2, 'completed', 'file-x', 0, 0,"
             " 0, ?)",

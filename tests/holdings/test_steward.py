@@ -164,7 +164,7 @@ async def test_calls_on_their_way_are_waited_for(
     steward: Steward, home: Path, monkeypatch: pytest.MonkeyPatch, brought_in: bool
 ) -> None:
     journal = home / "usage" / "one.jsonl"
-    journal.parent.mkdir()
+    journal.parent.mkdir(parents=True)
     journal.write_text('{"owner":"anh"}\n{"owner":"an","key":"user:an"}\nhalf of {"own')
     monkeypatch.setattr(steward_module, "_LOOK_S", 0.02)
     erasing = asyncio.create_task(steward.erase_user("an"))
