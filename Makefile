@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 ALONE  := tests/chaos tests/clients
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test heavy test-all check format docs bench soak fuzz clean
+.PHONY: run test heavy test-all check format docs offline bench soak fuzz clean
 
 run: $(VENV)/.installed           ## serve the default model, fetching it first if it is not here
 	$(BIN)/noibo serve --fetch
@@ -32,6 +32,9 @@ format: $(VENV)/.check
 
 docs: $(VENV)/.check              ## write the generated parts of docs/ again
 	$(BIN)/cog -r docs/*.md README.md
+
+offline: $(VENV)/.test            ## the suite in offline mode under strace: nothing but this machine is reached
+	$(BIN)/python -m tests.watch.offline_suite
 
 bench: $(VENV)/.test              ## every benchmark, as ratios against a peer or a floor
 	$(BIN)/python -m benchmarks

@@ -19,7 +19,10 @@ ALL = (
     "scoring",
     "engines",
     "gateway",
+    "rows",
     "overload",
+    "detection",
+    "detection_english",
 )
 
 

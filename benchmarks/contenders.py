@@ -179,15 +179,15 @@ def litellm(model: Contender, folder: Path) -> Iterator[Contender]:
         "NO_DOCS": "True",
     }
     entry = "from litellm import run_server; run_server()"
-    command = [str(_litellm_python()), "-c", entry, "--config", str(config), "--port", str(port)]
+    command = [str(litellm_python()), "-c", entry, "--config", str(config), "--port", str(port)]
     command += ["--host", "127.0.0.1", "--num_workers", "1", "--telemetry", "False"]
     log = folder / "litellm.log"
     with running("litellm", command, port, key, environ, log, guarded=True) as found:
         yield found
 
 
-def _litellm_python() -> Path:
-    """Its own environment, made once."""
+def litellm_python() -> Path:
+    """The interpreter of its own environment, which is made once."""
     place = CACHE / "peers" / f"litellm-{LITELLM}"
     python = place / "bin" / "python"
     if not (place / "made").exists():

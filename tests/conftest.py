@@ -7,15 +7,19 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from noibo.assembly import open_database
 from noibo.database.database import Database
 from noibo.settings import load
 from tests.postgresql import running_postgresql
-from tests.running import RunningServer
+from tests.running import RunningServer, offline_suite
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".cache"
+# Properties are tried without a clock: how long one takes says how busy the machine is.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 SHARED = Path(os.environ.get("NOIBO_SHARED") or ROOT.parent / "shared")
 
 
@@ -34,6 +38,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in [name for name in os.environ if name.startswith("NOIBO_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("NOIBO_HOME", str(tmp_path / "home"))
+    if offline_suite():
+        monkeypatch.setenv("NOIBO_OFFLINE", "1")
     return tmp_path / "home"
 
 

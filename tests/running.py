@@ -93,9 +93,16 @@ class RunningServer:
 def clean_environment(home: Path) -> dict[str, str]:
     """The environment without the user's noibo settings, with a home."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("NOIBO_")}
+    if offline_suite():
+        kept["NOIBO_OFFLINE"] = "1"
     if "PYTEST_XDIST_WORKER" in kept:  # several engines on few cores wait for each other's threads
         kept["NOIBO_ENGINE_THREADS"] = "1"
     return kept | {"NOIBO_HOME": str(home)}
+
+
+def offline_suite() -> bool:
+    """True where the whole suite runs offline, watched: `tests.watch.offline_suite`."""
+    return os.environ.get("OFFLINE_SUITE") == "1"
 
 
 def until(true: Callable[[], bool], what: str, patience: float = PATIENCE_S) -> None:

@@ -84,8 +84,13 @@ def test_an_id_or_a_cursor_is_no_sql(http: httpx2.Client, payload: str) -> None:
 
 
 def test_no_statement_is_put_together_from_text() -> None:
-    """`text()` of SQLAlchemy and `exec_driver_sql` take SQL: only whole, written down literals."""
-    for path in SOURCES:
+    """`text()` of SQLAlchemy and `exec_driver_sql` take SQL: only whole, written down literals. And
+    one that SQLAlchemy itself has compiled, of a table, for one row or with its places repeated."""
+    compiled = ROOT / "src" / "noibo" / "usage" / "records.py"
+    said = re.findall(r"exec_driver_sql\((\S+),", compiled.read_text())
+    assert said == ["insertion.together", "insertion.single"]
+    assert ".compile(" in compiled.read_text()
+    for path in (one for one in SOURCES if one != compiled):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
                 continue
@@ -226,7 +231,7 @@ def test_every_way_to_a_model_is_the_one_that_is_guarded() -> None:
     for path in (ROOT / "src" / "noibo" / "gateway").rglob("*.py"):
         assert "engines.lookup" not in path.read_text(), path
     serving = (ROOT / "src" / "noibo" / "serving.py").read_text()
-    assert "resolve = allowed(contexts.resolve, settings.aliases)" in serving
+    assert "resolve = allowed(contexts.resolve, settings.aliases, virtual_models(" in serving
     assert serving.count("contexts.resolve") == 1
 
 

@@ -26,6 +26,7 @@ from noibo.database.address import Address
 from noibo.database.database import Database
 from noibo.errors import DatabaseError, DiskFull, EgressRefused, SettingsError
 from noibo.settings import load
+from tests.elsewhere_address import OUTER, needs_network
 from tests.running import RunningServer, clean_environment
 
 pytestmark = pytest.mark.anyio
@@ -318,10 +319,11 @@ def test_addresses_are_read(tmp_path: Path) -> None:
     assert (beside.shown, beside.leaves_the_machine) == ("postgresql+asyncpg:///n", False)
 
 
+@needs_network
 async def test_a_database_elsewhere_goes_through_the_door(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("NOIBO_DATABASE_URL", "postgresql://noibo@192.0.2.7/noibo")
+    monkeypatch.setenv("NOIBO_DATABASE_URL", f"postgresql://noibo@{OUTER}:9/noibo")
     monkeypatch.setenv("NOIBO_OFFLINE", "1")
     with pytest.raises(EgressRefused):
         await open_database(load()).read(names)
@@ -329,7 +331,7 @@ async def test_a_database_elsewhere_goes_through_the_door(
     database = open_database(load())
     with pytest.raises((DatabaseError, TimeoutError)):
         await asyncio.wait_for(database.read(names), 0.5)
-    assert '"destination": "postgresql://192.0.2.7:5432"' in (home / "egress.jsonl").read_text()
+    assert f'"destination": "postgresql://{OUTER}:9"' in (home / "egress.jsonl").read_text()
 
 
 async def test_a_server_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,11 +95,28 @@ def test_what_only_looks_like_loopback_is_not(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://a/", "file:///etc/passwd", "//a/b", "https:///x", "http://[::1"]
+    "url",
+    [
+        *("ftp://a/", "file:///etc/passwd", "//a/b", "https:///x", "http://[::1"),
+        *("http://exa mple/", "http://exa%20mple/", "http://a%2eexample/", "http://a\\b/"),
+    ],
 )
 def test_only_http_is_a_destination(url: str) -> None:
     with pytest.raises(EgressRefused):
         Destination.of(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("http://A.example/x", "a.example"),
+        ("https://ví-dụ.vn", "ví-dụ.vn"),
+        ("http://my_host:8000/v1", "my_host"),
+        ("http://[fe80::1%eth0]:80/", "fe80::1%eth0"),
+    ],
+)
+def test_names_and_numbers_are_destinations(url: str, host: str) -> None:
+    assert Destination.of(url).host == host
 
 
 def test_nothing_else_in_noibo_makes_outbound_connections() -> None:
@@ -133,6 +150,8 @@ def test_nothing_else_in_noibo_makes_outbound_connections() -> None:
         "engines/isolation/refusals.py",  # names of sockets that a worker may not have
         "engines/isolation/trial.py",  # tries what must be refused, on loopback
         "cli/doctor_isolation.py",  # listens on loopback for that trial
+        "routing/clients.py",  # HybridLLM: loopback, or through a pass
+        "routing/endpoint.py",  # by the clients of that
         "gateway/watching/collector.py",  # spans: to loopback, or through a pass
         "gateway/watching/spans.py",  # a type, and faults
         "modelstore/index/index_session.py",  # through a pass

@@ -23,14 +23,22 @@ if TYPE_CHECKING:
     from noibo.access.office import Office
     from noibo.access.records import AccessRecords
     from noibo.database.database import Database
+    from noibo.database.seal import Seal
     from noibo.engines.engine import Engine
     from noibo.engines.environments.choice import Choice
     from noibo.engines.fit.this_machine import Found
     from noibo.engines.lookup import ModelLookup
     from noibo.engines.supervision.supervisor import Supervisor
+    from noibo.gateway.files.contents import Contents
+    from noibo.gateway.leaving.border import Border
     from noibo.gateway.stored import Stored
     from noibo.hardware.machine import Hardware
     from noibo.hardware.offload import Usable
+    from noibo.holdings.steward import Steward
+    from noibo.usage.budgets import Budgets
+    from noibo.usage.ledger import Ledger
+    from noibo.usage.local_cost import LocalCost
+    from noibo.usage.prices import PriceTable
 
 
 def open_door(settings: Settings) -> Door:
@@ -58,6 +66,7 @@ def open_management(settings: Settings, changed: Callable[[], None] = lambda: No
 def open_lookup(settings: Settings) -> ModelLookup:
     """Finds the model that a request names."""
     from noibo.engines.lookup import ModelLookup
+    from noibo.gateway.routed.virtual import stand_ins
 
     return ModelLookup(
         open_store(settings),
@@ -66,6 +75,7 @@ def open_lookup(settings: Settings) -> ModelLookup:
         settings.aliases,
         settings.models,
         settings.uses,
+        stand_ins(settings),
     )
 
 
@@ -171,7 +181,14 @@ def open_database(settings: Settings) -> Database:
             passed = open_door(settings).open(Purpose.DATABASE, [there])
             passed.door.note(passed.purpose, there, "CONNECT")
 
-    return open_database(address, permit)
+    return open_database(address, permit, open_seal(settings))
+
+
+def open_seal(settings: Settings) -> Seal:
+    """What seals the texts and files that are stored. Raises `SettingsError`."""
+    from noibo.database.seal_key import seal_of
+
+    return seal_of(settings.encryption.key, settings.encryption.former_keys)
 
 
 def open_stored(settings: Settings) -> Stored:
@@ -183,7 +200,8 @@ def open_stored(settings: Settings) -> Stored:
     from noibo.gateway.stored import Stored
 
     database = open_database(settings)
-    files = Files(database, settings.home / "files", settings.server.max_file_bytes)
+    folder, largest = settings.home / "files", settings.server.max_file_bytes
+    files = Files(database, folder, largest, open_seal(settings))
     return Stored(
         database,
         ResponseRecords(database),
@@ -193,6 +211,20 @@ def open_stored(settings: Settings) -> Stored:
     )
 
 
+def open_steward(settings: Settings, database: Database) -> Steward:
+    """Finds, exports and erases what is kept of persons."""
+    from noibo.holdings.steward import Steward
+
+    return Steward(database, open_contents(settings), settings.home, settings.models_folder)
+
+
+def open_contents(settings: Settings) -> Contents:
+    """What is in uploaded files."""
+    from noibo.gateway.files.contents import Contents
+
+    return Contents(settings.home / "files", open_seal(settings))
+
+
 def open_records(database: Database) -> AccessRecords:
     """Keys, users and sessions in a database."""
     from noibo.access.records import AccessRecords
@@ -200,11 +232,12 @@ def open_records(database: Database) -> AccessRecords:
     return AccessRecords(database)
 
 
-def open_office(open_records: Callable[[], Awaitable[AccessRecords]]) -> Office:
+def open_office(open_records: Callable[[], Awaitable[AccessRecords]], settings: Settings) -> Office:
     """Gives out keys, keeps users, and knows who may come in."""
+    from noibo.access.audit import AuditLog
     from noibo.access.office import Office
 
-    return Office(open_records)
+    return Office(open_records, AuditLog(settings.home))
 
 
 def may_have_stored(settings: Settings) -> bool:
@@ -212,3 +245,47 @@ def may_have_stored(settings: Settings) -> bool:
     from noibo.database.address import FILE_NAME
 
     return bool(settings.database.url) or (settings.home / FILE_NAME).exists()
+
+
+def open_prices(settings: Settings) -> PriceTable:
+    """What models elsewhere cost, as it holds here. Raises `SettingsError`."""
+    from noibo.usage.prices import price_table
+
+    return price_table(settings.home, {name: own.said for name, own in settings.prices.items()})
+
+
+def open_local_cost(settings: Settings) -> LocalCost:
+    """What an answer of this machine costs, as far as that is set or was measured."""
+    from noibo.usage.power import local_cost
+
+    return local_cost(settings.usage, settings.home)
+
+
+def open_border(settings: Settings, open_database: Callable[[], Awaitable[Database]]) -> Border:
+    """Where it is decided what may leave this machine for an answer. Raises `SettingsError`."""
+    from noibo.gateway.leaving.accounts import Accounts
+    from noibo.gateway.leaving.border import Border
+    from noibo.gateway.leaving.detection import Detection
+    from noibo.privacy.policy import Policy
+
+    ledger, budgets = open_money(settings, open_database)
+    accounts = Accounts(ledger, budgets, lambda: open_prices(settings), open_local_cost(settings))
+    detection = Detection(Policy.of(settings.privacy))
+    return Border(settings, open_door(settings), detection, accounts)
+
+
+def open_money(
+    settings: Settings, open_database: Callable[[], Awaitable[Database]]
+) -> tuple[Ledger, Budgets]:
+    """The ledger of all calls, and the budgets of those that cost money. Nothing is reached for
+    before it is needed."""
+    from noibo.usage.budgets import Budgets
+    from noibo.usage.ledger import FOLDER, Ledger
+    from noibo.usage.periods import Calendar, zone
+    from noibo.usage.rules import rules_of
+
+    folder, days = settings.home / FOLDER, settings.usage.keep_days
+    ledger = Ledger(open_database, folder, keep_days=days)
+    rules = rules_of(settings.budgets, settings.routing.max_api_calls_per_hour)
+    calendar = Calendar(zone(settings.usage.time_zone))
+    return ledger, Budgets(open_database, rules, ledger.put_aside, calendar=calendar)

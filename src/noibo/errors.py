@@ -21,16 +21,22 @@
     │   ├── QuantisationMissing the model is not here in the form asked for       404  exit 3
     │   └── UnknownModel        nothing known by that name that could be fetched  404  exit 3
     ├── Forbidden
+    │   ├── MustStay            what it says may not leave this machine           403  exit 4
     │   ├── EgressRefused       the door outward is closed for this               403  exit 4
-    │   └── LicenceRefused      its licence is not on the allow-list              403  exit 4
+    │   │   └── DepartureNotRecorded  it cannot be written down, so it may not    503  exit 4
+    │   ├── LicenceRefused      its licence is not on the allow-list              403  exit 4
+    │   └── PriceUnknown        there is a budget, and no price to keep it by     403  exit 4
     ├── BadModelFile            the file is not a model this can run              422  exit 5
     ├── StoreError              the model store on disk                           500  exit 6
     │   ├── DiskFull            not enough space, nothing lost                    507  exit 6
     │   └── DigestMismatch      bytes that are not what was promised              502  exit 6
+    ├── LedgerError             a ledger cannot be read or written                503  exit 13
+    │   └── LedgerBroken        its rows are not what was written                 500  exit 13
     ├── DatabaseError           what is stored cannot be read or written          503  exit 12
     ├── FetchError              a source could not be reached or read             502  exit 7
     │   ├── NotOffered          the source was asked and does not have it         404  exit 7
     │   └── AccessNeeded        it wants a sign-in or an accepted licence first   403  exit 7
+    ├── NoCandidate             no model of a virtual one may and can answer      its own, 14
     ├── Cancelled               somebody stopped it; what was there is kept       499  exit 11
     ├── EngineError             an engine worker                                  502  exit 8
     │   ├── EngineMissing       the engine is not installed                       501  exit 8
@@ -41,11 +47,14 @@
     │   ├── NoRoom              the memory budget has no room for the model now   503  exit 8
     │   ├── WorkerDied          the worker ended while it answered                502  exit 8
     │   ├── UpstreamFailed      the server that a remote model is at fails noibo  502  exit 8
+    │   │   └── UpstreamSilent  it says nothing in its time                       502  exit 8
     │   ├── EngineRefused       the engine said no to a request                   its own, 8
     │   └── NotSupported        the engine cannot do this                         501  exit 8
     ├── ServerUnreachable       no noibo server answers                           503  exit 9
     │   └── ServerBusy          the address is taken                              503  exit 9
     ├── QueueFull               too many requests wait already                    429  exit 9
+    ├── BudgetExceeded          what may be spent on answers from elsewhere is    429  exit 9
+    │   └── ApiCallsExceeded    as often as may be asked elsewhere was asked      429  exit 9
     ├── TooManyConnections      no place for one more                             503  exit 9
     ├── ShuttingDown            the server is stopping                            503  exit 9
     └── RequestFailed           a server answered with an error (client side)     its own, 10
@@ -256,16 +265,35 @@ class Forbidden(NoiboError):
     exit_code = 4
 
 
+class MustStay(Forbidden):
+    """By its label a request may not leave this machine."""
+
+    code = "must_stay"
+
+
 class EgressRefused(Forbidden):
     """An outbound connection that policy does not allow."""
 
     code = "egress_refused"
 
 
+class DepartureNotRecorded(EgressRefused):
+    """What would leave cannot be written down first, and so may not leave."""
+
+    code = "departure_not_recorded"
+    status = 503
+
+
 class LicenceRefused(Forbidden):
     """The model's licence is not one that `licences.allowed` lists."""
 
     code = "licence_refused"
+
+
+class PriceUnknown(Forbidden):
+    """A budget is set, and what is asked for has no price that it could be kept by."""
+
+    code = "price_unknown"
 
 
 class BadModelFile(NoiboError):
@@ -297,6 +325,21 @@ class DigestMismatch(StoreError):
     status = 502
 
 
+class LedgerError(NoiboError):
+    """A ledger, of departures or of administrators' acts, cannot be read or written now."""
+
+    code = "ledger_error"
+    status = 503
+    exit_code = 13
+
+
+class LedgerBroken(LedgerError):
+    """A ledger's rows are not what was written: changed, cut, removed, or signed by another."""
+
+    code = "ledger_broken"
+    status = 500
+
+
 class DatabaseError(NoiboError):
     """The database cannot be reached, read or written now; what it holds is untouched."""
 
@@ -325,6 +368,26 @@ class AccessNeeded(FetchError):
 
     code = "access_needed"
     status = 403
+
+
+class NoCandidate(NoiboError):
+    """No model of a virtual one may and can answer a request. `status` is of what stands against
+    the nearest: 503 it is ill, 429 money or calls are used up, 400 it cannot do that, 403 a label
+    or a strategy says no."""
+
+    code = "no_candidate"
+    exit_code = 14
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        next_step: str = "",
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, next_step=next_step, retry_after_s=retry_after_s)
+        self.status = status  # type: ignore[misc] # of this one error
 
 
 class Cancelled(NoiboError):
@@ -402,6 +465,12 @@ class UpstreamFailed(EngineError):
     code = "upstream_failed"
 
 
+class UpstreamSilent(UpstreamFailed):
+    """The server that a remote model is reached at says nothing in its time."""
+
+    code = "upstream_silent"
+
+
 class EngineRefused(EngineError):
     """An engine answered a request with an error. `status` is the engine's, `kind` its own word for
     what is wrong, `details` whatever else it said."""
@@ -444,6 +513,36 @@ class QueueFull(NoiboError):
     code = "queue_full"
     status = 429
     exit_code = 9
+
+
+class BudgetExceeded(NoiboError):
+    """A budget has no room for a request that costs money.
+
+    `retry_after_s` and `resets_at` (seconds of the clock) say when it has again, where waiting
+    helps; `answer_locally`: the budget's own rule is that a model of this machine answers."""
+
+    code = "budget_exceeded"
+    status = 429
+    exit_code = 9
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        next_step: str = "",
+        retry_after_s: float | None = None,
+        resets_at: float | None = None,
+        answer_locally: bool = False,
+    ) -> None:
+        super().__init__(message, next_step=next_step, retry_after_s=retry_after_s)
+        self.resets_at = resets_at
+        self.answer_locally = answer_locally
+
+
+class ApiCallsExceeded(BudgetExceeded):
+    """As many calls of models elsewhere as an hour may have were made."""
+
+    code = "api_calls_exceeded"
 
 
 class TooManyConnections(NoiboError):

@@ -1,7 +1,7 @@
 """What is set for single models and for uses: the tables `[models."NAME"]` and `[uses.USE]`.
 
-A model is run here by an engine of noibo's, or asked for at another program of this machine. A use
-(chat, code, …) names a model, so that programs need not: they ask for `use:chat`.
+A model is run here by an engine of noibo's, or asked for at another program, here or elsewhere. A
+use (chat, code, …) names a model, so that programs need not: they ask for `use:chat`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ from noibo.errors import SettingsError
 Whole = Annotated[int, msgspec.Meta(ge=0)]
 Wait = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 Tries = Annotated[int, msgspec.Meta(ge=0, le=10)]
+Chance = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Money = Annotated[float, msgspec.Meta(ge=0)]
 ContextPolicy = Literal["", "refuse", "drop_oldest", "summarise"]
+StrategyName = Literal["", "local_only", "api_only", "hybrid", "cascade", "cheapest_that_meets"]
+AbilityName = Literal["tools", "vision", "json", "schema", "audio", "logprobs"]
 EngineName = Literal[
     "", "llama_cpp", "llama_server", "ollama", "remote", "transformers", "openvino", "vllm"
 ]
@@ -28,6 +32,8 @@ ELSEWHERE: Final = frozenset({"ollama", "remote"})  # engines that ask another p
 RUNNING: Final = frozenset({"llama_cpp", "llama_server", "openvino", "transformers", "vllm"})
 OLLAMAS_PLACE: Final = "http://127.0.0.1:11434"
 USES: Final = ("chat", "code", "embedding", "rerank", "vision")
+AUTO: Final = "auto"  # the virtual model that is always there
+FIRST_THERE: Final = "*"  # as a model's name elsewhere: the first that is listed there
 USE: Final = "use:"  # in front of a use, where the name of a model is wanted
 ENVIRONMENT: Final = "env:"  # in front of the name of a variable that has a key
 KEYRING: Final = "keyring:"  # in front of SERVICE/USER, by which the system's keyring has it
@@ -35,6 +41,8 @@ LORA_RANKS: Final = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM takes as
 
 
 def _key(default: Any, doc: str) -> Any:
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata={"doc": doc})
     return field(default=default, metadata={"doc": doc})
 
 
@@ -94,10 +102,22 @@ class ModelSettings:
     kv_type: Literal["", "f16", "q8_0"] = _key("", "As engine.kv_type.")
     require_gpu: bool | None = _key(None, "As engine.require_gpu.")
     context_policy: ContextPolicy = _key("", "As server.context_policy.")
+    label: str = _key(
+        "", "Of privacy.labels: what every text is at least that this model is asked, or answers."
+    )
+    abilities: tuple[AbilityName, ...] | None = _key(
+        None,
+        "What it can do where a virtual model chooses: tools, vision, json, schema, audio, "
+        "logprobs; nobody says: of a model here what its file says, else all but vision and audio.",
+    )
+    quality: Mapping[str, Chance] = _key(
+        {},
+        "Its measured share of right answers, by kind of task (chat, code, mathematics …; all): "
+        "{ all = 0.8, code = 0.6 }.",
+    )
     engine: EngineName = _key(
         "",
-        "As engine.default; or ollama, remote: no file here, another program on this machine is "
-        "asked, at base_url.",
+        "As engine.default; or ollama, remote: no file here, another program is asked at base_url.",
     )
     load_in: Literal["", "8bit", "nf4"] = _key(
         "",
@@ -117,7 +137,34 @@ class ModelSettings:
     )
     base_url: str = _elsewhere(
         "",
-        "where it is, as http://127.0.0.1:8000/v1; of Ollama's, empty: http://127.0.0.1:11434.",
+        "where it is, as http://127.0.0.1:8000/v1, or https://openrouter.ai/api/v1; of Ollama's, "
+        "empty: http://127.0.0.1:11434.",
+    )
+    own_network: bool = _elsewhere(
+        False,
+        "the name in base_url leads into your own network, and nowhere else: http is allowed. It "
+        "goes without saying for names without a dot, .local, .lan, .internal and plain numbers.",
+    )
+    trusted: bool = _elsewhere(
+        False,
+        "it is a server of your own, and everything may be sent there that may be asked here; "
+        "what was sent is written down all the same.",
+    )
+    hands_on: bool = _elsewhere(
+        False,
+        "it is a proxy on this machine (LiteLLM's, say) that hands on to others what it is asked: "
+        "what goes to it is judged, redacted and written down as what leaves this machine.",
+    )
+    openrouter: bool = _elsewhere(
+        False,
+        "it is OpenRouter behind another name, and asked to use only providers that keep nothing "
+        "(data_collection: deny). It goes without saying for openrouter.ai, and for [routing.api] "
+        "with the key of OPENROUTER_API_KEY.",
+    )
+    tells_cost: bool = _elsewhere(
+        False,
+        "what it says in usage.cost is what an answer cost in dollars; else that is reckoned from "
+        "tokens and prices. It goes without saying for openrouter.ai.",
     )
     api_key: str = _elsewhere(
         "",
@@ -153,6 +200,65 @@ class UseSettings:
 
     model: str = _key("", "Model, or alias of one, that is asked for this use.")
     engine: EngineName = _key("", "Engine that runs it for this use; empty: the model's own.")
+
+
+class SideSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What models of one side are asked with where a request says nothing."""
+
+    max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=5)] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualSettings:
+    """A name that stands for whichever of several models suits a request: `[virtual."NAME"]`."""
+
+    candidates: tuple[str, ...] = _key(
+        (), "Models that may answer, as the user likes them; empty: as of auto."
+    )
+    strategy: StrategyName = _key("", "As routing.strategy.")
+    simple_threshold: Chance | None = _key(None, "As routing.simple_threshold.")
+    complex_threshold: Chance | None = _key(None, "As routing.complex_threshold.")
+    confidence: Chance | None = _key(None, "As routing.confidence.")
+    quality: Chance | None = _key(None, "As routing.quality.")
+    api_fallback: bool | None = _key(None, "As routing.api_fallback.")
+    max_api_calls_per_hour: Whole | None = _key(None, "As routing.max_api_calls_per_hour.")
+    max_cost: Money | None = _key(None, "Most that one answer may be expected to cost.")
+    max_seconds: Wait | None = _key(None, "Most seconds that one answer may be expected to take.")
+    local: SideSettings | None = _key(
+        None, "What models here are asked with: max_tokens, temperature."
+    )
+    api: SideSettings | None = _key(None, "The same of models elsewhere.")
+    judge: str | None = _key(None, "As routing.judge.")
+    samples: Annotated[int, msgspec.Meta(ge=1, le=9)] | None = _key(None, "As routing.samples.")
+    sticky: bool | None = _key(None, "As routing.sticky.")
+
+
+def check_virtual(
+    virtual: Mapping[str, VirtualSettings],
+    models: Mapping[str, ModelSettings],
+    aliases: Mapping[str, str],
+) -> None:
+    """Raise `SettingsError` for a virtual model that is named as another, or leads to one such."""
+    for name, own in virtual.items():
+        table = f'[virtual."{name}"]'
+        if name in models or name in aliases or name.startswith(USE) or not name.strip():
+            raise SettingsError(
+                f"{table}: {name or 'that'} is a name already.",
+                next_step="Give it another, or remove the table of that model or alias.",
+            )
+        for one in own.candidates:
+            if one in virtual or one == AUTO or aliases.get(one) in {AUTO, *virtual}:
+                raise SettingsError(
+                    f"{table} has the candidate {one}, which is a virtual model itself.",
+                    next_step="Name models, aliases of models, or uses.",
+                )
+        low, high = own.complex_threshold, own.simple_threshold
+        if low is not None and high is not None and low > high:
+            raise SettingsError(
+                f"{table}: complex_threshold {low} is over simple_threshold {high}.",
+                next_step="What is less likely right is the more complex: exchange them.",
+            )
 
 
 _OF_MODELS_ELSEWHERE: Final = tuple(
@@ -218,6 +324,17 @@ def _require_place_in_keyring(table: str, said: str) -> None:
             f"{table} takes its api_key from the keyring, and does not say whose.",
             next_step='Write api_key = "keyring:SERVICE/USER".',
         )
+
+
+def check_labels(models: Mapping[str, ModelSettings], labels: tuple[str, ...]) -> None:
+    """Raise `SettingsError` for a model with a label that is none."""
+    for name, own in models.items():
+        if own.label and own.label not in labels:
+            raise SettingsError(
+                f'[models."{name}"] has the label {own.label!r}, which is not one of '
+                "privacy.labels.",
+                next_step=f"Labels are {', '.join(labels)}.",
+            )
 
 
 def check_uses(

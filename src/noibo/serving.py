@@ -25,14 +25,17 @@ from typing import TYPE_CHECKING, Final, cast
 import uvicorn
 
 import noibo
+from noibo.access.audit import AuditLog
 from noibo.assembly import (
     may_have_stored,
+    open_border,
     open_database,
     open_door,
     open_lookup,
     open_management,
     open_office,
     open_records,
+    open_seal,
     open_stored,
     open_supervisor,
     usable_gpus,
@@ -51,11 +54,14 @@ from noibo.gateway.stored import Opening
 from noibo.gateway.watching.collector import open_spans
 from noibo.gateway.window.policy import Policies
 from noibo.modelstore.management import surroundings
+from noibo.routing.virtual import virtual_models
 from noibo.settings import Settings, bracketed
 from noibo.wire.management import STATE_FILE
 
 if TYPE_CHECKING:
     from noibo.access.records import AccessRecords
+    from noibo.database.database import Database
+    from noibo.gateway.leaving.border import Border
     from noibo.gateway.watching.spans import Spans
 
 log = logging.getLogger(__name__)
@@ -72,8 +78,10 @@ def serve(settings: Settings, preload: str | None, on_ready: Callable[[str], Non
     open_supervisor(settings)  # settings that cannot be are said before anything runs
     _require_key(settings)
     _require_certificate(settings)
+    open_seal(settings)  # a key that is not there is said before anything runs
     threading.Thread(target=_tell_of_an_idle_gpu, args=(settings,), daemon=True).start()
     spans = open_spans(settings.telemetry.otlp_endpoint, open_door(settings))
+    AuditLog(settings.home).serving(settings)
     listeners = [_listen(settings, settings.server.port, _FOR_ALL)]
     if settings.server.ollama_port:
         listeners += [_listen(settings, settings.server.ollama_port, _FOR_OLLAMA)]
@@ -129,14 +137,20 @@ async def open_services(
         return worker.model.context if worker else 0
 
     contexts = Contexts(lookup.resolve, asked_context)
-    resolve = allowed(contexts.resolve, settings.aliases)
+    resolve = allowed(contexts.resolve, settings.aliases, virtual_models(settings))
     management = open_management(settings, lookup.forget)
     stored = Opening(lambda: open_stored(settings), lambda: may_have_stored(settings))
 
     async def records() -> AccessRecords:
         return (await stored()).access
 
-    office = open_office(records)
+    async def database() -> Database:
+        return (await stored()).database
+
+    office, border = open_office(records, settings), open_border(settings, database)
+    accounts = border.accounts
+    _tell_of_idle_budgets(settings)
+    beside = [asyncio.create_task(one.run()) for one in (accounts.ledger, accounts.budgets)]
     async with new_session() as session, new_session(keeps=True) as foreign:
         services = None
         try:
@@ -144,7 +158,9 @@ async def open_services(
                 settings=settings,
                 office=office,
                 supervisor=supervisor,
-                pipeline=Pipeline(resolve, supervisor, session, foreign, Policies(settings)),
+                pipeline=Pipeline(
+                    resolve, supervisor, session, foreign, Policies(settings), border
+                ),
                 resolve=resolve,
                 list_models=visible(lookup.list, resolve),
                 management=management,
@@ -153,6 +169,7 @@ async def open_services(
                 stop_server=stop,
                 home_token=home_token,
                 spans=spans,
+                border=border,
             )
             yield services
         finally:
@@ -160,9 +177,20 @@ async def open_services(
                 await services.backgrounds.close()
             await office.ring.close()
             await asyncio.gather(supervisor.close(), asyncio.to_thread(management.close))
+            await _close_accounts(border, beside)
             await stored.close()
             if spans is not None:
                 await asyncio.to_thread(spans.close)
+
+
+async def _close_accounts(border: Border, beside: list[asyncio.Task[None]]) -> None:
+    """All calls that have ended are written down."""
+    await border.close()
+    await border.accounts.budgets.close()
+    for task in beside:
+        task.cancel()
+    await asyncio.gather(*beside, return_exceptions=True)
+    await border.accounts.ledger.close()
 
 
 class _Server(uvicorn.Server):
@@ -206,6 +234,14 @@ def _tell_of_an_idle_gpu(settings: Settings) -> None:
             log.warning("%s", idle)
 
 
+def _tell_of_idle_budgets(settings: Settings) -> None:
+    """Log a budget that holds nothing back, as its model is called otherwise."""
+    from noibo.usage.rules import of_no_model, rules_of
+
+    for whose in of_no_model(rules_of(settings.budgets), settings.models):
+        log.warning('[budgets."%s"]: no model of noibo.toml is called that', whose)
+
+
 def _require_key(settings: Settings) -> None:
     """Nobody from elsewhere is let in without a key, so without one there is nothing to serve."""
     host = settings.server.host
@@ -226,7 +262,7 @@ async def _somebody_may_come(settings: Settings) -> bool:
     async def opened() -> AccessRecords:
         return records
 
-    office = open_office(opened)
+    office = open_office(opened, settings)
     try:
         return await office.somebody_may_come()
     finally:

@@ -32,24 +32,34 @@ import msgspec
 
 from noibo.errors import SettingsError
 from noibo.model_settings import (
+    AUTO,
+    FIRST_THERE,
     USE,
     USES,
+    Chance,
     ContextPolicy,
     ModelSettings,
     UseSettings,
+    VirtualSettings,
     Whole,
+    check_labels,
     check_uses,
+    check_virtual,
     checked_model,
 )
+from noibo.money_settings import BudgetSettings, PriceSettings, Usage, check_budgets
 
 FILE_NAME: Final = "noibo.toml"
+LOCAL_NAME: Final = "local"  # of the model at routing.local.endpoint, where nobody gives it one
 PREFIX: Final = "NOIBO_"
 # Read before the tree exists, or (NOIBO_SHARED) by noibo's own tests: not keys of it.
+OPENROUTER_KEY: Final = "OPENROUTER_API_KEY"
 OUTSIDE_THE_TREE: Final = frozenset({"NOIBO_HOME", "NOIBO_CONFIG", "NOIBO_SHARED"})
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Words = tuple[str, ...]  # in the environment: with commas between
+Pairs = Mapping[str, str]  # in the environment: public=leave,secret=stay
 Days = Annotated[int, msgspec.Meta(ge=0, le=36_500)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 Temperature = Annotated[float, msgspec.Meta(ge=0, le=5)]
@@ -57,10 +67,16 @@ Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 KvType = Literal["f16", "q8_0"]
+Strategy = Literal["local_only", "api_only", "hybrid", "cascade", "cheapest_that_meets"]
 
 
-def _key(default: Any, doc: str, also: str = "") -> Any:
-    return field(default=default, metadata={"doc": doc, "also": also})
+def _key(
+    default: Any, doc: str, also: str = "", *, always: bool = False, secret: bool = False
+) -> Any:
+    said = {"doc": doc, "also": also, "always": always, "secret": secret}
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata=said)
+    return field(default=default, repr=not secret, metadata=said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +283,145 @@ class Llm:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """How long what is stored is kept. Responses have server.keep_responses_days, and what calls
+    cost usage.keep_days."""
+
+    files_days: Days = _key(
+        0, "Days for which uploaded files are kept; 0: for as long as they say themselves."
+    )
+    batches_days: Days = _key(
+        0, "Days for which batches are kept that have ended, and their results; 0: for ever."
+    )
+    egress_days: Days = _key(0, "Days for which rows of what left are kept; 0: for ever.")
+    audit_days: Days = _key(
+        0, "Days for which rows of what administrators did are kept; 0: for ever."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Encryption:
+    """Encryption of what is stored: the texts in the database, and uploaded files."""
+
+    key: str = _key(
+        "",
+        "Where the key is: file:PATH, env:NAME or keyring:SERVICE/USER; empty: nothing is sealed. "
+        "`noibo privacy new-key` makes one.",
+    )
+    former_keys: Words = _key(
+        (), "Where keys of before are, by which something may still be sealed."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Privacy:
+    """What may leave this machine, and how."""
+
+    labels: Words = _key(
+        ("public", "internal", "personal", "secret"),
+        "What a text can be, rising; the highest of what is said of it, and found in it, holds.",
+    )
+    rules: Pairs = _key(
+        {},
+        "What each label allows: leave, redact (with placeholders for what is personal) or stay; "
+        "where nothing is said: public and internal leave, personal is redacted, others stay.",
+    )
+    default_label: str = _key("internal", "Label of a request of which nobody says one.")
+    detect: bool = _key(
+        True,
+        "Look for personal data in every text; false: what only leaves redacted stays.",
+    )
+    detect_s: Seconds = _key(
+        10.0, "Seconds that looking through one request may take; after that it stays."
+    )
+    types: Pairs = _key(
+        {},
+        "Label that a text has where such is found in it, as PERSON, CCCD, IP; where nothing is "
+        "said: the highest for API_KEY and PRIVATE_KEY.",
+    )
+    other_types: str = _key("personal", "Label of all findings that privacy.types does not name.")
+    unscanned: str = _key(
+        "personal",
+        "Label of what cannot be looked into: pictures, sound, PDF. What is redacted by rule stays "
+        "then, for it cannot be.",
+    )
+    callers: Pairs = _key(
+        {},
+        "Label of all that somebody asks, as key:NAME or user:NAME; with what else is said of it "
+        "the highest holds.",
+    )
+    instruct: bool = _key(
+        True, "Tell a model that gets placeholders to keep them as they are, in a system message."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingLocal:
+    """The model of this machine, or of the house's own server, that `auto` asks."""
+
+    model: str = _key("", "Its name; empty: default_model, or the first of routing.local.endpoint.")
+    endpoint: str = _key(
+        "",
+        "Where another server of yours has it, as http://localhost:8000/v1; empty: noibo itself.",
+        "LOCAL_LLM_URL",
+        always=True,
+    )
+    max_tokens: Whole = _key(0, "Most tokens of its answers where a request does not say; 0: open.")
+    temperature: Temperature | None = _key(None, "Of its answers where a request does not say.")
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingApi:
+    """The larger model elsewhere that `auto` asks, once routing.strategy lets it."""
+
+    model: str = _key("openai/gpt-4o-mini", "Its name there.")
+    endpoint: str = _key("https://openrouter.ai/api/v1", "Where it is.")
+    key: str = _key(
+        "",
+        "The key that is wanted there; or keyring:SERVICE/USER; empty: auto asks nobody there.",
+        OPENROUTER_KEY,
+        always=True,
+        secret=True,
+    )
+    max_tokens: Whole = _key(0, "As routing.local.max_tokens.")
+    temperature: Temperature | None = _key(None, "As routing.local.temperature.")
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Which model answers where `auto`, or another virtual model, is asked."""
+
+    strategy: Strategy = _key(
+        "local_only",
+        "local_only, api_only, hybrid (simple: local; medium: local, checked, then API; complex: "
+        "API), cascade (local, and on while it is not good), cheapest_that_meets (quality).",
+        "LLM_STRATEGY",
+        always=True,
+    )
+    simple_threshold: Chance = _key(
+        0.7, "From this chance that the local model is right a request is simple."
+    )
+    complex_threshold: Chance = _key(0.4, "Under this chance a request is complex.")
+    confidence: Chance = _key(
+        0.5, "A checked answer that is right with a smaller chance is not good."
+    )
+    quality: Chance = _key(0.8, "Chance of a right answer that cheapest_that_meets looks for.")
+    api_fallback: bool = _key(
+        True, "False: a local answer that fails or is not good goes to nobody elsewhere."
+    )
+    max_api_calls_per_hour: Whole = _key(0, "Calls of models elsewhere in any hour; 0: no limit.")
+    judge: str = _key(
+        "", "Model that is asked besides whether a local answer is good; empty: none."
+    )
+    samples: Annotated[int, msgspec.Meta(ge=1, le=9)] = _key(
+        1, "Answers that a local model is asked for where one is checked, to see if they agree."
+    )
+    sticky: bool = _key(True, "A conversation keeps its model until there is a reason.")
+    local: RoutingLocal = field(default_factory=RoutingLocal)
+    api: RoutingApi = field(default_factory=RoutingApi)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The whole tree. `home`, `file` and `sources` are facts about it, not keys of it."""
 
@@ -283,9 +438,17 @@ class Settings:
     log: Log = field(default_factory=Log)
     telemetry: Telemetry = field(default_factory=Telemetry)
     llm: Llm = field(default_factory=Llm)
+    privacy: Privacy = field(default_factory=Privacy)
+    retention: Retention = field(default_factory=Retention)
+    encryption: Encryption = field(default_factory=Encryption)
+    routing: Routing = field(default_factory=Routing)
+    usage: Usage = field(default_factory=Usage)
+    prices: Mapping[str, PriceSettings] = field(default_factory=dict, metadata={"table": True})
+    budgets: Mapping[str, BudgetSettings] = field(default_factory=dict, metadata={"table": True})
     aliases: Mapping[str, str] = field(default_factory=dict, metadata={"table": True})
     models: Mapping[str, ModelSettings] = field(default_factory=dict, metadata={"table": True})
     uses: Mapping[str, UseSettings] = field(default_factory=dict, metadata={"table": True})
+    virtual: Mapping[str, VirtualSettings] = field(default_factory=dict, metadata={"table": True})
     home: Path = field(default=Path(), metadata={"fact": True})
     file: Path = field(default=Path(), metadata={"fact": True})
     sources: Mapping[str, str] = field(default_factory=dict, metadata={"fact": True})
@@ -298,7 +461,26 @@ class Settings:
     @property
     def reserved(self) -> list[str]:
         """Names that lead somewhere already: no model can have them."""
-        return [*self.aliases, *(USE + use for use in USES)]
+        return [*self.aliases, *(USE + use for use in USES), AUTO, *self.virtual]
+
+    @property
+    def local_name(self) -> str:
+        """The name here of the local model that `auto` asks."""
+        local = self.routing.local
+        return local.model or (LOCAL_NAME if local.endpoint else self.default_model)
+
+    @property
+    def api_name(self) -> str:
+        """The name of the model elsewhere that `auto` asks; empty: nobody there is asked."""
+        strategies = {own.strategy or self.routing.strategy for own in self.virtual.values()}
+        leaves = {self.routing.strategy, *strategies} != {"local_only"}
+        return self.routing.api.model if leaves and self.routing.api.key else ""
+
+    @property
+    def keyed_for_openrouter(self) -> bool:
+        """Whether the API that `auto` asks takes OpenRouter's key: then it is that, or hands on to
+        it, whatever its address."""
+        return self.sources.get("routing.api.key") == OPENROUTER_KEY
 
     @property
     def url(self) -> str:
@@ -326,6 +508,7 @@ class Key:
     doc: str
     secret: bool = False
     also: str = ""  # a plain variable for it, read only where that is asked for
+    always: bool = False  # that variable is read by servers too
 
     @property
     def variable(self) -> str:
@@ -344,7 +527,11 @@ def keys(tree: type = Settings, prefix: str = "") -> Iterator[Key]:
         else:
             secret = leaf.metadata.get("secret", False)
             also = leaf.metadata.get("also", "")
-            yield Key(prefix + leaf.name, kind, leaf.default, leaf.metadata["doc"], secret, also)
+            made = leaf.default_factory
+            default = leaf.default if made is dataclasses.MISSING else made()
+            always = leaf.metadata.get("always", False)
+            doc = leaf.metadata["doc"]
+            yield Key(prefix + leaf.name, kind, default, doc, secret, also, always)
 
 
 def load(
@@ -374,14 +561,19 @@ def load(
         for name, own in _tables(written.pop("models", {}), "models", ModelSettings, str(path))
     }
     uses = dict(_tables(written.pop("uses", {}), "uses", UseSettings, str(path)))
+    prices = dict(_tables(written.pop("prices", {}), "prices", PriceSettings, str(path)))
+    budgets = dict(_tables(written.pop("budgets", {}), "budgets", BudgetSettings, str(path)))
+    check_budgets(budgets)
     aliases = _aliases(written.pop("aliases", {}), str(path))
     check_uses(uses, models, aliases)
-    for name, value in _flatten(written):
+    virtual = dict(_tables(written.pop("virtual", {}), "virtual", VirtualSettings, str(path)))
+    check_virtual(virtual, models, aliases)
+    for name, value in _flatten(written, known):
         if name not in known:
             raise _unknown(name, known, str(path))
         take(known[name], value, str(path))
-    for key in known.values() if plain else ():
-        if key.also and environ.get(key.also):
+    for key in known.values():
+        if key.also and (plain or key.always) and environ.get(key.also):
             take(key, environ[key.also], key.also)
     variables = {key.variable: key for key in known.values()}
     for variable in sorted(v for v in environ if v.startswith(PREFIX)):
@@ -397,12 +589,47 @@ def load(
         beside = path.parent if sources["store.path"] == str(path) else Path.cwd()
         values["store.path"] = str(beside / _expanded(values["store.path"], "store.path"))
     came_from = {name: sources.get(name, "default") for name in known}
-    return _build(
+    built = _build(
         values,
         Settings(
-            home=home, file=path, sources=came_from, models=models, uses=uses, aliases=aliases
+            home=home,
+            file=path,
+            sources=came_from,
+            models=models,
+            uses=uses,
+            aliases=aliases,
+            virtual=virtual,
+            prices=prices,
+            budgets=budgets,
         ),
     )
+    check_labels(models, built.privacy.labels)
+    return dataclasses.replace(built, models={**_routed(built, environ), **models})
+
+
+def _routed(settings: Settings, environ: Mapping[str, str]) -> dict[str, ModelSettings]:
+    """The models that `[routing.local]` and `[routing.api]` name, as if each had a table. The one
+    elsewhere is there only where a strategy may ask it: a key in the environment opens nothing. It
+    is elsewhere at an address of this machine too: what is asked there was called an API."""
+    local, api = settings.routing.local, settings.routing.api
+    found = {}
+    if local.endpoint:  # http is refused but in one's own network, so what is there is one's own
+        own = ModelSettings(
+            engine="remote",
+            base_url=local.endpoint,
+            model=local.model or FIRST_THERE,
+            trusted=local.endpoint.startswith("http://"),
+        )
+        found[settings.local_name] = own
+    if settings.api_name:
+        found[api.model] = ModelSettings(
+            engine="remote",
+            base_url=api.endpoint,
+            api_key=api.key,
+            hands_on=True,
+            openrouter=settings.keyed_for_openrouter,
+        )
+    return {name: checked_model(name, own, environ) for name, own in found.items()}
 
 
 def find_home(environ: Mapping[str, str] | None = None) -> Path:
@@ -503,15 +730,17 @@ def _read_file(where: Path, *, required: bool) -> dict[str, Any]:
         ) from exc
 
 
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flatten(
+    tree: Mapping[str, Any], known: Mapping[str, Key], prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
     for name, value in tree.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{name}.")
+        if isinstance(value, dict) and prefix + name not in known:  # Pairs are a key's value
+            yield from _flatten(value, known, f"{prefix}{name}.")
         else:
             yield prefix + name, value
 
 
-Table = TypeVar("Table", ModelSettings, UseSettings)
+Table = TypeVar("Table", ModelSettings, UseSettings, VirtualSettings, PriceSettings, BudgetSettings)
 
 
 def _tables(
@@ -560,6 +789,9 @@ def _typed(key: Key, value: Any, source: str) -> Any:
         )
     if isinstance(value, str) and key.type == Words:
         value = [word.strip() for word in value.split(",") if word.strip()]
+    if isinstance(value, str) and key.type == Pairs:
+        parts = (word.partition("=") for word in value.split(",") if word.strip())
+        value = {name.strip(): said.strip() for name, _, said in parts}
     try:
         return msgspec.convert(value, key.type, strict=not isinstance(value, str))
     except msgspec.ValidationError as exc:
@@ -577,10 +809,18 @@ def _wants_bool(kind: Any) -> bool:
 
 def _build(values: Mapping[str, Any], settings: Settings) -> Settings:
     for name, value in values.items():
-        section, _, leaf = name.rpartition(".")
-        if section:
-            part = dataclasses.replace(getattr(settings, section), **{leaf: value})
-            settings = dataclasses.replace(settings, **{section: part})
-        else:
-            settings = dataclasses.replace(settings, **{leaf: value})
+        settings = _with(settings, name, value)
     return settings
+
+
+def _with(part: Any, name: str, value: Any) -> Any:
+    """A part of the tree with another value at a dotted name."""
+    section, _, rest = name.partition(".")
+    new = _with(getattr(part, section), rest, value) if rest else value
+    return dataclasses.replace(part, **{section: new})
+
+
+def variable(name: str) -> str:
+    """A variable of the environment that a setting names, as env:NAME; empty where there is
+    none."""
+    return os.environ.get(name, "")

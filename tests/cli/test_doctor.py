@@ -103,6 +103,17 @@ def test_without_a_home_directory_it_looks_in_the_users(tmp_path: Path) -> None:
 # ── settings, home, disk ────────────────────────────────────────────────────
 
 
+def test_a_budget_of_no_model_and_prices_that_are_none_are_said(home: Path) -> None:
+    home.mkdir()
+    (home / "noibo.toml").write_text('[budgets."model:gpt-typo"]\nday = 1\n')
+    _, found = diagnose(home)
+    assert levels(found)["money"] == "warning"
+    assert "model:gpt-typo" in said(found, "money")
+    (home / "prices.toml").write_text("[[[")
+    _, found = diagnose(home)
+    assert levels(found)["money"] == "problem"
+
+
 def test_a_settings_file_that_is_not_toml_is_a_problem(home: Path) -> None:
     home.mkdir()
     (home / "noibo.toml").write_text("offline = \x00maybe")

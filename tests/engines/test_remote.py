@@ -220,6 +220,15 @@ def test_a_key_that_it_refuses_is_noibos_and_not_the_callers(
     assert SECRET not in answer.text
 
 
+@pytest.mark.parametrize("status", [400, 404, 422, 429, 500])
+def test_a_key_that_it_says_again_is_told_no_caller(
+    behind: RunningServer, asked: Recording, status: int
+) -> None:
+    said = json.dumps({"error": {"message": f"what is {SECRET}?"}}).encode()
+    asked.answer = lambda handler: handler.say(status, said)
+    assert SECRET not in post(behind).text
+
+
 def test_it_is_not_followed_to_anywhere_else(behind: RunningServer, asked: Recording) -> None:
     asked.answer = lambda handler: handler.say(307, b"", Location="http://127.0.0.1:1/v1")
     answer = post(behind)
@@ -284,14 +293,14 @@ def test_one_that_does_not_run_is_said_and_is_found_again(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("https://api.example.com/v1", "privacy labels"),
-        ("http://192.168.1.5:8000/v1", "privacy labels"),
-        ("http://127.0.0.1.example.com/v1", "privacy labels"),
+        ("http://api.example.com/v1", "for all to read"),
+        ("http://127.0.0.1.example.com/v1", "for all to read"),
+        ("https://0.0.0.0/v1", "no address of a server"),
         ("http://user:pass@127.0.0.1:8000/v1", "api_key"),
         ("ftp://127.0.0.1/v1", "not an http(s) address"),
     ],
 )
-def test_only_this_machine_is_open(home: Path, url: str, said: str) -> None:
+def test_an_address_that_cannot_be_asked_is_refused(home: Path, url: str, said: str) -> None:
     home.mkdir()
     (home / "noibo.toml").write_text(declared("far", url))
     ended = run_noibo("serve", "--port", "0", home=home)

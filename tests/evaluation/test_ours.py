@@ -82,10 +82,11 @@ def server(home: Path, model_store: Path, tmp_path: Path) -> Iterator[RunningSer
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(600)  # four sides, each probed: a minute on a machine at rest
 def test_two_engines_of_a_model_are_two_sides(server: RunningServer, tmp_path: Path) -> None:
     path = tmp_path / "bench.json"
     asked = (f"{MODEL}@llama_cpp", f"{MODEL}@llama_server", "use:chat", "use:code")
-    done = run_noibo("bench", *asked, *SHORT, "--json", str(path), home=server.home)
+    done = run_noibo("bench", *asked, *SHORT, "--json", str(path), home=server.home, timeout=500)
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(path.read_text())
     assert [side["name"] for side in found["sides"]] == [MODEL, *asked[1:]]  # the first: its own

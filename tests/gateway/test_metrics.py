@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families as families
 
 from noibo.gateway.watching.counts import Spread
 from noibo.gateway.watching.exposition import COUNTERS, HISTOGRAMS
-from noibo.gateway.watching.metrics import MOST_MODELS, MOST_SERIES, Metrics
+from noibo.gateway.watching.metrics import LEAST_PACE, MOST_MODELS, MOST_SERIES, Metrics
 from noibo.gateway.watching.places import Places
 from noibo.gateway.watching.routes import DASHBOARD
 from noibo.gateway.watching.standing import GAUGES
@@ -335,6 +335,17 @@ def test_more_models_than_the_bound_are_one() -> None:
     assert metrics.of("another").label == "other"
     assert metrics.of("other").prompt == 2 * (2 * MOST_MODELS)
     assert sum(one.prompt for one in metrics.models()) == 2 * 3 * MOST_MODELS
+
+
+def test_a_pace_is_said_of_what_was_measured() -> None:
+    metrics = Metrics()
+    numbers = metrics.of("small")
+    for _ in range(LEAST_PACE):
+        assert metrics.pace("small") is None
+        numbers.first_token.see(0.5)
+        numbers.each_token.see(0.1)
+    assert metrics.pace("small") == pytest.approx((0.5, 0.1))
+    assert metrics.pace("other") is None
 
 
 def test_requests_have_a_bound_and_none_is_lost() -> None:

@@ -36,6 +36,7 @@ SHARED = (
     "/noibo/v1/users/{name}",
     "/api/blobs/{digest}",
     "/slots/{slot}",
+    "/noibo/v1/receipts/{request_id}",  # of who sent it: tests/gateway/leaving
     # refused to everybody
     "/v1/stream/{conversation}",
     "/v1/chat/completions/{rest:path}",

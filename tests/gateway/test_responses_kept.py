@@ -538,7 +538,7 @@ def test_old_responses_are_swept_away(home: Path) -> None:
 @pytest.mark.anyio
 async def test_without_a_number_of_days_nothing_is_swept_away() -> None:
     unopened = Opening(lambda: open_stored(load()), lambda: True)
-    await sweep(unopened, 0)
+    await sweep(unopened, load(options={"server.keep_responses_days": 0}))
 
 
 @pytest.mark.heavy

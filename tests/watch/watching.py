@@ -141,8 +141,10 @@ def declared_in(record: Path) -> set[tuple[str, int]]:
         return set()
     found = set()
     for line in record.read_text().splitlines():
-        host, _, port = json.loads(line)["destination"].rpartition("//")[2].rpartition(":")
-        found.add((host.strip("[]"), int(port)))
+        row = json.loads(line)
+        if row["kind"] == "departure":
+            host, _, port = row["destination"].rpartition("//")[2].rpartition(":")
+            found.add((host.strip("[]"), int(port)))
     return found
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Final
 
 from noibo.access import api_key, password
 from noibo.access.api_key import Key
+from noibo.access.audit import AuditLog, Details
 from noibo.access.grant import Grant, Role
 from noibo.access.keyring import Keyring, Open
 from noibo.access.lockout import Lockout
@@ -21,10 +23,11 @@ MOST_GUESSING: Final = 20  # at one moment: a guess takes a tenth of a second
 
 
 class Office:
-    """Changes what the keyring knows."""
+    """Changes what the keyring knows. `audit`: where each change is written down first."""
 
-    def __init__(self, open_records: Open) -> None:
+    def __init__(self, open_records: Open, audit: AuditLog | None = None) -> None:
         self._open = open_records
+        self.audit = audit
         self.ring = Keyring(open_records)
         self._lockout = Lockout()
         self._guesses = asyncio.Semaphore(2)  # each takes a core for a while, and 32 MiB
@@ -56,15 +59,30 @@ class Office:
             created_at=now,
             expires_at=None if lasts_s is None else now + lasts_s,
         )
-        await (await self._open()).add_key(key)
+        details: Details = {  # not its name: rows of a chain cannot be taken back
+            "owner": key.owner,
+            "role": grant.role,
+            "models": " ".join(grant.models),
+            "routes": " ".join(grant.routes),
+            "expires_at": key.expires_at,
+        }
+        async with self._act("key.make", f"key:{key.id}", details):
+            await (await self._open()).add_key(key)
         await self.ring.read_again()
         return NewKey(key=minted.text, row=_key_row(key, now))
 
     async def revoke_key(self, which: str) -> KeyRow:
         """A key, by its id or name, holds no more. Raises `NotFound`."""
-        found = await (await self._open()).revoke_key(which)
+        async with self._act("key.revoke", await self._told_key(which)):
+            found = await (await self._open()).revoke_key(which)
         await self.ring.read_again()
         return next(row for row in await self.keys() if row.id == found)
+
+    async def _told_key(self, which: str) -> str:
+        """A key for the log: by its id, if there is such a key."""
+        keys = [key for key in await self.ring.keys() if which in {key.id, key.name}]
+        known = sorted(keys, key=lambda key: (key.id != which, key.revoked_at is not None))
+        return f"key:{known[0].id}" if known else which
 
     async def keys(self) -> list[KeyRow]:
         """All keys, those too that hold no more."""
@@ -85,7 +103,8 @@ class Office:
         grant = Grant(role)
         hashed = await asyncio.to_thread(password.hashed, word)
         user = User(name, grant.role, hashed, time.time())
-        await (await self._open()).add_user(user)
+        async with self._act("user.add", f"user:{name}", {"role": grant.role}):
+            await (await self._open()).add_user(user)
         await self.ring.read_again()
         return _user_row(user)
 
@@ -99,7 +118,9 @@ class Office:
         if word is not None:
             changes["password"] = await asyncio.to_thread(password.hashed, word)
         if changes:
-            await (await self._open()).change_user(name, **changes)
+            said: Details = {"role": role, "password": word is not None}
+            async with self._act("user.change", f"user:{name}", said):
+                await (await self._open()).change_user(name, **changes)
         await self.ring.read_again()
         user = await self.ring.user(name)
         if user is None:
@@ -108,13 +129,21 @@ class Office:
 
     async def remove_user(self, name: str) -> Done:
         """A user is gone, with sessions and keys. Raises `NotFound`."""
-        await (await self._open()).remove_user(name)
+        async with self._act("user.remove", f"user:{name}"):
+            await (await self._open()).remove_user(name)
         await self.ring.read_again()
         return Done(done=f"{name} is no user any more; what {name} stored stays.")
 
     async def users(self) -> list[UserRow]:
         """All users."""
         return [_user_row(user) for user in await self.ring.users()]
+
+    def _act(
+        self, what: str, about: str, details: Details | None = None
+    ) -> contextlib.AbstractAsyncContextManager[object]:
+        if self.audit is None:
+            return contextlib.nullcontext()
+        return self.audit.act(what, about, details)
 
     # ── sessions ────────────────────────────────────────────────────────────
 

@@ -57,7 +57,7 @@ def access_service(tree: Settings) -> Iterator[AccessService]:
                 return records
 
             try:
-                yield _Here(open_office(opened), runner)
+                yield _Here(open_office(opened, tree), runner)
             finally:
                 runner.run(database.close())
         return

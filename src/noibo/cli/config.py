@@ -9,8 +9,8 @@ import msgspec
 import typer
 
 from noibo.cli.context import settings
-from noibo.model_settings import ModelSettings, UseSettings
-from noibo.settings import Settings, keys
+from noibo.model_settings import ModelSettings, UseSettings, VirtualSettings
+from noibo.settings import Key, Settings, keys
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Show the settings."
@@ -26,8 +26,8 @@ def _group() -> None:
 def show(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Print each value and where it came from."""
     tree = settings()
-    rows = [(key.name, _value(tree, key.name), tree.sources[key.name]) for key in keys()]
-    rows += _of_models(tree) + _of_uses(tree)
+    rows = [(key.name, _value(tree, key), tree.sources[key.name]) for key in keys()]
+    rows += _of_models(tree) + _of_uses(tree) + _of_virtual(tree)
     if json:
         print(jsonlib.dumps({name: {"value": v, "source": s} for name, v, s in rows}, indent=2))
         return
@@ -38,11 +38,11 @@ def show(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = Fal
         print(f"{name:<{width}}  {jsonlib.dumps(value, ensure_ascii=False):<24}  {source}")
 
 
-def _value(tree: Settings, name: str) -> Any:
+def _value(tree: Settings, key: Key) -> Any:
     found: Any = tree
-    for part in name.split("."):
+    for part in key.name.split("."):
         found = getattr(found, part)
-    return found
+    return "(set)" if key.secret and found else found
 
 
 def _of_models(tree: Settings) -> list[tuple[str, Any, str]]:
@@ -65,5 +65,15 @@ def _of_uses(tree: Settings) -> list[tuple[str, Any, str]]:
         (f"uses.{use}.{key.name}", value, str(tree.file))
         for use, own in tree.uses.items()
         for key in keys(UseSettings)
+        if (value := getattr(own, key.name)) != key.default
+    ]
+
+
+def _of_virtual(tree: Settings) -> list[tuple[str, Any, str]]:
+    """The tables `[virtual."NAME"]`."""
+    return [
+        (f'virtual."{name}".{key.name}', msgspec.to_builtins(value), str(tree.file))
+        for name, own in tree.virtual.items()
+        for key in keys(VirtualSettings)
         if (value := getattr(own, key.name)) != key.default
     ]

@@ -18,6 +18,7 @@ from noibo.cli import (
     doctor_elsewhere,
     doctor_engine,
     doctor_isolation,
+    doctor_money,
     doctor_network,
 )
 from noibo.cli.doctor_checks import Check, Finding, Level
@@ -33,6 +34,7 @@ CHECKS: dict[str, Check] = {
     "graphics": doctor_engine.graphics,
     "model": doctor_checks.default_model,
     "elsewhere": doctor_elsewhere.elsewhere,
+    "money": doctor_money.money,
     "store": doctor_checks.store,
     "server": doctor_network.server,
 }

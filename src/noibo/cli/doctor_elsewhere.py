@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 
 from noibo.cli.doctor_checks import Finding, Level
+from noibo.engines.listing import NOT_LOOKED
 from noibo.settings import Settings
 from noibo.wire.engines import Engines
 
@@ -18,8 +19,9 @@ def elsewhere(tree: Settings) -> Iterator[Finding]:
     for place in found.places:
         if place.models:
             said = f"{', '.join(place.models)} at {place.url}: {place.said}"
-            level = Level.OK if place.answers else Level.WARNING
-            step = "" if place.answers else "Start that server, or mend base_url in noibo.toml."
+            fine = place.answers or place.said.endswith(NOT_LOOKED)
+            level = Level.OK if fine else Level.WARNING
+            step = "" if fine else "Start that server, or mend base_url in noibo.toml."
             yield Finding(level, said, step)
     for use in found.uses:
         if use.problem:

@@ -45,9 +45,16 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "top": ("top", "top", "Watch workers, memory, queue and tokens per second."),
     "load": ("workers", "load", "Load a model before it is asked for."),
     "stop": ("workers", "stop", "Unload a model, or stop the server."),
+    "route": ("route", "app", "Show which model would answer, and why."),
     "bench": ("bench", "bench", "Measure how fast models answer under load, and what that costs."),
     "key": ("access", "key", "Give out and revoke API keys."),
     "user": ("access", "user", "Add and remove the users of this server."),
+    "usage": ("usage", "app", "Show what answers cost, and what answering here saved."),
+    "privacy": (
+        "privacy",
+        "app",
+        "Show what left this machine; export, erase what is kept of a person.",
+    ),
     "engines": (
         "engines",
         "app",

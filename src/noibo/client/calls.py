@@ -27,6 +27,7 @@ from noibo.wire.models import (
     RemovedRow,
     UsageRow,
 )
+from noibo.wire.usage import By, UsageReport
 
 T = TypeVar("T")
 Messages = str | Sequence[dict[str, Any]]
@@ -156,6 +157,11 @@ class Calls:
     def search(words: str, hub: bool) -> Call[SearchRow]:
         query = {"words": words, "hub": "true" if hub else "false"}
         return Call("GET", f"{ROOT}/search", SearchRow, query=query)
+
+    @staticmethod
+    def usage(by: By, **said: str) -> Call[UsageReport]:
+        query = {"by": by, **{name: value for name, value in said.items() if value}}
+        return Call("GET", f"{ROOT}/usage", UsageReport, query=query)
 
     @staticmethod
     def import_models(folders: Sequence[str], dry_run: bool, prune: bool) -> Call[ImportedRow]:

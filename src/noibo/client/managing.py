@@ -22,6 +22,7 @@ from noibo.wire.models import (
     RemovedRow,
     UsageRow,
 )
+from noibo.wire.usage import By, UsageReport
 
 
 class Managing(Connection):
@@ -71,6 +72,22 @@ class Managing(Connection):
     def store_usage(self) -> UsageRow:
         """Where the store's bytes are."""
         return self._send(Calls.store_usage)
+
+    def usage(  # noqa: PLR0913, PLR0917 - what can be asked for
+        self,
+        by: By = "model",
+        since: str = "30d",
+        until: str = "",
+        user: str = "",
+        model: str = "",
+        against: str = "",
+    ) -> UsageReport:
+        """What was asked and what it cost: one's own; for an admin everybody's, or a `user`'s.
+        `since` and `until`: a day, a month, today, month, or a while back, as 12h, 30d or 4w.
+        `against`: the model that savings are counted against."""
+        return self._send(
+            Calls.usage(by, since=since, until=until, user=user, model=model, against=against)
+        )
 
     def catalog(self, family: str | None = None, use: Use | None = None) -> list[CatalogRow]:
         """The models noibo knows, of one family and for one use if wanted; perhaps none."""
@@ -135,6 +152,22 @@ class AsyncManaging(AsyncConnection):
     async def store_usage(self) -> UsageRow:
         """Where the store's bytes are."""
         return await self._send(Calls.store_usage)
+
+    async def usage(  # noqa: PLR0913, PLR0917 - what can be asked for
+        self,
+        by: By = "model",
+        since: str = "30d",
+        until: str = "",
+        user: str = "",
+        model: str = "",
+        against: str = "",
+    ) -> UsageReport:
+        """What was asked and what it cost: one's own; for an admin everybody's, or a `user`'s.
+        `since` and `until`: a day, a month, today, month, or a while back, as 12h, 30d or 4w.
+        `against`: the model that savings are counted against."""
+        return await self._send(
+            Calls.usage(by, since=since, until=until, user=user, model=model, against=against)
+        )
 
     async def catalog(self, family: str | None = None, use: Use | None = None) -> list[CatalogRow]:
         """The models noibo knows, of one family and for one use if wanted; perhaps none."""

@@ -17,6 +17,7 @@ from typing import Protocol, TypeVar
 from sqlalchemy import Connection
 
 from noibo.database.address import Address
+from noibo.database.seal import Seal
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -42,6 +43,10 @@ class Backend(Protocol):
     async def hold(self, name: str) -> Hold | None:
         """Hold `name`, if no other server of this database does. When this process ends, however it
         ends, another gets it: at once or soon."""
+
+    async def scrub(self) -> bool:
+        """Overwrite what was deleted, as far as this kind of database can. False where somebody
+        still reads it: then it goes later."""
 
     async def close(self) -> None:
         """Nothing is asked afterwards."""
@@ -70,18 +75,25 @@ class Database:
         self._permit()
         return self._backend.hold(name)
 
+    async def scrub(self) -> bool:
+        """Overwrite what was deleted; False where that must wait for who still reads it."""
+        self._permit()
+        return await self._backend.scrub()
+
     async def close(self) -> None:
         """Nothing is asked afterwards."""
         await self._backend.close()
 
 
-def open_database(address: Address, permit: Callable[[], None] = lambda: None) -> Database:
+def open_database(
+    address: Address, permit: Callable[[], None] = lambda: None, seal: Seal | None = None
+) -> Database:
     """The database at an address; it is reached for when it is first used. `permit` raises where
-    it may not be."""
+    it may not be; `seal` seals its texts."""
     if address.path is not None:
         from noibo.database.sqlite import SqliteFile
 
-        return Database(SqliteFile(address, address.path), permit)
+        return Database(SqliteFile(address, address.path, seal), permit)
     from noibo.database.postgresql import PostgresqlServer
 
-    return Database(PostgresqlServer(address), permit)
+    return Database(PostgresqlServer(address, seal), permit)

@@ -141,6 +141,76 @@ def _access(op: Operations) -> None:
     op.add_column("batches", sa.Column("asked_by", sa.String(64)))
 
 
+def _usage(op: Operations) -> None:
+    op.create_table(
+        "usage",
+        sa.Column("id", sa.String(64), primary_key=True),
+        sa.Column("request", sa.String(64), nullable=False),
+        sa.Column("at", sa.Float(53), nullable=False),
+        sa.Column("quarter", sa.Integer, nullable=False),
+        sa.Column("owner", sa.String(128), nullable=False),
+        sa.Column("key", sa.String(128), nullable=False),
+        sa.Column("asked", sa.Text, nullable=False),
+        sa.Column("model", sa.Text, nullable=False),
+        sa.Column("route", sa.String(128), nullable=False),
+        sa.Column("reasons", sa.Text, nullable=False),
+        sa.Column("local", sa.Boolean, nullable=False),
+        sa.Column("destination", sa.Text, nullable=False),
+        sa.Column("input", sa.BigInteger),
+        sa.Column("cached", sa.BigInteger),
+        sa.Column("cache_write", sa.BigInteger),
+        sa.Column("output", sa.BigInteger),
+        sa.Column("reasoning", sa.BigInteger),
+        sa.Column("images", sa.BigInteger),
+        sa.Column("first_ms", sa.BigInteger),
+        sa.Column("total_ms", sa.BigInteger),
+        sa.Column("cost", sa.BigInteger),
+        sa.Column("cost_by", sa.String(16), nullable=False),
+        sa.Column("label", sa.String(64), nullable=False),
+        sa.Column("outcome", sa.String(16), nullable=False),
+    )
+    op.create_index("usage_by_quarter", "usage", ["quarter"])
+    op.create_index("usage_of_owner", "usage", ["owner", "quarter"])
+    op.create_index("usage_of_request", "usage", ["request"])
+
+
+def _budgets(op: Operations) -> None:
+    op.create_table(
+        "budget_spending",
+        sa.Column("scope", sa.String(300), primary_key=True),
+        sa.Column("period", sa.String(16), primary_key=True),
+        sa.Column("spent", sa.BigInteger, nullable=False),
+        sa.Column("reserved", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "budget_calls",
+        sa.Column("scope", sa.String(300), primary_key=True),
+        sa.Column("reservation", sa.String(64), primary_key=True),
+        sa.Column("at", sa.Float(53), nullable=False),
+    )
+    op.create_index("budget_calls_by_age", "budget_calls", ["at"])
+    op.create_table(
+        "budget_reservations",
+        sa.Column("id", sa.String(64), primary_key=True),
+        sa.Column("holder", sa.String(64), nullable=False),
+        sa.Column("at", sa.Float(53), nullable=False),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("amount", sa.BigInteger, nullable=False),
+        sa.Column("claims", sa.Text, nullable=False),
+        sa.Column("entry", sa.Text, nullable=False),
+    )
+    op.create_index("budget_reservations_of_holder", "budget_reservations", ["state", "holder"])
+    op.create_table(
+        "budget_holders",
+        sa.Column("id", sa.String(64), primary_key=True),
+        sa.Column("until", sa.Float(53), nullable=False),
+    )
+
+
+def _labels_of_files(op: Operations) -> None:
+    op.add_column("files", sa.Column("label", sa.Text))
+
+
 STEPS: Final[tuple[Callable[[Operations], None], ...]] = (
     _responses,
     _files,
@@ -148,6 +218,9 @@ STEPS: Final[tuple[Callable[[Operations], None], ...]] = (
     _leases,
     _responses_by_age,
     _access,
+    _usage,
+    _budgets,
+    _labels_of_files,
 )
 
 

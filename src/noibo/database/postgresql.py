@@ -13,6 +13,7 @@ from noibo.database.database import T, Work
 from noibo.database.faults import mapped
 from noibo.database.lease import Lease
 from noibo.database.own_loop import OwnLoop
+from noibo.database.seal import Seal, use_seal
 from noibo.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ _CONNECTS_WITHIN_S: Final = 10
 class PostgresqlServer:
     """A database that several servers may share."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, seal: Seal | None = None) -> None:
         self._address = address
+        self._seal = seal
         self._engine: AsyncEngine | None = None
         self._opening = asyncio.Lock()
         self._own: OwnLoop | None = None
@@ -45,6 +47,19 @@ class PostgresqlServer:
         lease = Lease(name, lambda work: self.run(work, writes=True))
         return lease if await lease.take() else None
 
+    async def scrub(self) -> bool:
+        if self._own is None:
+            self._own = OwnLoop("noibo-database")
+        await self._own.run(self._vacuum())
+        return True
+
+    async def _vacuum(self) -> None:
+        with mapped(self._address):
+            engine = await self._opened()
+            alone = engine.execution_options(isolation_level="AUTOCOMMIT")
+            async with alone.connect() as connection:
+                await connection.exec_driver_sql("VACUUM")  # what is this user's, in all tables
+
     async def close(self) -> None:
         own, self._own = self._own, None
         if own is not None:
@@ -60,6 +75,8 @@ class PostgresqlServer:
         async with self._opening:
             if self._engine is None:
                 engine = self._made()
+                if self._seal is not None:
+                    use_seal(engine.sync_engine.dialect, self._seal)
                 try:
                     async with engine.begin() as connection:
                         await connection.run_sync(migrations.migrate)

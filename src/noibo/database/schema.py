@@ -21,6 +21,8 @@ from sqlalchemy import (
     Text,
 )
 
+from noibo.database.seal import SealedBytes, SealedText
+
 ID = String(64)
 OWNER = String(128)
 
@@ -35,8 +37,10 @@ responses = Table(
     Column("status", String(32), nullable=False),
     Column("previous_id", ID),
     Column("seen_at", Float(53), nullable=False),  # when its server last said it works on it
-    Column("body", Text, nullable=False),  # OpenAI's object without its output
-    Column("events", LargeBinary),  # of one in the background: its stream, packed
+    Column("body", SealedText("responses.body"), nullable=False),  # OpenAI's, without its output
+    Column(
+        "events", SealedBytes("responses.events")
+    ),  # of one in the background: its stream, packed
     Index("responses_of_owner", "owner", "created_at"),
     Index("responses_by_age", "created_at"),
 )
@@ -49,7 +53,7 @@ response_items = Table(
     Column("id", OWNER, nullable=False),
     Column("owner", OWNER, nullable=False),
     Column("is_output", Boolean, nullable=False),
-    Column("body", Text, nullable=False),
+    Column("body", SealedText("response_items.body"), nullable=False),
     Index("response_items_by_id", "owner", "id"),
 )
 
@@ -62,7 +66,8 @@ files = Table(
     Column("purpose", String(32), nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("expires_at", Float(53)),
-    Column("name", Text, nullable=False),  # as JSON
+    Column("name", SealedText("files.name"), nullable=False),  # as JSON
+    Column("label", Text),  # that was said of it, if any
     Index("files_of_owner", "owner", "created_at"),
 )
 
@@ -79,7 +84,7 @@ batches = Table(
     Column("total", Integer, nullable=False),
     Column("completed", Integer, nullable=False),
     Column("failed", Integer, nullable=False),
-    Column("body", Text, nullable=False),  # OpenAI's object without what stands beside it
+    Column("body", SealedText("batches.body"), nullable=False),  # OpenAI's, without what is beside
     Index("batches_of_owner", "owner", "created_at"),
     Index("batches_by_status", "status"),
 )
@@ -90,10 +95,82 @@ batch_results = Table(
     Column("batch_id", ID, ForeignKey("batches.id", ondelete="CASCADE"), primary_key=True),
     Column("line", Integer, primary_key=True),
     Column("ok", Boolean, nullable=False),
-    Column("body", Text, nullable=False),  # the line of the output or error file
+    Column(
+        "body", SealedText("batch_results.body"), nullable=False
+    ),  # the line of the output or error file
 )
 
-OWNED = (responses, response_items, files, batches)  # each by its column `owner`
+usage = Table(
+    "usage",
+    metadata,
+    Column("id", ID, primary_key=True),  # of one call of a model; a request may have several
+    Column("request", ID, nullable=False),
+    Column("at", Float(53), nullable=False),  # when it ended
+    Column("quarter", Integer, nullable=False),  # the quarter of an hour that is in, since 1970
+    Column("owner", OWNER, nullable=False),
+    Column("key", OWNER, nullable=False),
+    Column("asked", Text, nullable=False),  # the name that the caller used
+    Column("model", Text, nullable=False),  # the one that answered
+    Column("route", OWNER, nullable=False),
+    Column("reasons", Text, nullable=False),  # as JSON
+    Column("local", Boolean, nullable=False),
+    Column("destination", Text, nullable=False),
+    Column("input", BigInteger),  # tokens as they were reported; none: they were not
+    Column("cached", BigInteger),
+    Column("cache_write", BigInteger),
+    Column("output", BigInteger),
+    Column("reasoning", BigInteger),
+    Column("images", BigInteger),
+    Column("first_ms", BigInteger),
+    Column("total_ms", BigInteger),
+    Column("cost", BigInteger),  # in billionths of a dollar; none: unknown
+    Column("cost_by", String(16), nullable=False),
+    Column("label", String(64), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Index("usage_by_quarter", "quarter"),
+    Index("usage_of_owner", "owner", "quarter"),
+    Index("usage_of_request", "request"),
+)
+
+budget_spending = Table(
+    "budget_spending",
+    metadata,
+    Column("scope", String(300), primary_key=True),
+    Column("period", String(16), primary_key=True),  # 2026-11-23, 2026-11, or hour
+    Column("spent", BigInteger, nullable=False),  # in billionths of a dollar, as what follows
+    Column("reserved", BigInteger, nullable=False),
+)
+
+budget_calls = Table(
+    "budget_calls",
+    metadata,
+    Column("scope", String(300), primary_key=True),
+    Column("reservation", ID, primary_key=True),
+    Column("at", Float(53), nullable=False),  # by the database's own clock
+    Index("budget_calls_by_age", "at"),
+)
+
+budget_reservations = Table(
+    "budget_reservations",
+    metadata,
+    Column("id", ID, primary_key=True),  # as the row of `usage` that will be
+    Column("holder", ID, nullable=False),
+    Column("at", Float(53), nullable=False),  # by the database's own clock
+    Column("state", String(16), nullable=False),  # open, or expired
+    Column("amount", BigInteger, nullable=False),
+    Column("claims", Text, nullable=False),  # as JSON: scopes and periods
+    Column("entry", Text, nullable=False),  # as JSON: the row of `usage`, if nobody ever says more
+    Index("budget_reservations_of_holder", "state", "holder"),
+)
+
+budget_holders = Table(
+    "budget_holders",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("until", Float(53), nullable=False),  # by the database's own clock
+)
+
+OWNED = (responses, response_items, files, batches, usage)  # each by its column `owner`
 
 leases = Table(
     "leases",

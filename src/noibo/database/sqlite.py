@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
@@ -20,6 +20,7 @@ from noibo.database import migrations
 from noibo.database.address import Address
 from noibo.database.database import T, Work
 from noibo.database.faults import mapped
+from noibo.database.seal import Seal, use_seal
 
 _WRITES: Final = "noibo_writes"
 _PRAGMAS: Final = (
@@ -35,8 +36,9 @@ _PRAGMAS: Final = (
 class SqliteFile:
     """The default database: nothing to install, nothing to run."""
 
-    def __init__(self, address: Address, path: Path) -> None:
+    def __init__(self, address: Address, path: Path, seal: Seal | None = None) -> None:
         self._address = address
+        self._seal = seal
         self._path = path
         self._thread = ThreadPoolExecutor(1, "noibo-database")
         self._engine: Engine | None = None
@@ -58,6 +60,9 @@ class SqliteFile:
 
         return LockFile(lock) if await self._there(take) else None
 
+    async def scrub(self) -> bool:
+        return await self._there(self._scrub)
+
     async def close(self) -> None:
         await self._there(self._close)
         self._thread.shutdown(wait=False)
@@ -71,6 +76,16 @@ class SqliteFile:
                 self._engine = self._open()
             return _transaction(self._engine, work, writes=writes)
 
+    def _scrub(self) -> bool:
+        """The log is written back and cut off: in the file, `secure_delete` has overwritten it."""
+        with mapped(self._address):
+            if self._engine is None:
+                self._engine = self._open()
+            with self._engine.connect() as connection:
+                plain = cast("sqlite3.Connection", connection.connection.dbapi_connection)
+                busy, _, _ = plain.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
+
     def _open(self) -> Engine:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         # The file is there, for nobody else, before SQLite makes one for all.
@@ -80,6 +95,8 @@ class SqliteFile:
         engine = sa.create_engine(
             sa.URL.create("sqlite", database=str(self._path)), pool_size=1, max_overflow=0
         )
+        if self._seal is not None:
+            use_seal(engine.dialect, self._seal)
         event.listen(engine, "connect", _set_up)
         event.listen(engine, "begin", _begin)
         try:

@@ -25,6 +25,7 @@ from noibo.modelstore.offer import Defaults
 if TYPE_CHECKING:
     from noibo.engines.remote.breaker import Breaker
     from noibo.engines.remote.dialect import Dialect
+    from noibo.engines.remote.place import Place
 
 
 class Verb(Enum):
@@ -114,14 +115,21 @@ class Patience:
 @dataclass(frozen=True, slots=True)
 class Reach:
     """Where a model is served by a program that is not ours, with what key, and how it is asked.
-    `breaker`: of its address, whichever models are there."""
+    `breaker`: of its address, whichever models are there. `trusted`: it is a server of one's own
+    like this one, and whatever may be said here may be said there."""
 
-    url: str
+    place: Place
     key: str = field(repr=False)
     model: str
     dialect: Dialect
     breaker: Breaker
     patience: Patience
+    trusted: bool = False
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return self.place.url
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,9 @@
 A general client looks for proxies, cookies, redirects, encodings and names, and wraps each answer
 in what only some callers need. A worker has none of that. aiohttp's took 221 of the 843 µs that a
 short chat took noibo (docs/measurements.md).
+
+It connects on this machine. Beyond it, it does so only with a `Leave`, which holds a departure that
+the door has written down: there is no default by which anything could leave by mistake.
 """
 
 from __future__ import annotations
@@ -13,19 +16,20 @@ import socket
 import ssl
 import time
 from collections import defaultdict
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 import httptools
 
-from noibo.addresses import is_own
-from noibo.egress import require_loopback
+from noibo.egress import Departure, Destination, require_loopback
 from noibo.errors import EgressRefused
+from noibo.networks import Network, is_number
 
 CONNECT_S: Final = 10.0
 IDLE_S: Final = 4.0  # few servers close sooner
+IDLE_BEYOND_S: Final = 30.0  # a handshake takes three times the way there and back
 SOON_S: Final = 1.0  # who closes within it has done nothing yet
 LOOKS: Final = 4  # at whether anything comes, in the time it may take
 MOST_IDLE: Final = 256
@@ -51,6 +55,10 @@ class Unreachable(ConnectionError):
     """Nobody takes connections there: nothing was asked. `errno` says more."""
 
 
+class Untrusted(Unreachable):
+    """Who takes connections there has no certificate for that name that is believed here."""
+
+
 class Broken(ConnectionError):
     """The connection ended before the answer did. `begun`: something of it had come, or it was
     worked on for a while: it is not to be asked again."""
@@ -73,26 +81,69 @@ class NotHttp(ConnectionError):
 
 
 @dataclass(frozen=True, slots=True)
+class Leave:
+    """Leave to connect beyond this machine, once: to the destination of a `departure` that the door
+    has written down, and to no address but one of that network."""
+
+    departure: Departure
+    network: Network
+
+
+@dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a request goes: on this machine, or nowhere."""
+    """Where a request goes: on this machine, unless there is leave to go elsewhere."""
 
     host: str
     port: int
     tls: bool
     target: str
     named: str
+    network: Network = Network.HERE
 
     @classmethod
     def of(cls, url: str) -> _Place:
-        parts = urlsplit(require_loopback(url))
+        """Raises `EgressRefused` for what is not on this machine."""
+        return cls._read(require_loopback(url), Network.HERE)
+
+    @classmethod
+    def beyond(cls, url: str, leave: Leave) -> _Place:
+        """Raises `EgressRefused` for any place but that of the departure."""
+        departure = leave.departure
+        if not isinstance(departure, Departure):  # whatever the types say: it is the last look
+            raise TypeError(f"{departure!r} is no departure")
+        if Destination.of(url) != departure.destination:
+            raise EgressRefused(
+                f"{Destination.of(url)} was to be asked with leave for {departure.destination}."
+            )
+        return cls._read(url, leave.network)
+
+    @classmethod
+    def _read(cls, url: str, network: Network) -> _Place:
+        parts = urlsplit(url)
         tls = parts.scheme == "https"
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        return cls(
-            parts.hostname or "", parts.port or (443 if tls else 80), tls, target, parts.netloc
-        )
+        port = parts.port or (443 if tls else 80)
+        return cls(parts.hostname or "", port, tls, target, parts.netloc, network)
+
+    @property
+    def key(self) -> Key:
+        """What connections are told apart by."""
+        return self.host, self.port, self.tls, self.network
 
 
 _place = functools.lru_cache(maxsize=1024)(_Place.of)
+Key = tuple[str, int, bool, Network]
+# Addresses that a name leads to, as numbers. Raises `OSError` where it leads nowhere.
+Resolve = Callable[[str, int], Awaitable[list[str]]]
+
+
+async def system_addresses(host: str, port: int) -> list[str]:
+    """As the system knows them: its list of hosts, then DNS. IPv4 first: where one of both leads
+    nowhere, it is mostly the other."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found.sort(key=lambda one: one[0] != socket.AF_INET)
+    return list(dict.fromkeys(str(one[4][0]) for one in found))
 
 
 class Response:
@@ -129,40 +180,58 @@ class Session:
     """Connections to workers. `keeps`: one whose answer has ended is used again, if that happens
     soon; who closes it at that moment is asked again, once, by a new one."""
 
-    def __init__(self, *, keeps: bool = False) -> None:
+    def __init__(self, *, keeps: bool = False, resolve: Resolve = system_addresses) -> None:
         self._keeps = keeps
-        self._idle: defaultdict[tuple[str, int, bool], list[_Line]] = defaultdict(list)
+        self._resolve = resolve
+        self._idle: defaultdict[Key, list[_Line]] = defaultdict(list)
         self._closed = False
 
     def post(
-        self, url: str, data: bytes, headers: Mapping[str, str], waits: Waits = USUAL
+        self,
+        url: str,
+        data: bytes,
+        headers: Mapping[str, str],
+        waits: Waits = USUAL,
+        leave: Leave | None = None,
     ) -> Coroutine[Any, Any, Response]:
         """The answer to a request with a body. Raises `EgressRefused` for a name that does not lead
-        to this machine, and `Silent`, then or while it is read, where too little comes of it."""
-        return self._ask("POST", url, data, headers, waits)
+        to this machine, or where there is leave for; and `Silent`, then or while it is read, where
+        too little comes of it."""
+        return self._ask("POST", url, data, headers, waits, leave)
 
     def get(
-        self, url: str, headers: Mapping[str, str], waits: Waits = USUAL
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        waits: Waits = USUAL,
+        leave: Leave | None = None,
     ) -> Coroutine[Any, Any, Response]:
         """The answer to one without."""
-        return self._ask("GET", url, b"", headers, waits)
+        return self._ask("GET", url, b"", headers, waits, leave)
 
-    async def _ask(
-        self, method: str, url: str, data: bytes, headers: Mapping[str, str], waits: Waits
+    async def _ask(  # noqa: PLR0913, PLR0917 - a request of HTTP
+        self,
+        method: str,
+        url: str,
+        data: bytes,
+        headers: Mapping[str, str],
+        waits: Waits,
+        leave: Leave | None,
     ) -> Response:
-        place = _place(url)
+        place = _place(url) if leave is None else _Place.beyond(url, leave)
         head = _head(method, place, len(data), headers, self._keeps)
         line = self._idle_one(place)
         if line is not None:
             try:
-                return await line.ask(head, data, waits)
+                return await line.ask(head, data, waits, leave)
             except Broken as broken:
                 if broken.begun:
                     raise
-        return await (await self._connect(place, waits.connect_s)).ask(head, data, waits)
+        line = await self._connect(place, waits.connect_s)
+        return await line.ask(head, data, waits, leave)
 
     def _idle_one(self, place: _Place) -> _Line | None:
-        idle = self._idle.get((place.host, place.port, place.tls))
+        idle = self._idle.get(place.key)
         while idle:
             line = idle.pop()
             if line.fresh:
@@ -173,15 +242,14 @@ class Session:
     async def _connect(self, place: _Place, connect_s: float) -> _Line:
         loop = asyncio.get_running_loop()
         context = _context() if place.tls else None
-        key = place.host, place.port, place.tls
-        is_number = is_own(place.host)  # else it is a name, which may lead anywhere
+        named = not is_number(place.host)  # a name may lead anywhere
         try:
             async with asyncio.timeout(connect_s):
-                hosts = [place.host] if is_number else await _own_addresses(place)
+                hosts = await self._addresses(place) if named else [place.host]
                 for host in hosts:
                     try:
                         transport, line = await loop.create_connection(
-                            lambda: _Line(self, key),
+                            lambda: _Line(self, place.key),
                             host,
                             place.port,
                             ssl=context,
@@ -191,16 +259,42 @@ class Session:
                     except OSError:
                         if host == hosts[-1]:
                             raise
+        except ssl.SSLCertVerificationError as exc:
+            raise Untrusted(exc.verify_message) from exc
         except (OSError, TimeoutError) as exc:
             failed = Unreachable(str(exc))
             failed.errno = exc.errno
             raise failed from exc
-        if not is_number and not is_own(str(transport.get_extra_info("peername")[0])):
+        peer = str(transport.get_extra_info("peername")[0])
+        if named and not place.network.has(peer):
             line.drop()
-            raise EgressRefused(f"{place.named} is not on this machine.")
+            raise EgressRefused(f"{place.named} is not on {place.network.value}.")
         return line
 
-    def take_back(self, line: _Line, key: tuple[str, int, bool]) -> None:
+    async def _addresses(self, place: _Place) -> list[str]:
+        """Where a name leads to, in the network that it is to be of: what answers for names can say
+        anything. Raises `EgressRefused`."""
+        found = await self._resolve(place.host, place.port)
+        if fit := [one for one in found if place.network.has(one)]:
+            return fit
+        leads = f"{place.host} leads to {', '.join(found) or 'nothing'}"
+        if place.network is Network.HERE:
+            raise EgressRefused(
+                f"{leads}, which is not on this machine.",
+                next_step="Write 127.0.0.1 instead, or mend the system's list of hosts.",
+            )
+        if place.network is Network.OWN:
+            raise EgressRefused(
+                f"{leads}, which is not in your own network, as it is set for it.",
+                next_step="Mend what answers for that name, or take out own_network = true.",
+            )
+        raise EgressRefused(
+            f"{leads}, which is in your own network or on this machine: a public server is not "
+            "there, and nothing was sent.",
+            next_step="Where it is a server of your own, add own_network = true to the model.",
+        )
+
+    def take_back(self, line: _Line, key: Key) -> None:
         """Its answer has ended."""
         idle = self._idle[key]
         while idle and not idle[0].fresh:
@@ -226,21 +320,6 @@ class Session:
         await self.close()
 
 
-async def _own_addresses(place: _Place) -> list[str]:
-    """Where a name (localhost) leads to on this machine: the system's list of hosts can say
-    anything. Raises `EgressRefused`."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
-    addresses = dict.fromkeys(str(one[4][0]) for one in found)
-    own = [one for one in addresses if is_own(one)]
-    if not own:
-        raise EgressRefused(
-            f"{place.host} leads to {', '.join(addresses)}, which is not on this machine.",
-            next_step="Write 127.0.0.1 instead, or mend the system's list of hosts.",
-        )
-    return own
-
-
 def _head(
     method: str, place: _Place, length: int, headers: Mapping[str, str], keeps: bool
 ) -> bytes:
@@ -258,13 +337,16 @@ def _head(
 
 @functools.cache
 def _context() -> ssl.SSLContext:
-    return ssl.create_default_context()
+    """Certificates and names are checked; the authorities are those of the system."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 class _Line(asyncio.Protocol):
     """One connection, which is asked one thing at a time."""
 
-    def __init__(self, session: Session, key: tuple[str, int, bool]) -> None:
+    def __init__(self, session: Session, key: Key) -> None:
         self._heard = False  # something of the present answer
         self.idle_since = 0.0
         self._asked_at = 0.0
@@ -292,11 +374,14 @@ class _Line(asyncio.Protocol):
     @property
     def fresh(self) -> bool:
         """Idle for so short a time that it can be asked again."""
-        return self.lives and time.monotonic() - self.idle_since < IDLE_S
+        idle_s = IDLE_S if self._key[3] is Network.HERE else IDLE_BEYOND_S
+        return self.lives and time.monotonic() - self.idle_since < idle_s
 
     # ── what is asked ───────────────────────────────────────────────────────
 
-    async def ask(self, head: bytes, body: bytes, waits: Waits) -> Response:
+    async def ask(
+        self, head: bytes, body: bytes, waits: Waits, leave: Leave | None = None
+    ) -> Response:
         """The answer's beginning. Cancelled, it closes."""
         if self._transport is None or self._transport.is_closing():
             raise Broken("The connection was closed.", begun=False)
@@ -305,6 +390,8 @@ class _Line(asyncio.Protocol):
         self._heard = self._said_head = self._whole = self._stays = False
         self._head = self._body = 0
         self._asked_at = time.monotonic()
+        if leave is not None:
+            leave.departure.written = True
         self._transport.writelines([head, body] if body else [head])
         if waits.first_s is not None:
             self._watch(waits.first_s, waits.stall_s)

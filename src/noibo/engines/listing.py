@@ -16,6 +16,7 @@ from noibo.model_settings import OLLAMAS_PLACE, USE
 from noibo.settings import Settings
 from noibo.wire.engines import EngineRow, Engines, PlaceRow, UseRow
 
+NOT_LOOKED = "it is asked for requests only"
 Resolve = Callable[[str], Awaitable[Model]]
 
 
@@ -88,7 +89,10 @@ async def _place(  # noqa: PLR0913 - a place, and how it is looked at
     answers, said = False, ""
     try:
         reach = await asyncio.to_thread(engine.reach, names[0] if names else "", tree.engine)
-        answers, said = await look(session, reach, named=bool(names))
+        if reach.place.outside:  # a look is no reason to leave the machine
+            said = f"{reach.place.network.value}: {NOT_LOOKED}"
+        else:
+            answers, said = await look(session, reach, named=bool(names))
     except NoiboError as error:
         said = error.message
     breaker = engine.breakers.of(url).state if serves else ""

@@ -43,6 +43,7 @@ class ModelLookup:
         aliases: Mapping[str, str] | None = None,
         models: Mapping[str, ModelSettings] | None = None,
         uses: Mapping[str, UseSettings] | None = None,
+        virtual: Mapping[str, str] | None = None,
     ) -> None:
         self._store = store
         self._aliases = aliases or {}
@@ -55,6 +56,7 @@ class ModelLookup:
             if engine in ELSEWHERE
         }
         self._uses = uses or {}
+        self._virtual = virtual or {}  # names, each with the model that stands in for it
         # By its name and an engine: a model, and as it is run by that.
         self._apart: dict[tuple[str, str], tuple[Model, Model]] = {}
         self._default_model = default_model
@@ -69,6 +71,7 @@ class ModelLookup:
         is run by that engine. Raises `ModelNotFound`, or `NotSupported` for an adapter that its
         engine does not load."""
         name = self._aliases.get(name, name) or self._default_model
+        name = self._virtual.get(name.removesuffix(LATEST), name) if self._virtual else name
         if name.startswith(USE):
             return await self._for_use(name.removeprefix(USE))
         plain, _, engine = name.rpartition("@")
@@ -210,6 +213,10 @@ class ModelLookup:
             with contextlib.suppress(NoiboError):
                 found_at = rows.get((await self.resolve(name)).name, self._begun_at)
                 rows.setdefault(alias, found_at)
+        for virtual, name in self._virtual.items():
+            with contextlib.suppress(NoiboError):
+                found_at = rows.get((await self.resolve(name)).name, self._begun_at)
+                rows.setdefault(virtual, found_at)
         for use in self._uses:
             with contextlib.suppress(NoiboError):
                 name = (await self.resolve(USE + use)).name

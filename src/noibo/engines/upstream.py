@@ -19,11 +19,20 @@ from noibo.engines.remote import waits
 from noibo.engines.remote.attempts import OWN_FAULTS, Attempts
 from noibo.engines.remote.reached import Reached
 from noibo.engines.worker import Worker
-from noibo.errors import ContextExceeded, EngineError, NoiboError, NotSupported, WorkerDied
+from noibo.errors import (
+    ContextExceeded,
+    EgressRefused,
+    EngineError,
+    NoiboError,
+    NotSupported,
+    UpstreamFailed,
+    WorkerDied,
+)
 from noibo.wire import openai
 from noibo.wire.body import UNREADABLE
 
 if TYPE_CHECKING:
+    from noibo.engines.remote.clearance import Clearance
     from noibo.engines.remote.dialect import Dialect
     from noibo.engines.supervision.lease import Lease
 
@@ -32,7 +41,7 @@ NONSENSE = (ValueError, KeyError, TypeError)  # what reading it raises
 
 
 def new_session(*, keeps: bool = False) -> line.Session:
-    """A session for workers on this machine.
+    """A session for workers.
 
     Connections are not kept: llama.cpp closes idle ones when it likes, and a request written into
     one that just closed would fail for no reason of its own. A new one on loopback costs 0.1 ms.
@@ -43,12 +52,20 @@ def new_session(*, keeps: bool = False) -> line.Session:
 
 class Upstream:
     """One worker as a server. `lease`: by which it is held, where that is to be given up while a
-    server elsewhere is left in peace."""
+    server elsewhere is left in peace. `clearance`: who judges what leaves this machine; without
+    one nothing does."""
 
-    def __init__(self, worker: Worker, session: line.Session, lease: Lease | None = None) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        session: line.Session,
+        lease: Lease | None = None,
+        clearance: Clearance | None = None,
+    ) -> None:
         self._worker = worker
         self._session = session
         self._lease = lease
+        self._clearance = clearance
         self._asking = 0  # questions under way, until they are answered
         # elsewhere each attempt has its own time
         self._patience_s = worker.patience_s if worker.reach is None else None
@@ -136,11 +153,31 @@ class Upstream:
     def _post_there(
         self, path: str, fields: Mapping[str, Any]
     ) -> Coroutine[Any, Any, line.Response]:
-        """The same of a server elsewhere, which is asked again where that makes sense."""
+        """The same of another server, which is asked again where that makes sense."""
         worker = self._worker
         assert isinstance(worker, Reached)  # noqa: S101 - it has a reach
         keep_alive = self._lease.keep_alive if self._lease else None
+        if worker.reach.place.outside:
+            return self._post_outside(worker, path, fields, keep_alive)
         return Attempts(worker, self._session, self._rest).post(path, fields, keep_alive)
+
+    async def _post_outside(
+        self, worker: Reached, path: str, fields: Mapping[str, Any], keep_alive: float | None
+    ) -> line.Response:
+        """The same of one that is not on this machine: nothing goes there that was not cleared."""
+        if self._clearance is None:
+            raise EgressRefused(
+                f"{worker.model.name} is at {worker.url}, and nobody judges here what may leave.",
+                next_step="Ask it through a server: `noibo serve`.",
+            )
+        cleared = await self._clearance.clear(worker, path, fields)
+        try:
+            attempts = Attempts(worker, self._session, self._rest, cleared.depart)
+            response = await attempts.post(path, cleared.fields, keep_alive)
+        except BaseException as exc:
+            cleared.failed(exc)
+            raise
+        return cleared.told(response)
 
     async def _rest(self, seconds: float) -> None:
         """Wait, and let others have the slot meanwhile, unless something else goes on in it."""
@@ -160,7 +197,9 @@ class Upstream:
         return self._session.get(worker.address(path), worker.headers, worker.waits)
 
     def refusal(self, response: line.Response, said: bytes) -> NoiboError:
-        """What a caller is told of an answer that is none."""
+        """What a caller is told of an answer that is none; a key that it says again is not."""
+        if key := self._worker.key:
+            said = said.replace(key.encode(), b"[key]")
         error = openai.refusal(response.status, said)
         if isinstance(error, ContextExceeded):
             return error
@@ -233,6 +272,13 @@ class Upstream:
             return EngineError(str(exc))
         if isinstance(exc, line.Silent):
             return self._worker.silent(exc.seconds)
+        if isinstance(exc, line.Untrusted):
+            return UpstreamFailed(
+                f"{self._worker.model.name} is reached at {self._worker.url}, and its certificate "
+                f"is not believed: {exc}. Nothing was sent.",
+                next_step="Mend base_url, or the certificate there; SSL_CERT_FILE names further "
+                "authorities.",
+            )
         if not isinstance(exc, line.Unreachable):
             return await self._worker.died()
         if exc.errno in OWN_FAULTS:

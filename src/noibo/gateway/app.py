@@ -33,8 +33,11 @@ from noibo.gateway.llama import routes as routes_llama
 from noibo.gateway.management import (
     routes_discovery,
     routes_engines,
+    routes_feedback,
     routes_models,
+    routes_receipts,
     routes_server,
+    routes_usage,
     routes_workers,
 )
 from noibo.gateway.ollama import routes as routes_ollama
@@ -43,6 +46,7 @@ from noibo.gateway.openai import routes_embeddings
 from noibo.gateway.origin import KnownPages
 from noibo.gateway.responses import routes as routes_responses
 from noibo.gateway.responses.sweeper import sweep
+from noibo.gateway.routed.routed import Routed
 from noibo.gateway.services import Services
 from noibo.gateway.watching import routes as routes_watching
 from noibo.gateway.watching.record import current
@@ -77,11 +81,10 @@ def create_app(open_services: OpenServices) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_services() as services:
             app.state.services = services
-            days = services.settings.server.keep_responses_days
             beside = [
                 asyncio.create_task(_preload(services)),
                 asyncio.create_task(services.batches.run(app)),
-                asyncio.create_task(sweep(services.stored, days)),
+                asyncio.create_task(sweep(services.stored, services.settings)),
             ]
             try:
                 yield
@@ -105,6 +108,9 @@ def create_app(open_services: OpenServices) -> FastAPI:
     app.include_router(routes_engines.router)
     app.include_router(routes_models.router)
     app.include_router(routes_discovery.router)
+    app.include_router(routes_receipts.router)
+    app.include_router(routes_usage.router)
+    app.include_router(routes_feedback.router)
     app.include_router(routes_access.router)
     app.include_router(routes_watching.router)
     for routes in _APIS:
@@ -133,6 +139,7 @@ class _App(FastAPI):
         app: ASGIApp = AsyncExitStackMiddleware(self.router)
         app = ExceptionMiddleware(app, handlers=self.exception_handlers)
         app = Hot(app, routes_openai.HOT)
+        app = Routed(app, respond=_respond, voice_of=_voice_of)
         app = Doorman(app, respond=_respond)
         app = KnownPages(app, respond=_respond)
         return Watch(app, respond=_respond)
@@ -152,6 +159,14 @@ async def _preload(services: Services) -> None:
     except Exception as error:
         services.preload_error = f"{type(error).__name__}; the log says more"
         log.exception("%s could not be loaded", services.preload)
+
+
+def _voice_of(path: str) -> Voice:
+    """How the API of a path speaks."""
+    for beginning, voice in _OWN_SHAPES.items():
+        if path.startswith(beginning):
+            return voice
+    return openai.Voice()
 
 
 def _respond(request: Request, error: NoiboError) -> Response:

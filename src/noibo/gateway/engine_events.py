@@ -64,6 +64,12 @@ def broke_off(worker: Worker) -> WorkerDied:
     return WorkerDied(f"The answer of {worker.model.name} broke off in the middle.")
 
 
+def require_answer(worker: Worker, said: bytes) -> None:
+    """Some services say 200 to an error, or to nonsense: that is no answer."""
+    if not said.startswith(b"{") or said.startswith(b'{"error"'):
+        _chunk(worker, said)
+
+
 def object_in(data: bytes) -> Json:
     """What one event says."""
     return msgspec.json.decode(data, type=dict[str, Any])
@@ -73,7 +79,7 @@ def _chunk(worker: Worker, data: bytes) -> Json:
     try:
         found = object_in(data)
     except UNREADABLE as exc:
-        raise EngineError(f"{worker.model.name} sent an event that is not an object.") from exc
+        raise EngineError(f"{worker.model.name} sent what is not an object.") from exc
     if error := found.get("error"):
         raise EngineError(str(error.get("message") if isinstance(error, dict) else error))
     return found

@@ -18,7 +18,9 @@ from noibo.gateway.off_loop import off_loop
 from noibo.gateway.pipeline import KEEP_ALIVE, Errand
 from noibo.gateway.pipeline import Request as Pipelined
 from noibo.gateway.reading import read_fields
-from noibo.gateway.reply import Reply, header
+from noibo.gateway.relay import Relay
+from noibo.gateway.reply import Headers, Reply, header
+from noibo.gateway.routed.telling import stand_in_headers
 from noibo.gateway.services import Services, services_of
 from noibo.gateway.waiting import Waiting
 from noibo.wire import body
@@ -68,9 +70,9 @@ class Inquiry:
         """What is asked of the model's queue."""
         return Errand(verb, self.model, self.caller, self.keep_alive)
 
-    def as_it_is(self, path: str, model: Model) -> Pipelined:
-        """What it is for a model of a foreign engine."""
-        return Pipelined(
+    def handed_on(self, path: str, model: Model) -> HandedOn:
+        """The response of a model of a foreign engine, which is asked as it is."""
+        asked = Pipelined(
             path=path,
             fields=self.fields,
             model=self.model,
@@ -80,11 +82,13 @@ class Inquiry:
             keep_alive=self.keep_alive,
             foreign=model,
         )
+        return HandedOn(self.services, asked, stood_in(self.services, self.model))
 
     def once(self, voice: Voice, work: Work) -> Once:
         """The response: `work` gives the name of the model that answered, and the document."""
 
         async def answer(reply: Reply) -> Any:
+            reply.headers += stood_in(self.services, self.model)
             with Waiting(reply, self.services.settings.queue.say_after_s, streamed=False) as wait:
                 model, found = await work(wait.told)
                 await wait.over()
@@ -103,3 +107,25 @@ class Inquiry:
                 return upstream.worker.model.name, await question(upstream)
 
         return self.once(voice, work)
+
+
+class HandedOn(Relay):
+    """The answer of a foreign engine, with headers of ours."""
+
+    def __init__(self, services: Services, request: Pipelined, headers: Headers) -> None:
+        super().__init__(services.pipeline, request, services.settings.queue)
+        self._besides = headers
+
+    async def answer(self, reply: Reply) -> None:
+        """As any other, after these headers."""
+        reply.headers += self._besides
+        await super().answer(reply)
+
+
+def stood_in(services: Services, model: str) -> Headers:
+    """Who answers for a virtual model, where nothing is to choose."""
+    settings, virtual = services.settings, services.virtual
+    name = model or settings.default_model
+    name = settings.aliases.get(name, name).removesuffix(":latest")
+    behind = virtual.stand_ins.get(name) if name in virtual.choosing else None
+    return [] if behind is None else stand_in_headers(name, behind)

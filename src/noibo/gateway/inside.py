@@ -10,20 +10,22 @@ from starlette.types import ASGIApp, Message
 
 from noibo.gateway.access.identity import Identity
 from noibo.gateway.callers import Caller
+from noibo.privacy.judgement import HEADER
 from noibo.wire.management import PRIORITY_HEADER
 
 log = logging.getLogger(__name__)
 
 
 async def ask(
-    app: ASGIApp, path: str, body: bytes, caller: Caller
+    app: ASGIApp, path: str, body: bytes, caller: Caller, label: str = ""
 ) -> tuple[int, Mapping[str, str], bytes]:
-    """Post `body` for a caller; the answer's status, headers and body. Cancelling it ends the
-    work."""
+    """Post `body` for a caller; the answer's status, headers and body. `label`: what was said of
+    it. Cancelling it ends the work."""
     said = {
         "content-type": "application/json",
         "content-length": str(len(body)),
         PRIORITY_HEADER: caller.priority.name.lower(),
+        **({HEADER: label} if label else {}),
     }
     scope = {
         "type": "http",

@@ -51,7 +51,10 @@ OPEN: Final = frozenset(
     )
 )
 # What a page may read of an answer besides its body.
-_READABLE: Final = ["x-noibo-model", "x-noibo-cut", "x-noibo-queue", "x-request-id", "retry-after"]
+_READABLE: Final = [
+    *("x-noibo-model", "x-noibo-cut", "x-noibo-queue", "x-request-id", "retry-after"),
+    *("x-noibo-receipt", "x-noibo-route", "x-noibo-route-why"),
+]
 _HOST: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([\w.-]+))(?::[0-9]{1,5})?", re.ASCII)
 _NOT_FOR_PAGES: Final = "Only a page of this server, or a program, may ask for this."
 

@@ -1,10 +1,10 @@
 """The one path of a request, without HTTP.
 
     resolve the model → wait for a slot of a ready worker → the engine's dialect → the context
-    contract → an open stream
+    contract → leave, where the model is not on this machine (`leaving`) → an open stream
 
-Privacy, documents, routing, budgets and the ledger get their places between
-these steps as they are built. Nothing is served any other way.
+Which model of a virtual one is asked is decided before it (`routed`): each attempt comes this way.
+Nothing is served any other way.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 from noibo.engines import asking, line
 from noibo.engines.engine import FORMS, Engine, Model, Verb
+from noibo.engines.remote.clearance import Clearance
 from noibo.engines.supervision import keep_alive
 from noibo.engines.supervision.claim import Claim
 from noibo.engines.supervision.lease import Lease
@@ -27,12 +28,14 @@ from noibo.engines.worker import Worker
 from noibo.errors import InvalidRequest, NoiboError, WorkerDied
 from noibo.gateway.callers import Caller
 from noibo.gateway.parts import require_readable
+from noibo.gateway.routed.attempt import ATTEMPT
 from noibo.gateway.tokens import Tokens
 from noibo.gateway.watching.record import Record, current
 from noibo.gateway.window.cut import Cut
 from noibo.gateway.window.fitting import Fitting
 from noibo.gateway.window.policy import Policies, Policy, Wish
 from noibo.gateway.window.prompts import ask_of_chat
+from noibo.privacy.walk import OWN
 from noibo.wire import body
 from noibo.wire.body import Fields, Json
 from noibo.wire.completion import bound_probs
@@ -66,7 +69,10 @@ class Request:
     @classmethod
     def parse(cls, path: str, text: bytes, caller: Caller = Caller()) -> Request:
         """Read only what a decision needs; everything else stays bytes."""
-        return cls.of(path, body.read_fields(text), caller)
+        fields = body.read_fields(text)
+        if OWN in fields:
+            current().own = fields.pop(OWN)
+        return cls.of(path, fields, caller)
 
     @classmethod
     def of(
@@ -157,11 +163,22 @@ class Pipeline:
     session: line.Session
     foreign_session: line.Session | None = None
     policies: Policies = Policies()
+    clearance: Clearance | None = None
+
+    def is_outside(self, model: Model) -> bool:
+        """True for one that is asked beyond this machine."""
+        place = getattr(self.supervisor.engine(model.engine), "place", None)
+        return place is not None and bool(place(model.name).outside)
+
+    def expect(self, model: Model) -> None:
+        """It is going to be asked."""
+        if self.clearance is not None and self.is_outside(model):
+            self.clearance.expect()
 
     def upstream(self, worker: Worker, lease: Lease | None = None) -> Upstream:
         """A worker, to be talked to; by its lease one elsewhere may be left in peace meanwhile."""
         foreign = self.foreign_session if worker.engine.foreign else None
-        return Upstream(worker, foreign or self.session, lease)
+        return Upstream(worker, foreign or self.session, lease, self.clearance)
 
     def open(
         self, request: Request, told: Callable[[Ticket], None] = lambda ticket: None
@@ -177,7 +194,8 @@ class Pipeline:
     ) -> AsyncIterator[Stream]:
         model = await self.resolve(request.model)
         record = current()
-        record.asks(model)
+        record.asks(model, request.model)
+        self.expect(model)
         await self._check(request, model)
         async with contextlib.AsyncExitStack() as leaving:
             try:
@@ -202,7 +220,8 @@ class Pipeline:
         tokenised needs no slot."""
         model = await self.resolve(errand.model)
         record = current()
-        record.asks(model)
+        record.asks(model, errand.model)
+        self.expect(model)
         model = self.supervisor.engine(model.engine).serving(model, errand.verb)
         claim = Claim(
             model,
@@ -267,10 +286,13 @@ class Pipeline:
         upstream = self.upstream(worker, lease)
         cut = request.wish.cut
         choices, fields = await self._prepared(request, model, worker, leaving)
+        attempt = ATTEMPT.get()
         if fitted := await self._fitting(request, model).fit(upstream, fields):
             cut = fitted.after(cut)
         response = await leaving.enter_async_context(upstream.generate(request.path, fields))
-        tokens, chunks = Tokens(upstream.worker), upstream.chunks(response)
+        tokens, chunks = _heard(upstream, model), upstream.chunks(response)
+        if attempt is not None and response.status == 200:
+            chunks = attempt.heard(chunks, chat=request.chat, streamed=True)
         counts = request.streamed and _COUNT in fields and _COUNT not in request.fields
         name, waited_s = model.called, lease.waited_s
         return Stream(upstream, response, chunks, tokens, name, waited_s, choices, cut, counts)
@@ -299,6 +321,8 @@ class Pipeline:
         if request.choices > 1 and worker.engine.several:
             choices += await self._more(request, worker, leaving)
             fields["n"] = body.raw(choices)
+        if (attempt := ATTEMPT.get()) is not None:
+            attempt.ask(fields, chat=request.chat)
         asking.apply(worker.model.defaults, fields, chat=request.chat)
         worker.engine.prepare(fields, streamed=request.streamed)
         return choices, fields
@@ -338,19 +362,24 @@ class HandedOn:
         self._lease = pipeline.supervisor.lease(request.claim(model), tell)
 
     async def __aenter__(self) -> Stream:
-        self._record.asks(self._model)
+        self._record.asks(self._model, self._request.model)
+        self._pipeline.expect(self._model)
         worker = await self._lease.__aenter__()
         upstream = self._pipeline.upstream(worker, self._lease)
+        request, attempt = self._request, ATTEMPT.get()
+        fields = request.fields
+        if attempt is not None:
+            attempt.ask(fields := dict(fields), chat=request.chat)
         try:
-            generation = self._generation = upstream.generate(
-                self._request.path, self._request.fields
-            )
+            generation = self._generation = upstream.generate(request.path, fields)
             response = await generation.__aenter__()
         except BaseException as exc:
             await self._lease.__aexit__(type(exc))
             raise
         waited, chunks = self._lease.waited_s, upstream.chunks(response)
-        tokens, name = Tokens(upstream.worker), self._model.name
+        if attempt is not None and response.status == 200:
+            chunks = attempt.heard(chunks, chat=request.chat, streamed=request.streamed)
+        tokens, name = _heard(upstream, self._model), self._model.name
         self._stream = Stream(upstream, response, chunks, tokens, name, waited)
         return self._stream
 
@@ -365,6 +394,14 @@ class HandedOn:
             await self._generation.__aexit__(kind, exc, trace)
         finally:
             await self._lease.__aexit__(kind)
+
+
+def _heard(upstream: Upstream, model: Model) -> Tokens:
+    """What counts the tokens of an answer. Of one from elsewhere the border keeps account."""
+    tokens = Tokens(upstream.worker)
+    if upstream.worker.reach is None or not upstream.worker.reach.place.outside:
+        current().heard.append((model, tokens))
+    return tokens
 
 
 def _telling(record: Record, told: Callable[[Ticket], None]) -> Callable[[Ticket], None]:

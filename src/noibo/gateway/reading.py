@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
@@ -12,15 +12,21 @@ from noibo.errors import BodyEncoded, BodyTooLarge
 from noibo.gateway.intake import SMALL, Share
 from noibo.gateway.off_loop import off_loop
 from noibo.gateway.services import services_of
+from noibo.gateway.watching.record import current
+from noibo.privacy.walk import OWN
 from noibo.wire import body
 from noibo.wire.body import Fields
 
 Read = TypeVar("Read")
+BODY: Final = "noibo.body"  # in a scope: what has been read of it already
 
 
 async def read_fields(request: Request) -> Fields:
     """The fields of a JSON body. Raises `InvalidRequest`, `BodyTooLarge`, `ClientDisconnect`."""
-    return await read(request, body.read_fields)
+    fields = await read(request, body.read_fields)
+    if OWN in fields:  # for noibo alone, whatever the API
+        current().own = fields.pop(OWN)
+    return fields
 
 
 async def read(request: Request, work: Callable[[bytes], Read]) -> Read:
@@ -32,6 +38,8 @@ async def read(request: Request, work: Callable[[bytes], Read]) -> Read:
 async def read_body(request: Request, most: int | None = None) -> bytes:
     """The body, up to `most` or the limit. Raises `BodyTooLarge`, `BodyEncoded`, `QueueFull`,
     `ClientDisconnect`."""
+    if (known := request.scope.get(BODY)) is not None:  # it was read before, to be looked at
+        return bytes(known)
     services = services_of(request)
     limit = services.settings.server.max_body_bytes
     if most is not None:

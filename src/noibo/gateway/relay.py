@@ -17,13 +17,23 @@ import msgspec
 
 from noibo import settings
 from noibo.errors import EngineError
-from noibo.gateway.engine_events import END, NONSENSE, broke_off, decoded, object_in, whole_events
+from noibo.gateway.engine_events import (
+    END,
+    NONSENSE,
+    broke_off,
+    decoded,
+    object_in,
+    require_answer,
+    whole_events,
+)
 from noibo.gateway.exchange import Exchange
 from noibo.gateway.pipeline import Pipeline, Request, Stream
 from noibo.gateway.pulse import Pulse
 from noibo.gateway.reply import Reply, header
+from noibo.gateway.routed.attempt import ATTEMPT
 from noibo.gateway.teller import Teller
 from noibo.gateway.waiting import Waiting
+from noibo.gateway.watching.record import current
 from noibo.gateway.window.cut import Cut
 from noibo.wire import openai, sse
 from noibo.wire.body import Json
@@ -109,6 +119,8 @@ class Relay(Exchange):
                 reply.quiet = ended = ended or self.is_end(block)
                 reads = stream.engine.is_progress(block)
                 tokens.count(block, reads=reads)
+                if ended:
+                    current().keep()
                 await reply.say(self._for_caller(stream, block, reads=reads))
         if not ended:
             raise broke_off(stream.worker)
@@ -119,7 +131,10 @@ class Relay(Exchange):
 
     async def _hand_on(self, stream: Stream, reply: Reply) -> None:
         """A foreign engine's whole answer, unread."""
+        attempt = ATTEMPT.get()
         said = await stream.upstream.whole(stream.response)
+        require_answer(stream.worker, said)
+        said = said if attempt is None else attempt.whole(said)
         stream.tokens.told(said)
         await reply.whole(200, said)
 

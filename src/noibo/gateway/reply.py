@@ -89,6 +89,7 @@ class Reply:
                 await self._body(self._voice.last_event(error), more=False)
 
     async def _whole(self, status: int, body: bytes, more: Iterable[tuple[bytes, bytes]]) -> None:
+        current().keep()
         about = [header("content-type", "application/json")]
         about.append(header("content-length", str(len(body))))
         await self._start(status, [*about, *self.headers, *more])

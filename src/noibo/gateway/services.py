@@ -20,14 +20,18 @@ from noibo.gateway.gate import Gate
 from noibo.gateway.intake import BODIES, Intake
 from noibo.gateway.pipeline import Pipeline
 from noibo.gateway.responses.background import Backgrounds
+from noibo.gateway.routed.virtual import Virtual
 from noibo.gateway.stored import Opening
 from noibo.gateway.watching.ended import told_to
+from noibo.gateway.watching.kept import kept_by
 from noibo.gateway.watching.metrics import Metrics
 from noibo.gateway.watching.record import Record
 from noibo.modelstore.management.management import Management
 from noibo.settings import Settings
 
 if TYPE_CHECKING:
+    from noibo.gateway.leaving.border import Border
+    from noibo.gateway.routed.choosing import Chooser
     from noibo.gateway.watching.spans import Spans
 
 
@@ -48,6 +52,7 @@ class Services:
     stored: Opening
     office: Office
     stop_server: Callable[[], None]
+    border: Border
     home_token: str  # what the commands of who runs this server send; it stands in server.json
     spans: Spans | None = None
     metrics: Metrics = field(default_factory=Metrics)
@@ -61,9 +66,15 @@ class Services:
     preload_error: str = ""
     preloaded: bool = False
     watched: Callable[[Record], None] = field(init=False)
+    kept: Callable[[Record], None] = field(init=False)
+    virtual: Virtual = field(init=False)
+    chooser: Chooser = field(init=False)
 
     def __post_init__(self) -> None:
         self.watched = told_to(self.metrics, self.spans)
+        self.kept = kept_by(self.border.accounts)
+        self.virtual = Virtual.of(self.settings)
+        self.chooser = new_chooser(self)
         self.intake = Intake(BODIES * self.settings.server.max_body_bytes)
         self.batches = BatchRunner(self.stored, self.office.ring)
 
@@ -72,6 +83,13 @@ class Services:
         if worker.state is not State.READY:
             return None
         return await self.pipeline.upstream(worker).busy_slots()
+
+
+def new_chooser(services: Services) -> Chooser:
+    """It asks these services, which have it."""
+    from noibo.gateway.routed.choosing import Chooser
+
+    return Chooser(services, services.virtual)
 
 
 def services_of(request: Request) -> Services:

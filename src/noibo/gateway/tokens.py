@@ -53,6 +53,11 @@ class Tokens:
             self._settle(found)
 
     @property
+    def worker(self) -> Worker:
+        """Whose answer it is."""
+        return self._worker
+
+    @property
     def prompt(self) -> int:
         """Tokens of its prompt, as far as was said."""
         return self._counted.prompt

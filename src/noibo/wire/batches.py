@@ -80,12 +80,12 @@ class Line:
     custom_id: str
     body: bytes
 
-    def answered(self, status: int, body: bytes) -> bytes:
-        """The line that tells its answer."""
+    def answered(self, status: int, body: bytes, request: str = "") -> bytes:
+        """The line that tells its answer. `request`: the id by which it is known here."""
         said = body if is_json(body) else _NO_JSON
         response = {
             "status_code": status,
-            "request_id": ids.new("req"),
+            "request_id": request or ids.new("req"),
             "body": msgspec.Raw(said),
         }
         return self._told(response, None)

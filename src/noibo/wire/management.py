@@ -21,6 +21,13 @@ MODEL_HEADER: Final = "X-Noibo-Model"
 CONTEXT_HEADER: Final = "X-Noibo-Context"
 # What was cut of a request.
 CUT_HEADER: Final = "X-Noibo-Cut"
+# What a request is at least, of privacy.labels. Of an answer: what became of it, and how a virtual
+# model chose who answers.
+LABEL_HEADER: Final = "X-Noibo-Label"
+RECEIPT_HEADER: Final = "X-Noibo-Receipt"
+ROUTE_HEADER: Final = "X-Noibo-Route"
+WHY_HEADER: Final = "X-Noibo-Route-Why"
+RECEIPTS: Final = f"{ROOT}/receipts"  # and the id of a request: the whole of its receipt
 # How a request stands in the queue, or how long it waited there.
 QUEUE_HEADER: Final = "X-Noibo-Queue"
 

@@ -1,2 +1,3 @@
-"""Models of another server of this machine that speaks OpenAI's protocol: Ollama, vLLM, LM Studio,
-llama-server, another noibo. Nothing is started: they are reached."""
+"""Models of another server that speaks OpenAI's protocol: Ollama, vLLM, LM Studio, llama-server,
+another noibo on this machine; or one elsewhere, as OpenRouter's. Nothing is started: they are
+reached."""

@@ -1,7 +1,8 @@
 """The remote engine: a server that runs already, and that noibo hands requests on to.
 
 It has no process of ours, so it takes no memory, nothing is started and nothing gives way to it.
-Requests go to it as they came, and what it cannot do it says itself.
+Requests go to it as they came, and what it cannot do it says itself. One that is not on this
+machine is only asked with leave: see `clearance`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from noibo.engines.memory.size import Need, Size, Use
 from noibo.engines.remote.breaker import Breakers
 from noibo.engines.remote.dialect import Dialect, OpenAi
 from noibo.engines.remote.keys import key_of
-from noibo.engines.remote.place import require_here
+from noibo.engines.remote.place import Place
 from noibo.engines.worker import BUSY
 from noibo.errors import NotSupported
 from noibo.model_settings import ModelSettings
@@ -58,11 +59,10 @@ class Remote:
     def __init__(
         self, models: Mapping[str, ModelSettings], breakers: Breakers | None = None
     ) -> None:
-        """Raises `SettingsError` for an address that is closed."""
+        """Raises `SettingsError` for an address that is none."""
         self._models = {name: own for name, own in models.items() if own.engine == self.name}
         self.breakers = breakers or Breakers()
-        for name, own in self._models.items():
-            require_here(name, own.base_url)
+        self._places = {name: Place.of_model(name, own) for name, own in self._models.items()}
 
     def serving(self, model: Model, verb: Verb) -> Model:
         if self.verbs[verb] is Support.NONE:
@@ -87,6 +87,10 @@ class Remote:
     def _own(self, name: str) -> ModelSettings:
         return self._models[name]
 
+    def place(self, name: str) -> Place:
+        """Where a model is."""
+        return self._places.get(name) or Place.of_model(name, self._own(name))
+
     def sizes(
         self, model: Model, limits: settings.Engine, use: Use, kept_bytes: int
     ) -> Sequence[Size]:
@@ -105,18 +109,18 @@ class Remote:
         """How a model is got at. Raises `SettingsError` where its key is not to be had."""
         own = self._own(name)
         first_s = own.first_s or BUSY * limits.answer_stall_s
-        url = own.base_url.rstrip("/")
-        there = own.model or name
+        place, there = self.place(name), own.model or name
         return Reach(
-            url,
+            place,
             key_of(own.api_key),
             there,
             self._dialect(there, own, limits),
-            self.breakers.of(url),
+            self.breakers.of(place.url),
             Patience(
                 line.Waits(own.connect_s or line.CONNECT_S, first_s, own.stall_s or first_s),
                 own.retries,
             ),
+            own.trusted,
         )
 
     def _dialect(self, there: str, own: ModelSettings, limits: settings.Engine) -> Dialect:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from noibo.engines import line
@@ -18,6 +18,7 @@ from noibo.engines.remote import waits
 from noibo.engines.remote.answer import Answer, Said
 from noibo.engines.remote.breaker import Open, Permit
 from noibo.engines.remote.dialect import Question
+from noibo.engines.remote.keyless import without
 
 if TYPE_CHECKING:
     from noibo.engines.remote.reached import Reached
@@ -34,6 +35,10 @@ class _NotNow(Exception):
         self.response = response
 
 
+# Leave for one attempt with so many bytes, where the server is not on this machine.
+Depart = Callable[[str, bytes], Awaitable[line.Leave]]
+
+
 class Attempts:
     """Posts to one server. `rest` waits, and holds nothing meanwhile."""
 
@@ -42,10 +47,12 @@ class Attempts:
         worker: Reached,
         session: line.Session,
         rest: Callable[[float], Awaitable[None]],
+        depart: Depart | None = None,
     ) -> None:
         self._worker = worker
         self._session = session
         self._rest = rest
+        self._depart = depart
         self._sent_at = 0.0
 
     async def post(
@@ -81,6 +88,8 @@ class Attempts:
                 if response.status < 400:
                     return question.told(Answer(response, permit))
                 response, other = await _reconsidered(question, response)
+            except line.Untrusted:
+                raise  # the same the next time
             except (line.Unreachable, line.Broken) as failed:
                 begun = isinstance(failed, line.Broken) and failed.begun
                 if begun or not self._may_again(tried):
@@ -127,13 +136,16 @@ class Attempts:
             raise _NotNow(response)
         return response
 
-    def _send(self, path: str, body: bytes) -> Coroutine[Any, Any, line.Response]:
+    async def _send(self, path: str, body: bytes) -> line.Response:
         """One attempt. Raises `line.Silent` where nothing comes in time."""
-        worker, self._sent_at = self._worker, time.monotonic()
-        url = worker.address(path)
+        worker, url = self._worker, self._worker.address(path)
+        leave = None if self._depart is None else await self._depart(url, body)
+        self._sent_at = time.monotonic()
         if body:
-            return self._session.post(url, body, worker.headers, worker.waits)
-        return self._session.get(url, worker.headers, worker.waits)
+            said = await self._session.post(url, body, worker.headers, worker.waits, leave)
+        else:
+            said = await self._session.get(url, worker.headers, worker.waits, leave)
+        return without(worker.key, said)
 
 
 async def _reconsidered(

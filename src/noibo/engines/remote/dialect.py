@@ -15,14 +15,15 @@ import msgspec
 from noibo.engines import line
 from noibo.engines.engine import plain
 from noibo.engines.remote.answer import Document, Told, itself, refusal
-from noibo.errors import NotSupported
+from noibo.errors import NotSupported, UpstreamFailed
+from noibo.model_settings import FIRST_THERE
 from noibo.wire.body import UNREADABLE
 
 # Asks what has to be known first: where, and with which body; an empty one gets.
 Fetch: TypeAlias = Callable[[str, bytes], Awaitable[line.Response]]
 NO_SUCH_CALL: Final = frozenset({405, 501})  # and a 404 that says so
 _COUNT: Final = "/v1/chat/completions/input_tokens"
-_OF_TOKENS: Final = frozenset({"/tokenize", "/detokenize", "/apply-template", _COUNT})
+OF_TOKENS: Final = frozenset({"/tokenize", "/detokenize", "/apply-template", _COUNT})
 # How a 404 in OpenAI's shape begins where it is of the address: llama-server's, and OpenAI's own.
 _OF_NO_CALL: Final = ("File Not Found", "Invalid URL")
 
@@ -60,7 +61,7 @@ class Dialect(Protocol):
 class OpenAi:
     """OpenAI's API: what goes there is as it came, but for the model's name. Calls for tokens it
     has not: llama-server has them, and vLLM in other words. What both know goes to both. `missing`:
-    calls that the server was found not to have."""
+    calls that the server was found not to have. A `model` of `*` is the first that it lists."""
 
     looks = "/v1/models"
 
@@ -72,8 +73,11 @@ class OpenAi:
     async def question(
         self, path: str, fields: Mapping[str, Any], fetch: Fetch, keep_alive: float | None
     ) -> Question:
+        if self.model == FIRST_THERE:
+            self.model = await _first_there(fetch)
+            self._named = msgspec.Raw(msgspec.json.encode(self.model))
         named = {**fields, "model": self._named}
-        if path not in _OF_TOKENS:
+        if path not in OF_TOKENS:
             return Question(path, msgspec.json.encode(named))
         if path in self.missing:
             raise NotSupported(_cannot(path))
@@ -87,7 +91,8 @@ class OpenAi:
 
     def found(self, said: Any) -> str:
         names = [str(one["id"]) for one in said["data"]]
-        there = "" if self.model in names or not names else f", {self.model} not among them"
+        known = self.model in {*names, FIRST_THERE}
+        there = "" if known or not names else f", {self.model} not among them"
         return f"{len(names)} model{'s' * (len(names) != 1)}{there}"
 
     def _of_tokens(self, path: str, fields: Mapping[str, Any]) -> Question:
@@ -125,6 +130,21 @@ class OpenAi:
             return answer if answer.status != 200 else Told(answer, Document(tell))
 
         return Question(asked, msgspec.json.encode(fields), told, otherwise)
+
+
+async def _first_there(fetch: Fetch) -> str:
+    """The name of the first model that a server lists."""
+    async with await fetch(OpenAi.looks, b"") as response:
+        said = await response.read()
+    try:
+        if response.status != 200:
+            raise ValueError(f"status {response.status}")
+        return str(msgspec.json.decode(said)["data"][0]["id"])
+    except (*UNREADABLE, LookupError, TypeError, ValueError) as exc:
+        raise UpstreamFailed(
+            f"The server there lists no model that could be asked ({exc}).",
+            next_step="See what it serves at its /v1/models, or name the model in noibo.toml.",
+        ) from exc
 
 
 def _cannot(path: str) -> str:

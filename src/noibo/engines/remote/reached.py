@@ -6,6 +6,7 @@ ready as soon as it is wanted; whether the other server answers shows when it is
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from noibo.engines.memory.machine import Machine
 from noibo.engines.remote.breaker import Breaker, Open
 from noibo.engines.remote.waits import REFUSES_US
 from noibo.engines.worker import State, Worker
-from noibo.errors import EngineError, UpstreamFailed
+from noibo.errors import EngineError, UpstreamFailed, UpstreamSilent
 
 
 class Reached(Worker):
@@ -48,6 +49,12 @@ class Reached(Worker):
         self.began = time.monotonic()
         self._move(State.READY)
 
+    @functools.cached_property
+    def headers(self) -> dict[str, str]:
+        """Who asks is said where many turn away what does not say it."""
+        usual = super().headers
+        return {**usual, "User-Agent": "noibo"} if self.reach.place.outside else usual
+
     @property
     def breaker(self) -> Breaker:
         """Of its address."""
@@ -73,7 +80,7 @@ class Reached(Worker):
         )
 
     def silent(self, seconds: float) -> EngineError:
-        return UpstreamFailed(
+        return UpstreamSilent(
             f"{self.model.name} is reached at {self.url}, which said nothing for {seconds:g} s.",
             next_step="See what the server there does.",
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -17,15 +18,22 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from noibo.access import api_key
+from noibo.access.audit import DONE, FAILED
+from noibo.access.grant import Permission
 from noibo.access.user import LOCAL, page_token
-from noibo.errors import Forbidden, NoiboError, Unauthorized
+from noibo.errors import Forbidden, LedgerError, NoiboError, Unauthorized
 from noibo.gateway.access.arrival import Arrival
 from noibo.gateway.access.identity import Identity
 from noibo.gateway.access.permissions import needed, require
 from noibo.gateway.services import Services, services_in
+from noibo.gateway.watching.places import NOWHERE, method_of
+from noibo.gateway.watching.record import current
+
+log = logging.getLogger(__name__)
 
 COOKIE: Final = "noibo_session"
 PAGE_TOKEN: Final = "x-noibo-csrf"  # noqa: S105 - the name of a header
+_SAID_BY_THE_OFFICE: Final = ("/noibo/v1/keys", "/noibo/v1/users")
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -37,21 +45,29 @@ class Doorman:
         self._respond = respond
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self._app
+        app, act = self._app, None
         if scope["type"] == "http":
             try:
-                await self._let_in(scope)
+                act = await self._let_in(scope)
             except NoiboError as refusal:
                 app = self._respond(Request(scope), refusal)
-        await app(scope, receive, send)
+        if act is None:
+            await app(scope, receive, send)
+            return
+        try:
+            await app(scope, receive, send)
+        finally:
+            await _write_end(scope, act)
 
-    async def _let_in(self, scope: Scope) -> None:
+    async def _let_in(self, scope: Scope) -> int | None:
+        """The number of the act in the audit log, where this is one."""
         if Identity.known(scope):  # of our own, or this request under its other path: judged before
             Identity.of(scope).put(scope)
-            return
+            return None
         identity = await self._who(scope, Arrival.of(scope))
         identity.put(scope)
         require(identity.grant, scope["method"], scope["path"], identity.said)
+        return await _write_down(scope)
 
     async def _who(self, scope: Scope, arrival: Arrival) -> Identity:
         services, token, near = services_in(scope), sent_key(arrival), not arrival.remote
@@ -59,7 +75,8 @@ class Doorman:
         if api_key.is_ours(token):
             key, grant = await services.office.ring.key(token)
             by = f"key:{key.id}"
-            return Identity(by, key.owner, grant, by, f"The key {key.name!r}", near)
+            said = f"The key {key.name!r}"
+            return Identity(by, key.owner, grant, by, said, near, key.name)
         if (cookie := cookie_of(scope)) and (found := await _session(services, cookie, near)):
             if scope["method"] not in _READS and asked is not None:
                 _require_page_token(arrival, cookie)
@@ -74,6 +91,34 @@ class Doorman:
             next_step="Send `Authorization: Bearer noibo_…`; `noibo key create NAME` makes one on "
             "the machine that it runs on.",
         )
+
+
+async def _write_down(scope: Scope) -> int | None:
+    """What only admins may do is written down, by its route: a path is the caller's words. Of keys
+    and users, the office says more itself; where there is no route nothing is done."""
+    method, path = scope["method"], scope["path"]
+    if method in _READS or needed(method, path) is not Permission.ADMIN:
+        return None
+    audit, route = services_in(scope).office.audit, current().route
+    if audit is None or route == NOWHERE or path.startswith(_SAID_BY_THE_OFFICE):
+        return None
+    about = f"{method_of(method)} {route}"
+    try:
+        return await audit.begin("route", about)
+    except LedgerError as error:  # a server must be stoppable on a full disk too
+        log.error("%s is not in the audit log: %s", about, error)
+        return None
+
+
+async def _write_end(scope: Scope, act: int) -> None:
+    """How it ended; and what it was done to, by the name that this has here."""
+    audit, record = services_in(scope).office.audit, current()
+    assert audit is not None  # noqa: S101 - the act is in it
+    done = 0 < record.status < 400 and not (record.error or record.left)
+    if done:
+        await audit.end(act, DONE, {"name": record.acted_on} if record.acted_on else None)
+    else:
+        await audit.end(act, FAILED, {"why": record.error or str(record.status)})
 
 
 async def _session(services: Services, cookie: str, near: bool) -> Identity | None:

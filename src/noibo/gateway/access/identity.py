@@ -12,11 +12,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final
 
+from noibo.access.audit import ACTING
 from noibo.access.grant import EVERYTHING, Grant
 from noibo.access.user import LOCAL, User
 from noibo.errors import TELLS_LINES, Forbidden
 
 _IN_SCOPE: Final = "noibo.identity"
+BY_KEY: Final = "key:"  # in front of a key's id
 BY_USER: Final = "user:"  # in front of the name of one who is signed in
 
 
@@ -32,11 +34,13 @@ class Identity:
     by: str = ""  # `key:ID` or `user:NAME`; empty for who is on this machine
     said: str = "Whoever works on this machine"  # in a refusal
     near: bool = False
+    key_name: str = ""  # what its key is called by who gave it out
 
     def put(self, scope: MutableMapping[str, Any]) -> None:
         """Let the request carry it, and all that is done for it from here on."""
         scope[_IN_SCOPE] = self
         _NOW.set(self)
+        ACTING.set(self.by)
         TELLS_LINES.set(self.grant.role == "admin")
 
     @classmethod

@@ -5,6 +5,7 @@ used by who may use its model, or the adapter by its own name, which gives nobod
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
+from contextvars import ContextVar
 
 from noibo.access.grant import Grant
 from noibo.engines.engine import Model
@@ -12,12 +13,17 @@ from noibo.errors import NoiboError
 from noibo.gateway.access.identity import now
 from noibo.model_settings import USE
 
+# The virtual model that a request was sent to, which who asks may use: so they may its candidates.
+STANDS_FOR: ContextVar[str] = ContextVar("noibo.stands_for", default="")
 Resolve = Callable[[str], Awaitable[Model]]
 Rows = Callable[[], Awaitable[list[tuple[str, float]]]]
 
 
-def allowed(resolve: Resolve, aliases: Collection[str] = ()) -> Resolve:
-    """The same, but what may not be used is refused with `Forbidden`."""
+def allowed(
+    resolve: Resolve, aliases: Collection[str] = (), virtual: Collection[str] = ()
+) -> Resolve:
+    """The same, but what may not be used is refused with `Forbidden`. The name of a `virtual` model
+    opens what stands behind it to who asks by that name, and by no other."""
 
     async def leads_to(alias: str, model: Model) -> bool:
         try:
@@ -28,7 +34,8 @@ def allowed(resolve: Resolve, aliases: Collection[str] = ()) -> Resolve:
 
     async def guarded(name: str) -> Model:
         model, who = await resolve(name), now()
-        if not who.grant.may_use(model.name):
+        by_virtual = STANDS_FOR.get() or (name in virtual and who.grant.may_use(name))
+        if not (who.grant.may_use(model.name) or by_virtual):
             names = [one for one in aliases if who.grant.may_use(one)]
             leading = [one for one in names if await leads_to(one, model)]
             who.require_model(model.called, model.name, *leading)

@@ -31,6 +31,7 @@ _TABLE: Final[Mapping[Permission, str]] = {
         POST /audio/transcriptions /v1/audio/transcriptions /v1/audio/translations /v1/audio/speech
         POST /v1/images/generations /v1/images/edits /v1/images/variations
         POST /v1/chat/completions/control
+        POST /noibo/v1/feedback
     """,
     Permission.KEEP: """
         GET POST DELETE /v1/responses /v1/responses/* /v1/responses/*/* /responses
@@ -46,6 +47,7 @@ _TABLE: Final[Mapping[Permission, str]] = {
         GET /noibo/v1/status /noibo/v1/workers /noibo/v1/openapi.json
         GET /noibo/v1/models /noibo/v1/models/** /noibo/v1/catalog
         GET PATCH DELETE /noibo/v1/session
+        GET /noibo/v1/receipts/* /noibo/v1/usage
     """,
     Permission.MANAGE: """
         GET /slots /noibo/v1/engines /noibo/v1/queue /noibo/v1/search /noibo/v1/store/usage /metrics

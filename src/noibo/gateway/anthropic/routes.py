@@ -15,6 +15,7 @@ from noibo.gateway.anthropic.request import Asked
 from noibo.gateway.anthropic.teller import MessageTeller
 from noibo.gateway.callers import Caller
 from noibo.gateway.exchange import Once
+from noibo.gateway.inquiry import stood_in
 from noibo.gateway.off_loop import off_loop
 from noibo.gateway.reading import read_fields
 from noibo.gateway.relay import Relay
@@ -58,6 +59,7 @@ async def count_tokens(request: Request) -> Response:
     errand = pipeline.Errand(Verb.TOKENISE, name, _caller(request))
 
     async def count(reply: Reply) -> Json:
+        reply.headers += stood_in(services, name)
         say_after_s = services.settings.queue.say_after_s
         with Waiting(reply, say_after_s, streamed=False) as waiting:
             _, found = await services.pipeline.ask_of_chat(

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
+from noibo.privacy.judgement import LABEL
+from noibo.privacy.walk import OWN
 from noibo.wire.batch_usage import Usage
 from noibo.wire.batches import ACTIVE, WINDOW
 from noibo.wire.body import Json
@@ -56,6 +58,11 @@ class Batch:
     @property
     def endpoint(self) -> str:
         return str(self.body["endpoint"])
+
+    @property
+    def label(self) -> str:
+        """What was said of all its lines; empty where nothing was."""
+        return str((self.body.get(OWN) or {}).get(LABEL, ""))
 
     @property
     def active(self) -> bool:

@@ -6,7 +6,6 @@ import asyncio
 import math
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -17,7 +16,7 @@ from noibo.gateway.batches.records import BatchRecords, change_in
 from noibo.gateway.batches.rows import Rest
 from noibo.gateway.files.card import Card
 from noibo.gateway.files.contents import Incoming
-from noibo.gateway.files.files import Files
+from noibo.gateway.files.files import Content, Files
 from noibo.wire.batch_usage import Usage
 from noibo.wire.body import Json
 from noibo.wire.files import BATCH_OUTPUT
@@ -64,7 +63,7 @@ async def finish(batch: Batch, records: BatchRecords, files: Files) -> None:
         await files.keep(kept, say)
 
 
-async def _input(batch: Batch, files: Files) -> Path | None:
+async def _input(batch: Batch, files: Files) -> Content | None:
     """Where the input lies; None where it is gone: what is done is told, and nothing of the
     rest."""
     card = await files.get(batch.owner, batch.input_file_id, expired=True)
@@ -85,6 +84,7 @@ def _card(batch: Batch, incoming: Incoming, what: str) -> Card:
         bytes=incoming.size,
         name=f"{batch.id}_{what}.jsonl",
         expires_at=None if lifetime is None else now + lifetime,
+        label=batch.label,
     )
 
 

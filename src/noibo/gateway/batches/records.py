@@ -7,7 +7,7 @@ that have no result are those that are still to be asked.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -22,6 +22,7 @@ from noibo.gateway.callers import Caller
 from noibo.gateway.files.files import lives
 from noibo.gateway.page import Page, listed
 from noibo.gateway.page_rows import rows_of
+from noibo.privacy.walk import OWN
 from noibo.wire import ids
 from noibo.wire.batches import ACTIVE, WINDOW_S, Asked
 from noibo.wire.body import Json
@@ -37,15 +38,19 @@ class BatchRecords:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    async def add(self, caller: Caller, asked: Asked) -> Batch:
-        """A new one, whose input is still to be looked at. Raises `InvalidRequest` without a file
-        for it."""
+    async def add(
+        self, caller: Caller, asked: Asked, label: Mapping[str, str] | None = None
+    ) -> Batch:
+        """A new one, whose input is still to be looked at. `label`: what was said of it, which
+        holds for all its lines. Raises `InvalidRequest` without a file for it."""
         now = time.time()
-        body = {
+        body: Json = {
             "endpoint": asked.endpoint,
             "metadata": asked.metadata,
             "output_lifetime_s": asked.output_lifetime_s,
         }
+        if label:
+            body[OWN] = dict(label)
         batch = Batch(
             ids.new("batch"),
             caller.owner,
@@ -137,6 +142,21 @@ class BatchRecords:
                 yield await self._rows(page.order_by(line))
             after = sizes[-1][0]
 
+    async def older_than(self, before: float) -> int:
+        """How many were made before a time, and are at their end."""
+        asked = sa.select(sa.func.count()).select_from(batches).where(*_old(before))
+        return int((await self._rows(asked))[0][0])
+
+    async def forget(self, before: float) -> int:
+        """Take those away that were made before a time and are at their end; how many that were.
+        Their results in files are files."""
+        old = sa.select(batches.c.id).where(*_old(before)).limit(_AT_A_TIME)
+        gone = batches.delete().where(batches.c.id.in_(old))
+        count = 0
+        while some := await self.database.write(lambda found: found.execute(gone).rowcount):
+            count += some
+        return count
+
     async def forget_results(self) -> None:
         """Of all that are at their end: their results stand in files. Some at a time, since others
         want the database too."""
@@ -157,6 +177,10 @@ class BatchRecords:
 
     async def _rows(self, asked: sa.Select[Any]) -> Sequence[Any]:
         return await self.database.read(lambda connection: connection.execute(asked).all())
+
+
+def _old(before: float) -> tuple[sa.ColumnElement[bool], ...]:
+    return batches.c.created_at < before, batches.c.status.not_in(ACTIVE)
 
 
 def change_in(

@@ -10,9 +10,13 @@ from fastapi.responses import JSONResponse
 
 from noibo.errors import InvalidRequest
 from noibo.gateway.callers import Caller
+from noibo.gateway.leaving.labels import carried_by, taken_up
 from noibo.gateway.page import Page
 from noibo.gateway.reading import read_fields
 from noibo.gateway.services import services_of
+from noibo.gateway.watching.record import current
+from noibo.privacy.judgement import LABEL
+from noibo.privacy.walk import OWN
 from noibo.wire import batches as wire
 from noibo.wire.body import Json
 
@@ -25,8 +29,15 @@ router = APIRouter(prefix="/v1/batches", tags=["openai"])
 async def create(request: Request) -> Response:
     """Take a batch on. Its input is looked at afterwards: `status` says what came of it."""
     services = services_of(request)
-    asked = wire.read(await read_fields(request))
-    batch = await (await services.stored()).batches.add(Caller.of(request), asked)
+    fields, record = await read_fields(request), current()
+    if OWN in fields:
+        record.own = fields.pop(OWN)
+    asked = wire.read(fields)
+    caller, stored = Caller.of(request), await services.stored()
+    if (card := await stored.files.get(caller.owner, asked.input_file_id)) is not None:
+        record.labels += taken_up({LABEL: card.label} if card.label else {}, card.id)
+    label = carried_by(record, services.settings, services.border.detection.policy)
+    batch = await stored.batches.add(caller, asked, label)
     services.batches.wake()
     return JSONResponse(batch.told())
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterator
-from pathlib import Path
 
+from noibo.gateway.files.files import Content
 from noibo.wire import batches as wire
 from noibo.wire.batches import Line
 
@@ -13,8 +13,8 @@ from noibo.wire.batches import Line
 class Rows:
     """The lines of an input that are still to be asked."""
 
-    def __init__(self, path: Path, endpoint: str, done: Collection[int]) -> None:
-        self._lines = _left(path, endpoint, done)
+    def __init__(self, content: Content, endpoint: str, done: Collection[int]) -> None:
+        self._lines = _left(content, endpoint, done)
         self._turn = asyncio.Lock()
 
     async def next(self) -> Line | None:
@@ -23,11 +23,11 @@ class Rows:
             return await asyncio.to_thread(next, self._lines, None)
 
 
-def check(path: Path, endpoint: str, unwanted: Callable[[], bool]) -> wire.Checked:
+def check(content: Content, endpoint: str, unwanted: Callable[[], bool]) -> wire.Checked:
     """Look at a whole input. Not on the event loop. Ends early once nobody wants to know."""
 
     def wanted() -> Iterator[bytes]:
-        with path.open("rb") as file:
+        with content.open() as file:
             for row in wire.rows(file):
                 if unwanted():
                     return
@@ -44,10 +44,12 @@ def check(path: Path, endpoint: str, unwanted: Callable[[], bool]) -> wire.Check
 class Rest:
     """Lines without an answer, each of which is told why there is none. Not on the event loop."""
 
-    def __init__(self, path: Path | None, done: Collection[int], why: tuple[str, str]) -> None:
+    def __init__(
+        self, content: Content | None, done: Collection[int], why: tuple[str, str]
+    ) -> None:
         self.told = 0
         self._why = why
-        self._lines = iter(()) if path is None else _named(path, done)
+        self._lines = iter(()) if content is None else _named(content, done)
         self._next = next(self._lines, None)
 
     def before(self, number: float) -> Iterator[bytes]:
@@ -58,15 +60,15 @@ class Rest:
             self._next = next(self._lines, None)
 
 
-def _left(path: Path, endpoint: str, done: Collection[int]) -> Iterator[Line]:
-    with path.open("rb") as file:
+def _left(content: Content, endpoint: str, done: Collection[int]) -> Iterator[Line]:
+    with content.open() as file:
         for line in wire.lines(wire.rows(file), endpoint):
             if line.number not in done:
                 yield line
 
 
-def _named(path: Path, done: Collection[int]) -> Iterator[Line]:
-    with path.open("rb") as file:
+def _named(content: Content, done: Collection[int]) -> Iterator[Line]:
+    with content.open() as file:
         for line in wire.names(wire.rows(file)):
             if line.number not in done:
                 yield line

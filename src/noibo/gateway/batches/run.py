@@ -40,8 +40,9 @@ AT_ONCE: Final = 8  # lines of a batch that are asked at the same time, if its o
 _TRIES: Final[Mapping[int, float]] = {429: math.inf, 502: 3, 503: 20, 507: 20}
 _PAUSE_S: Final = (0.5, 30.0)
 
-# Asks one line: the batch, its body. Its status, its body, and when to come again.
-Ask = Callable[[Batch, bytes], Awaitable[tuple[int, bytes, float | None]]]
+# Asks one line: the batch, its body. Its status, its body, the id of the request that it was, and
+# when to come again.
+Ask = Callable[[Batch, bytes], Awaitable[tuple[int, bytes, str, float | None]]]
 
 
 class BatchRun:
@@ -133,10 +134,11 @@ class BatchRun:
         """Its result."""
         pause, tries = _PAUSE_S[0], Counter[int]()
         while True:
-            status, body, later_s = await self._ask(self.batch, line.body)
+            status, body, request, later_s = await self._ask(self.batch, line.body)
             tries[status] += 1
             if tries[status] >= _TRIES.get(status, 1):
-                return await asyncio.to_thread(line.answered, status, body), status == 200
+                told = await asyncio.to_thread(line.answered, status, body, request)
+                return told, status == 200
             await asyncio.sleep(min(max(pause, later_s or 0), _PAUSE_S[1]))
             pause *= 2
 

@@ -27,6 +27,7 @@ from noibo.gateway import inside
 from noibo.gateway.access import permissions
 from noibo.gateway.callers import Caller
 from noibo.gateway.stored import Opening, Stored
+from noibo.gateway.watching import request_id
 from noibo.wire import openai
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ RUNS: Final = 4  # batches of an owner that are worked on: each holds lines that
 LOOKS_EVERY_S: Final = 3.0
 SWEEPS_EVERY_S: Final = 30.0
 _AFTER_FAULT_S: Final = 10.0
+_REQUEST: Final = request_id.HEADER.decode()
 _LETS_GO_S: Final = 5.0  # in which what is cancelled should end
 _HOLD: Final = "batches"
 
@@ -138,7 +140,7 @@ class BatchRunner:
         else:
             log.error("%s failed and is tried again", name, exc_info=error)
 
-    async def _ask(self, batch: Batch, body: bytes) -> tuple[int, bytes, float | None]:
+    async def _ask(self, batch: Batch, body: bytes) -> tuple[int, bytes, str, float | None]:
         """One line, as if its owner had sent it: after all who want an answer now. All batches of
         an owner are one caller, so that many take no more of the queue than one. What it may is
         what the key may now that the batch was made with."""
@@ -148,12 +150,14 @@ class BatchRunner:
             grant = await self._ring.grant_of(by) if by else EVERYTHING
             permissions.require(grant, "POST", batch.endpoint)
         except (Unauthorized, Forbidden) as refused:
-            return refused.status, msgspec.json.encode(openai.error_body(refused)), None
+            return refused.status, msgspec.json.encode(openai.error_body(refused)), "", None
         caller = Caller(name, Priority.BATCH, batch.owner, grant, by)
         async with self._turns[batch.owner]:
-            status, headers, answer = await inside.ask(self._app, batch.endpoint, body, caller)
-        later = headers.get("retry-after", "")
-        return status, answer, float(later) if later.isdecimal() else None
+            status, headers, answer = await inside.ask(
+                self._app, batch.endpoint, body, caller, label=batch.label
+            )
+        later, request = headers.get("retry-after", ""), headers.get(_REQUEST, "")
+        return status, answer, request, float(later) if later.isdecimal() else None
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -7,12 +7,15 @@ from typing import Any
 
 import msgspec
 
+from noibo.privacy.judgement import LABEL
+from noibo.privacy.walk import OWN
 from noibo.wire.body import Json
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What is known of a file."""
+    """What is known of a file. `label`: what was said of it, which holds for what is made of it;
+    empty where nothing was."""
 
     id: str
     owner: str
@@ -21,6 +24,7 @@ class Card:
     bytes: int
     name: str
     expires_at: float | None = None
+    label: str = ""
 
     def told(self) -> Json:
         """OpenAI's object."""
@@ -34,6 +38,7 @@ class Card:
             "purpose": self.purpose,
             "status": "processed",
             "status_details": None,
+            **({OWN: {LABEL: self.label}} if self.label else {}),
         }
 
 
@@ -46,6 +51,7 @@ def row_of(card: Card) -> Json:
         "bytes": card.bytes,
         "expires_at": card.expires_at,
         "name": msgspec.json.encode(card.name).decode(),
+        "label": card.label or None,
     }
 
 
@@ -58,4 +64,5 @@ def card_of(row: Any) -> Card:
         bytes=row.bytes,
         name=msgspec.json.decode(row.name),
         expires_at=row.expires_at,
+        label=row.label or "",
     )

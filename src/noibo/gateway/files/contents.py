@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from noibo.database.seal import Seal, SealKey
+from noibo.database.sealed_file import SealedWriter, key_of, open_file
 from noibo.errors import DatabaseError, DiskFull, NoiboError
 
 if sys.platform != "win32":
@@ -30,8 +32,9 @@ _UNLOCKABLE_FOR_S: Final = 3600.0  # where files cannot be locked: how long a pa
 class Contents:
     """The folder. All of it off the event loop."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, seal: Seal | None = None) -> None:
         self.folder = folder
+        self.seal = seal or Seal()
 
     def path(self, name: str) -> Path:
         """Where a whole content lies. Only ever an id of ours."""
@@ -45,6 +48,36 @@ class Contents:
                 self.name(name)
         return path if path.is_file() else None
 
+    def open(self, path: Path) -> BinaryIO:
+        """A whole content, to be read; opened where it is sealed."""
+        return open_file(path, self.seal)
+
+    def create(self, name: str) -> Incoming:
+        """Begin a new content. Raises `DiskFull` or `DatabaseError`."""
+        return Incoming.create(self.folder, name, self.seal.first)
+
+    def reseal(self, name: str) -> bool:
+        """Write a content again as new ones are written; false where it is so already, or is not
+        there. Raises `DiskFull`, `DatabaseError`."""
+        path = self.find(name)
+        if path is None:
+            return False
+        fresh = _other(path)
+        with _written(self.folder):
+            if key_of(path) == (self.seal.first.name if self.seal.first else ""):
+                return False
+            with self.open(path) as old, fresh.open("wb") as file:
+                fresh.chmod(0o600)
+                writer = SealedWriter(file, self.seal.first) if self.seal.first else file
+                while data := old.read(2**20):
+                    writer.write(data)
+                if isinstance(writer, SealedWriter):
+                    writer.finish()
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(path)
+        return True
+
     def name(self, name: str) -> None:
         """Give a whole content its name, unless somebody has."""
         try:
@@ -56,6 +89,7 @@ class Contents:
     def drop(self, name: str) -> None:
         """Take a part away."""
         _part(self.path(name)).unlink(missing_ok=True)
+        _other(self.path(name)).unlink(missing_ok=True)
 
     def remove(self, name: str) -> None:
         """Take a content away, whole or not."""
@@ -73,16 +107,19 @@ class Contents:
 class Incoming:
     """A content on its way in. `settle` when it is whole; `end`, or `abandon`, in any case."""
 
-    def __init__(self, folder: Path, name: str, file: BinaryIO) -> None:
+    def __init__(
+        self, folder: Path, name: str, file: BinaryIO, writer: SealedWriter | None = None
+    ) -> None:
         self.id = name
+        self._writer = writer
         self.size = 0
         self.given = False  # to who ends it
         self._folder = folder
         self._file = file
 
     @classmethod
-    def create(cls, folder: Path, name: str) -> Incoming:
-        """Begin. Raises `DiskFull` or `DatabaseError`."""
+    def create(cls, folder: Path, name: str, key: SealKey | None = None) -> Incoming:
+        """Begin, sealed where there is a key. Raises `DiskFull` or `DatabaseError`."""
         part = _part(folder / name)
         with _written(folder):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -92,18 +129,21 @@ class Incoming:
                 with contextlib.suppress(OSError):  # some folders have no locks
                     _lock(handle)
                 if part.exists():
-                    return cls(folder, name, file)
+                    return cls(folder, name, file, SealedWriter(file, key) if key else None)
                 file.close()  # swept away before it was locked
 
     def write(self, data: bytes) -> None:
         """More of it. Off the event loop."""
         with _written(self._folder):
-            self._file.write(data)
+            (self._writer or self._file).write(data)
         self.size += len(data)
 
     def settle(self) -> None:
         """It is whole, and on the disk. Off the event loop."""
         with _written(self._folder):
+            if self._writer is not None:
+                self._writer.finish()
+                self._writer = None
             self._file.flush()
             os.fsync(self._file.fileno())
 
@@ -121,6 +161,11 @@ class Incoming:
 
 def _part(path: Path) -> Path:
     return path.with_name(path.name + PARTIAL)
+
+
+def _other(path: Path) -> Path:
+    """Where a content is written again; a kill leaves it, and the next time it is begun anew."""
+    return path.with_name(path.name + ".reseal")
 
 
 def _lock(handle: int, *, wait: bool = True) -> None:

@@ -11,15 +11,18 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from noibo.database.database import Database
 from noibo.database.schema import batches, files
+from noibo.database.seal import Seal
+from noibo.database.sealed_file import FRAME, key_of
 from noibo.errors import DatabaseError, NameTaken, NoiboError, NotFound
 from noibo.gateway.files.card import Card, card_of, row_of
 from noibo.gateway.files.contents import Contents, Incoming
@@ -38,17 +41,17 @@ _AT_A_TIME: Final = 500
 class Files:
     """All files. Every question names an owner; what is another's is not found."""
 
-    def __init__(self, database: Database, folder: Path, largest: int) -> None:
+    def __init__(
+        self, database: Database, folder: Path, largest: int, seal: Seal | None = None
+    ) -> None:
         self._database = database
-        self._contents = Contents(folder)
+        self._contents = Contents(folder, seal)
         self.largest = largest
 
     async def start(self) -> Incoming:
         """A new content, to be written piece by piece."""
         name = ids.new("file", "-")
-        creating = asyncio.create_task(
-            asyncio.to_thread(Incoming.create, self._contents.folder, name)
-        )
+        creating = asyncio.create_task(asyncio.to_thread(self._contents.create, name))
         try:
             return await asyncio.shield(creating)
         except asyncio.CancelledError:
@@ -168,7 +171,7 @@ class Files:
         await self._database.write(write)
         await asyncio.shield(asyncio.create_task(self._remove([name])))
 
-    async def content(self, card: Card) -> Path:
+    async def content(self, card: Card) -> Content:
         """A content that can be read. Raises `DatabaseError` where somebody took it away."""
         path = await asyncio.to_thread(self._contents.find, card.id)
         if path is None:
@@ -177,12 +180,26 @@ class Files:
                 next_step="Servers that share a database share that folder too; else delete the"
                 " file and upload it again.",
             )
-        return path
+        return Content(path, self._contents)
 
     async def read(self, card: Card) -> bytes:
         """A whole content."""
-        path = await self.content(card)
-        return await asyncio.to_thread(path.read_bytes)
+        content = await self.content(card)
+        return await asyncio.to_thread(content.read)
+
+    async def older_than(self, before: float) -> int:
+        """How many came before a time, and are still there."""
+        asked = sa.select(sa.func.count()).select_from(files)
+        mine = asked.where(files.c.created_at < before, lives())
+        return await self._database.read(lambda found: int(found.execute(mine).scalar_one()))
+
+    async def forget(self, before: float) -> int:
+        """Let those expire that came before a time, and take them away; how many that were. Those
+        that a batch reads go when it has ended."""
+        gone = files.update().where(files.c.created_at < before, lives()).values(expires_at=0.0)
+        count = await self._database.write(lambda found: found.execute(gone).rowcount)
+        await self.sweep()
+        return count
 
     async def sweep(self) -> None:
         """Take away what has expired, and settle what a kill left behind. A whole content that no
@@ -217,6 +234,33 @@ class Files:
             gone = files.delete().where(files.c.id.in_(removed))
             await self._database.write(lambda connection: connection.execute(gone))
         return bool(removed)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is in one file. All of it off the event loop."""
+
+    path: Path
+    contents: Contents
+
+    def open(self) -> BinaryIO:
+        """Read it. Raises `DatabaseError` where it is sealed and was changed; `OSError`."""
+        return self.contents.open(self.path)
+
+    def read(self) -> bytes:
+        """All of it."""
+        with self.open() as file:
+            return file.read()
+
+    def is_sealed(self) -> bool:
+        """True if the file on the disk is another than what is in it."""
+        return bool(key_of(self.path))
+
+    def pieces(self) -> Iterator[bytes]:
+        """It, piece by piece."""
+        with self.open() as file:
+            while piece := file.read(FRAME):
+                yield piece
 
 
 def _unwanted(creating: asyncio.Task[Incoming]) -> None:

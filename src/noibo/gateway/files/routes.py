@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 
 from noibo.errors import BodyTooLarge, InvalidRequest
 from noibo.gateway.callers import Caller
+from noibo.gateway.leaving.labels import carried_by
 from noibo.gateway.page import Page
 from noibo.gateway.services import Services, services_of
+from noibo.gateway.watching.record import current
+from noibo.privacy.judgement import LABEL
 from noibo.wire import files as wire
 from noibo.wire.body import Json
 from noibo.wire.files import ROOM_FOR_FORM
@@ -44,12 +48,19 @@ async def upload(request: Request) -> Response:
             bytes=coming.incoming.size,
             name=coming.name,
             expires_at=None if lifetime is None else now + lifetime,
+            label=_label(services),
         )
     except BaseException:
         await coming.abandon()
         raise
     await files.keep({card: coming.incoming})
     return JSONResponse(card.told())
+
+
+def _label(services: Services) -> str:
+    """What is said of it: by the header of the upload, and of whoever uploads it."""
+    policy = services.border.detection.policy
+    return carried_by(current(), services.settings, policy).get(LABEL, "")
 
 
 def _require_size(request: Request, services: Services) -> None:
@@ -91,11 +102,16 @@ async def content(request: Request, name: str) -> Response:
     """The file itself, as it came. Never a page: whatever is in it, a browser saves it."""
     files = (await services_of(request).stored()).files
     found = await files.require_one(_owner(request), name)
-    path = await files.content(found)
+    there = await files.content(found)
     safe = {"X-Content-Type-Options": "nosniff"}
-    return FileResponse(
-        path, media_type="application/octet-stream", filename=found.name, headers=safe
+    plain = FileResponse(
+        there.path, media_type="application/octet-stream", filename=found.name, headers=safe
     )
+    if not await asyncio.to_thread(there.is_sealed):
+        return plain
+    safe["Content-Length"] = str(found.bytes)
+    safe["Content-Disposition"] = plain.headers["content-disposition"]
+    return StreamingResponse(there.pieces(), media_type=plain.media_type, headers=safe)
 
 
 @router.delete("/{name}")

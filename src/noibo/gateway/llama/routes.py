@@ -28,7 +28,6 @@ from noibo.gateway.llama.native import NativeRelay
 from noibo.gateway.llama.reranking import rank
 from noibo.gateway.openai import routes
 from noibo.gateway.reading import read
-from noibo.gateway.relay import Relay
 from noibo.gateway.services import Services, services_of
 from noibo.wire import infill, llama_server, openai, rerank
 from noibo.wire.body import field
@@ -98,8 +97,7 @@ async def rerank_documents(request: Request) -> Response:
     services = inquiry.services
     model = await services.resolve(inquiry.model)
     if services.supervisor.engine(model.engine).foreign:
-        handed_on = inquiry.as_it_is("/v1/rerank", model)
-        return Relay(services.pipeline, handed_on, services.settings.queue)
+        return inquiry.handed_on("/v1/rerank", model)
     asked = await inquiry.parsed(rerank.parse)
 
     async def work(told: Told) -> tuple[str, Any]:

@@ -12,6 +12,7 @@ from fastapi import Request, Response
 
 from noibo.errors import ModelNotFound, NoiboError, StoreError
 from noibo.gateway.services import Services, services_of
+from noibo.gateway.watching.record import current
 from noibo.modelstore.management.errand import Errand
 from noibo.modelstore.management.management import Management
 from noibo.modelstore.management.rows import progress_row
@@ -58,6 +59,7 @@ async def errand_events(
         try:
             yield sse.event(msgspec.json.encode(errand.outcome()), "done")
         except NoiboError as error:
+            current().failed(error)
             yield sse.event(msgspec.json.encode(models.error_body(error)), "error")
     finally:
         if stop:

@@ -18,6 +18,7 @@ from noibo.gateway.management.routes_server import guarded
 from noibo.gateway.places import require_near, require_source
 from noibo.gateway.services import services_of
 from noibo.gateway.strict_route import StrictRoute
+from noibo.gateway.watching.record import current
 from noibo.modelstore.management.pulls import Pull
 from noibo.wire import management
 from noibo.wire.models import ModelList
@@ -118,7 +119,9 @@ async def list_models(request: Request) -> Response:
 async def add_model(request: Request, body: AddBody) -> Response:
     """Use a file or a folder of the server's machine where it lies."""
     require_near(request, "A path")
-    return as_json(await asyncio.to_thread(management_of(request).add, body.path, body.name))
+    added = await asyncio.to_thread(management_of(request).add, body.path, body.name)
+    current().acted_on = added.name
+    return as_json(added)
 
 
 @router.get("/models/{name:path}")

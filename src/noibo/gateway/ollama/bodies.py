@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from noibo.engines.model_name import LATEST
 from noibo.errors import InvalidRequest
 from noibo.gateway.services import Services
 from noibo.model_settings import USE
@@ -13,9 +14,11 @@ from noibo.wire.body import Fields, field
 
 
 def real_name(services: Services, name: str) -> str:
-    """What a name means: an alias or a use leads on to a model."""
+    """What a name means: an alias or a use leads on to a model, and for a virtual one another
+    stands in."""
     aliases, uses = services.settings.aliases, services.settings.uses
     name = aliases.get(name, name)
+    name = services.virtual.stand_ins.get(name.removesuffix(LATEST), name)
     own = uses.get(name.removeprefix(USE)) if name.startswith(USE) else None
     return name if own is None else aliases.get(own.model, own.model)
 

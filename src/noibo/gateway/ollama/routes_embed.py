@@ -14,6 +14,7 @@ from noibo.errors import InvalidRequest, ModelNotFound
 from noibo.gateway.callers import Caller
 from noibo.gateway.embedding import Embedded, embed, longest_input
 from noibo.gateway.exchange import Once
+from noibo.gateway.inquiry import stood_in
 from noibo.gateway.off_loop import off_loop
 from noibo.gateway.ollama.asked import kept, model_name
 from noibo.gateway.reading import read_fields
@@ -68,6 +69,7 @@ class _Texts:
     async def vectors(self, reply: Reply) -> tuple[Embedded, float]:
         """The vectors, and how long the worker was waited for, in seconds."""
         tickets: list[Ticket] = []
+        reply.headers += stood_in(self.services, self.model)
         say_after_s = self.services.settings.queue.say_after_s
         with Waiting(reply, say_after_s, streamed=False) as waiting:
 

@@ -12,6 +12,8 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from noibo.engines.abilities import Abilities
+from noibo.engines.echo import Echo
+from noibo.engines.model_name import LATEST
 from noibo.engines.ollama.facts import full
 from noibo.engines.supervision import keep_alive
 from noibo.engines.worker import State, Worker
@@ -29,6 +31,7 @@ from noibo.wire import ollama
 from noibo.wire.body import Fields, Json, field
 
 router = APIRouter(prefix="/api", tags=["ollama"])
+VIRTUAL = "virtual"  # the format of what stands for other models
 _LOADED = frozenset({State.STARTING, State.READY})
 
 
@@ -49,6 +52,12 @@ def _listed(services: Services) -> list[Json]:
     for name, own in services.settings.models.items():
         if own.elsewhere:
             rows.append(shown.declared(name, own.engine, services.started_at))
+    for name, behind in services.virtual.stand_ins.items():
+        declared = services.settings.models.get(behind)
+        with contextlib.suppress(NoiboError):
+            if behind != Echo.name and not (declared and declared.elsewhere):
+                store.get(real_name(services, behind))
+            rows.append(shown.declared(name, VIRTUAL, services.started_at))
     rows = [row for row in rows if now().grant.may_use(row["name"])]
     rows += _uses(services, {row["name"]: row for row in rows})
     return sorted(rows, key=lambda row: str(row["modified_at"]), reverse=True)
@@ -75,6 +84,9 @@ async def show(request: Request) -> Response:
     system = field(fields, "system", str, "")
     _refuse_changes(fields)
     services = services_of(request)
+    if name.removesuffix(LATEST) in services.virtual.choosing:
+        await services.resolve(name)
+        return as_json(shown.shown_declared(name, VIRTUAL, services.started_at))
     if engine := _elsewhere(services, name):
         await services.resolve(name)  # raises where it may not be used
         return as_json(shown.shown_declared(name, engine, services.started_at))

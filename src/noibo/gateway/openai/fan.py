@@ -29,6 +29,7 @@ from noibo.gateway.pulse import Pulse
 from noibo.gateway.reply import Reply, header
 from noibo.gateway.tokens import Tokens
 from noibo.gateway.waiting import Waiting
+from noibo.gateway.watching.record import current
 from noibo.wire import body, openai, sse
 from noibo.wire.management import CUT_HEADER, MODEL_HEADER
 from noibo.wire.openai.shape import Told
@@ -124,6 +125,7 @@ class Fan(Exchange):
             return
         if last := self._told.last():
             await reply.say(sse.event(msgspec.json.encode(last)))
+        current().keep()
         await reply.say(_DONE)
         await reply.end()
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from noibo.engines.engine import Model
+from noibo.engines.remote.adapter import Remote
 from noibo.engines.thinking import Thinking
 from noibo.errors import InvalidRequest
 from noibo.gateway.openai.asked import Asked
@@ -28,6 +29,9 @@ def needs_model(request: Request) -> bool:
 def fit(asked: Asked, model: Model) -> Asked:
     """Say, in place, what is asked as this model understands it. Raises `InvalidRequest`."""
     fields, thinking = asked.request.fields, Thinking.of(model)
+    if model.engine == Remote.name:  # it says itself what it cannot do
+        messages.translate(fields, knows_developer=False)
+        return asked
     _check_bias(fields, model)
     _set_effort(fields, thinking, model.name)
     forced = _force_call(fields, thinking)

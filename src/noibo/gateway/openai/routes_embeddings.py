@@ -11,7 +11,6 @@ from noibo.gateway import recorded
 from noibo.gateway.embedding import Embedded, embed
 from noibo.gateway.inquiry import Inquiry, Told, Work
 from noibo.gateway.off_loop import off_loop
-from noibo.gateway.relay import Relay
 from noibo.wire import embeddings, llama_server, openai
 from noibo.wire.embeddings import Asked
 
@@ -25,8 +24,7 @@ async def create(request: Request) -> Response:
     services = inquiry.services
     model = await services.resolve(inquiry.model)
     if services.supervisor.engine(model.engine).foreign:
-        handed_on = inquiry.as_it_is("/v1/embeddings", model)
-        return Relay(services.pipeline, handed_on, services.settings.queue)
+        return inquiry.handed_on("/v1/embeddings", model)
     asked = await inquiry.parsed(embeddings.parse)
     return inquiry.once(openai.Voice(), _openai(inquiry, asked))
 

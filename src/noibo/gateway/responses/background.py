@@ -12,24 +12,32 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from starlette.types import Message
 
 from noibo.errors import NoiboError, ShuttingDown
 from noibo.gateway.reply import Reply
-from noibo.gateway.responses.teller import ResponseRelay, ResponseTeller, Voice, framed
+from noibo.gateway.responses.teller import ResponseTeller, Voice, framed
 from noibo.gateway.watching.record import current
 from noibo.wire import sse
 from noibo.wire.body import Json
 
 if TYPE_CHECKING:
+    from noibo.gateway.leaving.journey import Journey
     from noibo.gateway.responses.records import ResponseRecords
 
 log = logging.getLogger(__name__)
 SAYS_IT_LIVES_S: Final = 5.0
 _ENDED_ELSEWHERE: Final = frozenset({"cancelled", "deleted"})
 _WHOLE: Final = frozenset({"completed", "incomplete"})
+
+
+class Work(Protocol):
+    """What gives a response."""
+
+    async def answer(self, reply: Reply) -> None:
+        """Tell it. Raises `NoiboError`."""
 
 
 class Running:
@@ -46,18 +54,21 @@ class Running:
         self._ending: asyncio.Task[None] | None = None
         self._ended = False
         self._task: asyncio.Task[None] | None = None
+        self._journey: Journey | None = None
 
     @property
     def ended(self) -> bool:
         """True if it is written down, and this is not needed any more."""
         return self._ended
 
-    async def begin(self, relay: ResponseRelay, voice: Voice, items: Sequence[Json]) -> Json:
+    async def begin(self, relay: Work, voice: Voice, items: Sequence[Json]) -> Json:
         """Write down that it is queued, and go to work. What the caller is told."""
         self._add(framed(self._teller.answer.queue()))
         told = self._teller.answer.response()
         await self._records.add(self.owner, told, items)
         self._task = asyncio.create_task(self._work(relay, voice))
+        record = current()
+        record.goes_on, self._journey = True, record.journey
         return told
 
     async def response(self) -> Json | None:
@@ -74,6 +85,8 @@ class Running:
         self._task.cancel()
         await asyncio.wait({self._task})
         await self._teller.cancel()  # of work that had not even begun
+        if self._journey is not None and self._journey.pending:
+            self._journey.end()
         await self._over()
 
     async def tail(self, after: int, alive_s: float) -> AsyncGenerator[bytes, None]:
@@ -108,9 +121,9 @@ class Running:
             self._add(last)
         self._close()
 
-    async def _work(self, relay: ResponseRelay, voice: Voice) -> None:
+    async def _work(self, relay: Work, voice: Voice) -> None:
         living = asyncio.create_task(self._live())
-        reply = Reply(self._take, voice)
+        reply = Reply(self.take, voice)
         with current().go_on():
             try:
                 await reply.begin_stream()
@@ -138,7 +151,16 @@ class Running:
         self._ended = True
         self._more.set()
 
-    async def _take(self, message: Message) -> None:
+    def turn_to(self, teller: ResponseTeller) -> None:
+        """It is this one that tells it from now on."""
+        self._teller = teller
+
+    async def fail(self, error: NoiboError) -> None:
+        """Nobody gives it."""
+        await self._teller.fail(error)
+
+    async def take(self, message: Message) -> None:
+        """What is told of it."""
         self._add(message.get("body", b""))
 
     def _add(self, said: bytes) -> None:

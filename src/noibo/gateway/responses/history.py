@@ -72,6 +72,24 @@ def read_items(
     return found
 
 
+def read_made_with(connection: Connection, owner: str, wanted: Sequence[str]) -> dict[str, Json]:
+    """Of the responses that gave items, what is kept with them; of an item that none gave, of those
+    that were sent it."""
+    items = response_items.c
+    asked = (
+        sa.select(items.id.label("item"), items.is_output, responses.c.id, responses.c.body)
+        .join(responses, responses.c.id == items.response_id)
+        .where(items.owner == owner, items.id.in_(wanted))
+    )
+    rows = connection.execute(asked).all()
+    given = {row.item for row in rows if row.is_output}
+    return {
+        row.id: msgspec.json.decode(row.body)
+        for row in rows
+        if row.is_output or row.item not in given
+    }
+
+
 def _chain(owner: str, last: str) -> sa.Select[Any]:
     """The items of one conversation with their responses, the first first."""
     table = responses.c

@@ -19,7 +19,7 @@ from noibo.database.database import Database
 from noibo.database.schema import response_items, responses
 from noibo.errors import NotFound
 from noibo.gateway.page import Page
-from noibo.gateway.responses.history import read_history, read_items
+from noibo.gateway.responses.history import read_history, read_items, read_made_with
 from noibo.gateway.responses.standing import RUNNING, runs, standing
 from noibo.wire.body import Json
 from noibo.wire.ids import is_id
@@ -146,15 +146,29 @@ class ResponseRecords:
         """Items by their ids, of whichever response; those that are there."""
         return await self._database.read(lambda found: read_items(found, owner, wanted, budget))
 
-    async def forget(self, older_than_s: float) -> None:
-        """Take away what was made longer ago than that, some at a time. Not what is worked on."""
+    async def made_with(self, owner: str, wanted: Sequence[str]) -> dict[str, Json]:
+        """What is kept of the responses that gave items; of an item that none gave, those that
+        were sent it. By their ids."""
+        return await self._database.read(lambda found: read_made_with(found, owner, wanted))
+
+    async def older_than(self, before: float) -> int:
+        """How many were made before a time, and are not worked on."""
+        old = responses.c.created_at < before, sa.not_(runs())
+        asked = sa.select(sa.func.count()).select_from(responses).where(*old)
+        return await self._database.read(lambda found: int(found.execute(asked).scalar_one()))
+
+    async def forget(self, older_than_s: float) -> int:
+        """Take away what was made longer ago than that, some at a time. Not what is worked on. How
+        many that were."""
         old = (
             sa.select(responses.c.id)
             .where(responses.c.created_at < time.time() - older_than_s, sa.not_(runs()))
             .limit(_AT_ONCE)
         )
-        while await self._write(responses.delete().where(responses.c.id.in_(old))):
-            pass
+        count = 0
+        while gone := await self._write(responses.delete().where(responses.c.id.in_(old))):
+            count += gone
+        return count
 
     async def _write(self, change: sa.Update | sa.Delete) -> int:
         """How many rows it changed. Items go with their response."""

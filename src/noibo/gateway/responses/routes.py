@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from dataclasses import replace
 from typing import Annotated, Literal
@@ -10,23 +11,31 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from noibo.engines.engine import Verb
+from noibo.engines.engine import Model, Verb
 from noibo.errors import InvalidRequest, NotSupported
+from noibo.gateway import pipeline
 from noibo.gateway.callers import Caller
 from noibo.gateway.event_stream import EventStream
 from noibo.gateway.inquiry import Inquiry, Told
+from noibo.gateway.leaving.labels import carried_by, taken_up
 from noibo.gateway.off_loop import off_loop
 from noibo.gateway.openai.asked import Asked as Chat
 from noibo.gateway.page import Page
 from noibo.gateway.reading import read_fields
 from noibo.gateway.responses import request as responses_request
-from noibo.gateway.responses.background import Running
+from noibo.gateway.responses.background import Running, Work
+from noibo.gateway.responses.planned import PlannedRelay
 from noibo.gateway.responses.request import Prepared
 from noibo.gateway.responses.teller import Kept, ResponseRelay, ResponseTeller, Voice
+from noibo.gateway.routed.behind import PLANNED
 from noibo.gateway.services import Services, services_of
+from noibo.gateway.watching.record import current
+from noibo.privacy.judgement import LABEL, Reason
+from noibo.privacy.walk import OWN
 from noibo.wire import ids, openai, responses, sse
 from noibo.wire.body import Fields, Json
 from noibo.wire.responses.answer import Answer
+from noibo.wire.responses.items import file_ids, references
 
 router = APIRouter(prefix="/v1/responses", tags=["openai"])
 
@@ -41,30 +50,72 @@ async def create(request: Request) -> Response:
     model = await services.resolve(asked.model)
     streamed = asked.streamed or asked.background
     chat = await prepared.chat(model, caller, fields, streamed=streamed)
-    teller = await _teller(prepared, chat, model.called, services)
+    teller = await _teller(prepared, chat, model, services)
     voice, queue = Voice(), services.settings.queue
     relay = ResponseRelay(services.pipeline, chat.request, queue, voice, teller)
     if not asked.background:
         return relay
+    services.pipeline.expect(model)
     running = Running(teller, (await services.stored()).responses, caller.owner)
-    told = await running.begin(relay, voice, prepared.items)
+    work: Work = relay
+    if (choice := PLANNED.get()) is not None:
+        teller_of = functools.partial(
+            _attempt, prepared, caller, fields, services, teller.answer.id
+        )
+        work = planned = PlannedRelay(services, choice, teller_of)
+        planned.running = running
+    told = await running.begin(work, voice, prepared.items)
     services.backgrounds.add(running)
     return EventStream(running.tail(-1, queue.alive_s)) if asked.streamed else JSONResponse(told)
+
+
+async def _attempt(  # noqa: PLR0913, PLR0917 - a request, and by whom it is to be answered
+    prepared: Prepared, caller: Caller, fields: Fields, services: Services, name: str, model: str
+) -> tuple[pipeline.Request, ResponseTeller]:
+    """The same response, given by another model."""
+    prepared = replace(prepared, asked=replace(prepared.asked, model=model))
+    found = await services.resolve(model)
+    chat = await prepared.chat(found, caller, fields, streamed=True)
+    return chat.request, await _teller(prepared, chat, found, services, name)
 
 
 async def _prepare(fields: Fields, caller: Caller, services: Services) -> Prepared:
     """What is put together of a body and what is stored is bounded as a body is."""
     most = services.settings.server.max_body_bytes
-    return await responses_request.prepare(fields, caller, services.stored, most)
+    prepared = await responses_request.prepare(fields, caller, services.stored, most)
+    current().labels = await _taken_up(prepared, caller.owner, services)
+    return prepared
 
 
-async def _teller(prepared: Prepared, chat: Chat, model: str, services: Services) -> ResponseTeller:
+async def _taken_up(prepared: Prepared, owner: str, services: Services) -> tuple[Reason, ...]:
+    """The labels of files, and of responses that it builds on, by a chain or by single items."""
+    previous, wanted = prepared.asked.previous, references(prepared.asked.items)
+    found: list[Reason] = []
+    if previous is not None:
+        kept = await (await services.stored()).responses.get(owner, previous)
+        found += taken_up(kept.get(OWN), previous)
+    if wanted:
+        made = await (await services.stored()).responses.made_with(owner, wanted)
+        for name, kept in made.items():
+            found += taken_up(kept.get(OWN), name)
+    for name in dict.fromkeys(file_ids(prepared.items)):
+        if (card := await (await services.stored()).files.get(owner, name)) and card.label:
+            found += taken_up({LABEL: card.label}, name)
+    return tuple(found)
+
+
+async def _teller(
+    prepared: Prepared, chat: Chat, model: Model, services: Services, name: str = ""
+) -> ResponseTeller:
     asked, keeping = prepared.asked, None
     if asked.store:
         records = (await services.stored()).responses
         await records.require()  # what cannot be kept is refused before anybody works for it
         keeping = Kept(records, chat.request.caller.owner, prepared.items)
-    head = {"id": ids.new("resp"), "model": model, **asked.said}
+    head = {"id": name or ids.new("resp"), "model": model.called, **asked.said}
+    policy = services.border.detection.policy
+    if label := carried_by(current(), services.settings, policy, model.name):
+        head[OWN] = label
     telling = replace(asked.telling, forced=chat.shape.forced)
     return ResponseTeller(Answer(head, telling, time.time), services.pipeline, keeping)
 

@@ -1,4 +1,4 @@
-"""Takes away responses that were kept for as long as the settings say."""
+"""Takes away, as long as a server runs, what was kept for as long as the settings say."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ import logging
 from typing import Final
 
 from noibo.errors import NoiboError
+from noibo.gateway.retention import keeps_not_for_ever, let_go
 from noibo.gateway.stored import Opening
+from noibo.settings import Settings
 
 log = logging.getLogger(__name__)
 
 _EVERY_S: Final = 600.0
-_DAY_S: Final = 86_400.0
 
 
-async def sweep(stored: Opening, keep_days: int) -> None:
-    """As long as the server runs. 0 days: nothing is ever taken away."""
-    while keep_days:
+async def sweep(stored: Opening, settings: Settings) -> None:
+    """As long as the server runs; not at all where everything is kept for ever."""
+    while keeps_not_for_ever(settings):
         try:
-            await (await stored.wanted()).responses.forget(keep_days * _DAY_S)
+            counts = await let_go(await stored.wanted(), settings)
+            if counts:
+                log.info("old enough, and taken away: %s", counts)
         except NoiboError as error:
-            log.error("responses are not swept: %s", error)
+            log.error("what is old enough is not taken away: %s", error)
         except Exception:
-            log.exception("responses are not swept; that is tried again")
+            log.exception("what is old enough is not taken away; that is tried again")
         await asyncio.sleep(_EVERY_S)

@@ -16,6 +16,7 @@ OTHER: Final = "other"
 MOST_MODELS: Final = 100
 MOST_SERIES: Final = 5000
 NO_MODEL: Final = ""
+LEAST_PACE: Final = 3  # answers, before anything is said of a model's pace
 
 _DURATION: Final = (
     *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
@@ -74,6 +75,18 @@ class Metrics:
         if len(self._models) >= MOST_MODELS:
             model = OTHER
         return self._models.setdefault(model, ModelNumbers(model))
+
+    def pace(self, model: str) -> tuple[float, float] | None:
+        """Seconds to the first token of a model's answers, and between two tokens after it, in the
+        mean; None where too few were measured."""
+        found = self._models.get(model)
+        if found is None:
+            return None
+        first, each = found.first_token, found.each_token
+        counts = sum(first.counts), sum(each.counts)
+        if min(counts) < LEAST_PACE or each.sum <= 0:
+            return None
+        return first.sum / counts[0], each.sum / counts[1]
 
     def ended(self, route: str, method: str, model: str, status: int, seconds: float) -> None:
         """A request has ended. `model` as a label has it."""

@@ -23,7 +23,9 @@ from noibo.gateway.watching import request_id
 from noibo.gateway.watching.metrics import Metrics
 from noibo.gateway.watching.places import Places
 from noibo.gateway.watching.record import CURRENT, Record
+from noibo.privacy.receipt import STAYED
 from noibo.wire import anthropic
+from noibo.wire.management import RECEIPT_HEADER
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,8 @@ _SEEN: Final = "noibo.watched"
 _MESSAGES: Final = "/v1/messages"
 _MODELS: Final = "/v1/models"  # two APIs have that route
 _VERSION: Final = anthropic.VERSION_HEADER.encode()
+_RECEIPT: Final = RECEIPT_HEADER.lower().encode()
+_STAYED: Final = (_RECEIPT, STAYED.encode())
 
 
 class Watch:
@@ -50,12 +54,14 @@ class Watch:
         name = request_id.of(scope["headers"])
         services = services_in(scope)
         metrics: Metrics = services.metrics
-        record = Record(scope, name, self._route(scope), metrics, services.watched)
+        told, kept = services.watched, services.kept
+        record = Record(scope, name, self._route(scope), metrics, told, kept)
 
         def pass_on(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *_names(scope, name)]
+                about = [*_names(scope, name), _receipt(record)]
+                message["headers"] = [*message.get("headers", ()), *about]
             return send(message)
 
         named, carried = logs.request_id.set(name), CURRENT.set(record)
@@ -82,6 +88,15 @@ class Watch:
             found = iter_route_contexts(scope["app"].routes)
             self._places = Places(str(route.path) for route in found)
         return self._places.find(scope["path"])
+
+
+def _receipt(record: Record) -> tuple[bytes, bytes]:
+    """What became of it. What never could leave has stayed."""
+    if record.journey is None:
+        return _STAYED
+    if record.status >= 400:
+        record.journey.pending = False
+    return _RECEIPT, record.journey.header().encode("ascii", "replace")
 
 
 def _names(scope: Scope, name: str) -> list[tuple[bytes, bytes]]:

@@ -1,0 +1,169 @@
+"""A response in the background that a virtual model gives: one attempt after the other, as
+`gateway.routed` has it where somebody waits.
+
+Nothing of an attempt is told or kept before its first word, or, of one that is checked, before the
+judge has seen it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from noibo import settings
+from noibo.errors import NoiboError
+from noibo.gateway.pipeline import Request
+from noibo.gateway.reply import Reply
+from noibo.gateway.responses.background import Running
+from noibo.gateway.responses.teller import ResponseRelay, ResponseTeller, Voice
+from noibo.gateway.routed.attempt import ATTEMPT, Attempt
+from noibo.gateway.routed.checked import check
+from noibo.gateway.routed.choosing import Choice
+from noibo.gateway.routed.outcome import outcome_of
+from noibo.gateway.routed.outer import Held, Outer
+from noibo.gateway.routed.telling import Tried, reasons_of, route_json
+from noibo.gateway.services import Services
+from noibo.gateway.watching.record import current
+from noibo.routing.plan import Outcome, Target
+from noibo.wire.body import Json
+
+# What asks one model: its request, and who tells its answer.
+Make = Callable[[str], Awaitable[tuple[Request, ResponseTeller]]]
+
+
+class PlannedRelay:
+    """It has no answer of its own: each attempt has one, with the same id."""
+
+    def __init__(self, services: Services, choice: Choice, make: Make) -> None:
+        self._services = services
+        self._choice = choice
+        self._make = make
+        self._tried: Tried = []
+        self._said: list[str] = []
+        self.running: Running | None = None
+
+    async def answer(self, reply: Reply) -> None:
+        """Until one has answered. Raises the last error where none has."""
+        assert self.running is not None  # noqa: S101 - who begins it says so
+        try:
+            await self._ask()
+        except Exception as error:
+            unknown = NoiboError("noibo failed on this response; its log says why.")
+            await self.running.fail(error if isinstance(error, NoiboError) else unknown)
+            raise
+
+    async def _ask(self) -> None:
+        plan, place = self._choice.plan, 0
+        unfit: _Answering | None = None
+        while True:
+            target = plan.targets[place]
+            answering, outcome = await self._try(target)
+            if outcome is None:
+                return await self._give(answering, target)
+            if outcome is Outcome.UNFIT:
+                unfit = unfit or answering
+            self._tried.append((target.model, outcome.value))
+            following = plan.after(place, outcome)
+            if following is None:
+                return await self._end(unfit or answering, unfit=unfit is not None)
+            place = following
+
+    async def _try(self, target: Target) -> tuple[_Answering, Outcome | None]:
+        assert self.running is not None  # noqa: S101 - who begins it says so
+        record = current()
+        record.error, record.fault, record.kept = "", None, False
+        attempt = Attempt(target.model, target.side.fields(), target.check)
+        answering = _Answering(self.running, attempt, lambda: self._begins(target))
+        calls = self._services.virtual.calls.get(self._choice.virtual.name)
+        if not target.local and calls is not None and not calls.take():
+            return answering, Outcome.BUSY
+        token = ATTEMPT.set(attempt)
+        try:
+            request, teller = await self._make(target.model)
+            await answering.ask(self._services, request, teller)
+        except NoiboError as error:
+            answering.error = error
+            return answering, None if answering.given else outcome_of(error, error.status)
+        finally:
+            ATTEMPT.reset(token)
+        if target.check:
+            verdict = await check(self._services, self._choice, attempt)
+            self._said += [f"{target.model}: {why}" for why in verdict.reasons()]
+            return answering, None if verdict.good else Outcome.UNFIT
+        return answering, None
+
+    async def _give(self, answering: _Answering, target: Target) -> None:
+        if answering.error is not None:
+            return await self._end(answering)
+        if not answering.given:
+            self._begins(target)
+        await answering.give()
+        return None
+
+    async def _end(self, answering: _Answering, *, unfit: bool = False) -> None:
+        """Nobody else is asked: an answer that was not good, or the error."""
+        if unfit:
+            record = current()
+            record.error, record.fault = "", None
+            self._services.chooser.remember(self._choice, answering.model, unfit=True)
+            return await answering.give()
+        raise answering.error or NoiboError("No model has answered.")
+
+    def _begins(self, target: Target) -> None:
+        plan, record = self._choice.plan, current()
+        record.reasons = reasons_of(plan, self._tried, self._said)
+        if record.journey is not None:
+            record.journey.pending = False
+            record.journey.route = route_json(plan, target.model, self._tried)
+        self._services.chooser.may_be_voted_on(record, self._choice, target.model)
+        self._services.chooser.remember(self._choice, target.model)
+
+
+class _Answering:
+    """One attempt, held back until it is given. It is a `Keeping`."""
+
+    def __init__(self, running: Running, attempt: Attempt, begins: Callable[[], None]) -> None:
+        self.error: NoiboError | None = None
+        self.model = attempt.model
+        self._running = running
+        self._teller: ResponseTeller | None = None
+        self._kept: tuple[Json, bytes] | None = None
+        self._voice = Voice()
+        self._held = Held(Outer(running.take, self._voice), attempt, lambda: self._turn(begins))
+
+    @property
+    def given(self) -> bool:
+        return self._held.given
+
+    async def ask(self, services: Services, request: Request, teller: ResponseTeller) -> None:
+        """Ask its model. Raises `NoiboError`."""
+        self._teller = teller
+        teller.answer.queue()  # its events have these numbers before them
+        teller.keeping = self
+        queue: settings.Queue = services.settings.queue
+        relay = ResponseRelay(services.pipeline, request, queue, self._voice, teller)
+        reply = Reply(self._held, self._voice)
+        await reply.begin_stream()
+        await relay.answer(reply)
+
+    async def end(self, response: Json, last: bytes) -> None:
+        """Its end, which is kept when it is given."""
+        if self.given:
+            await self._running.end(response, last)
+        else:
+            self._kept = response, last
+
+    async def give(self) -> None:
+        """Let it be heard, and kept."""
+        if self.given:
+            return
+        last = self._kept[1] if self._kept else b""
+        held = self._held.messages
+        held[:] = [one for one in held if not last or one.get("body") != last]
+        await self._held.give()
+        if self._kept is not None:
+            await self._running.end(*self._kept)
+
+    def _turn(self, begins: Callable[[], None]) -> None:
+        if self._teller is not None:
+            self._running.turn_to(self._teller)
+        begins()

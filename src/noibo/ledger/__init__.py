@@ -1,0 +1,1 @@
+"""What must not be changed unseen: rows in a file, each with the digest of the one before."""

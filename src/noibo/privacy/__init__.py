@@ -1,0 +1,1 @@
+"""What may leave this machine: labels, the detector of personal data, redaction, receipts."""

@@ -1,0 +1,1 @@
+"""What answers cost: prices, the ledger of all calls, budgets, and sums of both."""

@@ -1,0 +1,38 @@
+"""Names that a label asks for."""
+
+from __future__ import annotations
+
+import pytest
+
+from noibo.privacy.names_asked import asked_names
+
+
+def found(text: str) -> list[str]:
+    return [text[start:end] for start, end in asked_names(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Họ tên học viên: Thạch Sa Phone\nHạng: B2", "Thạch Sa Phone"),
+        ('{"ho_ten": "Lơ Mu Ha Pút"}', "Lơ Mu Ha Pút"),
+        ("full_name='Kpuih H\u2019Blưn', age=30", "Kpuih H\u2019Blưn"),
+        ("HỌ VÀ TÊN: RƠ CHĂM Y KHOAI; 1980", "RƠ CHĂM Y KHOAI"),
+    ],
+)
+def test_the_whole_value_is_the_name(text, name):
+    assert found(text) == [name]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Người nhận: Công ty TNHH Phú Gia",
+        "Họ tên: chưa điền vào",
+        "Người gửi hàng hôm nay đông",
+        "full name: the name of a file",
+        "Người nhận: Phòng Kế toán tầng 3",
+    ],
+)
+def test_what_is_no_name_is_left(text):
+    assert found(text) == []
