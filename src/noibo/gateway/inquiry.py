@@ -21,6 +21,7 @@ from noibo.gateway.reading import read_fields
 from noibo.gateway.relay import Relay
 from noibo.gateway.reply import Headers, Reply, header
 from noibo.gateway.routed.telling import stand_in_headers
+from noibo.gateway.routed.virtual import meant
 from noibo.gateway.services import Services, services_of
 from noibo.gateway.waiting import Waiting
 from noibo.wire import body
@@ -125,7 +126,6 @@ class HandedOn(Relay):
 def stood_in(services: Services, model: str) -> Headers:
     """Who answers for a virtual model, where nothing is to choose."""
     settings, virtual = services.settings, services.virtual
-    name = model or settings.default_model
-    name = settings.aliases.get(name, name).removesuffix(":latest")
+    name = meant(settings, model)
     behind = virtual.stand_ins.get(name) if name in virtual.choosing else None
     return [] if behind is None else stand_in_headers(name, behind)

@@ -20,7 +20,7 @@ from noibo.gateway.routed.checked import check
 from noibo.gateway.routed.choosing import Choice
 from noibo.gateway.routed.outcome import outcome_of
 from noibo.gateway.routed.outer import Held, Outer
-from noibo.gateway.routed.telling import Tried, reasons_of, route_json
+from noibo.gateway.routed.telling import Tried
 from noibo.gateway.services import Services
 from noibo.gateway.watching.record import current
 from noibo.routing.plan import Outcome, Target
@@ -58,7 +58,7 @@ class PlannedRelay:
             target = plan.targets[place]
             answering, outcome = await self._try(target)
             if outcome is None:
-                return await self._give(answering, target)
+                return await self._give(answering)
             if outcome is Outcome.UNFIT:
                 unfit = unfit or answering
             self._tried.append((target.model, outcome.value))
@@ -91,11 +91,9 @@ class PlannedRelay:
             return answering, None if verdict.good else Outcome.UNFIT
         return answering, None
 
-    async def _give(self, answering: _Answering, target: Target) -> None:
+    async def _give(self, answering: _Answering) -> None:
         if answering.error is not None:
             return await self._end(answering)
-        if not answering.given:
-            self._begins(target)
         await answering.give()
         return None
 
@@ -109,13 +107,8 @@ class PlannedRelay:
         raise answering.error or NoiboError("No model has answered.")
 
     def _begins(self, target: Target) -> None:
-        plan, record = self._choice.plan, current()
-        record.reasons = reasons_of(plan, self._tried, self._said)
-        if record.journey is not None:
-            record.journey.pending = False
-            record.journey.route = route_json(plan, target.model, self._tried)
-        self._services.chooser.may_be_voted_on(record, self._choice, target.model)
-        self._services.chooser.remember(self._choice, target.model)
+        chooser = self._services.chooser
+        chooser.heard(current(), self._choice, target.model, self._tried, self._said)
 
 
 class _Answering:

@@ -14,6 +14,7 @@ from noibo.gateway.routed.asked import Chat, as_chat
 from noibo.gateway.routed.built_on import built_on
 from noibo.gateway.routed.candidates import candidate
 from noibo.gateway.routed.outcomes import FILE_NAME, Outcomes
+from noibo.gateway.routed.telling import Tried, reasons_of, route_json
 from noibo.gateway.routed.virtual import Virtual
 from noibo.gateway.routed.votes import Answered, Votes
 from noibo.gateway.services import Services
@@ -22,7 +23,7 @@ from noibo.privacy.judgement import Reason
 from noibo.routing.demand import Chance, Demand, Means, Rule, text_tokens
 from noibo.routing.judging import last_question
 from noibo.routing.own_answers import OwnAnswers
-from noibo.routing.plan import Plan, make_plan
+from noibo.routing.plan import Outcome, Plan, make_plan
 from noibo.routing.stickiness import Previous
 from noibo.routing.virtual import VirtualModel
 from noibo.wire.body import Fields
@@ -96,7 +97,20 @@ class Chooser:
         previous = Previous(model, local, unfit, easy)
         self._virtual.conversations.remember(now().owner, choice.messages, previous)
 
-    def may_be_voted_on(self, record: Record, choice: Choice, model: str) -> None:
+    def heard(
+        self, record: Record, choice: Choice, model: str, tried: Tried, said: Sequence[str]
+    ) -> None:
+        """An answer goes to the caller from here on. `tried`: who was asked before, or was found
+        not good; `said`: what was found of answers that were checked."""
+        record.reasons = reasons_of(choice.plan, tried, said)
+        if record.journey is not None:
+            record.journey.pending = False
+            record.journey.route = route_json(choice.plan, model, tried)
+        self._may_be_voted_on(record, choice, model)
+        if (model, Outcome.UNFIT.value) not in tried:  # else that was remembered of it
+            self.remember(choice, model)
+
+    def _may_be_voted_on(self, record: Record, choice: Choice, model: str) -> None:
         """It answers; who asked may say how good that was."""
         local = any(one.local for one in choice.plan.targets if one.model == model)
         if local and choice.p_raw is not None:

@@ -27,6 +27,7 @@ from noibo.gateway.routed.choosing import Choice
 from noibo.gateway.routed.outcome import outcome_of
 from noibo.gateway.routed.outer import Held, Outer, remarks
 from noibo.gateway.routed.telling import Tried, reasons_of, route_headers, route_json
+from noibo.gateway.routed.virtual import meant
 from noibo.gateway.services import Services, services_in
 from noibo.gateway.watching.record import Record, current
 from noibo.privacy.walk import OWN
@@ -230,13 +231,8 @@ class Asking:
         plan, record = self._choice.plan, self._record
         if not self._outer.begun:
             self._outer.headers += route_headers(plan, target.model, self._tried, self._said)
-        record.reasons = reasons_of(plan, self._tried, self._said)
-        if record.journey is not None:
-            record.journey.pending = False
-            record.journey.route = route_json(plan, target.model, self._tried)
-        self._services.chooser.may_be_voted_on(record, self._choice, target.model)
-        if (target.model, Outcome.UNFIT.value) not in self._tried:
-            self._services.chooser.remember(self._choice, target.model)
+        chooser = self._services.chooser
+        chooser.heard(record, self._choice, target.model, self._tried, self._said)
 
     async def _fail(self, held: Held) -> None:
         plan, record = self._choice.plan, self._record
@@ -265,9 +261,7 @@ def _asked(services: Services, text: bytes) -> tuple[VirtualModel, Fields] | Non
     except NoiboError:
         return None
     settings = services.settings
-    name = said or settings.default_model
-    name = settings.aliases.get(name, name).removesuffix(":latest")
-    asked = services.virtual.choosing.get(name)
+    asked = services.virtual.choosing.get(meant(settings, said))
     return None if asked is None else (asked, fields)
 
 

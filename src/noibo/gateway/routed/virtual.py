@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from noibo.engines.model_name import LATEST
 from noibo.engines.remote.place import Place
 from noibo.routing.api_calls import ApiCalls
 from noibo.routing.stickiness import Conversations
@@ -48,6 +49,12 @@ class Virtual:
     def may_be_asked(self, body: bytes) -> bool:
         """Whether a body can name one of them: a glance, that costs nothing."""
         return self.default or any(name in body for name in self.names)
+
+
+def meant(settings: Settings, said: str) -> str:
+    """The name that a request means which says this one, or none."""
+    name = said or settings.default_model
+    return settings.aliases.get(name, name).removesuffix(LATEST)
 
 
 def stand_ins(settings: Settings) -> dict[str, str]:
