@@ -58,11 +58,9 @@ class OwnRows:
         said = row.fields
         path = self._places.unchained
         try:
-            digest, size = hashlib.sha256(), 0
             with read_plain(path) as file:
-                while piece := file.read(2**20):
-                    digest.update(piece)
-                    size += len(piece)
+                digest = hashlib.file_digest(file, "sha256")
+                size = file.tell()
         except OSError as exc:
             yield f"{path.name}, which row {row.number} took over, cannot be read: {exc.strerror}."
             return

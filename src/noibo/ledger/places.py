@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from noibo.errors import LedgerError
 
@@ -67,7 +68,7 @@ def open_plain(path: Path, flags: int) -> int:
     return handle
 
 
-def read_plain(path: Path) -> BinaryIO:
+def read_plain(path: Path) -> BufferedReader:
     """That file, to be read."""
     return os.fdopen(open_plain(path, os.O_RDONLY), "rb")
 
