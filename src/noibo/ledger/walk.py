@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -72,7 +73,7 @@ class Foreign:
         return self._last == b"\n"
 
 
-def opened(places: Places) -> tuple[contextlib.ExitStack, list[tuple[str, BinaryIO]]]:
+def opened(places: Places) -> tuple[contextlib.ExitStack, list[tuple[str, BufferedReader]]]:
     """All parts as they are now, open, whatever happens to their names. Raises `LedgerError`."""
     for _ in range(_TRIES):
         stack = contextlib.ExitStack()
