@@ -71,8 +71,14 @@ def cloud(clouds: Cloud) -> Cloud:
     return clouds
 
 
+@pytest.fixture(scope="session")
+def server(leaving_server: RunningServer) -> RunningServer:
+    """What is asked by `front`; modules with settings of their own put theirs in its place."""
+    return leaving_server
+
+
 @pytest.fixture
-def front(leaving_server: RunningServer, cloud: Cloud) -> Iterator[httpx2.Client]:
+def front(server: RunningServer, cloud: Cloud) -> Iterator[httpx2.Client]:
     """A client of the server that stands before it."""
-    with httpx2.Client(base_url=leaving_server.url, timeout=60) as client:
+    with httpx2.Client(base_url=server.url, timeout=60) as client:
         yield client

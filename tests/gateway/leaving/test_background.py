@@ -31,12 +31,6 @@ def server(clouds: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield running
 
 
-@pytest.fixture
-def front(server: RunningServer, cloud: Cloud) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=server.url, timeout=60) as client:
-        yield client
-
-
 def response(front: httpx2.Client, model: str, text: str, **more: Any) -> dict[str, Any]:
     asked = {"model": model, "input": text, "background": True, **more}
     answer = front.post(RESPONSES, json=asked)

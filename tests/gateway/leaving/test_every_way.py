@@ -64,12 +64,6 @@ def server(clouds: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield running
 
 
-@pytest.fixture
-def front(server: RunningServer, cloud: Cloud) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=server.url, timeout=60) as client:
-        yield client
-
-
 def turns(text: str) -> list[dict[str, Any]]:
     return [{"role": "user", "content": text}]
 

@@ -103,12 +103,6 @@ def server(clouds: Cloud, tmp_path: Path) -> Iterator[RunningServer]:
         yield running
 
 
-@pytest.fixture
-def front(server: RunningServer, cloud: Cloud) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=server.url, timeout=60) as client:
-        yield client
-
-
 def rows(server: RunningServer) -> list[UsageEntry]:
     """What is in the ledger, as another process reads it."""
     settings = load(environ={"NOIBO_HOME": str(server.home)})

@@ -36,12 +36,6 @@ def server(clouds: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield running
 
 
-@pytest.fixture
-def front(server: RunningServer, cloud: Cloud) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=server.url, timeout=60) as client:
-        yield client
-
-
 def told(front: httpx2.Client, request: str) -> dict[str, Any]:
     found: dict[str, Any] = front.get(f"/noibo/v1/receipts/{request}").json()
     return found

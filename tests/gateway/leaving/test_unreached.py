@@ -66,12 +66,6 @@ def server(
         yield running
 
 
-@pytest.fixture
-def front(server: RunningServer, cloud: Cloud) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=server.url, timeout=60) as client:
-        yield client
-
-
 def chat(model: str, **more: Any) -> dict[str, Any]:
     return {"model": model, "messages": [{"role": "user", "content": "Why?"}], **more}
 
