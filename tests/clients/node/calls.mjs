@@ -18,6 +18,7 @@ export const WEATHER = {
       type: "object",
       properties: { city: { type: "string", maxLength: 40 } },
       required: ["city"],
+      additionalProperties: false, // or a small model goes on with what it makes up
     },
   },
 };

@@ -27,7 +27,7 @@ run({
     const answer = await client(url).chat.completions.create({
       model,
       messages,
-      max_tokens: 64,
+      max_tokens: 200,
       tools: [WEATHER],
       tool_choice: "required",
     });

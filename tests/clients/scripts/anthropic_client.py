@@ -41,7 +41,7 @@ def tools(url: str, model: str) -> Any:
     answer = client(url).messages.create(
         model=model,
         messages=MESSAGES,
-        max_tokens=64,
+        max_tokens=200,
         tools=[TOOL],
         tool_choice={"type": "tool", "name": "get_weather"},
     )
@@ -53,7 +53,7 @@ def tools_streamed(url: str, model: str) -> Any:
     with client(url).messages.stream(
         model=model,
         messages=MESSAGES,
-        max_tokens=64,
+        max_tokens=200,
         tools=[TOOL],
         tool_choice={"type": "any"},
     ) as events:
@@ -64,14 +64,14 @@ def tools_streamed(url: str, model: str) -> Any:
 
 def structured(url: str, model: str) -> Any:
     answer = client(url).messages.parse(
-        model=model, messages=MESSAGES, max_tokens=64, output_format=City
+        model=model, messages=MESSAGES, max_tokens=200, output_format=City
     )
     return answer.parsed_output.model_dump()
 
 
 def structured_streamed(url: str, model: str) -> Any:
     with client(url).messages.stream(
-        model=model, messages=MESSAGES, max_tokens=64, output_format=City
+        model=model, messages=MESSAGES, max_tokens=200, output_format=City
     ) as events:
         return events.get_final_message().parsed_output.model_dump()
 

@@ -33,6 +33,7 @@ WEATHER = {
             "type": "object",
             "properties": {"city": {"type": "string", "maxLength": 40}},
             "required": ["city"],
+            "additionalProperties": False,  # or a small model goes on with what it makes up
         },
     },
 }

@@ -7,11 +7,13 @@ from typing import Any
 from calls import CALLER, QUESTION, RESULT, WEATHER, run
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_ollama import ChatOllama, OllamaEmbeddings, OllamaLLM
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class City(BaseModel):
-    """A city."""
+    """A city, and nothing else: a small model goes on with what it makes up."""
+
+    model_config = ConfigDict(extra="forbid")
 
     city: str = Field(max_length=40)
     people: int = Field(ge=0, le=99_999_999)

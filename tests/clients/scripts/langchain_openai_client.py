@@ -6,11 +6,13 @@ from typing import Any
 
 from calls import QUESTION, WEATHER, run
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 
 class City(BaseModel):
-    """A city."""
+    """A city, and nothing else: a small model goes on with what it makes up."""
+
+    model_config = ConfigDict(extra="forbid")
 
     city: str = Field(max_length=40)
     people: int = Field(ge=0, le=99_999_999)
@@ -32,7 +34,7 @@ def stream(url: str, model: str) -> Any:
 
 
 def tools(url: str, model: str) -> Any:
-    bound = model_of(url, model, max_tokens=64).bind_tools([WEATHER], tool_choice="required")
+    bound = model_of(url, model, max_tokens=200).bind_tools([WEATHER], tool_choice="required")
     call = bound.invoke(QUESTION).tool_calls[0]
     return [call["name"], call["args"]]
 

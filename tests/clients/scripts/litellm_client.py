@@ -33,7 +33,7 @@ def stream(url: str, model: str) -> Any:
 
 
 def tools(url: str, model: str) -> Any:
-    answer = ask(url, model, tools=[WEATHER], tool_choice="required", max_tokens=64)
+    answer = ask(url, model, tools=[WEATHER], tool_choice="required", max_tokens=200)
     call = answer.choices[0].message.tool_calls[0].function
     return [call.name, json.loads(call.arguments)]
 

@@ -11,13 +11,15 @@ from llama_index.embeddings.ollama import OllamaEmbedding
 from llama_index.embeddings.openai_like import OpenAILikeEmbedding
 from llama_index.llms.ollama import Ollama
 from llama_index.llms.openai_like import OpenAILike
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 ASKED = [ChatMessage(role="user", content=QUESTION)]
 
 
 class City(BaseModel):
-    """A city."""
+    """A city, and nothing else: a small model goes on with what it makes up."""
+
+    model_config = ConfigDict(extra="forbid")
 
     city: str = Field(max_length=40)
     people: int = Field(ge=0, le=99_999_999)
@@ -55,7 +57,7 @@ def stream(url: str, model: str) -> Any:
 
 
 def tools(url: str, model: str) -> Any:
-    made = model_of(url, model, 64)
+    made = model_of(url, model, 200)
     tool = FunctionTool.from_defaults(fn=get_weather)
     answer = made.chat_with_tools([tool], user_msg=QUESTION, tool_required=True)
     call = made.get_tool_calls_from_response(answer)[0]

@@ -44,7 +44,7 @@ async def stream_async(url: str, model: str) -> list[str]:
 
 def tools(url: str, model: str) -> Any:
     answer = client(url).chat.completions.create(
-        model=model, messages=MESSAGES, tools=[WEATHER], tool_choice="required", max_tokens=64
+        model=model, messages=MESSAGES, tools=[WEATHER], tool_choice="required", max_tokens=200
     )
     call = answer.choices[0].message.tool_calls[0].function
     return [call.name, json.loads(call.arguments)]
@@ -52,7 +52,7 @@ def tools(url: str, model: str) -> Any:
 
 def tools_streamed(url: str, model: str) -> Any:
     with client(url).chat.completions.stream(
-        model=model, messages=MESSAGES, tools=[WEATHER], tool_choice="required", max_tokens=64
+        model=model, messages=MESSAGES, tools=[WEATHER], tool_choice="required", max_tokens=200
     ) as events:
         answer = events.get_final_completion()
     call = answer.choices[0].message.tool_calls[0].function
