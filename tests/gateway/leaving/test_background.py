@@ -105,6 +105,23 @@ def test_a_local_answer_that_is_not_good_is_given_where_nobody_follows(
     assert len(cloud.sent) > 0
 
 
+def test_the_next_answers_where_the_first_cannot_even_be_asked(
+    front: httpx2.Client, cloud: Cloud
+) -> None:
+    """As where somebody waits for it: the model of this machine takes no effort."""
+    found = response(front, "steps", f"{QUESTION} 7", reasoning={"effort": "high"})
+    assert (found["status"], found["model"]) == ("completed", "cloud")
+    assert len(cloud.sent) == 1
+
+
+def test_what_nobody_can_be_asked_is_refused(front: httpx2.Client, cloud: Cloud) -> None:
+    asked = {"model": "steps", "input": QUESTION, "background": True, "temperature": "hot"}
+    answer = front.post(RESPONSES, json=asked)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "temperature"
+    assert cloud.sent == []
+
+
 @pytest.mark.parametrize("model", ["steps", "either"])
 def test_one_that_is_cancelled_says_nothing_of_what_it_had(
     front: httpx2.Client, cloud: Cloud, model: str

@@ -174,16 +174,25 @@ class Asking:
         return None
 
     async def begin(self, scope: Scope, receive: Receive) -> None:
-        """Let it be taken on: the plan is kept to in the background (`responses.planned`)."""
-        plan = self._choice.plan
-        self._record.reasons = reasons_of(plan, [], [])
+        """Let it be taken on, by the first for whom it can be put: the plan is kept to in the
+        background (`responses.planned`)."""
+        plan, record = self._choice.plan, self._record
+        record.reasons = reasons_of(plan, [], [])
         self._outer.headers += route_headers(plan, "", [], [])
         token = PLANNED.set(self._choice)
         try:
-            first = self._renamed(plan.targets[0].model, scope)
-            await self._app(first, receive, lambda message: self._outer.say([message]))
+            place: int | None = 0
+            while place is not None:
+                record.error, record.fault = "", None
+                model = plan.targets[place].model
+                held = Held(self._outer, Attempt(model, {}, checks=False, begun=True), _nothing)
+                await self._app(self._renamed(model, scope), receive, held)
+                outcome = None if held.given else outcome_of(record.fault, held.status)
+                place = None if outcome is None else plan.after(place, outcome)
         finally:
             PLANNED.reset(token)
+        if not held.given:
+            await self._outer.say(held.messages)
 
     async def _try(
         self, target: Target, scope: Scope, receive: Receive
@@ -250,6 +259,10 @@ class Asking:
         fields = {name: value for name, value in self._fields.items() if name not in _NAMES}
         text = msgspec.json.encode({"model": raw(model), **fields})
         return {**scope, BODY: text}
+
+
+def _nothing() -> None:
+    """Who answers is not known yet."""
 
 
 def _asked(services: Services, text: bytes) -> tuple[VirtualModel, Fields] | None:
