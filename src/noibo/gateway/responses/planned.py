@@ -10,19 +10,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from noibo import settings
-from noibo.errors import NoiboError
+from noibo.errors import ApiCallsExceeded, NoiboError
 from noibo.gateway.pipeline import Request
 from noibo.gateway.reply import Reply
 from noibo.gateway.responses.background import Running
 from noibo.gateway.responses.teller import ResponseRelay, ResponseTeller, Voice
 from noibo.gateway.routed.attempt import ATTEMPT, Attempt
-from noibo.gateway.routed.checked import check
 from noibo.gateway.routed.choosing import Choice
 from noibo.gateway.routed.outcome import outcome_of
 from noibo.gateway.routed.outer import Held, Outer
-from noibo.gateway.routed.telling import Tried
+from noibo.gateway.routed.walk import ANSWERED, Ending, Walk
 from noibo.gateway.services import Services
-from noibo.gateway.watching.record import current
 from noibo.routing.plan import Outcome, Target
 from noibo.wire.body import Json
 
@@ -35,80 +33,43 @@ class PlannedRelay:
 
     def __init__(self, services: Services, choice: Choice, make: Make) -> None:
         self._services = services
-        self._choice = choice
         self._make = make
-        self._tried: Tried = []
-        self._said: list[str] = []
+        self._walk = Walk(services, choice)
         self.running: Running | None = None
 
     async def answer(self, reply: Reply) -> None:
         """Until one has answered. Raises the last error where none has."""
         assert self.running is not None  # noqa: S101 - who begins it says so
         try:
-            await self._ask()
+            await self._answer()
         except Exception as error:
             unknown = NoiboError("noibo failed on this response; its log says why.")
             await self.running.fail(error if isinstance(error, NoiboError) else unknown)
             raise
 
-    async def _ask(self) -> None:
-        plan, place = self._choice.plan, 0
-        unfit: _Answering | None = None
-        while True:
-            target = plan.targets[place]
-            answering, outcome = await self._try(target)
-            if outcome is None:
-                return await self._give(answering)
-            if outcome is Outcome.UNFIT:
-                unfit = unfit or answering
-            self._tried.append((target.model, outcome.value))
-            following = plan.after(place, outcome)
-            if following is None:
-                return await self._end(unfit or answering, unfit=unfit is not None)
-            place = following
+    async def _answer(self) -> None:
+        answering, ending = await self._walk.go(self._ask)
+        if answering.error is not None:
+            raise answering.error
+        self._walk.settle(answering.model, ending)
+        await answering.give()
 
-    async def _try(self, target: Target) -> tuple[_Answering, Outcome | None]:
+    async def _ask(self, target: Target, attempt: Attempt) -> tuple[_Answering, Ending]:
         assert self.running is not None  # noqa: S101 - who begins it says so
-        record = current()
-        record.error, record.fault, record.kept = "", None, False
-        attempt = Attempt(target.model, target.side.fields(), target.check)
-        answering = _Answering(self.running, attempt, lambda: self._begins(target))
-        calls = self._services.virtual.calls.get(self._choice.virtual.name)
-        if not target.local and calls is not None and not calls.take():
-            return answering, Outcome.BUSY
+        answering = _Answering(self.running, attempt, lambda: self._walk.begins(target.model))
         token = ATTEMPT.set(attempt)
         try:
+            self._walk.require_call(target)
             request, teller = await self._make(target.model)
             await answering.ask(self._services, request, teller)
         except NoiboError as error:
             answering.error = error
-            return answering, None if answering.given else outcome_of(error, error.status)
+            if isinstance(error, ApiCallsExceeded):
+                return answering, Outcome.BUSY
+            return answering, ANSWERED if answering.given else outcome_of(error, error.status)
         finally:
             ATTEMPT.reset(token)
-        if target.check:
-            verdict = await check(self._services, self._choice, attempt)
-            self._said += [f"{target.model}: {why}" for why in verdict.reasons()]
-            return answering, None if verdict.good else Outcome.UNFIT
-        return answering, None
-
-    async def _give(self, answering: _Answering) -> None:
-        if answering.error is not None:
-            return await self._end(answering)
-        await answering.give()
-        return None
-
-    async def _end(self, answering: _Answering, *, unfit: bool = False) -> None:
-        """Nobody else is asked: an answer that was not good, or the error."""
-        if unfit:
-            record = current()
-            record.error, record.fault = "", None
-            self._services.chooser.remember(self._choice, answering.model, unfit=True)
-            return await answering.give()
-        raise answering.error or NoiboError("No model has answered.")
-
-    def _begins(self, target: Target) -> None:
-        chooser = self._services.chooser
-        chooser.heard(current(), self._choice, target.model, self._tried, self._said)
+        return answering, await self._walk.judge(attempt)
 
 
 class _Answering:

@@ -81,6 +81,7 @@ class Held:
         self._attempt = attempt
         self._begins = begins  # called before the first word goes out
         self._messages: list[Message] = []
+        self.model = attempt.model
         self.given = False
         self.status = 0
 

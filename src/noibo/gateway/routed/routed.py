@@ -11,30 +11,24 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from noibo.errors import ApiCallsExceeded, NoiboError
+from noibo.errors import NoiboError
 from noibo.gateway.access.identity import now
 from noibo.gateway.access.models import STANDS_FOR
 from noibo.gateway.reading import BODY, read_body
-from noibo.gateway.routed.attempt import ATTEMPT, Attempt
-from noibo.gateway.routed.behind import PLANNED
-from noibo.gateway.routed.checked import check
-from noibo.gateway.routed.choosing import Choice
-from noibo.gateway.routed.outcome import outcome_of
-from noibo.gateway.routed.outer import Held, Outer, remarks
-from noibo.gateway.routed.telling import Tried, reasons_of, route_headers, route_json
+from noibo.gateway.routed.asking import NAMES, Asking
+from noibo.gateway.routed.outer import Outer, remarks
+from noibo.gateway.routed.telling import route_headers
 from noibo.gateway.routed.virtual import meant
 from noibo.gateway.services import Services, services_in
-from noibo.gateway.watching.record import Record, current
+from noibo.gateway.watching.record import current
 from noibo.privacy.walk import OWN
-from noibo.routing.plan import Outcome, Target
 from noibo.routing.virtual import VirtualModel
 from noibo.wire import body
-from noibo.wire.body import Fields, raw
+from noibo.wire.body import Fields
 from noibo.wire.voice import Voice
 
 log = logging.getLogger(__name__)
@@ -46,9 +40,6 @@ PATHS: Final = frozenset(
     )
 )
 _RESPONSES: Final = "/v1/responses"
-_NAMES: Final = ("model", "name")  # Ollama's older clients say name
-_CHECKING: Final = "{} answers, and its answer will be checked before it is told"
-_ASKING: Final = "waiting for {}"
 
 
 class Routed:
@@ -135,142 +126,12 @@ class _Replayed:
         return first
 
 
-class Asking:
-    """One request, and all that are asked for it in turn."""
-
-    def __init__(
-        self, app: ASGIApp, services: Services, choice: Choice, fields: Fields, outer: Outer
-    ) -> None:
-        self._app = app
-        self._services = services
-        self._choice = choice
-        self._fields = fields
-        self._outer = outer
-        self._record: Record = current()
-        self._tried: Tried = []
-        self._said: list[str] = []  # of answers that were checked
-
-    async def ask(self, scope: Scope, receive: Receive) -> None:
-        """Until one has answered, or none is left."""
-        plan, record = self._choice.plan, self._record
-        record.reasons = reasons_of(plan, [], [])
-        kept: tuple[Held, Target] | None = None  # an answer that was not good, and is one
-        place: int | None = 0
-        while place is not None:
-            target = plan.targets[place]
-            held, outcome = await self._try(target, scope, receive)
-            if held.given or record.left:
-                return None
-            if outcome is Outcome.UNFIT:
-                kept = kept or (held, target)
-            if outcome is None and held.status == 200:
-                return await self._give(held, target)
-            self._tried.append((target.model, outcome.value if outcome else "refused"))
-            place = None if outcome is None else plan.after(place, outcome)
-            if place is None and kept is not None:
-                return await self._give(*kept, unfit=True)
-            if place is None:
-                await self._fail(held)
-        return None
-
-    async def begin(self, scope: Scope, receive: Receive) -> None:
-        """Let it be taken on, by the first for whom it can be put: the plan is kept to in the
-        background (`responses.planned`)."""
-        plan, record = self._choice.plan, self._record
-        record.reasons = reasons_of(plan, [], [])
-        self._outer.headers += route_headers(plan, "", [], [])
-        token = PLANNED.set(self._choice)
-        try:
-            place: int | None = 0
-            while place is not None:
-                record.error, record.fault = "", None
-                model = plan.targets[place].model
-                held = Held(self._outer, Attempt(model, {}, checks=False, begun=True), _nothing)
-                await self._app(self._renamed(model, scope), receive, held)
-                outcome = None if held.given else outcome_of(record.fault, held.status)
-                place = None if outcome is None else plan.after(place, outcome)
-        finally:
-            PLANNED.reset(token)
-        if not held.given:
-            await self._outer.say(held.messages)
-
-    async def _try(
-        self, target: Target, scope: Scope, receive: Receive
-    ) -> tuple[Held, Outcome | None]:
-        """Ask one. None: it has answered, or nobody else is to be asked."""
-        record = self._record
-        record.error, record.fault, record.kept = "", None, False
-        attempt = Attempt(target.model, target.side.fields(), target.check)
-        self._outer.words = (_CHECKING if target.check else _ASKING).format(target.model)
-        held = Held(self._outer, attempt, lambda: self._begins(target))
-        calls = self._services.virtual.calls.get(self._choice.virtual.name)
-        if not target.local and calls is not None and not calls.take():
-            record.fault = ApiCallsExceeded(
-                "All calls that may be made elsewhere in an hour are made.",
-                next_step="Wait, or raise max_api_calls_per_hour.",
-                retry_after_s=calls.means().retry_after_s,
-            )
-            return held, Outcome.BUSY
-        token = ATTEMPT.set(attempt)
-        try:
-            await self._app(self._renamed(target.model, scope), receive, held)
-        finally:
-            ATTEMPT.reset(token)
-        if held.given or record.left:
-            return held, None
-        if record.fault is not None or held.status != 200:
-            return held, outcome_of(record.fault, held.status)
-        if attempt.failed and not attempt.begun:
-            return held, Outcome.FAILED
-        if target.check:
-            verdict = await check(self._services, self._choice, attempt)
-            self._said += [f"{target.model}: {why}" for why in verdict.reasons()]
-            return held, None if verdict.good else Outcome.UNFIT
-        return held, None
-
-    async def _give(self, held: Held, target: Target, *, unfit: bool = False) -> None:
-        record = self._record
-        record.error, record.fault = "", None
-        if unfit:
-            self._services.chooser.remember(self._choice, target.model, unfit=True)
-        await held.give()
-
-    def _begins(self, target: Target) -> None:
-        """Its answer goes to the caller from here on."""
-        plan, record = self._choice.plan, self._record
-        if not self._outer.begun:
-            self._outer.headers += route_headers(plan, target.model, self._tried, self._said)
-        chooser = self._services.chooser
-        chooser.heard(record, self._choice, target.model, self._tried, self._said)
-
-    async def _fail(self, held: Held) -> None:
-        plan, record = self._choice.plan, self._record
-        if not self._outer.begun:
-            self._outer.headers += route_headers(plan, "", self._tried, self._said)
-        if record.journey is not None:
-            record.journey.pending = False
-            record.journey.route = route_json(plan, "", self._tried)
-        if record.fault is not None and not held.messages and not self._outer.begun:
-            raise record.fault  # it was not asked: nobody has said so yet
-        await self._outer.fail(record.fault, held.messages)
-
-    def _renamed(self, model: str, scope: Scope) -> Scope:
-        """The same request, to that model."""
-        fields = {name: value for name, value in self._fields.items() if name not in _NAMES}
-        text = msgspec.json.encode({"model": raw(model), **fields})
-        return {**scope, BODY: text}
-
-
-def _nothing() -> None:
-    """Who answers is not known yet."""
-
-
 def _asked(services: Services, text: bytes) -> tuple[VirtualModel, Fields] | None:
     """The virtual model that a body names, and its fields. What is wrong with the body is said by
     who reads it next."""
     try:
         fields = body.read_fields(text)
-        said = next((body.field(fields, name, str) for name in _NAMES if name in fields), "")
+        said = next((body.field(fields, name, str) for name in NAMES if name in fields), "")
     except NoiboError:
         return None
     settings = services.settings
