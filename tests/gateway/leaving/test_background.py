@@ -20,13 +20,19 @@ from tests.running import RunningServer
 pytestmark = needs_network
 REFUSAL = "I'm sorry, but I can't help with that request."
 QUESTION = "What is the capital of Vietnam?"
+FEW = """
+[virtual.few]
+candidates = ["cloud", "other"]
+strategy = "api_only"
+max_api_calls_per_hour = 1
+"""
 
 
 @pytest.fixture(scope="module")
 def server(clouds: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     home: Path = tmp_path_factory.mktemp("behind") / "home"
     home.mkdir()
-    (home / "noibo.toml").write_text(TABLES.format(url=clouds.url))
+    (home / "noibo.toml").write_text((TABLES + FEW).format(url=clouds.url))
     with RunningServer(home, NOIBO_DEFAULT_MODEL="echo") as running:
         yield running
 
@@ -149,6 +155,15 @@ def test_where_nobody_answers_it_has_failed(front: httpx2.Client, cloud: Cloud) 
     found = response(front, "both", f"{QUESTION} 6")
     assert found["status"] == "failed"
     assert "never" in found["error"]["message"]
+
+
+def test_a_call_too_many_is_told_as_that(front: httpx2.Client, cloud: Cloud) -> None:
+    """The first one asked fails, and with that the call of this hour is made."""
+    cloud.script.answer = refusing("cloud")
+    found = response(front, "few", f"{QUESTION} 8")
+    assert found["status"] == "failed"
+    assert "All calls that may be made elsewhere in an hour are made." in found["error"]["message"]
+    assert {sent.body["model"] for sent in cloud.sent} == {"cloud"}
 
 
 @pytest.mark.parametrize("model", ["either", "steps"])
