@@ -88,9 +88,7 @@ class Weights:
         shape = self.shapes.get(told.shape)
         if shape is None:
             shape = self.shapes[told.shape] = _Shape(told.shape, self.learnt)
-        found = shape.base
-        for name in told.own:
-            found += self.learnt.get(name, 0.0)
+        found = shape.words[told.own]
         for name in told.around:
             found += shape[name]
         return found
@@ -101,12 +99,26 @@ class _Shape(dict[str, float]):
 
     def __init__(self, shape: str, learnt: Mapping[str, float]) -> None:
         self.shape, self.learnt = shape, learnt
-        self.base = learnt.get("bias", 0.0) + learnt.get(shape, 0.0)
+        self.words = _Words(learnt.get("bias", 0.0) + learnt.get(shape, 0.0), learnt)
 
     def __missing__(self, name: str) -> float:
         both = self.learnt.get(name, 0.0) + self.learnt.get(f"{self.shape}&{name}", 0.0)
         self[name] = both
         return both
+
+
+class _Words(dict[tuple[str, ...], float]):
+    """What the words of a name of one shape speak for, by their features."""
+
+    def __init__(self, base: float, learnt: Mapping[str, float]) -> None:
+        self.base, self.learnt = base, learnt
+
+    def __missing__(self, names: tuple[str, ...]) -> float:
+        found = self.base
+        for name in names:
+            found += self.learnt.get(name, 0.0)
+        self[names] = found
+        return found
 
 
 @cache
@@ -122,17 +134,25 @@ def _capitalised(text: str, weights: Weights) -> Iterator[tuple[int, int, float]
         (candidate, weights.odds(told), told.shape)
         for candidate, told in zip(found, evidence(text, found), strict=True)
     ]
-    known = {
+    known: set[str] | None = None
+    for candidate, value, shape in judged:
+        believed = value
+        if len(candidate.tokens) == 1 and _DOUBTFUL < value < _SURE:
+            if known is None:
+                known = _called_by(judged)
+            believed = _SURE if candidate.tokens[0] in known else value
+        if believed > 0 and shape not in REFUSED:
+            yield candidate.start, _end(text, candidate), believed
+
+
+def _called_by(judged: list[tuple[Candidate, float, str]]) -> set[str]:
+    """What those who are surely named in full are called by."""
+    return {
         token
         for candidate, value, shape in judged
         if value > _SURE and len(candidate.tokens) > 1 and shape not in REFUSED
         for token in _parts(candidate)
     }
-    for candidate, value, shape in judged:
-        alone = len(candidate.tokens) == 1 and candidate.tokens[0] in known
-        believed = max(value, _SURE) if alone and value > _DOUBTFUL else value
-        if believed > 0 and shape not in REFUSED:
-            yield candidate.start, _end(text, candidate), believed
 
 
 def _parts(candidate: Candidate) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
 from noibo.privacy.names_lexicon import (
@@ -37,7 +37,7 @@ _PARTICLES: Final = (
 )
 _SUFFIXES: Final = frozenset({"II", "III", "IV", "Jr", "Sr", "Jr.", "Sr."})
 _ACRONYM: Final = re.compile(r"[BCDĐGHKLMNPQRSTVX]{3,5}")
-_LONGEST: Final = 6  # words of a name
+_LONGEST_RUN: Final = 40  # words
 _PERSONAL: Final = GIVEN_VI | SURNAME_VI | GIVEN | SURNAME
 _VIETNAMESE: Final = GIVEN_VI | SURNAME_VI
 # Middle names that follow a surname which is also a word of address: "Ông Thị Ngọc Lan".
@@ -70,19 +70,28 @@ def runs() -> re.Pattern[str]:
 def candidates(text: str) -> Iterator[Candidate]:
     """All of them, in order."""
     for run in runs().finditer(text):
-        tokens = run[0].split(" ")
-        if run.end() - run.start() == 1:
+        start, end = run.span()
+        if end - start == 1:
             continue
-        if len(tokens) == 1:
-            if text[run.start() - 1 : run.start()] == "@":
+        said = run[0]
+        if " " not in said:
+            if text[start - 1 : start] == "@":
                 continue
-            kind = kinds[tokens[0]]
+            kind = kinds[said]
             dropped = kind & FUNCTION or (kind & _DROPPED_ALONE and not kind & _PERSONAL)
-            if dropped and (kind != OTHER_VIETNAMESE or not _is_called(text, run.start())):
+            if dropped and (kind != OTHER_VIETNAMESE or not _is_called(text, start)):
                 continue
-            yield Candidate(run.start(), run.end(), (tokens[0],), (kind,))
-        elif len(tokens) <= 40:
-            yield from _pieces(run.start(), tokens)
+            yield Candidate(start, end, (said,), (kind,))
+        elif said.count(" ") < _LONGEST_RUN:
+            for first, last, *piece in _cut(said):
+                yield Candidate(start + first, start + last, *piece)
+
+
+@lru_cache(8192)
+def _cut(run: str) -> tuple[Candidate, ...]:
+    """The candidates of a run of several words: what stands around it has no say in them, and the
+    names of persons, places and companies come again in a text."""
+    return tuple(_pieces(run.split(" ")))
 
 
 def _is_called(text: str, place: int) -> bool:
@@ -157,9 +166,9 @@ def _known(tokens: list[str], found: list[int], place: int) -> int:
     return 0
 
 
-def _pieces(start: int, tokens: list[str]) -> Iterator[Candidate]:
+def _pieces(tokens: list[str]) -> Iterator[Candidate]:
     found = [kinds[token] for token in tokens]
-    offsets, offset = [], start
+    offsets, offset = [], 0
     for token in tokens:
         offsets.append(offset)
         offset += len(token) + 1

@@ -95,19 +95,18 @@ def evidence(text: str, found: Sequence[Candidate]) -> list[Evidence]:
 
 
 def _evidence(text: str, candidate: Candidate) -> Evidence:
-    shape, own = _look(candidate.tokens, candidate.kinds)
-    if shape == "acronym" or (len(candidate.tokens) == 1 and _in_compound(text, candidate)):
+    start, end, tokens, kinds, cut_left, cut_right = candidate
+    shape, own = _look(tokens, kinds)
+    if shape == "acronym" or (len(tokens) < 3 and _is_thing(text, candidate)):
         return Evidence("nothing", own, [])
-    if _is_label(text, candidate) or _is_gender(text, candidate):
-        return Evidence("nothing", own, [])
-    left = before(text, candidate.start)
-    if candidate.cut_left and not _CALLING.intersection(left):
-        left = _cut(candidate.cut_left)
+    left = before(text, start)
+    if cut_left and _CALLING.isdisjoint(left):
+        left = _cut(cut_left)
     if shape in REFUSED:
-        if not _SPOKEN_OF.intersection(left) and not _reached(text, candidate.end):
+        if _SPOKEN_OF.isdisjoint(left) and not _reached(text, end):
             return Evidence(shape, own, [])
         shape = "full"
-    right = after(text, candidate.end) if not candidate.cut_right else _tail(candidate.cut_right)
+    right = after(text, end) if not cut_right else _tail(cut_right)
     return Evidence(shape, own, left + right)
 
 
@@ -116,13 +115,14 @@ def _reached(text: str, end: int) -> bool:
     return _REACHED.match(text, end) is not None
 
 
-def _is_label(text: str, candidate: Candidate) -> bool:
-    """`Kho:`, `BẢO HÀNH`, `P. Hành` of "P. Hành chính": a word for a thing."""
+def _is_thing(text: str, candidate: Candidate) -> bool:
+    """`Kho:`, `Thư` of "Thư ký", `BẢO HÀNH`, `P. Hành` of "P. Hành chính": a word or two for a
+    thing."""
     words = [token.lower() for token in candidate.tokens]
     if len(words) == 1:
-        return words[0] in _LABELS and text.startswith(":", candidate.end)
-    if len(words) > 2:
-        return False
+        if words[0] in _LABELS and text.startswith(":", candidate.end):
+            return True
+        return _in_compound(text, candidate, words[0]) or _is_gender(text, candidate)
     if len(words[0].rstrip(".")) == 1:
         following = _SYLLABLE.match(text, candidate.end)
         return following is not None and f"{words[1]}{following[0]}".lower() in compounds()
@@ -138,9 +138,8 @@ def _is_gender(text: str, candidate: Candidate) -> bool:
     return between in "–-|/;\t,\"'" and between != "" and _GENDER.search(left) is not None
 
 
-def _in_compound(text: str, candidate: Candidate) -> bool:
+def _in_compound(text: str, candidate: Candidate, word: str) -> bool:
     """`Thư` of "Thư ký", `Trần` of "nhà Trần": a part of a word or a phrase, not a name."""
-    word = candidate.tokens[0].lower()
     begins, goes_on = halves()
     following = _SYLLABLE.match(text, candidate.end) if word in begins else None
     if following and f"{word}{following[0]}".lower() in compounds():

@@ -198,8 +198,12 @@ def _foreign(spans: list[tuple[int, int]], said: list[str]) -> tuple[int, int] |
 
 def _after_cues(text: str) -> Iterator[tuple[int, int]]:
     """What follows `name is`, `tên là`, `ctk`."""
+    cues: list[str] = []
+    for part, many in _CUES.items():
+        if part in text:
+            cues += many
     seen: set[int] = set()
-    for cue in (cue for part, cues in _CUES.items() if part in text for cue in cues):
+    for cue in cues:
         place = text.find(cue)
         while place >= 0:
             inside = cue[0] != "a" and text[place - 1 : place].isalpha()
