@@ -83,15 +83,15 @@ def candidates(text: str) -> Iterator[Candidate]:
                 continue
             yield Candidate(start, end, (said,), (kind,))
         elif said.count(" ") < _LONGEST_RUN:
-            for first, last, *piece in _cut(said):
-                yield Candidate(start + first, start + last, *piece)
+            for first, last, tokens, told, left, right in _cut(said):
+                yield Candidate(start + first, start + last, tokens, told, left, right)
 
 
 @lru_cache(8192)
 def _cut(run: str) -> tuple[Candidate, ...]:
     """The candidates of a run of several words: what stands around it has no say in them, and the
     names of persons, places and companies come again in a text."""
-    return tuple(_pieces(run.split(" ")))
+    return tuple(_pieces(run.split(" "), run.lower().split(" ")))
 
 
 def _is_called(text: str, place: int) -> bool:
@@ -106,21 +106,24 @@ def _is_called(text: str, place: int) -> bool:
 
 _DROPPED_ALONE: Final = FUNCTION | HONORIFIC | OTHER_VIETNAMESE | ORGANISATION | CALENDAR | COMMON
 _BREAKS: Final = STREET | FUNCTION | OTHER_VIETNAMESE | ORGANISATION | CALENDAR
+_DOUBTED: Final = _BREAKS | HONORIFIC | COMMON
+_TOWNS: Final = ("đô", "siêu")  # đô thị, siêu thị
 
 
-def _breaks(place: int, tokens: list[str], kind: int) -> bool:  # noqa: PLR0911
-    """Whether the word at `place` cannot be inside a name."""
+def _breaks(place: int, tokens: list[str], low: list[str], kind: int) -> bool:  # noqa: PLR0911
+    """Whether the word at `place` cannot be inside a name. `low`: the words in small letters."""
     token = tokens[place]
+    if not kind & _DOUBTED and not token.isupper() and low[place] not in _TOWNS:
+        return False
     if len(token.rstrip(".")) == 1 and 0 < place < len(tokens) - 1:
         return False  # an initial: Martim A Pereira
+    following = low[place + 1] if place + 1 < len(tokens) else ""
     if kind & HONORIFIC:
-        following = tokens[place + 1].lower() if place + 1 < len(tokens) else ""
         named = kind & _PERSONAL and (place > 0 and kinds[tokens[place - 1]] & _PERSONAL)
         return not (named or (kind & SURNAME_VI and following in _MIDDLES))
-    following = tokens[place + 1].lower() if place + 1 < len(tokens) else ""
     odd = following == "văn" and kind == OTHER_VIETNAMESE and _goes_on_as_name(tokens, place + 2)
     if following in _MIDDLES and (kind & SURNAME_VI or following == "thị" or odd):
-        return tokens[place].lower() in ("đô", "siêu")  # Lại Thị Hoa, Ôn Thị Trân
+        return low[place] in _TOWNS  # Lại Thị Hoa, Ôn Thị Trân
     if place and token.isupper() and len(token) > 2 and _ACRONYM.fullmatch(token):
         return not tokens[0].isupper()  # anh Phong CSGT
     if kind & (FUNCTION | CALENDAR) and kind & _VIETNAMESE and place:
@@ -150,23 +153,23 @@ def _odd_syllable(tokens: list[str], found: list[int], first: int, place: int) -
     return bool(named and known) and place - first < 4 and tokens[place][1:].islower()
 
 
-def _known(tokens: list[str], found: list[int], place: int) -> int:
+def _known(low: list[str], found: list[int], place: int) -> int:
     """How many words from `place` on are a known place or a person of history, and nothing more:
     `Thanh Hóa` is one, but not in `Lê Thanh Hóa`, nor `Trần Phú` in `Trần Phú Quý`."""
-    lengths = _lengths().get(tokens[place].lower())
+    lengths = _lengths().get(low[place])
     if not lengths or (
         place and found[place - 1] & _VIETNAMESE and not found[place - 1] & HONORIFIC
     ):
         return 0
     for length in lengths:
         end = place + length
-        if end <= len(tokens) and " ".join(tokens[place:end]).lower() in _phrases():
-            goes_on = end < len(tokens) and found[end] & _PERSONAL
+        if end <= len(low) and " ".join(low[place:end]) in _phrases():
+            goes_on = end < len(low) and found[end] & _PERSONAL
             return 0 if goes_on and not found[end] & FREQUENT_SURNAME_VI else length
     return 0
 
 
-def _pieces(tokens: list[str]) -> Iterator[Candidate]:
+def _pieces(tokens: list[str], low: list[str]) -> Iterator[Candidate]:
     found = [kinds[token] for token in tokens]
     offsets, offset = [], 0
     for token in tokens:
@@ -174,9 +177,10 @@ def _pieces(tokens: list[str]) -> Iterator[Candidate]:
         offset += len(token) + 1
     left, place, first = 0, 0, -1
     while place < len(tokens):
-        length = _known(tokens, found, place)
-        goes_on = first >= 0 and _odd_syllable(tokens, found, first, place)
-        if not length and (goes_on or not _breaks(place, tokens, found[place])):
+        length = _known(low, found, place)
+        odd = found[place] & OTHER_VIETNAMESE and first >= 0
+        goes_on = odd and _odd_syllable(tokens, found, first, place)
+        if not length and (goes_on or not _breaks(place, tokens, low, found[place])):
             first = place if first < 0 else first
             place += 1
             continue

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import and_, or_
 from typing import Final, NamedTuple
 
 from noibo.privacy.names_candidates import Candidate
@@ -237,19 +238,21 @@ def _form_of_unlisted(token: str) -> str:
 def _words(tokens: tuple[str, ...], kinds: tuple[int, ...]) -> list[str]:
     """Features of the words themselves."""
     found = [f"words:{min(len(tokens), 6)}"]
-    if all(token.isupper() for token in tokens) and len(tokens[0]) > 1:
+    if all(map(str.isupper, tokens)) and len(tokens[0]) > 1:
         found.append("capitals" if len(tokens) > 1 else "capitals1")
     if len(tokens) > 1:
         if tokens[1].lower() in _MIDDLES and kinds[0] & SURNAME_VI:
             found.append("middle")
-        if any(len(token.rstrip(".")) == 1 for token in tokens[1:]):
+        if 1 in [len(token.rstrip(".")) for token in tokens[1:]]:
             found.append("initial")
-        if any(kind & PLACE for kind in kinds):
+        either = reduce(or_, kinds)
+        if either & PLACE:
             found.append("place-inside")
-        if any(kind & COMMON and not kind & _VIETNAMESE for kind in kinds):
-            found.append("common-inside")
-        if all(kind & COMMON for kind in kinds):
-            found.append("common-all")
+        if either & COMMON:
+            if COMMON in [kind & (COMMON | _VIETNAMESE) for kind in kinds]:
+                found.append("common-inside")
+            if reduce(and_, kinds) & COMMON:
+                found.append("common-all")
         if kinds[0] & GIVEN and kinds[-1] & SURNAME:
             found.append("given-surname")
     last = tokens[-1].lower()
@@ -259,7 +262,7 @@ def _words(tokens: tuple[str, ...], kinds: tuple[int, ...]) -> list[str]:
         found.append("place-ending")
     if "-" in tokens[0] or "-" in last:
         found.append("hyphen")
-    if any(_camel(token) for token in tokens):
+    if any(map(_camel, tokens)):
         found.append("camel")
     return found
 
