@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import accumulate
 from operator import attrgetter
@@ -46,11 +46,31 @@ def find_names(text: str, weights: Weights | None = None) -> list[Span]:
 
 def names_in(text: str, weights: Weights | None = None) -> list[Span]:
     """The same for a text as finders read it."""
-    found = [_span(*name) for name in _capitalised(text, weights or shipped())]
-    found += [Span(start, end, LABEL, 0.8, "names_lower") for start, end in lower_names(text)]
-    asked = [Span(*name, LABEL, 0.85, "names_asked") for name in asked_names(text)]
+    return names_of((text,), weights)[0]
+
+
+def names_of(texts: Sequence[str], weights: Weights | None = None) -> list[list[Span]]:
+    """The same for each of many texts. All of them take one step before any takes the next."""
+    pieces = [list(candidates(text)) for text in texts]
+    told = list(map(evidence, texts, pieces))
+    weights = weights or shipped()
+    capitalised = [list(_capitalised(*one, weights)) for one in zip(texts, pieces, told)]
+    lower = [list(lower_names(text)) for text in texts]
+    asked = [list(asked_names(text)) for text in texts]
+    return list(map(_apart, capitalised, lower, asked))
+
+
+def _apart(
+    capitalised: list[tuple[int, int, float]],
+    lower: list[tuple[int, int]],
+    asked: list[tuple[int, int]],
+) -> list[Span]:
+    """Names of one text, of three kinds, without overlaps."""
+    found = [_span(*name) for name in capitalised]
+    found += [Span(start, end, LABEL, 0.8, "names_lower") for start, end in lower]
     if asked:
-        found = [*_outside(found, asked), *asked]
+        values = [Span(*name, LABEL, 0.85, "names_asked") for name in asked]
+        found = [*_outside(found, values), *values]
     if len(found) < 2:
         return found
     # Of two that begin together the longer.
@@ -128,11 +148,12 @@ def shipped() -> Weights:
     return Weights({name: float(value) for name, value in rows})
 
 
-def _capitalised(text: str, weights: Weights) -> Iterator[tuple[int, int, float]]:
-    found = list(candidates(text))
+def _capitalised(
+    text: str, pieces: list[Candidate], told: list[Evidence], weights: Weights
+) -> Iterator[tuple[int, int, float]]:
     judged = [
-        (candidate, weights.odds(told), told.shape)
-        for candidate, told in zip(found, evidence(text, found), strict=True)
+        (candidate, weights.odds(one), one.shape)
+        for candidate, one in zip(pieces, told, strict=True)
     ]
     known: set[str] | None = None
     for candidate, value, shape in judged:

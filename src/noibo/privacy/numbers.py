@@ -21,6 +21,7 @@ _ODDLY: Final = re.compile(
     r"(?<![0-9])(?<![0-9][_|,·•~*:;=])[0-9]{3,4}([_|,·•~*:;=])[0-9]{3,4}(?:\1[0-9]{3,6}){1,2}"
     r"(?!\1?[0-9])"
 )
+_ODD_SIGN: Final = re.compile(r"[_|,·•~*:;=](?<=[0-9]{3}.)[0-9]{3}")  # a faster look
 _GROUP: Final = re.compile(r"[0-9]+")
 _IN_PHONE: Final = re.compile(r"\)?[ .\-]{0,2}\(?")
 _MOST_GROUPS: Final = 20
@@ -90,6 +91,8 @@ def numbers(text: str) -> Iterator[Number]:
 
 def oddly_apart(text: str) -> Iterator[Number]:
     """Numbers whose groups have an unusual sign between them, always the same."""
+    if not _ODD_SIGN.search(text):
+        return
     for found in _ODDLY.finditer(text):
         groups = found[0].split(found[1])
         sizes = tuple(map(len, groups))
