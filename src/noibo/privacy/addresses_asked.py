@@ -88,7 +88,11 @@ def asked(text: str, bare: str) -> Iterator[tuple[int, int, bool]]:
     low = bare.lower()
     if len(low) != len(bare):
         return
-    for label in (label for part, labels in _LABELS.items() if part in low for label in labels):
+    labels: list[str] = []
+    for part, many in _LABELS.items():
+        if part in low:
+            labels += many
+    for label in labels:
         place = low.find(label)
         while place >= 0:
             after = place + len(label) - label.endswith(":")

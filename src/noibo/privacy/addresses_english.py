@@ -161,11 +161,14 @@ def _before_number(text: str, start: int, end: int, done: int) -> tuple[int, int
     if following[:1].isdigit() or following in (".0", ",0"):
         return None
     back = max(done, start - _BACK)
-    words = text[back : start - 1].split()
-    if not words:
+    words = text[back : start - 1]
+    last = words.rsplit(maxsplit=1)[-1:]
+    if not last:
         return None
-    ends = words[-1].lower().endswith(_endings())
-    opened = words[-1][:1].isupper() and not _openers().isdisjoint(map(str.lower, words))
+    ends = last[0].lower().endswith(_endings())
+    opened = last[0][0].isupper() and not _openers().isdisjoint(map(str.lower, words.split()))
+    if not (ends or opened):
+        return None
     for rule, holds in zip(patterns().before_number, (opened, ends), strict=True):
         found = rule.search(text, back, start) if holds else None
         if found and end - start < 6 and _capital_or_long(found[0]):

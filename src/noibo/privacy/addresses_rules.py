@@ -146,6 +146,18 @@ def last_words() -> frozenset[str]:
     return frozenset(kind.rpartition(" ")[2] for kind in kinds())
 
 
+@cache
+def units_by_last_word() -> dict[str, tuple[str, ...]]:
+    """Up to three words that open a part, by the last of them, the longest first: `xa` → `thi xa`,
+    `xa`."""
+    found: dict[str, tuple[str, ...]] = {}
+    for unit in sorted(kinds(), key=len, reverse=True):
+        if unit.count(" ") < 3:
+            last = unit.rpartition(" ")[2]
+            found[last] = (*found.get(last, ()), unit)
+    return found
+
+
 def fits(text: str, start: int, end: int) -> bool:
     """Whether the accents of a word that opens a part are its own, or none."""
     return text[start:end].lower().strip(" .,") in _written()

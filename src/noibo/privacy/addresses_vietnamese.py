@@ -21,11 +21,11 @@ from noibo.privacy.addresses_rules import (
     fits,
     kinds,
     known,
-    last_words,
     listed,
     patterns,
     settled,
     tails,
+    units_by_last_word,
 )
 from noibo.privacy.folding import without_accents
 from noibo.privacy.names_lexicon import historic
@@ -249,7 +249,7 @@ class Reader:
         found = [
             _with_word(bare, number.start()) for number in self.patterns.numbers.finditer(bare)
         ]
-        endings = last_words()
+        endings = units_by_last_word()
         for opened in self.patterns.opened.finditer(bare):
             end = opened.start()
             if not bare[end - 1 : end].isalpha():
@@ -257,24 +257,27 @@ class Reader:
             word = bare[max(0, end - 12) : end].rpartition(" ")[2]
             if not word.isalpha():
                 word = word.translate(_MARKS).rpartition(" ")[2]
-            if word.lower() in endings:
-                start = _unit_before(bare, end)
+            units = endings.get(word.lower())
+            if units:
+                start = _unit_before(bare, end, units)
                 if start >= 0:
                     found.append(start)
         for tail in self.patterns.tails.finditer(bare):
             name = _NAME_BEFORE.search(self.bare, max(0, tail.start() - 40), tail.start() + 1)
             if name:
                 found.append(name.start())
-        return sorted(set(found))
+        return sorted(set(found)) if len(found) > 1 else found
 
 
-def _unit_before(bare: str, end: int) -> int:
-    """Where the longest word for a part that ends at `end` begins, or -1."""
-    words = bare[max(0, end - 20) : end].translate(_MARKS).lower().split(" ")[-3:]
-    for skipped in range(len(words)):
-        phrase = " ".join(words[skipped:])
-        if phrase in kinds():
-            return end - len(phrase)
+def _unit_before(bare: str, end: int, units: tuple[str, ...]) -> int:
+    """Where the longest of `units`, whose last word ends at `end`, begins, or -1."""
+    before = ""
+    for unit in units:
+        if " " not in unit:
+            return end - len(unit)
+        before = before or bare[max(0, end - 20) : end].translate(_MARKS).lower()
+        if before.endswith(unit) and before[-len(unit) - 1 : -len(unit)] in ("", " "):
+            return end - len(unit)
     return -1
 
 
