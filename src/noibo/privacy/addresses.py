@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from operator import itemgetter
 from typing import Final
@@ -59,7 +59,7 @@ def addresses_of(texts: Sequence[str]) -> list[list[Span]]:
     """The same for each of many texts. All of them take one step before any takes the next."""
     readers = [Reader(text) for text in texts]
     heads = [reader.heads() for reader in readers]
-    chains = [list(_chains(*one)) for one in zip(readers, heads)]
+    chains = list(map(_chains, readers, heads))
     values = [list(asked(reader.text, reader.bare)) for reader in readers]
     english = [list(english_addresses(text)) for text in texts]
     return list(map(_apart, chains, values, english))
@@ -109,8 +109,9 @@ def _widened(
     return found
 
 
-def _chains(reader: Reader, heads: list[int]) -> Iterator[tuple[int, int]]:
+def _chains(reader: Reader, heads: list[int]) -> list[tuple[int, int]]:
     text, done = reader.text, 0
+    found: list[tuple[int, int]] = []
     for place in heads:
         if place < done:
             continue
@@ -119,7 +120,8 @@ def _chains(reader: Reader, heads: list[int]) -> Iterator[tuple[int, int]]:
         if parts and _is_address(reader.bare, parts, start):
             code = _POSTCODE.match(text, parts[-1].end) if len(parts) > 1 else None
             done = code.end() if code else parts[-1].end
-            yield start, done
+            found.append((start, done))
+    return found
 
 
 def _from_building(bare: str, place: int) -> int:

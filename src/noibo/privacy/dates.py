@@ -22,9 +22,9 @@ _YEAR: Final = r"(?:19[0-9]{2}|20[0-4][0-9])"
 _DAY, _MONTH = r"(?:3[01]|[12][0-9]|0?[1-9])", r"(?:1[0-2]|0?[1-9])"
 _BETWEEN: Final = r"[ \t]{0,2}[./\-][ \t]{0,2}"
 # On folded text every full stop is gone and hyphens are spaces: dates are looked for in the text
-# itself, where only accents and capitals differ.
+# itself, where only accents and capitals differ. How any of them begins is asked first.
 _DATE: Final = re.compile(
-    rf"(?:ng(?:ày|ay)[ \t]{{1,2}}|mùng[ \t]|mồng[ \t])?{_DAY}[ \t]{{0,2}}"
+    rf"(?=[0-9nmjfasod])(?:(?:ng(?:ày|ay)[ \t]{{1,2}}|mùng[ \t]|mồng[ \t])?{_DAY}[ \t]{{0,2}}"
     rf"(?:th(?:á|a)ng|th\.?|-)[ \t]{{0,2}}{_MONTH}[ \t]{{0,2}},?[ \t]{{0,2}}"
     rf"(?:n(?:ă|a)m[ \t]{{0,2}}|[/\-]?[ \t]{{0,2}}){_YEAR}(?![0-9])"
     rf"|(?<![0-9]){_YEAR}{_BETWEEN}{_MONTH}{_BETWEEN}{_DAY}(?![0-9])"
@@ -34,7 +34,7 @@ _DATE: Final = re.compile(
     rf"|(?<![0-9]){_DAY}{_MONTH}{_YEAR}(?![0-9])"
     rf"|\b{_MONTHS}\.?[ \t]{{1,2}}{_DAY}(?:st|nd|rd|th)?,?[ \t]{{1,2}}{_YEAR}(?![0-9])"
     rf"|(?<![0-9]){_DAY}(?:st|nd|rd|th)?[ \t\-](?:of[ \t])?{_MONTHS}\.?,?[ \t\-]{_YEAR}(?![0-9])"
-    rf"|(?<![0-9]){_YEAR}[ \t]{_MONTHS}[ \t]{_DAY}(?![0-9])",
+    rf"|(?<![0-9]){_YEAR}[ \t]{_MONTHS}[ \t]{_DAY}(?![0-9]))",
     re.IGNORECASE,
 )
 _ONLY_YEAR: Final = re.compile(rf"(?<![0-9/.\-]){_YEAR}(?![0-9/\-]|\.[0-9])")

@@ -31,10 +31,12 @@ Finder = Callable[[Sequence[str]], Iterable[Iterable[Span]]]  # in each of many 
 
 def _numbers(texts: Sequence[str]) -> list[list[Span]]:
     read = [(*numbers(text), *oddly_apart(text)) for text in texts]
-    return [_identified(*one) if one[1] else [] for one in zip(texts, read)]
+    return list(map(_identified, texts, read))
 
 
-def _identified(text: str, read: Iterable[Number]) -> list[Span]:
+def _identified(text: str, read: Sequence[Number]) -> list[Span]:
+    if not read:
+        return []
     headings = Headings(text) if "\n" in text else None
     stated = speaks(text)
     spans = []
@@ -71,7 +73,7 @@ class Detector:
         found: list[list[Span]] = [[] for _ in read]
         for finder in self._finders:
             for spans, more in zip(found, finder(read), strict=True):
-                spans += more
+                spans.extend(more)
         return list(map(_joined, readings, found))
 
 

@@ -54,7 +54,9 @@ def names_of(texts: Sequence[str], weights: Weights | None = None) -> list[list[
     pieces = [list(candidates(text)) for text in texts]
     told = list(map(evidence, texts, pieces))
     weights = weights or shipped()
-    capitalised = [list(_capitalised(*one, weights)) for one in zip(texts, pieces, told)]
+    capitalised = [
+        list(_capitalised(*one, weights)) for one in zip(texts, pieces, told, strict=True)
+    ]
     lower = [list(lower_names(text)) for text in texts]
     asked = [list(asked_names(text)) for text in texts]
     return list(map(_apart, capitalised, lower, asked))

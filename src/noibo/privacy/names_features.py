@@ -194,9 +194,9 @@ def _form(tokens: tuple[str, ...], kinds: tuple[int, ...]) -> str:
     odd = OTHER_VIETNAMESE if kinds[0] & SURNAME_VI else 0
     if kinds[0] & FREQUENT_SURNAME_VI and kinds[1] & _VIETNAMESE:
         odd |= GIVEN  # Lê Quang Jane
-    if all(kind & (_VIETNAMESE | odd) for kind in kinds):
-        return _vietnamese_form(kinds)
-    return _foreign_form(tokens, kinds)
+    if 0 in [kind & (_VIETNAMESE | odd) for kind in kinds]:
+        return _foreign_form(tokens, kinds)
+    return _vietnamese_form(kinds)
 
 
 def _vietnamese_form(kinds: tuple[int, ...]) -> str:
@@ -256,15 +256,19 @@ def _words(tokens: tuple[str, ...], kinds: tuple[int, ...]) -> list[str]:
         if kinds[0] & GIVEN and kinds[-1] & SURNAME:
             found.append("given-surname")
     last = tokens[-1].lower()
-    if _ENDINGS.search(last):
-        found.append("ending")
-    if _PLACE_ENDINGS.search(last):
-        found.append("place-ending")
+    found += _ending(last)
     if "-" in tokens[0] or "-" in last:
         found.append("hyphen")
     if any(map(_camel, tokens)):
         found.append("camel")
     return found
+
+
+@lru_cache(8192)
+def _ending(word: str) -> tuple[str, ...]:
+    """What the end of a word speaks for."""
+    surname = ("ending",) if _ENDINGS.search(word) else ()
+    return (*surname, "place-ending") if _PLACE_ENDINGS.search(word) else surname
 
 
 def _camel(token: str) -> bool:

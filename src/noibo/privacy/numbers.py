@@ -219,6 +219,8 @@ def _alike(text: str, groups: list[tuple[int, int]], at: int) -> int:
 
 def _number(text: str, groups: list[tuple[int, int]], *, plus: bool = False) -> Number:
     start, end = groups[0][0], groups[-1][1]
+    if len(groups) == 1 and not plus:
+        return Number(start, end, text[start:end], (end - start,))
     between = {text[a[1] : b[0]].strip() or " " for a, b in pairwise(groups)}
     if plus:
         start = text.rindex("+", 0, start)
@@ -227,8 +229,8 @@ def _number(text: str, groups: list[tuple[int, int]], *, plus: bool = False) -> 
     return Number(
         start,
         end,
-        "".join(text[begin:stop] for begin, stop in groups),
-        tuple(stop - begin for begin, stop in groups),
+        "".join([text[begin:stop] for begin, stop in groups]),
+        tuple([stop - begin for begin, stop in groups]),
         (between.pop() if len(between) == 1 else "?") if between else "",
         plus,
     )

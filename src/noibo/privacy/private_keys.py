@@ -58,14 +58,17 @@ def _armoured(text: str) -> Iterator[Span]:
 
 def _bare(text: str) -> Iterator[Span]:
     """Private keys without an armour, or with another."""
-    if any(sign in text for sign in _BARE_SIGNS):
+    if any(map(text.__contains__, _BARE_SIGNS)):
         for found in _BARE.finditer(text):
             yield Span(found.start(), found.end(), "PRIVATE_KEY", 0.98, "secrets")
     if "Private-Lines" in text:
         for found in _PUTTY.finditer(text):
             yield Span(found.start(), found.end(), "PRIVATE_KEY", 0.98, "secrets")
-    for pattern, speaks in ((_JWK, "kty" in text or text.startswith("d: ")), (_XML, "<D>" in text)):
-        for found in pattern.finditer(text) if speaks else ():
+    if "kty" in text or text.startswith("d: "):
+        for found in _JWK.finditer(text):
+            yield Span(*found.span("key"), "PRIVATE_KEY", 0.95, "secrets")
+    if "<D>" in text:
+        for found in _XML.finditer(text):
             yield Span(*found.span("key"), "PRIVATE_KEY", 0.95, "secrets")
 
 
