@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
 
-from noibo.privacy.addresses import addresses_of
+from noibo.privacy.addresses import addresses_in, addresses_of
 from noibo.privacy.dates import behind_names, births
 from noibo.privacy.emails import emails
 from noibo.privacy.headings import Headings
 from noibo.privacy.identifying import identify
 from noibo.privacy.joining import join
-from noibo.privacy.names import names_of
+from noibo.privacy.names import names_in, names_of
 from noibo.privacy.networks import sixes
 from noibo.privacy.numbers import Number, numbers, oddly_apart
 from noibo.privacy.plates import plates
@@ -26,10 +26,15 @@ from noibo.privacy.secrets import secrets
 from noibo.privacy.span import Span
 from noibo.privacy.statements import column, speaks
 
-Finder = Callable[[Sequence[str]], Iterable[Iterable[Span]]]  # in each of many texts
+Finder = Callable[[str], Iterable[Span]]
+FinderOfMany = Callable[[Sequence[str]], Iterable[Iterable[Span]]]  # in each of many texts
 
 
-def _numbers(texts: Sequence[str]) -> list[list[Span]]:
+def _numbers(text: str) -> list[Span]:
+    return _identified(text, (*numbers(text), *oddly_apart(text)))
+
+
+def _numbers_of(texts: Sequence[str]) -> list[list[Span]]:
     read = [(*numbers(text), *oddly_apart(text)) for text in texts]
     return list(map(_identified, texts, read))
 
@@ -49,16 +54,21 @@ def _identified(text: str, read: Sequence[Number]) -> list[Span]:
     return spans
 
 
-_ONE_BY_ONE: Final = (births, emails, plates, sixes, secrets)
-STRUCTURED: Final[tuple[Finder, ...]] = (_numbers, *(partial(map, one) for one in _ONE_BY_ONE))
-ALL: Final[tuple[Finder, ...]] = (*STRUCTURED, names_of, addresses_of)
+STRUCTURED: Final[tuple[Finder, ...]] = (_numbers, births, emails, plates, sixes, secrets)
+ALL: Final[tuple[Finder, ...]] = (*STRUCTURED, names_in, addresses_in)
+# Large ones take each of their steps in all texts before the next.
+_OF_MANY: Final[dict[Finder, FinderOfMany]] = {
+    _numbers: _numbers_of,
+    names_in: names_of,
+    addresses_in: addresses_of,
+}
 
 
 class Detector:
     """Finds personal data and secrets. It keeps nothing, so one serves all threads."""
 
     def __init__(self, finders: Iterable[Finder] = ALL) -> None:
-        self._finders = tuple(finders)
+        self._finders = [_OF_MANY.get(finder) or partial(map, finder) for finder in finders]
 
     def find(self, text: str) -> list[Span]:
         """Every finding in `text`, sorted, none overlapping another, in characters of `text`."""
