@@ -32,6 +32,7 @@ _DATE: Final = re.compile(
     rf"|(?<![0-9./]){_MONTH}{_BETWEEN}{_DAY}{_BETWEEN}{_YEAR}(?![0-9])"
     rf"|(?<![0-9]){_DAY}[ \t]{_MONTH}[ \t]{_YEAR}(?![0-9])"
     rf"|(?<![0-9]){_DAY}{_MONTH}{_YEAR}(?![0-9])"
+    rf"|(?<![0-9]){_YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])(?![0-9])"
     rf"|\b{_MONTHS}\.?[ \t]{{1,2}}{_DAY}(?:st|nd|rd|th)?,?[ \t]{{1,2}}{_YEAR}(?![0-9])"
     rf"|(?<![0-9]){_DAY}(?:st|nd|rd|th)?[ \t\-](?:of[ \t])?{_MONTHS}\.?,?[ \t\-]{_YEAR}(?![0-9])"
     rf"|(?<![0-9]){_YEAR}[ \t]{_MONTHS}[ \t]{_DAY}(?![0-9])",
@@ -55,7 +56,7 @@ _BESIDE: Final = re.compile(
 _ROW_GOES_ON: Final = re.compile(r"[ ]?[-–—|/;,\t\n]|$")
 _ONLY_YEAR_IN: Final = re.compile(_YEAR)
 _NEWEST: Final = 2015
-_SELDOM: Final = ("đẻ ", "hào đời")
+_SELDOM: Final = ("đẻ ", "hào đời", "NTNS", "ntns")
 _DIGIT: Final = re.compile(r"[0-9]")
 _AHEAD: Final = 64
 _NOT_BIRTH_BEFORE: Final = re.compile(
@@ -94,7 +95,8 @@ def behind_names(text: str, names: Iterable[Span]) -> Iterator[Span]:
     for name in names:
         between = _BESIDE.match(text, name.end)
         found = _DATE.match(text, between.end()) if between else None
-        if between and found and _of_a_life(found[0]):
+        # Eight digits in a row behind a name may be a student's number as well.
+        if between and found and not found[0].isdigit() and _of_a_life(found[0]):
             if between["mark"] is None:
                 closed = text[found.end() : found.end() + 1] == ")"
             else:

@@ -104,7 +104,8 @@ def _evidence(text: str, candidate: Candidate) -> Evidence:
     if candidate.cut_left and not _CALLING.intersection(left):
         left = _cut(candidate.cut_left)
     if shape in REFUSED:
-        if not _SPOKEN_OF.intersection(left) and not _reached(text, candidate.end):
+        reached = shape != "place" and _reached(text, candidate.end)  # a branch has a number too
+        if not _SPOKEN_OF.intersection(left) and not reached:
             return Evidence(shape, own, [])
         shape = "full"
     right = after(text, candidate.end) if not candidate.cut_right else _tail(candidate.cut_right)

@@ -46,7 +46,7 @@ _SHAPES: Final = frozenset(
         # identity cards, old and new
         " 3-3-6 3-1-2-6 3-3-3-3 3-9 6-6 3-3-3 3-6 4-5 3-4-5"
         # tax codes and their branches, social insurance
-        " 10-3 2-7-1 2-7-1-3 4-3-3-3 2-8 2-2-6 2-3-2-3"
+        " 10-3 2-7-1 2-7-1-3 4-3-3-3 2-8 2-2-6 2-3-2-3 1-3-3-3"
         # American social security, dates
         " 3-2-4 2-2-4 1-2-4 2-1-4 1-1-4 4-2-2 4-1-2 4-2-1 4-1-1 2-2-2 1-2-2 2-1-2 1-1-2"
     )
@@ -150,7 +150,8 @@ def _together(text: str, groups: list[tuple[int, int]], at: int) -> int:
         digits += end - begin
         if digits > _MOST_DIGITS or end - begin >= 9:
             break
-        if groups[at][1] - groups[at][0] < 4 and _begins(text, groups, at + count):
+        short = groups[at][1] - groups[at][0] < 4
+        if short and not _tight(text, groups, at + count) and _begins(text, groups, at + count):
             break  # the house's number before a phone: 12 0912 345 678
         count += 1
     return count
@@ -169,6 +170,14 @@ def _mixed(text: str, groups: list[tuple[int, int]], at: int) -> int:
         if digits >= 10:
             return count if digits < 12 and end - begin < 8 else 0
     return 0
+
+
+def _tight(text: str, groups: list[tuple[int, int]], at: int) -> bool:
+    """Whether a group hangs on the one before it by a mere sign, and is not how a phone begins:
+    `211.00.12.673162`, but not `12.0912.345.678`."""
+    begin = groups[at][0]
+    phone = text[begin] == "0" and text[begin + 1] != "0"
+    return not phone and not text[groups[at - 1][1] : begin].isspace()
 
 
 def _begins(text: str, groups: list[tuple[int, int]], at: int) -> bool:

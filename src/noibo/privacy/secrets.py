@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from noibo.privacy.assigned import assigned, entropy, said
+from noibo.privacy.assigned import assigned, called_key, entropy, said
 from noibo.privacy.private_keys import private_keys
 from noibo.privacy.span import Span
 
@@ -66,6 +66,8 @@ def _issued(text: str) -> Iterator[Span]:
     for begin, end in places:
         start = end - len(text[begin:end].lstrip("_-"))  # __bold__, or behind a dash
         if not _ISSUED.match(text, start, end):
+            if until := called_key(text, start, end):
+                yield Span(start, until, "API_KEY", 0.7, "secrets")
             continue
         if text.startswith(("eyJ", "ya29", "hvs", "atlasv1"), start):
             if rest := _REST_OF_JWT.match(text, end):
