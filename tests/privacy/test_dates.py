@@ -29,6 +29,7 @@ def found(text: str) -> list[str]:
         ("NS: 1956", "1956"),
         ("NTNS: 20/10/1992", "20/10/1992"),
         ("ngaysinh=19921020", "19921020"),
+        ("BEGIN:VCARD\nBDAY:1992-08-19\nEND:VCARD", "1992-08-19"),
     ],
 )
 def test_dates_of_birth_are_found(text, date):

@@ -27,6 +27,7 @@ def test_an_identity_number_has_a_province_a_century_and_a_year():
     assert vietnam.cccd(one("001987012345")) == POSSIBLE  # no such century
     assert vietnam.cccd(one("001399012345")) == POSSIBLE  # born in 2099
     assert vietnam.cccd(one("00108701234")) == NO
+    assert found("nhân thân: 026 196 397 216") == [("CCCD", "026 196 397 216")]
 
 
 def test_a_tax_code_has_a_check_digit_and_perhaps_a_branch():

@@ -22,8 +22,8 @@ _BEARER: Final = re.compile(
 _IN_URL: Final = re.compile(r"://[^\s:/@?#]{0,64}:(?P<value>[^\s/@]{3,128})@")
 _SAID: Final = re.compile(
     r"[mMpP](?:(?:ật khẩu|at khau|assword|asscode|assphrase|ẬT KHẨU|ASSWORD|[kK]"
-    r"|ass(?=[ \t]{1,2}(?:wifi|e?mail|fb|facebook|zalo|của|cua|em|anh|mình|là|la|is|máy"
-    r"|account)\b))\b)"
+    r"|ass(?=[ \t]{1,2}(?:(?:wifi|e?mail|fb|facebook|zalo|của|cua|em|anh|mình|là|la|is|máy"
+    r"|account)\b|(?=\S{0,30}[0-9])(?=\S{0,30}[#$%^&*!@])(?!\S{0,40}@\S{1,40}\.\w))))\b)"
     r"(?:[ \t]{1,2}(?:wifi|wi-fi|của|cua|tôi|toi|em|anh|mình|minh|đăng nhập|dang nhap|mới|moi"
     r"|is|was|là|la|for|it|the|email|máy|may|ngân hàng|tài khoản|account|my|login|root|admin)){0,5}"
     r"[ \t]{1,2}[\"'“`]?(?P<value>[^\s\"'”`,;]{6,64})"
@@ -35,7 +35,7 @@ _KEY_SAID: Final = re.compile(
     r"(?:[ \t]{1,2}(?!id\b|hash\b|sha)[^\W\d_]{1,12}){0,5}[ \t]{1,2}[\"'“`]?$",
     re.IGNORECASE,
 )
-_REST_OF_KEY: Final = re.compile(r"[\w+/=\-]*+(?![.@]\w)")
+_REST_OF_KEY: Final = re.compile(r"[\w+/=\-]*+(?:\.[\w+/=\-]++)*+(?!@)")
 _CUT: Final = re.compile(r"[\n:=,;(\[{]")  # what a name does not go on over
 _SO: Final = re.compile(r"\b(?:là|la|is)[ \t]")
 # Names of what is secret, folded and without spaces; the name may have words before it.

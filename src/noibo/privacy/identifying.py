@@ -209,7 +209,8 @@ def _unnamed(text: str, number: Number, stuck: str, other: bool) -> Span | None:
     """A number that no word names: what it can hardly help being."""
     if cards.surely(number) and not (other and len(number.groups) == 1) and not stuck:
         return _span(number, "CREDIT_CARD", 0.8, "unnamed")
-    if phones.surely(number) and stuck in ("", "word", "link"):
+    in_threes = number.groups == (3, 3, 3, 3) and vietnam.cccd(number) == CERTAIN
+    if phones.surely(number) and stuck in ("", "word", "link") and not in_threes:
         return _span(_extended(text, number, "PHONE"), "PHONE", 0.7, "unnamed")
     if stuck or other:
         return None

@@ -53,7 +53,7 @@ _SPOKEN_OF: Final = frozenset({"l:label", "l:client", "l:intro", "l:honorific"})
 _CALLING: Final = frozenset({"l:label", "l:client", "l:intro", "l:role", "l:greeting", "l:verb"})
 _LABELS: Final = frozenset(
     ("cha", "mẹ", "bố", "kho", "toán", "văn", "sử", "địa", "nhận", "gửi", "giao", "nhan", "gui",
-     "tên", "tuổi", "quê", "hàng", "loại", "màu", "tổ", "nhóm", "khoa", "viện",
+     "tên", "tuổi", "quê", "sinh", "hàng", "loại", "màu", "tổ", "nhóm", "khoa", "viện",
      "tổng", "quý", "giá")
 )  # fmt: skip
 _THI_VAN: Final = frozenset({"Thị", "THỊ", "Văn", "VĂN"})

@@ -118,7 +118,10 @@ def _international(text: str, groups: list[tuple[int, int]]) -> int:
     most = 15
     for begin, end in groups[:_MOST_GROUPS]:
         if count == 0 and text.startswith("84", begin):
-            most = 12  # Vietnam's own are no longer than that, and two are often written in a row
+            # Vietnam's own are no longer than that, and two are often written in a row. With the
+            # nought as well, +84 (0)28 3822 9999, they have one digit more.
+            nought = len(groups) > 1 and text[slice(*groups[1])] == "0"
+            most = 13 if nought else 12
         if count and (
             digits + end - begin > most
             or not _IN_PHONE.fullmatch(text, groups[count - 1][1], begin)
@@ -126,7 +129,7 @@ def _international(text: str, groups: list[tuple[int, int]]) -> int:
             break
         digits += end - begin
         count += 1
-        if most == 12 and digits >= 11:
+        if most < 15 and digits >= most - 1:
             break
     return max(count, 1)
 
@@ -176,7 +179,7 @@ def _tight(text: str, groups: list[tuple[int, int]], at: int) -> bool:
     """Whether a group hangs on the one before it by a mere sign, and is not how a phone begins:
     `211.00.12.673162`, but not `12.0912.345.678`."""
     begin = groups[at][0]
-    phone = text[begin] == "0" and text[begin + 1] != "0"
+    phone = text[begin] == "0" and text[begin + 1 : begin + 2] != "0"
     return not phone and not text[groups[at - 1][1] : begin].isspace()
 
 
