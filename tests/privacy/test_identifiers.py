@@ -224,3 +224,11 @@ def test_an_embassys_plate_is_one():
 
 def test_a_line_inside_the_house_belongs_to_the_phone():
     assert found("(024) 3825 4321 (máy lẻ 102)") == [("PHONE", "(024) 3825 4321 (máy lẻ 102)")]
+
+
+@pytest.mark.parametrize(
+    "label", ["Số tài khoản\n", "Số tài khoản:\n\n", "Account No.\n", "Số TK / Account No.\n\n"]
+)
+def test_a_label_may_stand_on_the_line_above_its_value(label):
+    text = f"{label}3691 8861 4526\n\nNgân hàng"
+    assert found(text) == [("BANK_ACCOUNT", "3691 8861 4526")]

@@ -150,7 +150,8 @@ def _ahead(text: str, start: int, end: int) -> Span | None:
     found = _DATE.search(text, end, min(len(text), until + 26))
     if found and found.start() < until:
         between = text[end : found.start()]
-        if between.count("\n") < 2 and not _OTHER_DATE.search(fold(between)):
+        apart = between.count("\n") > 1 and between.strip(" \t\r\n:")
+        if not apart and not _OTHER_DATE.search(fold(between)):
             return Span(found.start(), found.end(), "DOB", 0.9, "dates")
     year = _ONLY_YEAR.search(text, end, min(len(text), end + 14))
     if year is None:
