@@ -213,6 +213,7 @@ def test_words_of_forms_are_nobodys_names():
         "IBAN DE89, BIC COBADEFFXXX, 12 EUR",
         "Sacombank CN Đống Đa; ĐT 024 3754 9066",
         "xe qua nút giao Nguyễn Tri Phương",
+        "hoi nghi to chuc tai ha noi, da nang va thanh pho ho chi minh.",
     ):
         assert names(text) == [], text
 

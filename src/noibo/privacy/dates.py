@@ -24,7 +24,7 @@ _BETWEEN: Final = r"[ \t]{0,2}[./\-][ \t]{0,2}"
 # On folded text every full stop is gone and hyphens are spaces: dates are looked for in the text
 # itself, where only accents and capitals differ.
 _DATE: Final = re.compile(
-    rf"(?:ng(?:ày|ay)[ \t]{{1,2}}|mùng[ \t]|mồng[ \t])?{_DAY}[ \t]{{0,2}}"
+    rf"(?:ng(?:ày|ay)[ \t]{{1,2}}|m(?:ù|ồ|u|o)ng[ \t])?{_DAY}[ \t]{{0,2}}"
     rf"(?:th(?:á|a)ng|th\.?|-)[ \t]{{0,2}}{_MONTH}[ \t]{{0,2}},?[ \t]{{0,2}}"
     rf"(?:n(?:ă|a)m[ \t]{{0,2}}|[/\-]?[ \t]{{0,2}}){_YEAR}(?![0-9])"
     rf"|(?<![0-9]){_YEAR}{_BETWEEN}{_MONTH}{_BETWEEN}{_DAY}(?![0-9])"
@@ -42,7 +42,8 @@ _ONLY_YEAR: Final = re.compile(rf"(?<![0-9/.\-]){_YEAR}(?![0-9/\-]|\.[0-9])")
 # Where birth is spoken of at all: one look at the text, and at nothing else where there is none. It
 # begins with one class of signs for all, since such are found fast.
 _SPOKEN: Final = re.compile(
-    r"[sSbBdDnN](?=[iINnRrOo.BbSs/])(?:(?<=[sSbBdD])(?:inh(?=[\W_NđĐdD]|ngay|date|day|$)|INH\b|irth|IRTH|orn\b|ORN\b|\.?[oO]\.?[bB]\b)"
+    r"[sSbBdDnN](?=[iINnRrOo.BbSs/])(?:(?<=[sS])(?:inh(?=[\W_NđĐdD]|ngay|date|day|$)|INH(?=[\W_]|$))"
+    r"|(?<=[bB])(?:irth|IRTH|orn\b|ORN\b)|(?<=[dD])\.?[oO]\.?[bB]\b"
     r"|(?<!\w.)(?:(?<=[nN])[/.]?[sS]\b|(?<=[sS])[nN]\b))"
 )
 # Between a name and a date of birth: a bracket, also with a word for whose child it is, or a mark

@@ -26,7 +26,7 @@ _MOST_CUES: Final = 3
 _LONGEST_ACCOUNT: Final = 24  # characters, with what stands between its groups
 # How a number with letters may begin: letters right before its digits, or, in capitals or behind
 # other digits, a space before them.
-_LETTERS: Final = re.compile(r"[A-Za-z][.\-]?$|[A-Z0-9] $|[0-9]-$")
+_LETTERS: Final = re.compile(r"[A-Za-z][.\-]?$|[A-Z0-9] $|[0-9]-$|(?<!\w)[a-z] $")
 # What a known shape left of an account: 1903 4567 8901 23, but no date and no sum behind it.
 _REST: Final = re.compile(r"([ .\-])[0-9]{1,4}(?:\1[0-9]{1,4})?(?!\w|[.,:/\-][0-9])")
 

@@ -48,7 +48,7 @@ def _score(found: re.Match[str]) -> float:
     if series is None:
         return 0.85  # an embassy's
     if not series.isupper():
-        return 0.0
+        return 0.6 if "." in tail and found["sign"] == "-" else 0.0  # 36b5-123.88
     if "." in tail or series in _OF_EMBASSIES:
         return 0.85
     if found["sign"].strip() and len(tail) == 5:
