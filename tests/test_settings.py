@@ -156,3 +156,15 @@ def test_no_file_gives_anything_but_settings_or_a_settings_error(
     path.write_text("\n".join(lines), encoding="utf-8", errors="surrogatepass")
     with contextlib.suppress(SettingsError):
         assert isinstance(load(config=path, environ={"NOIBO_HOME": "/nowhere"}), Settings)
+
+
+def test_the_table_of_a_model_is_found_by_its_full_name_too(tmp_path: Path) -> None:
+    (tmp_path / "noibo.toml").write_text(
+        '[models.Writer]\nctx_size = 512\n[models."a:7b"]\nctx_size = 1\n'
+        '[models.twice]\nctx_size = 2\n[models."twice:latest"]\nctx_size = 3\n'
+        '[models.far]\nengine = "remote"\nbase_url = "http://127.0.0.1:1"\n'
+    )
+    models = load(environ={"NOIBO_HOME": str(tmp_path)}).models
+    assert models["writer:latest"] is models["Writer"]
+    assert models["twice:latest"].ctx_size == 3
+    assert {"a:7b:latest", "far:latest"}.isdisjoint(models)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from noibo import logs
 from noibo.assembly import open_door
+from noibo.engines.remote.keys import require_set
 from noibo.gateway.app import create_app
 from noibo.gateway.watching.collector import open_spans
 from noibo.serving import open_services
@@ -31,6 +32,7 @@ __all__ = ["app"]
 @contextlib.asynccontextmanager
 async def _services() -> AsyncIterator[Services]:
     tree = load()
+    require_set(tree.models)
     logs.setup(tree.log.level, tree.log.format)  # what exceptions say may repeat a prompt
     spans = open_spans(tree.telemetry.otlp_endpoint, open_door(tree))
     async with open_services(tree, _stop, spans=spans) as services:

@@ -289,8 +289,19 @@ def checked_model(name: str, own: ModelSettings, environ: Mapping[str, str]) -> 
     return dataclasses.replace(own, api_key=_key_or_place(table, own.api_key.strip(), environ))
 
 
+def with_full_names(models: Mapping[str, ModelSettings]) -> dict[str, ModelSettings]:
+    """Each table by its model's name in the store too, where that is written otherwise: there
+    `:latest` goes without saying and capitals are folded. Else such a table would say nothing."""
+    found = dict(models)
+    for name, own in models.items():
+        if not own.elsewhere:
+            tag = "" if ":" in name.rpartition("/")[2] else ":latest"
+            found.setdefault(name.lower() + tag, own)
+    return found
+
+
 def _key_or_place(table: str, said: str, environ: Mapping[str, str]) -> str:
-    """The key; where the keyring has it, still its place there."""
+    """The key; where the keyring has it, or a variable that is not set, still its place there."""
     if said.startswith(KEYRING):
         _require_place_in_keyring(table, said)
         return said
@@ -298,10 +309,7 @@ def _key_or_place(table: str, said: str, environ: Mapping[str, str]) -> str:
         return header_key(said, table)
     variable = said.removeprefix(ENVIRONMENT)
     if not (found := environ.get(variable, "").strip()):
-        raise SettingsError(
-            f"{table} takes its api_key from the variable {variable}, which is not set.",
-            next_step=f"Set {variable} where noibo is started, or write the key into noibo.toml.",
-        )
+        return said  # `noibo ps` needs no keys: who asks a model there does, and a server's start
     return header_key(found, f"{table}, variable {variable}")
 
 

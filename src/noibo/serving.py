@@ -44,6 +44,7 @@ from noibo.connections.census import Census
 from noibo.connections.sockets import most_connections, prepare
 from noibo.egress import is_loopback
 from noibo.engines.contexts import Contexts
+from noibo.engines.remote.keys import require_set
 from noibo.engines.upstream import new_session
 from noibo.errors import DiskFull, ServerBusy, SettingsError
 from noibo.gateway.access.models import allowed, visible
@@ -76,6 +77,7 @@ _FOR_OLLAMA: Final = (
 def serve(settings: Settings, preload: str | None, on_ready: Callable[[str], None]) -> None:
     """Serve until told to stop. `on_ready` is given the address when requests are taken."""
     open_supervisor(settings)  # settings that cannot be are said before anything runs
+    require_set(settings.models)
     _require_key(settings)
     _require_certificate(settings)
     open_seal(settings)  # a key that is not there is said before anything runs

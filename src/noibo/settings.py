@@ -46,6 +46,7 @@ from noibo.model_settings import (
     check_uses,
     check_virtual,
     checked_model,
+    with_full_names,
 )
 from noibo.money_settings import BudgetSettings, PriceSettings, Usage, check_budgets
 
@@ -604,7 +605,7 @@ def load(
         ),
     )
     check_labels(models, built.privacy.labels)
-    return dataclasses.replace(built, models={**_routed(built, environ), **models})
+    return dataclasses.replace(built, models={**_routed(built, environ), **with_full_names(models)})
 
 
 def _routed(settings: Settings, environ: Mapping[str, str]) -> dict[str, ModelSettings]:

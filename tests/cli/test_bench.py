@@ -28,7 +28,7 @@ ROUND = 20 * 2 * 16  # tokens
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["--vs", "http://10.0.0.1/v1"], 4, "until there are privacy labels"),
+        (["--vs", "http://10.0.0.1/v1"], 4, "is measured through noibo"),
         (["--vs", "127.0.0.1:8000"], 2, "noibo bench --vs http://127.0.0.1:8000/v1"),
         (["--vs", "http://127.0.0.1:1", "--vs-key-env", "NO_SUCH"], 2, "no variable NO_SUCH"),
         (["--vs-model", "x"], 2, "There are 1 --vs-model for 0 --vs."),

@@ -63,6 +63,19 @@ def told(*arguments: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.parametrize("asked", ["all-minilm", "deepseek-r1:671b", "qwen2.5:0.5b"])
+def test_large_numbers_have_no_powers_of_ten(measured: Path, asked: str) -> None:
+    said = run(asked, "--hardware", "8x H100, 2TB")
+    assert "e+" not in said
+    assert " billion parameters" in said and " tokens/s " in said
+
+
+def test_cards_of_one_kind_stand_once_and_those_without_a_part_not_at_all(measured: Path) -> None:
+    said = run("qwen2.5:0.5b", "--hardware", "8x H100, 2TB")
+    assert "; on 8x H100 80 GB, 8 cores" in said
+    assert said.count("  on H100") == 1
+
+
 def test_a_file_is_told_of_by_part(measured: Path, smollm2_gguf: Path, tmp_path: Path) -> None:
     file = tmp_path / "model.gguf"
     file.symlink_to(smollm2_gguf)

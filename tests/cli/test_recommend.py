@@ -47,6 +47,20 @@ def test_in_vietnamese(capsys: pytest.CaptureFixture[str]) -> None:
     assert said["models"][0]["command"].startswith("noibo pull ")
 
 
+def test_all_but_the_remarks_is_in_vietnamese(capsys: pytest.CaptureFixture[str]) -> None:
+    machine = "RTX 3060 12GB, 32GB"
+    recommend(use=Use.rag, hardware=machine, context=None, limit=1, lang=Language.vi, json=False)
+    out = capsys.readouterr().out
+    first = out.splitlines()[0]
+    assert first.startswith(
+        "RTX 3060 12 GB, 32 GB RAM, bộ xử lý thông thường 8 nhân: mức tối thiểu"
+    )
+    assert "Để tìm trong tài liệu của bạn" in out
+    assert "Nếu máy mạnh hơn (mức khuyến nghị, RTX 3090, 64GB): " in out
+    said = " ".join(line for line in out.splitlines() if not line.startswith(("!", "  ")))
+    assert not {"with", "tier", "memory", "takes", "Ordered"} & set(said.split())
+
+
 def test_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     said = asked(capsys, hardware="RTX 3060 12GB, 32GB")
     assert (said["tier"], said["use"], said["context"]) == ("minimum", "vision", 4096)

@@ -10,6 +10,7 @@ import httpx2
 import openai
 import pytest
 
+from noibo.engines.remote.keys import key_of, require_set
 from noibo.errors import SettingsError
 from noibo.settings import load
 from tests.engines.recording import ANSWER, CHUNK, Handler, Recording, answers
@@ -314,8 +315,21 @@ def test_a_key_may_be_in_the_environment(home: Path) -> None:
     (home / "noibo.toml").write_text(declared("near", "http://[::1]:1/v1", api_key="env:THERE"))
     environ = {"NOIBO_HOME": str(home)}
     assert load(environ=environ | {"THERE": SECRET}).models["near"].api_key == SECRET
-    with pytest.raises(SettingsError, match="THERE, which is not set"):
-        load(environ=environ)
+    ended = run_noibo("serve", "--port", "0", home=home)
+    assert (ended.returncode, "THERE, which is not set" in ended.stderr) == (2, True)
+
+
+def test_where_the_variable_of_a_key_is_not_set_only_that_model_cannot_be_asked(home: Path) -> None:
+    home.mkdir()
+    (home / "noibo.toml").write_text(declared("near", "http://[::1]:1/v1", api_key="env:THERE"))
+    models = load(environ={"NOIBO_HOME": str(home)}).models
+    for wants in (lambda: key_of(models["near"].api_key), lambda: require_set(models)):
+        with pytest.raises(SettingsError, match="THERE, which is not set"):
+            wants()
+    assert run_noibo("list", home=home).returncode == 0
+    listed = run_noibo("engines", "list", home=home)
+    assert listed.returncode == 0
+    assert "THERE" in listed.stdout
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,13 @@ def test_thoughts_have_a_figure_of_their_own() -> None:
     assert value(row, "said_p50") == pytest.approx(0.5)
 
 
+def test_what_another_machine_answers_costs_nothing_of_this_one() -> None:
+    one = standing("a", round_of(1))
+    assert only(one).cost is not None
+    one.side = replace(one.side, elsewhere=True)
+    assert only(one).cost is None
+
+
 def test_a_service_costs_what_its_tariff_says() -> None:
     one = standing("a", round_of(1))
     one.side = replace(one.side, tariff=Tariff(1.0, 2.0))

@@ -11,8 +11,12 @@ from typing import Any, cast
 import pytest
 
 from noibo.client import AsyncClient
+from noibo.evaluation.cost import Tariff
 from noibo.evaluation.load import PROBE_TOKENS
-from noibo.evaluation.ours import Ours
+from noibo.evaluation.ours import Ours, with_prices
+from noibo.evaluation.sides import Side
+from noibo.model_settings import ModelSettings
+from noibo.usage.prices import shipped
 from noibo.wire.management import WorkerRow
 from tests.running import RunningServer, run_noibo
 
@@ -61,6 +65,26 @@ async def test_memory_is_of_the_worker_that_was_loaded_for_it() -> None:
     for model, held in (("m", 1), ("use:chat", 1), ("use:code", 10), ("m@llama_server", 10)):
         await host.prepare(model)
         assert await host.memory(model) == held
+
+
+def elsewhere(name: str, **said: Any) -> Side:
+    """A side of ours whose model has that table."""
+    own = ModelSettings(engine="remote", **said)
+    return with_prices(Side(name, "http://127.0.0.1:1/v1", name), {name: own}, shipped())
+
+
+def test_what_is_answered_elsewhere_costs_what_is_paid_there() -> None:
+    asked = elsewhere("mini", base_url="https://api.openai.com/v1", model="gpt-4o-mini")
+    assert (asked.elsewhere, asked.tariff) == (True, Tariff(0.15, 0.6))
+    unknown = elsewhere("mini", base_url="https://api.example/v1", model="gpt-4o-mini")
+    assert (unknown.elsewhere, unknown.tariff) == (True, None)
+
+
+def test_what_is_answered_on_this_machine_costs_what_that_takes() -> None:
+    here = Side("m", "http://127.0.0.1:1/v1", "m")
+    assert with_prices(here, {"m": ModelSettings(ctx_size=512)}, shipped()) is here
+    assert with_prices(here, {}, shipped()) is here
+    assert not elsewhere("big", base_url="http://127.0.0.1:8000/v1").elsewhere
 
 
 @pytest.fixture

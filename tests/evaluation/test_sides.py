@@ -36,9 +36,10 @@ def test_a_path_of_its_own_stays() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://10.0.0.1/v1", "https://api.example/v1", "http://0.0.0.0"])
-def test_beyond_this_machine_nothing_is_open(url: str) -> None:
-    with pytest.raises(EgressRefused, match="privacy labels"):
+def test_beyond_this_machine_nothing_is_open_but_through_noibo(url: str) -> None:
+    with pytest.raises(EgressRefused, match="through noibo") as caught:
         address(url)
+    assert url in caught.value.next_step
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://127.0.0.1", "http://[::1", "x"])

@@ -121,6 +121,20 @@ async def test_what_is_no_stream_is_no_answer(voice: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("voice", ["openai", "anthropic"])
+@pytest.mark.parametrize("cut", [0, 1])
+async def test_a_document_in_place_of_a_stream_is_told_as_what_it_is(voice: str, cut: int) -> None:
+    page = b"\n<html>\n\n<body>Log in</body></html>"
+    for said, told_of in (
+        (page, b"a web page came"),
+        (b'{"choices": [{"message": {"content": "xin"}}]}', b"one whole document came"),
+        (b'{"error": {"message": "out of credits", "code": 402}}', b"out of credits"),
+        (b'{"error": "out of credits"}', b"out of credits"),
+    ):
+        status, body = await told(said, voice, stream=True, cut=cut)
+        assert (status, told_of in body, b"Log in" in body) == (200, True, False)
+
+
+@pytest.mark.parametrize("voice", ["openai", "anthropic"])
 async def test_what_follows_the_end_is_nobodys(voice: str) -> None:
     said = sse(CHUNK, LAST) + DONE + b"\xff\xfe no event"
     status, body = await told(said, voice, stream=False)

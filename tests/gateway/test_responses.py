@@ -622,6 +622,7 @@ def test_a_tool_is_called_and_its_arguments_are_streamed(real: openai.OpenAI) ->
         model=MODEL,
         previous_response_id=final.id,
         input=[{"type": "function_call_output", "call_id": call.call_id, "output": "rain"}],
+        temperature=0,
         max_output_tokens=8,
     )
     assert after.output_text

@@ -306,7 +306,10 @@ def test_the_state_of_a_breaker_is_seen_everywhere(server: RunningServer) -> Non
     metrics = httpx2.get(f"{server.url}/metrics").text
     told = re.findall(r'noibo_upstreams\{breaker="(.+)"\} 1.0', metrics)
     assert set(told) & {"open", "half-open"}
-    assert "breaker" in run_noibo("ps", home=server.home).stdout
+    shown = run_noibo("ps", home=server.home).stdout
+    asked = [line for line in shown.splitlines() if "breaker" in line]
+    assert all(line.strip().startswith("asked at http://") for line in asked)
+    assert asked
 
 
 def test_engines_are_listed_with_and_without_a_server(server: RunningServer) -> None:

@@ -8,7 +8,9 @@ from typing import Literal
 import pytest
 
 from noibo.errors import UsageError
+from noibo.hardware import cards
 from noibo.hardware.described import described
+from noibo.hardware.processors import APPLE_CORES
 
 GIB = 2**30
 
@@ -129,6 +131,12 @@ def test_lines_of_a_list_of_parts_are_a_machine_too() -> None:
     found = described("RTX 3060 12GB, 32GB RAM, 500GB SSD, 8 nhân")
     assert (found.cpu.cores, found.memory_bytes) == (8, 32 * GIB)
     assert found.disk is not None and found.disk.free_bytes == 500 * GIB
+
+
+def test_every_chip_of_apples_has_its_own_cores() -> None:
+    chips = {one.name for made in cards.table().values() for one in made if one.vendor == "apple"}
+    assert chips == set(APPLE_CORES)
+    assert [described(f"{chip} 64GB").cpu.cores for chip in ("M2 Max", "M4 Pro")] == [12, 14]
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])

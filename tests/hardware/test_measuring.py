@@ -103,6 +103,8 @@ def test_a_tool_that_hangs_is_given_up() -> None:
 def test_a_tool_that_fails_is_told_with_its_last_words() -> None:
     answer = run_tool(("sh", "-c", "echo first; echo 'no driver' >&2; exit 9"))
     assert answer.problem == "sh failed with 9: no driver"
+    answer = run_tool(("sh", "-c", "echo No driver.; exit 9"))
+    assert answer.problem == "sh failed with 9: No driver"  # the note ends the sentence
 
 
 @on_linux

@@ -17,6 +17,7 @@ from noibo.errors import (
     InvalidRequest,
     LicenceRefused,
     ModelPathNotFound,
+    NotSupported,
     QuantisationMissing,
 )
 from noibo.llm_service.finding import Finder, Found
@@ -173,6 +174,18 @@ def test_half_a_checkpoint_is_not_blamed_on_an_engine(tmp_path: Path) -> None:
     with pytest.raises(BadModelFile, match=r"config\.json"):
         find(tmp_path / "model.safetensors")
     with pytest.raises(ModelPathNotFound):
+        find(tmp_path)
+
+
+def test_a_checkpoint_without_its_weights_is_said_to_be_one(tmp_path: Path) -> None:
+    (checkpoint(tmp_path / "half") / "model.safetensors").unlink()
+    with pytest.raises(ModelPathNotFound, match=r"config\.json is there, but no weights"):
+        find(tmp_path / "half")
+
+
+def test_a_checkpoint_that_only_makes_vectors_is_refused(tmp_path: Path) -> None:
+    (checkpoint(tmp_path) / "config.json").write_text('{"model_type": "xlm-roberta"}')
+    with pytest.raises(NotSupported, match="makes vectors"):
         find(tmp_path)
 
 

@@ -76,3 +76,12 @@ def test_an_empty_question_is_refused(question: object) -> None:
 def test_a_context_that_is_no_text_is_refused(context: object) -> None:
     with pytest.raises(InvalidRequest, match="context"):
         messages("What?", context)  # type: ignore[arg-type]
+
+
+def test_halves_of_characters_are_refused_by_where_they_stand() -> None:
+    half = b"a\xe9".decode(errors="surrogateescape")
+    said = {"question": half, "context": half, "system": half}
+    for name, text in said.items():
+        with pytest.raises(InvalidRequest, match="half a character") as caught:
+            messages(**({"question": "What?", "context": ""} | {name: text}))
+        assert caught.value.param == name

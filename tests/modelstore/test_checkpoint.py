@@ -94,3 +94,12 @@ def test_a_context_length_that_is_none_is_passed_over(tmp_path: Path, context: s
     config = f'{{"model_type": "llama", "max_position_embeddings": {context}}}'
     facts = describe(tmp_path, {"a": tensor([1], 0, 4)}, 4, config)
     assert (facts.architecture, facts.context_length) == ("llama", None)
+
+
+def test_a_pointer_of_git_lfs_is_known_for_one(tmp_path: Path) -> None:
+    weights, config = tmp_path / "model.safetensors", tmp_path / "config.json"
+    config.write_text("{}")
+    weights.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n")
+    with pytest.raises(BadModelFile, match="Git LFS pointer") as caught:
+        checkpoint.describe({config.name: config, weights.name: weights})
+    assert "git lfs pull" in caught.value.next_step

@@ -4,7 +4,9 @@
 nor earlier sentences; `blind_again.jsonl` (80, 25 without anything) after what the first one taught
 was built in, of other professions and regions, and `blind_third.jsonl` (25, 8 without anything)
 after the second. `blind_fourth.jsonl` (70, 20 without anything) and `blind_fifth.jsonl` (28, 8
-without anything) are by somebody who knew the code, of forms that it was thought to miss. What they
+without anything) are by somebody who knew the code, of forms that it was thought to miss.
+`blind_sixth.jsonl` (180, 60 without anything) is by another hand, who had read neither code nor
+sets, `blind_seventh.jsonl` (90, 30 without anything) by the same, who had read the code. What they
 scored when they were first tried stands in docs/privacy_names.md. All were learnt from since, so
 the floors here only say that nothing falls behind what was reached; what new texts bring is told by
 the first numbers.
@@ -36,6 +38,12 @@ FLOORS = [
     ("blind_fourth.jsonl", frozenset({"ADDRESS"}), 0.87, 1.0),
     ("blind_fifth.jsonl", frozenset({"PERSON"}), 0.62, 1.0),
     ("blind_fifth.jsonl", frozenset({"ADDRESS"}), 0.82, 1.0),
+    ("blind_sixth.jsonl", STRUCTURED, 0.99, 0.99),
+    ("blind_sixth.jsonl", frozenset({"PERSON"}), 0.95, 0.95),
+    ("blind_sixth.jsonl", frozenset({"ADDRESS"}), 0.94, 1.0),
+    ("blind_seventh.jsonl", STRUCTURED, 0.99, 0.99),
+    ("blind_seventh.jsonl", frozenset({"PERSON"}), 0.93, 0.93),
+    ("blind_seventh.jsonl", frozenset({"ADDRESS"}), 0.87, 1.0),
 ]
 SETS = sorted({name for name, *_ in FLOORS})
 

@@ -27,6 +27,11 @@ def found(text: str) -> list[str]:
         ("chào đời ngày 3/3/2023", "ngày 3/3/2023"[5:]),
         ("sinh năm 1988", "1988"),
         ("NS: 1956", "1956"),
+        ("NTNS: 20/10/1992", "20/10/1992"),
+        ("sinh ngay mong 5 thang 9 nam 1985", "mong 5 thang 9 nam 1985"),
+        ("Ngày sinh\n\n20/10/1992", "20/10/1992"),
+        ("ngaysinh=19921020", "19921020"),
+        ("BEGIN:VCARD\nBDAY:1992-08-19\nEND:VCARD", "1992-08-19"),
     ],
 )
 def test_dates_of_birth_are_found(text, date):
@@ -50,6 +55,9 @@ def test_dates_of_birth_are_found(text, date):
         "hồi sinh năm 2005",
         "# SS 2013-12-20",
         "lessons on 05/03/2020",
+        "Quyet dinh so 12 ngay 01/04/2025",
+        "Thai Binh, 12/05/2024",
+        "gia dinh ve que 12/05/2024",
         "sinh ở Huế, nhập viện 05/03/2024",
     ],
 )
@@ -69,6 +77,7 @@ def test_a_date_right_behind_a_name_is_a_birth_if_it_is_old_enough():
         ("Phạm Văn Đạt, 22/09/1972, 0912345678", "22/09/1972"),
         ("Phạm Văn Đạt (22/09/2024)", None),
         ("Phạm Văn Đạt, 22/09/1972", None),
+        ("Phạm Văn Đạt - 20121105 - lớp K57", None),
         ("Phạm Văn Đạt (22/09/1912 – 03/04/1990)", None),
         ("Phạm Văn Đạt đi Huế (22/09/1972)", None),
     ):

@@ -27,6 +27,7 @@ def test_an_identity_number_has_a_province_a_century_and_a_year():
     assert vietnam.cccd(one("001987012345")) == POSSIBLE  # no such century
     assert vietnam.cccd(one("001399012345")) == POSSIBLE  # born in 2099
     assert vietnam.cccd(one("00108701234")) == NO
+    assert found("nhân thân: 026 196 397 216") == [("CCCD", "026 196 397 216")]
 
 
 def test_a_tax_code_has_a_check_digit_and_perhaps_a_branch():
@@ -46,6 +47,7 @@ def test_a_code_behind_a_companys_name_is_its_tax_code_if_it_checks():
 def test_a_health_card_begins_with_a_group_of_people():
     assert found("DN4790123456789") == [("BHYT", "DN4790123456789")]
     assert found("thẻ GD 4 01 0123456789 đây") == [("BHYT", "GD 4 01 0123456789")]
+    assert found("BHYT: DN-4-79-0123456789") == [("BHYT", "DN-4-79-0123456789")]
     assert found("QZ4790123456789") == []
     assert found("DN9790123456789") == []  # nobody pays a ninth share
 
@@ -179,3 +181,54 @@ def test_what_stands_under_a_heading_is_named_by_it():
     orders = text.replace("Số CMND", "Mã đơn hàng")
     assert [label for label, _ in found(orders)] == ["DOB"] * 2
     assert found("Kính gửi anh Ba, chị Tư\n050123456, 040987654") == []
+
+
+@pytest.mark.parametrize(
+    "account",
+    ["1903 4567 8901 23", "021 1000 456 789", "102-0100-0123-4567", "248.00.12.673162"],
+)
+def test_an_account_is_found_with_all_of_its_groups(account):
+    assert found(f"STK: {account} tại BIDV") == [("BANK_ACCOUNT", account)]
+
+
+@pytest.mark.parametrize("amount", ["500k", "50 triệu", "12/05/2025", "12.500.000"])
+def test_what_follows_an_account_is_not_its_last_group(amount):
+    first = found(f"stk 0071 0012 3456 {amount}")[0]
+    assert first == ("BANK_ACCOUNT", "0071 0012 3456")
+
+
+@pytest.mark.parametrize("said", ["Giấy chứng nhận đăng ký doanh nghiệp số", "GPKD:", "ĐKKD số"])
+def test_a_firms_registration_is_its_tax_code(said):
+    assert found(f"{said} 0301442379") == [("MST", "0301442379")]
+
+
+@pytest.mark.parametrize(
+    "both", ["0912345678/0987654321", "0912.345.678/0987.654.321", "024 38254321-0912 345 678"]
+)
+def test_of_two_phones_in_one_both_are_found(both):
+    assert [label for label, _ in found(f"LH: {both}")] == ["PHONE", "PHONE"]
+
+
+def test_of_two_identity_cards_in_one_both_are_found():
+    cards = found("CMND/CCCD: 012345678/001087012345")
+    assert cards == [("CMND", "012345678"), ("CCCD", "001087012345")]
+
+
+def test_a_number_behind_a_year_or_a_code_is_still_part_of_it():
+    assert found("HĐ 2024/0912345678") == []
+
+
+def test_an_embassys_plate_is_one():
+    assert found("xe 80-011-NG-01 đỗ trước cổng") == [("LICENSE_PLATE", "80-011-NG-01")]
+
+
+def test_a_line_inside_the_house_belongs_to_the_phone():
+    assert found("(024) 3825 4321 (máy lẻ 102)") == [("PHONE", "(024) 3825 4321 (máy lẻ 102)")]
+
+
+@pytest.mark.parametrize(
+    "label", ["Số tài khoản\n", "Số tài khoản:\n\n", "Account No.\n", "Số TK / Account No.\n\n"]
+)
+def test_a_label_may_stand_on_the_line_above_its_value(label):
+    text = f"{label}3691 8861 4526\n\nNgân hàng"
+    assert found(text) == [("BANK_ACCOUNT", "3691 8861 4526")]

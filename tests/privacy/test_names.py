@@ -202,3 +202,23 @@ def test_the_shared_vietnamese_sentences() -> None:
 
 def test_the_second_of_two_who_are_addressed_alike_is_found() -> None:
     assert names("chị đi chợ về rồi, chị lan ơi") == ["lan"]
+
+
+def test_words_of_forms_are_nobodys_names():
+    for text in (
+        "PHIẾU ĐIỂM DANH: lớp 5A",
+        "Năm sinh: 1998",
+        "Mã GD: 987654",
+        "Kết quả xổ số miền Bắc: 48213",
+        "IBAN DE89, BIC COBADEFFXXX, 12 EUR",
+        "Sacombank CN Đống Đa; ĐT 024 3754 9066",
+        "xe qua nút giao Nguyễn Tri Phương",
+        "hoi nghi to chuc tai ha noi, da nang va thanh pho ho chi minh.",
+    ):
+        assert names(text) == [], text
+
+
+def test_surnames_that_are_words_begin_full_names():
+    assert names("Tôi là Lại Thế Vinh, công tác tại Sở") == ["Lại Thế Vinh"]
+    assert names("Bên bán xe: Châu Nhuận Phát; giá 415 triệu") == ["Châu Nhuận Phát"]
+    assert names("Lại Nguyễn Văn An đến muộn") == ["Nguyễn Văn An"]

@@ -24,6 +24,11 @@ def test_the_whole_value_is_the_name(text, name):
     assert found(text) == [name]
 
 
+def test_the_names_on_tickets_are_found_without_their_titles():
+    booked = "2 khách: NGUYEN/VAN HAI MR, TRAN/THI MAI MRS, chuyến HAN/SGN"
+    assert found(booked) == ["NGUYEN/VAN HAI", "TRAN/THI MAI"]
+
+
 @pytest.mark.parametrize(
     "text",
     [

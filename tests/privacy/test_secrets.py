@@ -94,6 +94,44 @@ def test_what_is_assigned_to_a_secrets_name_is_found(text, value):
     assert values(text) == [value]
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("api key là 5f4dcc3b5aa765d61d8327deb882cf99", "5f4dcc3b5aa765d61d8327deb882cf99"),
+        ("token của bên em là 8fK2mPq7Zx1LwRt5Yb3NcVd9, giữ kín nhé", "8fK2mPq7Zx1LwRt5Yb3NcVd9"),
+        ("vnp_HashSecret=Q1WERTYUIOPLKJHGFDSAZXCVBN123456", "Q1WERTYUIOPLKJHGFDSAZXCVBN123456"),
+        ("access token zalo: NiCMNBxZNazLqccGJz1yZdas", "NiCMNBxZNazLqccGJz1yZdas"),
+        (
+            "discord token MTA4NzY1NDMyMTA5.GxYz12.abcDEFghi0123",
+            "MTA4NzY1NDMyMTA5.GxYz12.abcDEFghi0123",
+        ),
+        ("user root pass Zx9@kLm2Qw", "Zx9@kLm2Qw"),
+    ],
+)
+def test_a_random_value_that_is_called_a_key_is_one(text, value):
+    assert values(text) == [value]
+
+
+def test_what_goes_with_a_keys_name_is_found_too():
+    name, key = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+    assert values(f"AWS: {name} / {key}") == [name, key]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "commit 9fceb02d0ae598e95dc970b74767f19372d61af8",
+        "the cache key 9fceb02d0ae598e95dc970b74767f19372d61af8",
+        "api key rotation policy docs/2024/rotation_policy_v2_final",
+        "tokens per second 2024-05-01-some-file-name-here",
+        "pass iPhone15ProMax giá 20tr",
+        "pass lan1@gmail.com nhé",
+    ],
+)
+def test_random_values_and_names_of_files_are_no_keys_of_their_own(text):
+    assert values(text) == []
+
+
 def test_private_keys_are_found_whole():
     text = f"khoá:\n{PEM}{END}\nhết"
     assert values(text, "PRIVATE_KEY") == [PEM + END]

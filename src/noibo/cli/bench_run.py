@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from noibo.cli.note import Note
 from noibo.evaluation.load import Bench
-from noibo.evaluation.ours import Ours, our_sides
+from noibo.evaluation.ours import Ours, our_sides, with_prices
 from noibo.evaluation.rounds import Plan
 from noibo.evaluation.sides import Side
 from noibo.evaluation.theirs import error_of, found
@@ -46,12 +46,15 @@ class Run:
         if not self._models:
             await self._all_rounds(others)
             return
+        from noibo.assembly import open_prices
         from noibo.cli.background import connect_or_start
 
+        prices = open_prices(self._tree)
         with await asyncio.to_thread(connect_or_start, self._tree) as client:
             async with AsyncClient(client.base_url) as asked:
                 host = Ours(asked)
                 sides = await asyncio.to_thread(our_sides, client, self._models, host)
+                sides = [with_prices(side, self._tree.models, prices) for side in sides]
                 await self._all_rounds([*sides, *others])
 
     async def _all_rounds(self, sides: Sequence[Side]) -> None:

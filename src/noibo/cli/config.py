@@ -46,14 +46,17 @@ def _value(tree: Settings, key: Key) -> Any:
 
 
 def _of_models(tree: Settings) -> list[tuple[str, Any, str]]:
-    """What is different for single models: the tables `[models."NAME"]`."""
+    """What is different for single models: the tables `[models."NAME"]`, each as it is written."""
+    written: dict[int, tuple[str, ModelSettings]] = {}
+    for model, own in tree.models.items():  # by its full name too, behind
+        written.setdefault(id(own), (model, own))
     return [
         (
             f'models."{model}".{key.name}',
             "(set)" if key.secret else msgspec.to_builtins(value),
             str(tree.file),
         )
-        for model, own in tree.models.items()
+        for model, own in written.values()
         for key in keys(ModelSettings)
         if (value := getattr(own, key.name)) != key.default
     ]

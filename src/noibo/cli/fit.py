@@ -35,7 +35,10 @@ def fit(
         ),
     ],
     context: Annotated[
-        int, typer.Option(min=0, help="Tokens for each caller; 0: as noibo would load it.")
+        int,
+        typer.Option(
+            min=0, max=2**31 - 1, help="Tokens for each caller; 0: as noibo would load it."
+        ),
     ] = 0,
     parallel: Annotated[
         int, typer.Option(min=0, help="Callers at the same time; 0: as noibo would load it.")

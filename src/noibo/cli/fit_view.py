@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any, Final
@@ -48,7 +49,7 @@ def _title(fit: Fit) -> str:
     ask = fit.ask
     parameters = parameters_of(ask.model)
     words = [ask.model.name, ask.quantisation or ""]
-    words += [f"{parameters / 1e9:.3g} billion parameters"] if parameters else []
+    words += [f"{_three(parameters / 1e9)} billion parameters"] if parameters else []
     if not ask.api_only:
         words.append(KNOWN[ask.known])
     return ", ".join(word for word in words if word)
@@ -65,7 +66,8 @@ def _wanted(fit: Fit) -> str:
 
 
 def _machine(hardware: Hardware) -> str:
-    cards = [f"{gpu.name} {gpu.memory_bytes / 2**30:.0f} GB" for gpu in hardware.gpus]
+    kinds = Counter(f"{gpu.name} {gpu.memory_bytes / 2**30:.0f} GB" for gpu in hardware.gpus)
+    cards = [f"{count}x {name}" if count > 1 else name for name, count in kinds.items()]
     cores = f"{hardware.cpu.cores} cores of {hardware.cpu.name}"
     return shown(", ".join([*cards, cores, f"{hardware.memory_bytes / 2**30:.0f} GB memory"]), 300)
 
@@ -82,6 +84,8 @@ def _memory(fit: Fit, correction: Correction) -> Iterator[tuple[str, str]]:
         yield "later up to", f"{size(fit.kept):>9} more {said}"
     layers = (fit.ask.model.info and fit.ask.model.info.layers) or 0
     for one in fit.offload.devices:
+        if not one.bytes:
+            continue
         yield f"  on {one.name}", f"{size(one.bytes):>9}   {one.layers} of {layers} layers"
     if fit.offload.devices or memory.middle > fit.ram:
         yield "  in the memory", f"{size(fit.ram):>9}"
@@ -95,18 +99,22 @@ def _speeds(fit: Fit) -> Iterator[tuple[str, str]]:
     yield "reads", f"{_rate(fit.prefill)}{_unless(fit.prefill, f', a prompt of {ask.context:,}')}"
     if not ask.writes:
         return
-    first = f", {fit.decode_first.middle:.3g} at its beginning" if fit.decode_first else ""
+    first = f", {_three(fit.decode_first.middle)} at its beginning" if fit.decode_first else ""
     yield "writes", f"{_rate(fit.decode)}{_unless(fit.decode, ' with a full context')}{first}"
     if ask.parallel > 1 and fit.decode_each and fit.together:
-        each, together = fit.decode_each.middle, fit.together
-        said = f"{each:9.3g} tokens/s for each of {ask.parallel} at once, {together:.3g} together"
-        yield "", said
+        each, together = _three(fit.decode_each.middle), _three(fit.together)
+        yield "", f"{each:>9} tokens/s for each of {ask.parallel} at once, {together} together"
 
 
 def _rate(rate: Range | None) -> str:
     if rate is None:
         return "  unknown: nobody says how fast the machine is"
-    return f"{rate.middle:9.3g} tokens/s   {rate.low:.3g} to {rate.high:.3g}"
+    return f"{_three(rate.middle):>9} tokens/s   {_three(rate.low)} to {_three(rate.high)}"
+
+
+def _three(number: float) -> str:
+    """Three digits at least, and no powers of ten of what is large: `0.0227`, `67.7`, `2,446`."""
+    return f"{number:.3g}" if number < 999.5 else f"{number:,.0f}"
 
 
 def _unless(rate: Range | None, words: str) -> str:

@@ -45,7 +45,7 @@ def recommend(
     ] = None,
     parallel: Annotated[int, typer.Option(min=1, max=256, help="Callers at the same time.")] = 1,
     limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 5,
-    lang: Annotated[Language, typer.Option(help="Language of the reasons.")] = Language.en,
+    lang: Annotated[Language, typer.Option(help="Language of what is said.")] = Language.en,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say which models suit this machine, and why."""
@@ -75,7 +75,7 @@ def recommend(
     if json:
         print(jsonlib.dumps(_as_json(found, remarks, limit, lang), indent=2, ensure_ascii=False))
         return
-    _print(found, remarks, limit, lang)
+    _print(found, machine, remarks, limit, lang)
 
 
 def _installed(tree: Settings) -> frozenset[str]:
@@ -123,20 +123,29 @@ def _this(tree: Settings) -> tuple[Hardware, Correction, list[str]]:
     return machine, Correction(memory, read, written), said
 
 
-def _print(found: Recommendation, remarks: list[str], limit: int, lang: Language) -> None:
-    print(f"{found.machine}: {found.tier.name} tier, good for {found.tier.good_for}.")
+def _print(
+    found: Recommendation, machine: Hardware, remarks: list[str], limit: int, lang: Language
+) -> None:
+    from noibo.engines.recommend.recommendation import summary
+    from noibo.engines.recommend.words import WORDS
+
+    words = WORDS[lang.value]
+    name, good_for = words.tiers[found.tier.name]
+    about = summary(machine, lang.value)
+    print(words.of_tier.format(machine=about, name=name, good_for=good_for))
     for line in remarks:
         print_paragraph(f"! {line}")
     if not found.picks:
-        print(f"\nNothing of the catalogue that is for {found.wanted.use} fits there.")
+        print("\n" + words.nothing.format(use=found.wanted.use))
     for number, pick in enumerate(found.picks[:limit], start=1):
         _print_pick(number, pick, found, lang)
     if found.beside is not None:
-        print(f"\nTo search your documents with, beside it: `{found.command(found.beside)}`")
+        print("\n" + words.beside.format(command=found.command(found.beside)))
     if found.above is not None and found.above_pick is not None:
-        pick, tier = found.above_pick, found.above
-        print(f"\nWith more ({tier.name} tier, {tier.example}): {pick.candidate.name}.")
-    print("\nOrdered by size, age and bits, not by tests: `noibo bench` measures.")
+        pick, name = found.above_pick, words.tiers[found.above.name][0]
+        said = {"name": name, "example": found.above.example, "model": pick.candidate.name}
+        print("\n" + words.more.format(**said))
+    print("\n" + words.order)
 
 
 def _print_pick(number: int, pick: Pick, found: Recommendation, lang: Language) -> None:
@@ -145,7 +154,7 @@ def _print_pick(number: int, pick: Pick, found: Recommendation, lang: Language) 
 
     words = WORDS[lang.value]
 
-    mark = "" if pick.fit.verdict == "runs well" else f"  ({pick.fit.verdict})"
+    mark = "" if pick.fit.verdict == "runs well" else f"  ({words.tight})"
     print(f"\n{number}. {pick.candidate.name}{mark}")
     for about, said in reasons(pick, lang.value).items():
         print(f"   {words.about[about]:<10}  {said}")

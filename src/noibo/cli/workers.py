@@ -100,13 +100,22 @@ def _print_worker(row: WorkerRow) -> None:
     busy = row.requests if row.slots_busy is None else max(row.requests, row.slots_busy)
     head = [row.seat, row.engine, state, f"{busy} of {row.slots} slots busy", staying(row)]
     print("  " + "  ".join(head))
+    if "breaker" in row.placement:  # of another server: nothing is known of its memory here
+        url, breaker = row.placement.get("url", "?"), row.placement["breaker"]
+        print_paragraph(f"    asked at {url}, breaker {breaker}")
+    else:
+        _print_held(row)
+    if row.tokens_in:
+        reused = f"{100 * row.tokens_reused / row.tokens_in:.0f} % of them reused"
+        print(f"    tokens: {row.tokens_in:,} in, {reused}, {row.tokens_out:,} out")
+
+
+def _print_held(row: WorkerRow) -> None:
+    """What it holds, and where."""
     told = [f"{size(row.memory_bytes)} held", f"{size(row.peak_bytes)} at most"]
     told.append(f"{size(row.predicted_bytes)} predicted")
     print_paragraph(f"    memory: {', '.join(told)}; pid {row.pid}")
     print_paragraph(f"    placed: {placement(row.placement)}")
-    if row.tokens_in:
-        reused = f"{100 * row.tokens_reused / row.tokens_in:.0f} % of them reused"
-        print(f"    tokens: {row.tokens_in:,} in, {reused}, {row.tokens_out:,} out")
 
 
 def staying(row: WorkerRow) -> str:

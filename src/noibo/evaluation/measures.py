@@ -128,7 +128,7 @@ def compared(figure: Figure, ours: Cell, theirs: Cell) -> Estimate:
 def _cost(standing: Standing, cell: Cell, rate: float | None, machine: Machine) -> Cost | None:
     tariff = standing.side.tariff
     if tariff is None:
-        return at_home(machine, rate)
+        return None if standing.side.elsewhere else at_home(machine, rate)
     read = [answer.prompt_tokens for answer in cell.answers]
     counted = [tokens for tokens in read if tokens is not None]
     if len(counted) < len(read):

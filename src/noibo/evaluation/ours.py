@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from noibo.client import AsyncClient, Client
 from noibo.client.connection import Address
+from noibo.engines.remote.place import Place
+from noibo.evaluation.cost import Tariff
 from noibo.evaluation.sides import Side
+from noibo.model_settings import ModelSettings
+from noibo.usage.prices import PriceTable
 from noibo.wire.management import WorkerRow
 
 
@@ -49,3 +54,17 @@ def our_sides(client: Client, models: Sequence[str], host: Ours) -> list[Side]:
         )
         for name in names
     ]
+
+
+def with_prices(side: Side, models: Mapping[str, ModelSettings], prices: PriceTable) -> Side:
+    """A model of ours with what is paid for it where it is answered elsewhere. Where no price is
+    known, none is made up."""
+    own = models.get(side.model)
+    if own is None or not own.base_url or not (place := Place.of_model(side.model, own)).outside:
+        return side
+    price = prices.find(own.model or side.model, str(place.destination))
+    price = price or prices.own.get(side.model)
+    if price is None or price.usual.input is None or price.usual.output is None:
+        return replace(side, elsewhere=True)
+    tariff = Tariff(float(price.usual.input), float(price.usual.output))
+    return replace(side, elsewhere=True, tariff=tariff)

@@ -27,7 +27,8 @@ class Host(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A model somewhere. `name` is what tables call it; `headers` carry the key."""
+    """A model somewhere. `name` is what tables call it; `headers` carry the key. `elsewhere`: it is
+    another machine that answers, so that what this one costs tells nothing of it."""
 
     name: str
     base_url: str
@@ -36,6 +37,7 @@ class Side:
     tls: ssl.SSLContext | None = None
     tariff: Tariff | None = None
     host: Host | None = None
+    elsewhere: bool = False
 
     @property
     def key(self) -> str:
@@ -99,9 +101,10 @@ def address(url: str) -> str:
         )
     if not is_loopback(url):
         raise EgressRefused(
-            f"--vs: {there} is not on this machine. Servers elsewhere are closed until there are "
-            "privacy labels, which will say what may leave it.",
-            next_step="Name a server on this machine, such as http://127.0.0.1:8000/v1.",
+            f"--vs: {there} is not on this machine. What is elsewhere is measured through noibo, "
+            "which judges and writes down what leaves.",
+            next_step='Write it into noibo.toml, [models."NAME"] with engine = "remote" and '
+            f'base_url = "{url}", and `noibo bench NAME`.',
         )
     path = parts.path.rstrip("/").removesuffix(_CHAT) or "/v1"
     return f"{parts.scheme}://{parts.netloc}{path}"

@@ -15,20 +15,51 @@ from noibo.wire import sse
 from noibo.wire.body import UNREADABLE, Json
 
 NONSENSE: Final = (TypeError, KeyError, AttributeError, ValueError, IndexError)  # reading it raises
+_DOCUMENTS: Final = (b"<", b"{", b"[")  # no line of an event begins so
+_LARGEST_ERROR: Final = 2**16
+_NOT_THAT_API: Final = (
+    "Of a server elsewhere: see that base_url in noibo.toml is that of its OpenAI-compatible API "
+    "(it mostly ends in /v1), and that it can stream."
+)
 END: Final = re.compile(rb'(?m)^data: ?(\[DONE\]|\{"error":)')
 
 
 async def whole_events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Blocks of whole events, as they come."""
+    """Blocks of whole events, as they come. Raises for what is no stream of events."""
     buffer = sse.EventBuffer()
+    begun = False
     try:
         async for chunk in chunks:
+            if not begun and (start := chunk.lstrip()):
+                begun = True
+                if start[:1] in _DOCUMENTS:
+                    raise await _no_events(start, chunks)
             if whole := buffer.feed(chunk):
                 yield whole
     except ValueError as exc:
         raise EngineError(f"The engine sent {exc}.") from exc
     if last := buffer.end():
         yield last
+
+
+async def _no_events(start: bytes, chunks: AsyncIterator[bytes]) -> EngineError:
+    """Of a document that came where a stream was asked for: the error that stands in it, or what it
+    is."""
+    said = bytearray(start)
+    async for chunk in chunks:
+        if len(said) > _LARGEST_ERROR:
+            break
+        said += chunk
+    try:
+        found = object_in(bytes(said))
+    except UNREADABLE:
+        found = {}
+    if error := found.get("error"):
+        return EngineError(_words(error))
+    kind = "a web page" if start[:1] == b"<" else "one whole document"
+    return EngineError(
+        f"A stream of events was asked for, and {kind} came.", next_step=_NOT_THAT_API
+    )
 
 
 async def counted(
@@ -79,7 +110,14 @@ def _chunk(worker: Worker, data: bytes) -> Json:
     try:
         found = object_in(data)
     except UNREADABLE as exc:
-        raise EngineError(f"{worker.model.name} sent what is not an object.") from exc
+        kind = "a web page" if data.lstrip()[:1] == b"<" else "what is not an object"
+        step = "" if worker.reach is None else _NOT_THAT_API
+        raise EngineError(f"{worker.model.name} sent {kind}.", next_step=step) from exc
     if error := found.get("error"):
-        raise EngineError(str(error.get("message") if isinstance(error, dict) else error))
+        raise EngineError(_words(error))
     return found
+
+
+def _words(error: Any) -> str:
+    """What an error of an engine says."""
+    return str(error.get("message") if isinstance(error, dict) else error)

@@ -83,7 +83,25 @@ _ROWS: Final = (
     ("Intel Xeon Platinum 8480+", 56, 112, 307.2, 2.8),
     ("Raspberry Pi 5", 4, 4, 17.1, 2.4),
 )
-APPLE_CORES: Final = {"Pro": 10, "Max": 12, "Ultra": 24, "": 8}
+# Of chips that are sold with more and with fewer, the most.
+APPLE_CORES: Final = {
+    "M1": 8,
+    "M1 Pro": 10,
+    "M1 Max": 10,
+    "M1 Ultra": 20,
+    "M2": 8,
+    "M2 Pro": 12,
+    "M2 Max": 12,
+    "M2 Ultra": 24,
+    "M3": 8,
+    "M3 Pro": 12,
+    "M3 Max": 16,
+    "M3 Ultra": 32,
+    "M4": 10,
+    "M4 Pro": 14,
+    "M4 Max": 16,
+    "M5": 10,
+}
 # What is meant where no processor is named; said whenever it is used.
 ORDINARY: Final = Processor("ordinary processor", 8, 16, 51.2e9 * REACHED, 8 * 3.5 * 32e9 * REACHED)
 _NOISE: Final = re.compile(
@@ -130,7 +148,6 @@ def alike(name: str) -> Processor | None:
 
 def of_chip(chip: str, bandwidth: float, *, apple: bool) -> Processor:
     """The processor of a chip whose memory is its GPU's too."""
-    kind = chip.partition(" ")[2]
-    cores = APPLE_CORES.get(kind, 8) if apple else 16
+    cores = APPLE_CORES[chip] if apple else 16
     name = f"Apple {chip}" if apple else f"processor of the {chip}"
     return Processor(name, cores, cores, bandwidth * REACHED, cores * 1e11)

@@ -60,8 +60,13 @@ def run_tool(command: Sequence[str], patience_s: float = PATIENCE_S) -> Answer:
         return Answer(problem=f"{name} could not be run ({exc.strerror or exc})")
     if done.returncode:
         said = (done.stdout + done.stderr).strip().splitlines() or ["nothing was said"]
-        return Answer(done.stdout, f"{name} failed with {done.returncode}: {said[-1][:160]}")
+        return Answer(done.stdout, f"{name} failed with {done.returncode}: {_sentence(said[-1])}")
     return Answer(done.stdout)
+
+
+def _sentence(said: str) -> str:
+    """A tool's words within ours, which end themselves."""
+    return said[:160].rstrip(" .")
 
 
 @dataclass(frozen=True, slots=True)

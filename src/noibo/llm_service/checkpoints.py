@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from noibo.engines.engine import Model
-from noibo.engines.hosted.folder import chat_template
+from noibo.engines.hosted.folder import Folder, chat_template
+from noibo.errors import NotSupported
 from noibo.llm_service.gguf_files import name_of
 from noibo.llm_service.quantised import Wish
 from noibo.modelstore.manifest import Licence
@@ -18,7 +19,14 @@ _LOAD_IN: Final = {8: "8bit", 4: "nf4"}  # bitsandbytes' two, as `load_in_8bit` 
 
 
 def read(folder: Path) -> tuple[Model, Licence]:
-    """The checkpoint in a folder. Raises `BadModelFile` for half of one."""
+    """The checkpoint in a folder. Raises `BadModelFile` for half of one, and `NotSupported` for one
+    that only makes vectors."""
+    if Folder.of(folder).engine != ENGINE:
+        raise NotSupported(
+            f"{folder} is a model that makes vectors: it writes no answers.",
+            next_step=f"Give one that writes. For vectors: `noibo add {folder}`, then "
+            "/v1/embeddings of `noibo serve`.",
+        )
     files = files_of(folder)
     facts, licence = describe_files([(one.role, one.name, folder / one.name) for one in files])
     model = Model(

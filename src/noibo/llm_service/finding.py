@@ -26,6 +26,7 @@ from noibo.llm_service import checkpoints
 from noibo.llm_service.gguf_files import DEPTH, GgufFile, Inside, look_into, one_file
 from noibo.llm_service.quantised import Variant, Wish, choose
 from noibo.modelstore import catalog
+from noibo.modelstore.checkpoint import CONFIG
 from noibo.modelstore.importing.strange_tree import Look
 from noibo.modelstore.parts import Part
 from noibo.modelstore.store import Store
@@ -218,6 +219,8 @@ def _no_model(path: Path, inside: Inside) -> NoiboError:
     if inside.checkpoints:
         return _several(path, inside.checkpoints)
     why = f" Left out: {'; '.join(inside.left_out[:3])}." if inside.left_out else ""
+    if not why and (path / CONFIG).is_file():
+        why = f" {CONFIG} is there, but no weights (*.safetensors): it was not fetched whole."
     return ModelPathNotFound(
         f"There is no model in {path}.{why}", next_step=f"{_SETUP}; or put a GGUF file there."
     )

@@ -47,12 +47,14 @@ def language(text: str) -> Language:
 
 def messages(question: str, context: Context, system: str = "") -> list[dict[str, str]]:
     """A chat that asks it. Without a context the question is asked as it stands. Raises
-    `InvalidRequest` for an empty one."""
+    `InvalidRequest` for an empty one, and for halves of characters."""
     if not isinstance(question, str) or not question.strip():
         raise InvalidRequest(
             "The question is empty.", param="question", next_step="Say what is asked."
         )
     found = joined(context)
+    for name, said in (("question", question), ("context", found), ("system", system)):
+        _require_whole(name, said)
     text = _TEMPLATES[language(question)].format(context=found, question=question)
     head = [{"role": "system", "content": system}] if system else []
     return [*head, {"role": "user", "content": text if found else question}]
@@ -69,3 +71,17 @@ def joined(context: Context) -> str:
         param="context",
         next_step="Give a text, or a list of texts.",
     )
+
+
+def _require_whole(name: str, text: str) -> None:
+    """Raises `InvalidRequest` for what no encoding has: a file that was read as another one than it
+    is in leaves such halves (`surrogateescape`)."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise InvalidRequest(
+            f"The {name} holds half a character (at {exc.start}), which cannot be sent.",
+            param=name,
+            next_step="Read the text in the encoding that it was written in, or take such halves "
+            'out: text.encode(errors="ignore").decode().',
+        ) from None

@@ -24,6 +24,7 @@ MAX_CONFIG: Final = 16 * 2**20
 MAX_TENSORS: Final = 2**17  # of one file; the largest have some thousands
 CONFIG: Final = "config.json"
 _GET_WHOLE: Final = "Fetch it again, from where the model is published."
+_POINTER: Final = b"version https://git-lfs.github.com/"  # a clone without `git lfs` leaves these
 _MARKS: Final = (
     16  # colons and commas of a tensor's entry, at most; more of them are refused unread
 )
@@ -106,6 +107,12 @@ def _tensors(name: str, path: Path) -> Iterator[_Tensor]:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if not 2 <= length <= min(MAX_HEADER, size - 8):
+            file.seek(0)
+            if file.read(len(_POINTER)) == _POINTER:
+                raise BadModelFile(
+                    f"{name} is a Git LFS pointer, not the weights that it stands for.",
+                    next_step="Run `git lfs pull` in the repository that it came from.",
+                )
             raise BadModelFile(f"{name} is not a safetensors file.", next_step=_GET_WHOLE)
         header = file.read(length)
     left = size - 8 - length

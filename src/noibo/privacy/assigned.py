@@ -22,23 +22,35 @@ _BEARER: Final = re.compile(
 _IN_URL: Final = re.compile(r"://[^\s:/@?#]{0,64}:(?P<value>[^\s/@]{3,128})@")
 _SAID: Final = re.compile(
     r"[mMpP](?:(?:ật khẩu|at khau|assword|asscode|assphrase|ẬT KHẨU|ASSWORD|[kK]"
-    r"|ass(?=[ \t]{1,2}(?:wifi|e?mail|fb|facebook|zalo|của|cua|em|anh|mình|là|la|is|máy"
-    r"|account)\b))\b)"
+    r"|ass(?=[ \t]{1,2}(?:(?:wifi|e?mail|fb|facebook|zalo|của|cua|em|anh|mình|là|la|is|máy"
+    r"|account)\b|(?=\S{0,30}[0-9])(?=\S{0,30}[#$%^&*!@])(?!\S{0,40}@\S{1,40}\.\w))))\b)"
     r"(?:[ \t]{1,2}(?:wifi|wi-fi|của|cua|tôi|toi|em|anh|mình|minh|đăng nhập|dang nhap|mới|moi"
     r"|is|was|là|la|for|it|the|email|máy|may|ngân hàng|tài khoản|account|my|login|root|admin)){0,5}"
     r"[ \t]{1,2}[\"'“`]?(?P<value>[^\s\"'”`,;]{6,64})"
 )
+# What is said before a key in a sentence: "secret key của shop là 5f2c…".
+_KEY_SAID: Final = re.compile(
+    r"(?<!\w)(?:(?:api|secret|access|auth|app|client|private)[ _\-]?(?:key|secret)|secret|token"
+    r"|(?:khoá|khóa|khoa)[ ](?:bí mật|bi mat|api|truy cập|truy cap))"
+    r"(?:[ \t]{1,2}(?!id\b|hash\b|sha)[^\W\d_]{1,12}){0,5}[ \t]{1,2}[\"'“`]?$",
+    re.IGNORECASE,
+)
+_REST_OF_KEY: Final = re.compile(r"[\w+/=\-]*+(?:\.[\w+/=\-]++)*+(?!@)")
 _CUT: Final = re.compile(r"[\n:=,;(\[{]")  # what a name does not go on over
 _SO: Final = re.compile(r"\b(?:là|la|is)[ \t]")
 # Names of what is secret, folded and without spaces; the name may have words before it.
 _NAMES: Final = re.compile(
     r"(?:api|access|secret|private|auth|signing|encryption|master|account|service|client|session|app"
     r"|bot|refresh|id|security|storage|license|csrf|webhook|db|database|root|admin|user|ssh|jwt|"
-    r"openai|aws|azure|gcp|github|slack|stripe)*"
+    r"openai|aws|azure|gcp|github|slack|stripe|hash|checksum|merchant|partner|consumer|payment"
+    r"|vnpay|vnp|momo|zalo|facebook|fb|google|firebase|telegram|discord|twilio)*"
     r"(?:apikey|secretkey|accesskey|privatekey|authkey|secret|token|accountkey|password|passwd|passphrase"
     r"|pwd|matkhau|clientsecret|connectionstring|xapikey|signingkey|encryptionkey|masterkey"
-    r"|authorization|credential|credentials|khoabimat|khoaapi|sharedkey|keyapi|accesskeyid)"
-    r"(?:base64|value|string|wifi|moi|cu|cuatoi|cuaem|hientai|tamthoi|dangnhap|mail|email)?$"
+    r"|authorization|credential|credentials|khoabimat|khoaapi|sharedkey|keyapi|accesskeyid"
+    r"|checksumkey|hashkey|merchantkey|appkey|hmackey)"
+    r"(?:base64|value|string|wifi|moi|cu|cuatoi|cuaem|hientai|tamthoi|dangnhap|mail|email"
+    r"|vnpay|momo|zalopay|zalo|telegram|facebook|github|gitlab|slack|openai|google|aws|stripe|discord"
+    r"|bot|app|server|production|prod|staging|test|dev|live|sandbox)?$"
 )
 # One of these is in all of them.
 _HINT: Final = re.compile(
@@ -121,6 +133,19 @@ def said(text: str) -> Iterator[Span]:
         if digits == len(value) and not _SO.search(text, found.start(), start):
             continue
         yield Span(start, end, "API_KEY", 0.7, "secrets")
+
+
+def called_key(text: str, start: int, end: int) -> int:
+    """Where the key ends that a long token is (the begin of), if the words before it say so and it
+    looks random; 0 if not."""
+    if not _KEY_SAID.search(text, max(0, start - 80), start):
+        return 0
+    rest = _REST_OF_KEY.match(text, end)
+    value = text[start : rest.end()] if rest else ""
+    digits = sum(map(str.isdigit, value))
+    words = not value.isalnum() and value in (value.lower(), value.upper())
+    random = 2 < digits < len(value) and not words and entropy(value) > 3.2
+    return start + len(value) if random and len(value) > 19 else 0
 
 
 def _name_before(text: str, end: int) -> str:

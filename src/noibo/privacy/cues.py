@@ -19,7 +19,7 @@ _BEFORE: Final = 88  # characters that are looked at
 _AFTER: Final = 48
 _LONGEST: Final = 5  # words of a cue
 _BREAK: Final = "|"  # the end of a sentence or a line, as a word
-_SENTENCE: Final = re.compile(r"[.!?;](?=\s)")
+_SENTENCE: Final = re.compile(r"[.!?;](?:[^\S\n]*\n|(?=\s))")  # "No." at the end of a line: one end
 _ACCENTS: Final = {
     "a": "áàảãạăắằẳẵặâấầẩẫậ",
     "e": "éèẻẽẹêếềểễệ",
@@ -106,6 +106,8 @@ def before(text: str, start: int) -> Iterator[Cue]:
         del words[0]  # cut in the middle
     direct = near = True
     end = len(words)
+    while end and words[end - 1] == _BREAK:
+        end -= 1  # a label may stand on the line above its value, also with a blank one between
     while end:
         word = words[end - 1]
         for size in sizes.get(word, ()):
@@ -120,8 +122,7 @@ def before(text: str, start: int) -> Iterator[Cue]:
         else:
             end -= 1
             if word == _BREAK:
-                # A label may stand on the line above its value, but nothing further away.
-                near = near and direct and end == len(words) - 1
+                near = False
             elif word not in joints:
                 direct = False
 

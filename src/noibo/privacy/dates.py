@@ -24,7 +24,7 @@ _BETWEEN: Final = r"[ \t]{0,2}[./\-][ \t]{0,2}"
 # On folded text every full stop is gone and hyphens are spaces: dates are looked for in the text
 # itself, where only accents and capitals differ. How any of them begins is asked first.
 _DATE: Final = re.compile(
-    rf"(?=[0-9nmjfasod])(?:(?:ng(?:ày|ay)[ \t]{{1,2}}|mùng[ \t]|mồng[ \t])?{_DAY}[ \t]{{0,2}}"
+    rf"(?=[0-9nmjfasod])(?:(?:ng(?:ày|ay)[ \t]{{1,2}}|m(?:ù|ồ|u|o)ng[ \t])?{_DAY}[ \t]{{0,2}}"
     rf"(?:th(?:á|a)ng|th\.?|-)[ \t]{{0,2}}{_MONTH}[ \t]{{0,2}},?[ \t]{{0,2}}"
     rf"(?:n(?:ă|a)m[ \t]{{0,2}}|[/\-]?[ \t]{{0,2}}){_YEAR}(?![0-9])"
     rf"|(?<![0-9]){_YEAR}{_BETWEEN}{_MONTH}{_BETWEEN}{_DAY}(?![0-9])"
@@ -32,6 +32,7 @@ _DATE: Final = re.compile(
     rf"|(?<![0-9./]){_MONTH}{_BETWEEN}{_DAY}{_BETWEEN}{_YEAR}(?![0-9])"
     rf"|(?<![0-9]){_DAY}[ \t]{_MONTH}[ \t]{_YEAR}(?![0-9])"
     rf"|(?<![0-9]){_DAY}{_MONTH}{_YEAR}(?![0-9])"
+    rf"|(?<![0-9]){_YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])(?![0-9])"
     rf"|\b{_MONTHS}\.?[ \t]{{1,2}}{_DAY}(?:st|nd|rd|th)?,?[ \t]{{1,2}}{_YEAR}(?![0-9])"
     rf"|(?<![0-9]){_DAY}(?:st|nd|rd|th)?[ \t\-](?:of[ \t])?{_MONTHS}\.?,?[ \t\-]{_YEAR}(?![0-9])"
     rf"|(?<![0-9]){_YEAR}[ \t]{_MONTHS}[ \t]{_DAY}(?![0-9]))",
@@ -41,7 +42,8 @@ _ONLY_YEAR: Final = re.compile(rf"(?<![0-9/.\-]){_YEAR}(?![0-9/\-]|\.[0-9])")
 # Where birth is spoken of at all: one look at the text, and at nothing else where there is none. It
 # begins with one class of signs for all, since such are found fast.
 _SPOKEN: Final = re.compile(
-    r"[sSbBdDnN](?=[iINnRrOo.BbSs/])(?:(?<=[sSbBdD])(?:inh(?=[\W_NđĐdD]|ngay|date|day|$)|INH\b|irth|IRTH|orn\b|ORN\b|\.?[oO]\.?[bB]\b)"
+    r"[sSbBdDnN](?=[iINnRrOo.BbSs/])(?:(?<=[sS])(?:inh(?=[\W_NđĐdD]|ngay|date|day|$)|INH(?=[\W_]|$))"
+    r"|(?<=[bB])(?:irth|IRTH|orn\b|ORN\b)|(?<=[dD])\.?[oO]\.?[bB]\b"
     r"|(?<!\w.)(?:(?<=[nN])[/.]?[sS]\b|(?<=[sS])[nN]\b))"
 )
 # Between a name and a date of birth: a bracket, also with a word for whose child it is, or a mark
@@ -55,7 +57,7 @@ _BESIDE: Final = re.compile(
 _ROW_GOES_ON: Final = re.compile(r"[ ]?[-–—|/;,\t\n]|$")
 _ONLY_YEAR_IN: Final = re.compile(_YEAR)
 _NEWEST: Final = 2015
-_SELDOM: Final = ("đẻ ", "hào đời")
+_SELDOM: Final = ("đẻ ", "hào đời", "NTNS", "ntns", "BDAY")
 _DIGIT: Final = re.compile(r"[0-9]")
 _AHEAD: Final = 64
 _NOT_BIRTH_BEFORE: Final = re.compile(
@@ -94,7 +96,8 @@ def behind_names(text: str, names: Iterable[Span]) -> Iterator[Span]:
     for name in names:
         between = _BESIDE.match(text, name.end)
         found = _DATE.match(text, between.end()) if between else None
-        if between and found and _of_a_life(found[0]):
+        # Eight digits in a row behind a name may be a student's number as well.
+        if between and found and not found[0].isdigit() and _of_a_life(found[0]):
             if between["mark"] is None:
                 closed = text[found.end() : found.end() + 1] == ")"
             else:
@@ -148,7 +151,8 @@ def _ahead(text: str, start: int, end: int) -> Span | None:
     found = _DATE.search(text, end, min(len(text), until + 26))
     if found and found.start() < until:
         between = text[end : found.start()]
-        if between.count("\n") < 2 and not _OTHER_DATE.search(fold(between)):
+        apart = between.count("\n") > 1 and between.strip(" \t\r\n:")
+        if not apart and not _OTHER_DATE.search(fold(between)):
             return Span(found.start(), found.end(), "DOB", 0.9, "dates")
     year = _ONLY_YEAR.search(text, end, min(len(text), end + 14))
     if year is None:

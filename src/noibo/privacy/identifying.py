@@ -23,9 +23,12 @@ from noibo.privacy.surroundings import alone, measures, stuck_to
 from noibo.privacy.vocabulary import BANK, COMPANY, DOB, ISSUED, OTHER
 
 _MOST_CUES: Final = 3
+_LONGEST_ACCOUNT: Final = 24  # characters, with what stands between its groups
 # How a number with letters may begin: letters right before its digits, or, in capitals or behind
 # other digits, a space before them.
-_LETTERS: Final = re.compile(r"[A-Za-z][.\-]?$|[A-Z0-9] $")
+_LETTERS: Final = re.compile(r"[A-Za-z][.\-]?$|[A-Z0-9] $|[0-9]-$|(?<!\w)[a-z] $")
+# What a known shape left of an account: 1903 4567 8901 23, but no date and no sum behind it.
+_REST: Final = re.compile(r"([ .\-])[0-9]{1,4}(?:\1[0-9]{1,4})?(?!\w|[.,:/\-][0-9])")
 
 
 def _account(number: Number) -> int:
@@ -107,7 +110,8 @@ _BY_NAME_ALONE: Final = frozenset(("CMND", "BANK_ACCOUNT", "BHXH", "US_SSN", "MS
 def identify(text: str, number: Number, heading: Cue | None = None) -> Span | None:
     """What a number in `text` says about a person, if anything. `heading`: what names the column
     that it stands in."""
-    if _date(number):
+    in_column = heading is not None and heading.kind == DOB and _compact_date(number)
+    if in_column or _date(number):
         # What a date says is in the words around it (`dates`); in a table they are at the top.
         return _span(number, DOB, 0.9, "heading") if heading and heading.kind == DOB else None
     return _with_more(text, number, heading) or _of_digits(text, number, heading)
@@ -205,7 +209,8 @@ def _unnamed(text: str, number: Number, stuck: str, other: bool) -> Span | None:
     """A number that no word names: what it can hardly help being."""
     if cards.surely(number) and not (other and len(number.groups) == 1) and not stuck:
         return _span(number, "CREDIT_CARD", 0.8, "unnamed")
-    if phones.surely(number) and stuck in ("", "word", "link"):
+    in_threes = number.groups == (3, 3, 3, 3) and vietnam.cccd(number) == CERTAIN
+    if phones.surely(number) and stuck in ("", "word", "link") and not in_threes:
         return _span(_extended(text, number, "PHONE"), "PHONE", 0.7, "unnamed")
     if stuck or other:
         return None
@@ -222,9 +227,20 @@ def _span(number: Number, label: str, score: float, why: str) -> Span:
 
 
 def _extended(text: str, number: Number, label: str) -> Number:
-    """A phone's number with its extension."""
+    """A phone's number with its extension, an account with all of its groups."""
+    if label == "BANK_ACCOUNT":
+        return _with_rest(text, number)
     more = phones.EXTENSION.match(text, number.end) if label == "PHONE" else None
     return number._replace(end=more.end()) if more else number
+
+
+def _with_rest(text: str, number: Number) -> Number:
+    """An account with what follows apart by the same sign, if that is no amount of its own."""
+    rest = _REST.match(text, number.end) if len(number.groups) > 1 else None
+    if rest is None or rest[1] != number.separator or rest.end() - number.start > _LONGEST_ACCOUNT:
+        return number
+    longer = number._replace(end=rest.end())
+    return number if measures(text, longer) else longer
 
 
 def _hotline(number: Number) -> bool:
@@ -232,6 +248,12 @@ def _hotline(number: Number) -> bool:
     return (
         number.groups[0] == 4 and len(number.digits) < 11 and number.digits[:4] in ("1900", "1800")
     )
+
+
+def _compact_date(number: Number) -> bool:
+    """Whether it can be a date without signs: 19900503, 03051990."""
+    digits = number.digits
+    return number.groups == (8,) and any(c in ("19", "20") for c in (digits[:2], digits[4:6]))
 
 
 def _date(number: Number) -> bool:

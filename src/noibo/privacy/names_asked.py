@@ -1,4 +1,5 @@
-"""Names that a label asks for: `Họ tên học viên: Thạch Sa Phone`, `"ho_ten": "Lơ Mu Ha Pút"`.
+"""Names that a label asks for: `Họ tên học viên: Thạch Sa Phone`, `"ho_ten": "Lơ Mu Ha Pút"`, and
+those on tickets: `NGUYEN/VAN HAI MR`.
 
 Behind a label for the full name of a person the whole value is the name, also where no list has its
 syllables: those of peoples and of foreigners. It must look like a name and fill its line or cell.
@@ -22,10 +23,17 @@ _VALUE: Final = re.compile(
     rf"(?: [^\W\d_]+){{0,3}}(?: ?\([^()\n]{{1,20}}\))?[\"'*`]{{0,2}}\s?[:=][ \t*]*[\"'“]?"
     rf"(?P<name>{_WORD}(?: {_WORD}){{1,5}})(?=[ ]?(?:[\n\"'”,;|<()/\t]|$|\. |[-–] |\.$))"
 )
+_TITLES: Final = (" MR", " MS", " MISS")
+_ON_TICKET: Final = re.compile(
+    r"\b[A-Z]{2,20}/[A-Z]{2,20}(?: [A-Z]{2,20}){0,3}(?= (?:MR|MRS|MS|MISS|MSTR)\b)"
+)
 
 
 def asked_names(text: str) -> Iterator[tuple[int, int]]:
     """Where the values of such labels stand."""
+    if "/" in text and any(title in text for title in _TITLES):
+        for ticket in _ON_TICKET.finditer(text):
+            yield ticket.span()
     if ":" not in text and "=" not in text:
         return
     low = text.lower()

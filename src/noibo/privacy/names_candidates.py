@@ -124,6 +124,9 @@ def _breaks(place: int, tokens: list[str], low: list[str], kind: int) -> bool:  
     odd = following == "văn" and kind == OTHER_VIETNAMESE and _goes_on_as_name(tokens, place + 2)
     if following in _MIDDLES and (kind & SURNAME_VI or following == "thị" or odd):
         return low[place] in _TOWNS  # Lại Thị Hoa, Ôn Thị Trân
+    if kind & FUNCTION and kind & SURNAME_VI and len(tokens) in (3, 4) and place == 0:
+        rest = [kinds[one] for one in tokens[1:]]  # Lại Thế Vinh
+        return bool(rest[0] & FREQUENT_SURNAME_VI) or not all(one & GIVEN_VI for one in rest)
     if place and token.isupper() and len(token) > 2 and _ACRONYM.fullmatch(token):
         return not tokens[0].isupper()  # anh Phong CSGT
     if kind & (FUNCTION | CALENDAR) and kind & _VIETNAMESE and place:

@@ -90,6 +90,8 @@ def _before(said: list[str], mark: str) -> str:  # noqa: PLR0911
     known = classes.get(three) or classes.get(two.strip(_QUOTES)) or classes.get(last, "")
     if kinds[last] & HONORIFIC and known != "label":
         return "honorific"
+    if mark in ":=" and known in ("", "organisation") and said[0].strip(_QUOTES) == "bên":
+        return "label"  # bên bán xe:
     if mark in ":=" and not known and _asks_for_somebody(said):
         return "label"
     if mark in ":|=" and known in ("intro", "role", "label", "greeting", "origin", "verb"):

@@ -54,7 +54,7 @@ _SPOKEN_OF: Final = frozenset({"l:label", "l:client", "l:intro", "l:honorific"})
 _CALLING: Final = frozenset({"l:label", "l:client", "l:intro", "l:role", "l:greeting", "l:verb"})
 _LABELS: Final = frozenset(
     ("cha", "mẹ", "bố", "kho", "toán", "văn", "sử", "địa", "nhận", "gửi", "giao", "nhan", "gui",
-     "tên", "tuổi", "quê", "hàng", "loại", "màu", "tổ", "nhóm", "khoa", "viện",
+     "tên", "tuổi", "quê", "sinh", "hàng", "loại", "màu", "tổ", "nhóm", "khoa", "viện",
      "tổng", "quý", "giá")
 )  # fmt: skip
 _THI_VAN: Final = frozenset({"Thị", "THỊ", "Văn", "VĂN"})
@@ -104,7 +104,8 @@ def _evidence(text: str, candidate: Candidate) -> Evidence:
     if cut_left and _CALLING.isdisjoint(left):
         left = _cut(cut_left)
     if shape in REFUSED:
-        if _SPOKEN_OF.isdisjoint(left) and not _reached(text, end):
+        reached = shape != "place" and _reached(text, end)  # a branch has a number too
+        if _SPOKEN_OF.isdisjoint(left) and not reached:
             return Evidence(shape, own, [])
         shape = "full"
     right = after(text, end) if not cut_right else _tail(cut_right)

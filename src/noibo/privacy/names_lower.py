@@ -122,8 +122,8 @@ def _from(text: str, place: int) -> tuple[int, int] | None:
     """The name that the word at `place` begins or calls for."""
     spans = _words_from(text, place, _LONGEST + 1)
     said = [text[start:end] for start, end in spans]
-    if not said:
-        return None
+    if not said or (said[:2] == ["chi", "minh"] and text[max(0, place - 3) : place] == "ho "):
+        return None  # the city
     if said[0] in named("lower honorifics") and len(said) > 1:
         whole = None
         if said[1] in named("lower surnames"):

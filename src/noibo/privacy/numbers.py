@@ -47,7 +47,7 @@ _SHAPES: Final = frozenset(
         # identity cards, old and new
         " 3-3-6 3-1-2-6 3-3-3-3 3-9 6-6 3-3-3 3-6 4-5 3-4-5"
         # tax codes and their branches, social insurance
-        " 10-3 2-7-1 2-7-1-3 4-3-3-3 2-8 2-2-6 2-3-2-3"
+        " 10-3 2-7-1 2-7-1-3 4-3-3-3 2-8 2-2-6 2-3-2-3 1-3-3-3"
         # American social security, dates
         " 3-2-4 2-2-4 1-2-4 2-1-4 1-1-4 4-2-2 4-1-2 4-2-1 4-1-1 2-2-2 1-2-2 2-1-2 1-1-2"
     )
@@ -121,7 +121,10 @@ def _international(text: str, groups: list[tuple[int, int]]) -> int:
     most = 15
     for begin, end in groups[:_MOST_GROUPS]:
         if count == 0 and text.startswith("84", begin):
-            most = 12  # Vietnam's own are no longer than that, and two are often written in a row
+            # Vietnam's own are no longer than that, and two are often written in a row. With the
+            # nought as well, +84 (0)28 3822 9999, they have one digit more.
+            nought = len(groups) > 1 and text[slice(*groups[1])] == "0"
+            most = 13 if nought else 12
         if count and (
             digits + end - begin > most
             or not _IN_PHONE.fullmatch(text, groups[count - 1][1], begin)
@@ -129,7 +132,7 @@ def _international(text: str, groups: list[tuple[int, int]]) -> int:
             break
         digits += end - begin
         count += 1
-        if most == 12 and digits >= 11:
+        if most < 15 and digits >= most - 1:
             break
     return max(count, 1)
 
@@ -153,7 +156,8 @@ def _together(text: str, groups: list[tuple[int, int]], at: int) -> int:
         digits += end - begin
         if digits > _MOST_DIGITS or end - begin >= 9:
             break
-        if groups[at][1] - groups[at][0] < 4 and _begins(text, groups, at + count):
+        short = groups[at][1] - groups[at][0] < 4
+        if short and not _tight(text, groups, at + count) and _begins(text, groups, at + count):
             break  # the house's number before a phone: 12 0912 345 678
         count += 1
     return count
@@ -172,6 +176,14 @@ def _mixed(text: str, groups: list[tuple[int, int]], at: int) -> int:
         if digits >= 10:
             return count if digits < 12 and end - begin < 8 else 0
     return 0
+
+
+def _tight(text: str, groups: list[tuple[int, int]], at: int) -> bool:
+    """Whether a group hangs on the one before it by a mere sign, and is not how a phone begins:
+    `211.00.12.673162`, but not `12.0912.345.678`."""
+    begin = groups[at][0]
+    phone = text[begin] == "0" and text[begin + 1 : begin + 2] != "0"
+    return not phone and not text[groups[at - 1][1] : begin].isspace()
 
 
 def _begins(text: str, groups: list[tuple[int, int]], at: int) -> bool:

@@ -19,7 +19,12 @@ _LANDLINE: Final = re.compile(r"2(?:[48][0-9]{8}|(?:0[3-9]|1[0-689]|2[0-25-9]|3[
                               r"|6[0-39]|7[0-7]|9[0-4679])[0-9]{7,8})")  # fmt: skip
 _HOTLINE: Final = re.compile(r"(?:1900|1800)[0-9]{2,6}")
 _AMERICAN: Final = re.compile(r"1?[2-9][0-9]{2}[2-9][0-9]{6}")
-EXTENSION: Final = re.compile(r"[ ,]{0,2}(?:x|ext\.?|máy lẻ|may le|#)[ .:]{0,2}[0-9]{1,6}\b", re.I)
+_LINE: Final = r"ext\.?|(?:số |so )?(?:máy lẻ|may le|máy nhánh|may nhanh|nội bộ|noi bo)|nhánh"
+EXTENSION: Final = re.compile(
+    rf"[ ,]{{0,2}}(?:x|{_LINE}|#)[ .:]{{0,2}}[0-9]{{1,6}}\b"
+    rf"|[ ,]{{0,2}}\((?:{_LINE})[ .:]{{0,2}}[0-9]{{1,6}}\)",
+    re.I,
+)
 
 
 def phone(number: Number) -> int:

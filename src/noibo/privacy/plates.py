@@ -1,4 +1,5 @@
-"""Plates of vehicles in Vietnam: 51F-123.45, 29-H1 123.45, 59X3-1234, 80-NG-123-45, 29MĐ1-123.45.
+"""Plates of vehicles in Vietnam: 51F-123.45, 29-H1 123.45, 59X3-1234, 80-NG-123-45, 29MĐ1-123.45,
+and 80-011-NG-01 of an embassy.
 
 The first two digits are a province. With a dot or a hyphen in its place a plate can be little else;
 without them ("30A12345") a word must name it.
@@ -20,9 +21,9 @@ _NO_PROVINCE: Final = codes(
     """
 )
 _PLATE: Final = re.compile(
-    r"[1-9][0-9][ \-.]?(?P<series>[A-ZĐ]{1,2}[0-9]?|[a-zđ]{1,2}[0-9]?)"
+    r"[1-9][0-9][ \-.]?(?:(?P<series>[A-ZĐ]{1,2}[0-9]?|[a-zđ]{1,2}[0-9]?)"
     r"(?P<sign>[ \-.]{0,3})(?P<tail>[0-9]{3}\.[0-9]{2}|[0-9]{5}|[0-9]{4}|[0-9]{3}[ \-][0-9]{2})"
-    r"(?![0-9])"
+    r"|[0-9]{3}-(?:NG|NN|QT|CV)-[0-9]{2})(?![0-9])"
 )
 _OF_EMBASSIES: Final = ("NG", "NN", "QT", "CV")
 
@@ -44,8 +45,10 @@ def plates(text: str) -> Iterator[Span]:
 def _score(found: re.Match[str]) -> float:
     """How sure it is where no word names it; 0 for not at all."""
     tail, series = found["tail"], found["series"]
+    if series is None:
+        return 0.85  # an embassy's
     if not series.isupper():
-        return 0.0
+        return 0.6 if "." in tail and found["sign"] == "-" else 0.0  # 36b5-123.88
     if "." in tail or series in _OF_EMBASSIES:
         return 0.85
     if found["sign"].strip() and len(tail) == 5:

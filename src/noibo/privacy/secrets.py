@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from noibo.privacy.assigned import assigned, entropy, said
+from noibo.privacy.assigned import assigned, called_key, entropy, said
 from noibo.privacy.private_keys import private_keys
 from noibo.privacy.span import Span
 
@@ -34,6 +34,8 @@ _ISSUED: Final = re.compile(
     r"|sbp_[a-f0-9]{40}|eyJ[\w\-]{14,}|PMAK-[\w\-]{40,}|atlasv1[\w\-]{20,}|hvs[\w\-]{20,}"
 )
 _REST_OF_JWT: Final = re.compile(r"(?:\.[A-Za-z0-9_\-]{2,}){1,4}")
+# What goes with an AWS key's name, right behind it: AKIA… / wJalr….
+_AWS_SECRET: Final = re.compile(r"[\s:/|,;\-]{1,5}(?P<value>[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])")
 _SENDGRID: Final = re.compile(r"\bSG\.[\w\-]{16,32}\.[\w\-]{30,64}")
 _TELEGRAM: Final = re.compile(r"(?<![0-9])[0-9]{8,10}:AA[\w\-]{32,34}")
 _OTHERS: Final = re.compile(r"AGE-SECRET-KEY-1[A-Z0-9]{40,70}")
@@ -66,12 +68,16 @@ def _issued(text: str) -> Iterator[Span]:
     for begin, end in places:
         start = end - len(text[begin:end].lstrip("_-"))  # __bold__, or behind a dash
         if not _ISSUED.match(text, start, end):
+            if until := called_key(text, start, end):
+                yield Span(start, until, "API_KEY", 0.7, "secrets")
             continue
         if text.startswith(("eyJ", "ya29", "hvs", "atlasv1"), start):
             if rest := _REST_OF_JWT.match(text, end):
                 yield Span(start, rest.end(), "API_KEY", 0.99, "secrets")
         elif _varied(text[start:end]):
             yield Span(start, end, "API_KEY", 0.99, "secrets")
+            if text.startswith("AKIA", start) and (pair := _AWS_SECRET.match(text, end)):
+                yield Span(*pair.span("value"), "API_KEY", 0.8, "secrets")
 
 
 def _varied(key: str) -> bool:

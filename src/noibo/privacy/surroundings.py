@@ -20,6 +20,10 @@ _UNITS: Final = re.compile(
 _SHORT_UNITS: Final = re.compile(r" ?[đĐ₫%‰°$€£¥](?!\w)|[dkKgm](?![a-zA-Z])")
 _MONEY: Final = frozenset("$€£¥₫")
 _CLOSING: Final = frozenset("\n\r\t,.;:!?)]}>'\"-–/|")  # no unit begins so
+# Two numbers in one: 0912345678/0987654321.
+_ANOTHER: Final = re.compile(
+    r"(?<![\w./\-])(?:(?:\+84|84|\(?0)[ .]?[0-9](?:[ .\-)]{0,2}[0-9]){7,9}[/\-]|[0-9]{9,13}/)$"
+)
 _LINKS_TO_PHONES: Final = ("zalo.me/", "wa.me/", "tel:", "sms:", "viber:", "t.me/")
 
 
@@ -61,6 +65,8 @@ def _behind(text: str, start: int) -> str:
         return "code"
     if chunk[-1] not in "-_/.\\":
         return ""
+    if chunk[-1] in "/-" and _ANOTHER.search(text, max(0, start - 22), start):
+        return "word"
     word = re.split(r"[\-_/.\\]", chunk[:-1])[-1]
     return "code" if not word or any(map(str.isdigit, word)) else "word"
 

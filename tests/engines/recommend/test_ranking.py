@@ -9,7 +9,7 @@ import pytest
 
 from noibo.engines.recommend.candidate import Candidate, Wanted, candidates
 from noibo.engines.recommend.ranking import Pick, rank, spare
-from noibo.engines.recommend.reasons import reasons
+from noibo.engines.recommend.reasons import reasons, size_of
 from noibo.engines.recommend.recommendation import Here, predictor, recommendation
 from noibo.engines.recommend.tiers import TIERS, next_tier, tier_of
 from noibo.engines.recommend.use import USES, Use, context_for, is_vietnamese, speaks_vietnamese
@@ -260,10 +260,28 @@ def test_both_languages_say_the_same_things() -> None:
     english, vietnamese = WORDS["en"], WORDS["vi"]
     assert set(english.about) == set(vietnamese.about)
     assert set(english.licences) == set(vietnamese.licences)
+    assert set(english.tiers) == set(vietnamese.tiers) == {tier.name for tier in TIERS}
     for pick in (*ranked(MINIMUM), *ranked("CPU 16GB"), *ranked(OPTIMAL, "vietnamese", WITH_VLLM)):
         said, cau = reasons(pick), reasons(pick, "vi")
         assert set(said) == set(cau) <= set(english.about)
         assert re.findall(r"[\d.]+ GB", said["fits"]) == re.findall(r"[\d.]+ GB", cau["fits"])
+
+
+def test_why_a_fit_is_tight_is_said_in_both_languages() -> None:
+    found = [*ranked("CPU 8GB"), *ranked("CPU 16GB")]
+    tight = [pick for pick in found if pick.fit.verdict == "tight"]
+    slow = [pick for pick in tight if "slower than one reads" in pick.fit.why]
+    assert slow and len(slow) < len(tight)
+    for pick in tight:
+        assert f"({pick.fit.why})" in reasons(pick)["fits"]
+        said = reasons(pick, "vi")["fits"]
+        assert ("chậm hơn" in said) == (pick in slow) != ("có thể cần đến" in said)
+
+
+def test_large_models_have_no_powers_of_ten() -> None:
+    sizes = {size_of(one) for one in load().models}
+    assert {"671B (37B active)", "235B (22B active)"} <= sizes
+    assert not any("e+" in size for size in sizes)
 
 
 def test_every_reason_is_given_in_one_line() -> None:

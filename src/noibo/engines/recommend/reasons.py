@@ -29,7 +29,7 @@ def _lines(pick: Pick, words: Words) -> Iterator[tuple[str, str]]:
     yield (
         "quality",
         words.quality.format(
-            size=size_of(model),
+            size=size_of(model, words),
             released=model.released[:7],
             quantisation=candidate.quantisation,
             loss=words.losses[sum(lost > most for most in _LITTLE)],
@@ -54,8 +54,16 @@ def _fits(pick: Pick, words: Words) -> str:
         info = pick.fit.ask.model.info
         layers = (info and info.layers) or 0
         return words.part.format(takes=takes, left=left, some=some, all=layers)
-    tight = f" ({pick.fit.why})" if pick.fit.verdict == "tight" else ""
+    tight = f" ({_tight(pick, words)})" if pick.fit.verdict == "tight" else ""
     return words.memory.format(takes=takes, left=left) + tight
+
+
+def _tight(pick: Pick, words: Words) -> str:
+    """Why it is no better, of what runs in the memory alone."""
+    most, may = pick.fit.memory.high, pick.fit.ram + pick.spare
+    if most > may or pick.decode is None:
+        return words.crowded.format(most=_gb(most), may=_gb(may))
+    return words.slow.format(rate=pick.decode)
 
 
 def _speed(pick: Pick, words: Words) -> str:
@@ -73,13 +81,20 @@ def _vietnamese(model: Model, words: Words) -> str:
     return words.named if speaks_vietnamese(model) else words.not_named
 
 
-def size_of(model: Model) -> str:
+def size_of(model: Model, words: Words = WORDS["en"]) -> str:
     """`9.7B`, `36B (3B active)`."""
     if model.size is None:
         return "?"
-    count, active = model.size.parameters, model.size.active
-    text = f"{count / 1e9:.2g}B" if count >= 999_500_000 else f"{count / 1e6:.0f}M"
-    return f"{text} ({active / 1e9:.2g}B active)" if active else text
+    count, active = _count(model.size.parameters), model.size.active
+    return words.active.format(size=count, active=_count(active)) if active else count
+
+
+def _count(parameters: float) -> str:
+    """`870M`, `9.7B`, `671B`."""
+    if parameters < 999_500_000:
+        return f"{parameters / 1e6:.0f}M"
+    billions = parameters / 1e9
+    return f"{billions:.2g}B" if billions < 99.5 else f"{billions:.0f}B"
 
 
 def _gb(size: float) -> str:

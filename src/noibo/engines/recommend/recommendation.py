@@ -10,6 +10,7 @@ from noibo.engines.recommend.candidate import Wanted, candidates
 from noibo.engines.recommend.ranking import Pick, Predict, rank
 from noibo.engines.recommend.tiers import Tier, next_tier, tier_of
 from noibo.engines.recommend.use import context_for
+from noibo.engines.recommend.words import WORDS, Language
 from noibo.hardware.described import described
 from noibo.hardware.machine import Hardware
 from noibo.modelstore.catalog import Catalog
@@ -92,8 +93,9 @@ def left_beside(machine: Hardware, pick: Pick, budget: float) -> Hardware:
     return replace(machine, memory_bytes=left, available_bytes=available, gpus=())
 
 
-def summary(machine: Hardware) -> str:
-    """`2x RTX 3090 24 GB, 64 GB of memory, 8 cores`."""
+def summary(machine: Hardware, lang: Language = "en") -> str:
+    """`2x RTX 3090 24 GB, 64 GB of memory, Intel Xeon with 8 cores`."""
+    words = WORDS[lang]
     kinds: dict[tuple[str, int], int] = {}
     for gpu in machine.gpus:
         kinds[gpu.name, gpu.memory_bytes] = kinds.get((gpu.name, gpu.memory_bytes), 0) + 1
@@ -101,5 +103,9 @@ def summary(machine: Hardware) -> str:
         f"{f'{count}x ' if count > 1 else ''}{name} {size / GIB:.0f} GB"
         for (name, size), count in kinds.items()
     ]
-    memory = f"{machine.memory_bytes / GIB:.0f} GB of memory"
-    return ", ".join((*parts, memory, f"{machine.cpu.name} with {machine.cpu.cores} cores"))
+    processor = machine.cpu.name
+    if processor == WORDS["en"].unnamed:
+        processor = words.unnamed
+    memory = f"{machine.memory_bytes / GIB:.0f}"
+    rest = words.machine.format(memory=memory, processor=processor, cores=machine.cpu.cores)
+    return ", ".join((*parts, rest))

@@ -6,19 +6,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from noibo.engines.recommend.tiers import TIERS
+
 Language = Literal["en", "vi"]
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Texts with places for numbers and names. `about` are the headings of the reasons."""
+    """Texts with places for numbers and names. `about` are the headings of the reasons; `tiers` are
+    names of tiers and what each is good for; `unnamed` is a processor that was not named."""
 
     about: Mapping[str, str]
+    machine: str
+    unnamed: str
+    tiers: Mapping[str, tuple[str, str]]
+    of_tier: str
+    nothing: str
+    beside: str
+    more: str
+    order: str
+    tight: str
     whole: str
     part: str
     memory: str
+    crowded: str
+    slow: str
     decode: str
     prefill: str
+    active: str
     quality: str
     losses: tuple[str, str, str, str]
     made_for: str
@@ -42,11 +57,23 @@ _EN: Final = Words(
         "access": "access",
         "next": "next",
     },
+    machine="{memory} GB of memory, {processor} with {cores} cores",
+    unnamed="ordinary processor",
+    tiers={tier.name: (tier.name, tier.good_for) for tier in TIERS},
+    of_tier="{machine}: {name} tier, good for {good_for}.",
+    nothing="Nothing of the catalogue that is for {use} fits there.",
+    beside="To search your documents with, beside it: `{command}`",
+    more="With more ({name} tier, {example}): {model}.",
+    order="Ordered by size, age and bits, not by tests: `noibo bench` measures.",
+    tight="tight",
     whole="takes {takes}, whole on the GPU with {left} to spare",
     part="takes {takes}, {some} of {all} layers on the GPU, the rest in memory, {left} to spare",
     memory="takes {takes} of the memory, {left} to spare",
+    crowded="up to {most} may be wanted, and models may take {may} here",
+    slow="about {rate:.1f} tokens/s are slower than one reads",
     decode="about {rate:.0f} tokens/s",
     prefill="reads prompts at {rate:,.0f} tokens/s",
+    active="{size} ({active} active)",
     quality="{size} of {released}; {quantisation} {loss}",
     losses=(
         "loses nothing to speak of",
@@ -84,11 +111,31 @@ _VI: Final = Words(
         "access": "truy cập",
         "next": "lệnh",
     },
+    machine="{memory} GB RAM, {processor} {cores} nhân",
+    unnamed="bộ xử lý thông thường",
+    tiers={
+        "below minimum": (
+            "dưới mức tối thiểu",
+            "mô hình đến 4B, hoặc loại hỗn hợp (MoE) chỉ dùng một phần nhỏ cho mỗi token",
+        ),
+        "minimum": ("mức tối thiểu", "mô hình 7–14B ở 4 đến 8 bit, nằm trọn trên card"),
+        "recommended": ("mức khuyến nghị", "mô hình đến 32B ở 4 bit, 14B ở 8 bit"),
+        "optimal": ("mức tối ưu", "mô hình 32B ở 8 bit, 70B ở 4 bit, nhiều người dùng cùng lúc"),
+    },
+    of_tier="{machine}: {name}, hợp với {good_for}.",
+    nothing="Danh mục không có mô hình nào cho {use} vừa với máy này.",
+    beside="Để tìm trong tài liệu của bạn, chạy cùng: `{command}`",
+    more="Nếu máy mạnh hơn ({name}, {example}): {model}.",
+    order="Xếp theo kích thước, năm ra đời và số bit, không theo bài thử: `noibo bench` mới đo.",
+    tight="vừa sát",
     whole="cần {takes}, nằm trọn trên GPU, còn dư {left}",
     part="cần {takes}, {some}/{all} lớp trên GPU, phần còn lại trong RAM, còn dư {left}",
     memory="cần {takes} RAM, còn dư {left}",
+    crowded="có thể cần đến {most}, mà mô hình chỉ được dùng {may} ở đây",
+    slow="khoảng {rate:.1f} token/s, chậm hơn tốc độ người đọc",
     decode="khoảng {rate:.0f} token/s",
     prefill="đọc câu hỏi {rate:,.0f} token/s",
+    active="{size} (mỗi token dùng {active})",
     quality="{size}, {released}; {quantisation} {loss}",
     losses=(
         "gần như không mất chất lượng",
