@@ -65,7 +65,7 @@ _OF_MANY: Final[dict[Finder, FinderOfMany]] = {
 
 
 class Detector:
-    """Finds personal data and secrets. It keeps nothing, so one serves all threads."""
+    """Finds personal data and secrets. It has no state, so one serves all threads."""
 
     def __init__(self, finders: Iterable[Finder] = ALL) -> None:
         self._finders = [_OF_MANY.get(finder) or partial(map, finder) for finder in finders]
