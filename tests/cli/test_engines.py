@@ -47,7 +47,7 @@ def test_where_nothing_is_elsewhere_nothing_is_looked_at(home: Path) -> None:
     [
         (200, {"data": [{"id": "near"}, {"id": "b"}]}, (True, "2 models")),
         (200, {"data": [{"id": "b"}]}, (True, "1 model, near not among them")),
-        (200, b"<html>", (True, "answers")),
+        (200, b"<html>", (True, "answers, and lists no models")),
         (401, {}, (False, "refuses noibo's key (status 401)")),
         (500, {}, (False, "answers with status 500")),
         (404, {}, (False, "answers with status 404")),  # base_url is another than its own

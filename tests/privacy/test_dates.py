@@ -27,6 +27,7 @@ def found(text: str) -> list[str]:
         ("chào đời ngày 3/3/2023", "ngày 3/3/2023"[5:]),
         ("sinh năm 1988", "1988"),
         ("NS: 1956", "1956"),
+        ("sn năm 1956", "1956"),
         ("NTNS: 20/10/1992", "20/10/1992"),
         ("sinh ngay mong 5 thang 9 nam 1985", "mong 5 thang 9 nam 1985"),
         ("Ngày sinh\n\n20/10/1992", "20/10/1992"),
@@ -58,6 +59,7 @@ def test_dates_of_birth_are_found(text, date):
         "Quyet dinh so 12 ngay 01/04/2025",
         "Thai Binh, 12/05/2024",
         "gia dinh ve que 12/05/2024",
+        "ns tinh nam 2024 tang",
         "sinh ở Huế, nhập viện 05/03/2024",
     ],
 )

@@ -280,7 +280,7 @@ class Upstream:
                 "authorities.",
             )
         if not isinstance(exc, line.Unreachable):
-            return await self._worker.died()
+            return await self._ended(exc)
         if exc.errno in OWN_FAULTS:
             return EngineError(
                 "The server has no file descriptor left to ask the worker by, or no port.",
@@ -291,6 +291,12 @@ class Upstream:
         if isinstance(died, WorkerDied):
             died.asked = False
         return died
+
+    async def _ended(self, exc: ConnectionError) -> EngineError:
+        """What it means that a connection which was there has ended."""
+        if isinstance(self._worker, Reached) and isinstance(exc, line.Broken) and exc.begun:
+            return self._worker.broke_off()
+        return await self._worker.died()
 
 
 class Generation:

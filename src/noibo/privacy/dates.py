@@ -154,9 +154,16 @@ def _ahead(text: str, start: int, end: int) -> Span | None:
         apart = between.count("\n") > 1 and between.strip(" \t\r\n:")
         if not apart and not _OTHER_DATE.search(fold(between)):
             return Span(found.start(), found.end(), "DOB", 0.9, "dates")
+    return _year_ahead(text, start, end)
+
+
+def _year_ahead(text: str, start: int, end: int) -> Span | None:
+    """The year alone that follows the word."""
     year = _ONLY_YEAR.search(text, end, min(len(text), end + 14))
     if year is None:
         return None
+    if end - start < 4 and fold(text[end : year.start()]).strip() not in ("", "nam"):
+        return None  # "ns tinh nam 2024" is a budget's
     said = fold(text[max(0, start - 8) : year.start()]).strip()
     if not _YEAR_OF_BIRTH.search(said) or _OF_MANY.search(fold(text[max(0, start - 12) : start])):
         return None

@@ -45,5 +45,5 @@ def _words(reach: Reach, said: bytes, *, named: bool) -> str:
     try:
         words = reach.dialect.found(msgspec.json.decode(said))
     except (*UNREADABLE, KeyError, TypeError):
-        return "answers"
+        return "answers, and lists no models"
     return words if named else words.partition(",")[0]

@@ -79,6 +79,14 @@ class Reached(Worker):
             next_step="See that the server there runs, or mend base_url in noibo.toml.",
         )
 
+    def broke_off(self) -> EngineError:
+        """It was there, and had begun."""
+        return UpstreamFailed(
+            f"{self.model.name} is reached at {self.url}, which broke off before the end of its "
+            "answer.",
+            next_step="Ask again, and see what the server there does.",
+        )
+
     def silent(self, seconds: float) -> EngineError:
         return UpstreamSilent(
             f"{self.model.name} is reached at {self.url}, which said nothing for {seconds:g} s.",
