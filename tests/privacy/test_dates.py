@@ -28,6 +28,7 @@ def found(text: str) -> list[str]:
         ("sinh năm 1988", "1988"),
         ("NS: 1956", "1956"),
         ("sn năm 1956", "1956"),
+        ("bà sinh 1948 ở Huế", "1948"),
         ("NTNS: 20/10/1992", "20/10/1992"),
         ("sinh ngay mong 5 thang 9 nam 1985", "mong 5 thang 9 nam 1985"),
         ("Ngày sinh\n\n20/10/1992", "20/10/1992"),
@@ -60,6 +61,7 @@ def test_dates_of_birth_are_found(text, date):
         "Thai Binh, 12/05/2024",
         "gia dinh ve que 12/05/2024",
         "ns tinh nam 2024 tang",
+        "phát sinh 2024 hồ sơ",
         "sinh ở Huế, nhập viện 05/03/2024",
     ],
 )

@@ -232,3 +232,8 @@ def test_a_line_inside_the_house_belongs_to_the_phone():
 def test_a_label_may_stand_on_the_line_above_its_value(label):
     text = f"{label}3691 8861 4526\n\nNgân hàng"
     assert found(text) == [("BANK_ACCOUNT", "3691 8861 4526")]
+
+
+def test_a_parcel_is_no_call():
+    assert found("Gói 5 sản phẩm mã 4829-1123-001") == []
+    assert found("gọi cho em theo số 4829 1123 001") == [("PHONE", "4829 1123 001")]

@@ -106,6 +106,7 @@ def test_what_is_assigned_to_a_secrets_name_is_found(text, value):
             "MTA4NzY1NDMyMTA5.GxYz12.abcDEFghi0123",
         ),
         ("user root pass Zx9@kLm2Qw", "Zx9@kLm2Qw"),
+        ("curl -u admin:Qw7!zXc9Lp https://jenkins.local/job", "Qw7!zXc9Lp"),
     ],
 )
 def test_a_random_value_that_is_called_a_key_is_one(text, value):
@@ -126,6 +127,8 @@ def test_what_goes_with_a_keys_name_is_found_too():
         "tokens per second 2024-05-01-some-file-name-here",
         "pass iPhone15ProMax giá 20tr",
         "pass lan1@gmail.com nhé",
+        "docker run -u 1000:1000 nginx",
+        "curl -u admin:$TOKEN https://jenkins.local/job",
     ],
 )
 def test_random_values_and_names_of_files_are_no_keys_of_their_own(text):

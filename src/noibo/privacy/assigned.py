@@ -20,6 +20,7 @@ _BEARER: Final = re.compile(
     r"\b(?:[Bb]earer|BEARER|[Bb]asic|[Tt]oken)[ \t]{1,3}(?P<value>[\w.+/=~\-]{12,})"
 )
 _IN_URL: Final = re.compile(r"://[^\s:/@?#]{0,64}:(?P<value>[^\s/@]{3,128})@")
+_LOGIN: Final = re.compile(r" (?:-u|--user)[ =][\"']?[\w.@\-]{1,64}:(?P<value>[^\s\"']{4,128})")
 _SAID: Final = re.compile(
     r"[mMpP](?:(?:ật khẩu|at khau|assword|asscode|assphrase|ẬT KHẨU|ASSWORD|[kK]"
     r"|ass(?=[ \t]{1,2}(?:(?:wifi|e?mail|fb|facebook|zalo|của|cua|em|anh|mình|là|la|is|máy"
@@ -112,11 +113,20 @@ def assigned(text: str) -> Iterator[Span]:
                 and entropy(value) > 2.8
             ):
                 yield Span(start, start + len(value), "API_KEY", 0.9, "secrets")
+    yield from _logins(text)
+
+
+def _logins(text: str) -> Iterator[Span]:
+    """Passwords of users in addresses and on command lines: `curl -u admin:…`."""
     if "://" in text:
         for address in _IN_URL.finditer(text):
             start, end = address.span("value")
             if not _PLACEHOLDER.match(text[start:end]):
                 yield Span(start, end, "API_KEY", 1.0, "secrets")  # no part of an e-mail's name
+    if " -u" in text or " --user" in text:
+        for login in _LOGIN.finditer(text):
+            if not login["value"].isdigit() and not _PLACEHOLDER.match(login["value"]):
+                yield Span(*login.span("value"), "API_KEY", 0.9, "secrets")
 
 
 def said(text: str) -> Iterator[Span]:

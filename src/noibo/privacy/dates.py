@@ -74,7 +74,7 @@ _OTHER_DATE: Final = re.compile(
     r" issue|tu tran|xuat vien|tai kham|hen|ngay lap|lap ngay|gia nhap|nhap hoc|tot nghiep|cuoi)\b"
 )
 _YEAR_OF_BIRTH: Final = re.compile(
-    r"(?:sinh nam|nam sinh|ns|sn|n s|birth year|year of birth|born in)"
+    r"(?:sinh nam|nam sinh|ns|sn|n s|birth year|year of birth|born in|\bsinh$)"
 )
 _OF_MANY: Final = re.compile(r"(?:tre em|tre|the he|lua|nguoi|hoc sinh|ban|thi sinh|nhung ai) $")
 
