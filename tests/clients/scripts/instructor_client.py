@@ -7,20 +7,11 @@ from typing import Any
 import instructor
 from anthropic import Anthropic
 from calls import QUESTION, run
+from city import City
 from openai import OpenAI
-from pydantic import BaseModel, ConfigDict, Field
 
 MESSAGES: Any = [{"role": "user", "content": QUESTION}]
 SHORT: Any = {"max_tokens": 200, "temperature": 0}
-
-
-class City(BaseModel):
-    """A city, and nothing else: a small model goes on with what it makes up."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    city: str = Field(max_length=40)
-    people: int = Field(ge=0, le=99_999_999)
 
 
 def _structured(url: str, model: str, mode: instructor.Mode) -> Any:

@@ -5,18 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from calls import CALLER, QUESTION, RESULT, WEATHER, run
+from city import City
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_ollama import ChatOllama, OllamaEmbeddings, OllamaLLM
-from pydantic import BaseModel, ConfigDict, Field
-
-
-class City(BaseModel):
-    """A city, and nothing else: a small model goes on with what it makes up."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    city: str = Field(max_length=40)
-    people: int = Field(ge=0, le=99_999_999)
 
 
 def chat(url: str, model: str) -> Any:

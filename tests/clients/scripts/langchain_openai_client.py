@@ -5,17 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from calls import QUESTION, WEATHER, run
+from city import City
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
-
-
-class City(BaseModel):
-    """A city, and nothing else: a small model goes on with what it makes up."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    city: str = Field(max_length=40)
-    people: int = Field(ge=0, le=99_999_999)
+from pydantic import SecretStr
 
 
 def model_of(url: str, model: str, **more: Any) -> ChatOpenAI:

@@ -5,24 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from calls import QUESTION, run
+from city import City
 from llama_index.core.llms import ChatMessage
 from llama_index.core.tools import FunctionTool
 from llama_index.embeddings.ollama import OllamaEmbedding
 from llama_index.embeddings.openai_like import OpenAILikeEmbedding
 from llama_index.llms.ollama import Ollama
 from llama_index.llms.openai_like import OpenAILike
-from pydantic import BaseModel, ConfigDict, Field
 
 ASKED = [ChatMessage(role="user", content=QUESTION)]
-
-
-class City(BaseModel):
-    """A city, and nothing else: a small model goes on with what it makes up."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    city: str = Field(max_length=40)
-    people: int = Field(ge=0, le=99_999_999)
 
 
 def model_of(url: str, model: str, most: int) -> OpenAILike:
