@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from noibo import settings
-from noibo.errors import ApiCallsExceeded, NoiboError
+from noibo.errors import NoiboError
 from noibo.gateway.pipeline import Request
 from noibo.gateway.reply import Reply
 from noibo.gateway.responses.background import Running
@@ -21,7 +21,7 @@ from noibo.gateway.routed.outcome import outcome_of
 from noibo.gateway.routed.outer import Held, Outer
 from noibo.gateway.routed.walk import ANSWERED, Ending, Walk
 from noibo.gateway.services import Services
-from noibo.routing.plan import Outcome, Target
+from noibo.routing.plan import Target
 from noibo.wire.body import Json
 
 # What asks one model: its request, and who tells its answer.
@@ -64,8 +64,6 @@ class PlannedRelay:
             await answering.ask(self._services, request, teller)
         except NoiboError as error:
             answering.error = error
-            if isinstance(error, ApiCallsExceeded):
-                return answering, Outcome.BUSY
             return answering, ANSWERED if answering.given else outcome_of(error, error.status)
         finally:
             ATTEMPT.reset(token)

@@ -88,7 +88,7 @@ class Asking:
             self._walk.require_call(target)
         except ApiCallsExceeded as error:
             record.fault = error
-            return held, Outcome.BUSY
+            return held, outcome_of(error, error.status)
         token = ATTEMPT.set(attempt)
         try:
             await self._app(self._renamed(target.model, scope), receive, held)

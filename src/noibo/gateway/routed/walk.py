@@ -62,6 +62,7 @@ class Walk:
                 "All calls that may be made elsewhere in an hour are made.",
                 next_step="Wait, or raise max_api_calls_per_hour.",
                 retry_after_s=calls.means().retry_after_s,
+                answer_locally=True,
             )
 
     async def judge(self, attempt: Attempt) -> Ending:
