@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any, Final
@@ -66,10 +65,11 @@ def _wanted(fit: Fit) -> str:
 
 
 def _machine(hardware: Hardware) -> str:
-    kinds = Counter(f"{gpu.name} {gpu.memory_bytes / 2**30:.0f} GB" for gpu in hardware.gpus)
-    cards = [f"{count}x {name}" if count > 1 else name for name, count in kinds.items()]
     cores = f"{hardware.cpu.cores} cores of {hardware.cpu.name}"
-    return shown(", ".join([*cards, cores, f"{hardware.memory_bytes / 2**30:.0f} GB memory"]), 300)
+    return shown(
+        ", ".join([*hardware.gpu_kinds, cores, f"{hardware.memory_bytes / 2**30:.0f} GB memory"]),
+        300,
+    )
 
 
 def _memory(fit: Fit, correction: Correction) -> Iterator[tuple[str, str]]:

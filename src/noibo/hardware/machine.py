@@ -6,6 +6,7 @@ is said where nothing was measured or known: nothing here stands for a guess.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,6 +78,12 @@ class Hardware:
     gpus: tuple[Gpu, ...] = ()
     disk: Disk | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def gpu_kinds(self) -> list[str]:
+        """Its GPUs as people write them: `2x RTX 3090 24 GB`."""
+        kinds = Counter(f"{gpu.name} {gpu.memory_bytes / 2**30:.0f} GB" for gpu in self.gpus)
+        return [f"{count}x {name}" if count > 1 else name for name, count in kinds.items()]
 
     @property
     def cards(self) -> tuple[Gpu, ...]:

@@ -96,16 +96,9 @@ def left_beside(machine: Hardware, pick: Pick, budget: float) -> Hardware:
 def summary(machine: Hardware, lang: Language = "en") -> str:
     """`2x RTX 3090 24 GB, 64 GB of memory, Intel Xeon with 8 cores`."""
     words = WORDS[lang]
-    kinds: dict[tuple[str, int], int] = {}
-    for gpu in machine.gpus:
-        kinds[gpu.name, gpu.memory_bytes] = kinds.get((gpu.name, gpu.memory_bytes), 0) + 1
-    parts = [
-        f"{f'{count}x ' if count > 1 else ''}{name} {size / GIB:.0f} GB"
-        for (name, size), count in kinds.items()
-    ]
     processor = machine.cpu.name
     if processor == WORDS["en"].unnamed:
         processor = words.unnamed
     memory = f"{machine.memory_bytes / GIB:.0f}"
     rest = words.machine.format(memory=memory, processor=processor, cores=machine.cpu.cores)
-    return ", ".join((*parts, rest))
+    return ", ".join((*machine.gpu_kinds, rest))
