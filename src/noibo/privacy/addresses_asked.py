@@ -14,6 +14,7 @@ from typing import Final
 
 from noibo.privacy.addresses_rules import fits, kinds, known, listed
 from noibo.privacy.folding import bare as without_accents
+from noibo.privacy.vocabulary import within
 from noibo.privacy.word_tree import any_of
 
 # Looked for in lower case and without accents, by what is in them: each is one fast search through
@@ -88,11 +89,7 @@ def asked(text: str, bare: str) -> Iterator[tuple[int, int, bool]]:
     low = bare.lower()
     if len(low) != len(bare):
         return
-    labels: list[str] = []
-    for part, many in _LABELS.items():
-        if part in low:
-            labels += many
-    for label in labels:
+    for label in within(low, _LABELS):
         place = low.find(label)
         while place >= 0:
             after = place + len(label) - label.endswith(":")

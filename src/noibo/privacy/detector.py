@@ -31,7 +31,7 @@ FinderOfMany = Callable[[Sequence[str]], Iterable[Iterable[Span]]]  # in each of
 
 
 def _numbers(text: str) -> list[Span]:
-    return _identified(text, (*numbers(text), *oddly_apart(text)))
+    return _numbers_of((text,))[0]
 
 
 def _numbers_of(texts: Sequence[str]) -> list[list[Span]]:

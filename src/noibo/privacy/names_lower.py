@@ -30,6 +30,7 @@ from noibo.privacy.names_lexicon import (
     places,
     words,
 )
+from noibo.privacy.vocabulary import within
 
 _VOCATIVES: Final = frozenset(("ơi", "oi", "à", "ạ", "nhé", "nha", "ui", "nè", "này"))
 _MIDDLES: Final = frozenset(("thị", "thi", "văn", "van"))
@@ -198,12 +199,8 @@ def _foreign(spans: list[tuple[int, int]], said: list[str]) -> tuple[int, int] |
 
 def _after_cues(text: str) -> Iterator[tuple[int, int]]:
     """What follows `name is`, `tên là`, `ctk`."""
-    cues: list[str] = []
-    for part, many in _CUES.items():
-        if part in text:
-            cues += many
     seen: set[int] = set()
-    for cue in cues:
+    for cue in within(text, _CUES):
         place = text.find(cue)
         while place >= 0:
             inside = cue[0] != "a" and text[place - 1 : place].isalpha()

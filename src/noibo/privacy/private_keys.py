@@ -64,11 +64,8 @@ def _bare(text: str) -> Iterator[Span]:
     if "Private-Lines" in text:
         for found in _PUTTY.finditer(text):
             yield Span(found.start(), found.end(), "PRIVATE_KEY", 0.98, "secrets")
-    if "kty" in text or text.startswith("d: "):
-        for found in _JWK.finditer(text):
-            yield Span(*found.span("key"), "PRIVATE_KEY", 0.95, "secrets")
-    if "<D>" in text:
-        for found in _XML.finditer(text):
+    for pattern, speaks in ((_JWK, "kty" in text or text.startswith("d: ")), (_XML, "<D>" in text)):
+        for found in pattern.finditer(text) if speaks else ():
             yield Span(*found.span("key"), "PRIVATE_KEY", 0.95, "secrets")
 
 

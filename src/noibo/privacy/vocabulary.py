@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Final
@@ -23,6 +24,16 @@ def phrases() -> dict[str, list[str]]:
 def fillers() -> tuple[str, ...]:
     """Words that may stand between a phrase and its number without making it another's."""
     return _read()[_FILLERS]
+
+
+def within(text: str, phrases: Mapping[str, Sequence[str]]) -> list[str]:
+    """Those of `phrases`, each under a part of it, whose part is in the text: the others are not
+    looked for."""
+    found: list[str] = []
+    for part, many in phrases.items():
+        if part in text:
+            found += many
+    return found
 
 
 @cache
